@@ -1,0 +1,186 @@
+//! People: users, roles, sessions, and the actor of a request.
+
+use crate::newtype::label;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::str::FromStr;
+
+crate::id!(
+    /// Names a user.
+    UserId
+);
+
+crate::validated_string!(
+    /// A user's name: one label.
+    UserName,
+    |text| label("A user name", text)
+);
+
+/// What a user is in the portal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Owns machines and works with them.
+    Member,
+    /// Sees and does everything.
+    Administrator,
+}
+
+impl Role {
+    /// The word in forms and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Member => "member",
+            Role::Administrator => "administrator",
+        }
+    }
+
+    /// The word for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Role::Member => "Member",
+            Role::Administrator => "Administrator",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = crate::newtype::Refused;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "member" => Ok(Role::Member),
+            "administrator" => Ok(Role::Administrator),
+            _ => Err(crate::newtype::Refused::new("Choose member or administrator.")),
+        }
+    }
+}
+
+/// A user who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionUser {
+    /// Id.
+    pub id: UserId,
+    /// Name.
+    pub name: UserName,
+    /// Role at this moment.
+    pub role: Role,
+}
+
+/// Who asks, from where. Made once per request from the session and the connection; never from what the client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The user, if somebody is logged in.
+    pub user: Option<SessionUser>,
+    /// The client's address, by way of a configured proxy where there is one.
+    pub from: Option<IpAddr>,
+}
+
+impl Actor {
+    /// Somebody who is not logged in.
+    pub fn anonymous(from: Option<IpAddr>) -> Self {
+        Self { user: None, from }
+    }
+
+    /// True for an administrator.
+    pub fn is_administrator(&self) -> bool {
+        self.user.as_ref().is_some_and(|u| u.role == Role::Administrator)
+    }
+}
+
+/// A text that must not be shown: `Debug` and logs see only that there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret, for the one place that uses it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The shortest password accepted, in characters (NIST SP 800-63B §3.1.1 asks for 8 where more factors exist, 15 else;
+/// 12 with throttling and Argon2id is our trade).
+pub const PASSWORD_MIN: usize = 12;
+/// The longest password accepted, in bytes: Argon2 would take more, an attacker's time on our processor would too.
+pub const PASSWORD_MAX: usize = 1024;
+
+/// Says what is wrong with a new password, if something is.
+pub fn password_fault(password: &str) -> Option<String> {
+    if password.chars().count() < PASSWORD_MIN {
+        return Some(format!(
+            "A password has at least {PASSWORD_MIN} characters; four random words do well."
+        ));
+    }
+    (password.len() > PASSWORD_MAX).then(|| format!("A password has at most {PASSWORD_MAX} bytes."))
+}
+
+/// A user as the users page shows one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    /// Id.
+    pub id: UserId,
+    /// Name.
+    pub name: UserName,
+    /// Role.
+    pub role: Role,
+    /// Disabled users cannot log in; their machines stay.
+    pub disabled: bool,
+    /// When the account was made.
+    pub created: Time,
+    /// When the user was last here.
+    pub last_login: Option<Time>,
+    /// How many machines the user owns.
+    pub machines: u32,
+}
+
+/// One session as its owner sees it on the account page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// A name for the session that is not its secret.
+    pub handle: String,
+    /// When it began.
+    pub began: Time,
+    /// When it was last used.
+    pub used: Time,
+    /// Where it was begun from.
+    pub from: Option<String>,
+    /// The browser, by its own words, cut short.
+    pub agent: Option<String>,
+    /// True for the session that asks.
+    pub current: bool,
+}
+
+/// What a socket ticket is good for. One ticket opens one socket once, within [`TICKET_SECONDS`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "purpose", rename_all = "snake_case")]
+pub enum TicketPurpose {
+    /// `/ws/events`.
+    Events,
+    /// `/ws/jobs/{id}`.
+    Job {
+        /// The job.
+        id: crate::job::JobId,
+    },
+    /// `/ws/console/{machine}`.
+    Console {
+        /// The machine.
+        machine: crate::machine::MachineName,
+        /// Whether the socket may type, or only watch.
+        role: crate::console::ConsoleRole,
+    },
+}
+
+/// How long a ticket is good, in seconds.
+pub const TICKET_SECONDS: i64 = 60;

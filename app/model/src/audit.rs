@@ -1,0 +1,113 @@
+//! The audit log as pages show it: who did what to which machine, when, from where, with what outcome.
+
+use crate::job::JobId;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// How an audited act ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Begun, not ended yet.
+    Pending,
+    /// It was done.
+    Succeeded,
+    /// It was tried and failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+    /// The actor was not allowed to.
+    Denied,
+}
+
+impl Outcome {
+    /// The word for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Outcome::Pending => "Under way",
+            Outcome::Succeeded => "Done",
+            Outcome::Failed => "Failed",
+            Outcome::Cancelled => "Cancelled",
+            Outcome::Denied => "Denied",
+        }
+    }
+
+    /// The word in the database, in URLs and in CSS classes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Pending => "pending",
+            Outcome::Succeeded => "succeeded",
+            Outcome::Failed => "failed",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Denied => "denied",
+        }
+    }
+}
+
+/// One act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Position in the chain, from 1.
+    pub seq: i64,
+    /// When it began.
+    pub began: Time,
+    /// When its outcome was known.
+    pub ended: Option<Time>,
+    /// User name; none for somebody not logged in.
+    pub actor: Option<String>,
+    /// Address that the request came from.
+    pub from: Option<String>,
+    /// The act: an operation's or an action's name.
+    pub action: String,
+    /// What it was done to: a machine, a user, a host.
+    pub subject: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Details in words; never a secret.
+    pub detail: Option<String>,
+    /// The job that did it.
+    pub job: Option<JobId>,
+}
+
+/// What the audit page was asked for, as it stands in the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// Only this user's acts.
+    pub actor: Option<String>,
+    /// Only acts on this subject.
+    pub subject: Option<String>,
+    /// Only acts of this name.
+    pub action: Option<String>,
+    /// Only acts with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only acts that came before this position in the order of completion; the next page's start.
+    pub before: Option<i64>,
+}
+
+/// How many acts one page shows.
+pub const AUDIT_PER_PAGE: u32 = 100;
+
+/// One page of the audit log, newest completion first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// The acts.
+    pub rows: Vec<AuditRow>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<i64>,
+}
+
+/// Whether the hash chain holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainState {
+    /// Every entry fits the one before it.
+    Intact {
+        /// How many entries there are.
+        entries: i64,
+    },
+    /// The entry at this position does not fit the one before it: something was changed or removed.
+    Broken {
+        /// Its position.
+        at: i64,
+    },
+}

@@ -1,0 +1,123 @@
+//! The only error that a browser sees. Everything else is mapped to one of these, once, at the portal.
+
+use crate::job::JobId;
+use crate::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+/// What is wrong with one field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// The field's name.
+    pub field: String,
+    /// What is wrong and what to do, in one or two sentences.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error beside this field.
+    pub fn new(field: &str, message: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), message: message.into() }
+    }
+}
+
+/// Why the portal did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Fault {
+    /// Nobody is logged in.
+    #[error("Log in first.")]
+    Unauthenticated,
+    /// There is no such thing, or the actor may not know of it.
+    #[error("There is no such {what}, or it is not yours.")]
+    NotFound {
+        /// The kind of thing: machine, job, image …
+        what: String,
+    },
+    /// The actor is known and may see the thing, but may not do this.
+    #[error("{why}")]
+    Denied {
+        /// Who may, in a sentence.
+        why: String,
+    },
+    /// Some fields are wrong.
+    #[error("{}", fields.first().map_or("Something in the form is wrong.", |f| f.message.as_str()))]
+    Invalid {
+        /// Which, in the form's order.
+        fields: Vec<FieldError>,
+    },
+    /// The operation does not fit the present state.
+    #[error("{why}")]
+    Refused {
+        /// What stands in the way and what to do.
+        why: String,
+    },
+    /// Another job holds the machine.
+    #[error("Another job is working on this machine. Wait until it has ended, or cancel it.")]
+    Busy {
+        /// That job.
+        job: JobId,
+    },
+    /// What would happen is no longer what was shown.
+    #[error("The situation has changed since the plan was shown. Look at the new plan and confirm again.")]
+    PlanChanged {
+        /// What would happen now.
+        plan: Box<Plan>,
+    },
+    /// Too many tries.
+    #[error("Too many attempts. Try again in {seconds} s.")]
+    Throttled {
+        /// When to try again.
+        seconds: u64,
+    },
+    /// A host does not answer.
+    #[error("The host “{host}” does not answer. Look at the hosts page for the reason.")]
+    Unavailable {
+        /// Which.
+        host: String,
+    },
+    /// A fault of ours. The log has the whole story under this id.
+    #[error("Something went wrong on the server. The log tells more under {id}.")]
+    Internal {
+        /// What to search the log for.
+        id: String,
+    },
+}
+
+impl Fault {
+    /// Shorthand for [`Fault::NotFound`].
+    pub fn not_found(what: &str) -> Self {
+        Fault::NotFound { what: what.to_owned() }
+    }
+
+    /// Shorthand for [`Fault::Refused`].
+    pub fn refused(why: impl Into<String>) -> Self {
+        Fault::Refused { why: why.into() }
+    }
+
+    /// Shorthand for [`Fault::Invalid`] with one field.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Fault::Invalid { fields: vec![FieldError::new(field, message)] }
+    }
+
+    /// The HTTP status (RFC 9110) that goes with it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Fault::Unauthenticated => 401,
+            Fault::NotFound { .. } => 404,
+            Fault::Denied { .. } => 403,
+            Fault::Invalid { .. } => 422,
+            Fault::Refused { .. } | Fault::Busy { .. } | Fault::PlanChanged { .. } => 409,
+            Fault::Throttled { .. } => 429,
+            Fault::Unavailable { .. } => 503,
+            Fault::Internal { .. } => 500,
+        }
+    }
+
+    /// The message for one field, if this fault has one for it.
+    pub fn of_field(&self, name: &str) -> Option<&str> {
+        match self {
+            Fault::Invalid { fields } => fields.iter().find(|f| f.field == name).map(|f| f.message.as_str()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Jobs: accepted operations, their steps, and the frames of `/ws/jobs/{id}`.
+
+use crate::machine::MachineName;
+use crate::operation::OperationKind;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+
+crate::id!(
+    /// Names a job.
+    JobId
+);
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for its turn.
+    Queued,
+    /// A step runs.
+    Running,
+    /// A step failed or the job was cancelled; what was done is being undone.
+    Undoing,
+    /// All steps are done.
+    Succeeded,
+    /// A step failed; everything that could be was undone.
+    Failed,
+    /// Somebody cancelled it; everything that could be was undone.
+    Cancelled,
+}
+
+impl JobState {
+    /// The word in the database, in URLs and in CSS classes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Undoing => "undoing",
+            JobState::Succeeded => "succeeded",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+        }
+    }
+
+    /// The word for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            JobState::Queued => "Waiting",
+            JobState::Running => "Running",
+            JobState::Undoing => "Undoing",
+            JobState::Succeeded => "Done",
+            JobState::Failed => "Failed",
+            JobState::Cancelled => "Cancelled",
+        }
+    }
+
+    /// True when nothing more will happen.
+    pub fn is_over(self) -> bool {
+        matches!(self, JobState::Succeeded | JobState::Failed | JobState::Cancelled)
+    }
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Under way.
+    Running,
+    /// Done.
+    Done,
+    /// It failed; the job's failure tells why.
+    Failed,
+    /// It was done, and has been undone.
+    Undone,
+}
+
+impl StepState {
+    /// The word in the database and in CSS classes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepState::Pending => "pending",
+            StepState::Running => "running",
+            StepState::Done => "done",
+            StepState::Failed => "failed",
+            StepState::Undone => "undone",
+        }
+    }
+}
+
+/// A job in a few words, for rows, headers and live events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobBadge {
+    /// Id.
+    pub id: JobId,
+    /// What it does: “Create web-1”.
+    pub title: String,
+    /// State.
+    pub state: JobState,
+    /// The step under way, in words.
+    pub step: Option<String>,
+    /// How many steps are done.
+    pub done: u32,
+    /// How many there are.
+    pub total: u32,
+}
+
+/// A job as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSummary {
+    /// In a few words.
+    pub badge: JobBadge,
+    /// The operation's kind.
+    pub kind: OperationKind,
+    /// The machine concerned.
+    pub machine: Option<MachineName>,
+    /// Who asked.
+    pub actor: String,
+    /// When it was accepted.
+    pub created: Time,
+    /// When it ended.
+    pub ended: Option<Time>,
+}
+
+/// One step as the job page shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// `family.verb`.
+    pub name: String,
+    /// What it does, in words.
+    pub what: String,
+    /// State.
+    pub state: StepState,
+    /// When it began.
+    pub began: Option<Time>,
+    /// When it ended.
+    pub ended: Option<Time>,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The step that failed.
+    pub step: String,
+    /// What happened, why, and what to do.
+    pub message: String,
+    /// The failing derivation of a build, and its last lines of output.
+    pub build: Option<BuildFailure>,
+}
+
+/// The part of a failed build that a person needs first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildFailure {
+    /// The derivation, by its name without the store's hash.
+    pub derivation: String,
+    /// Its last lines of output.
+    pub last_lines: Vec<String>,
+}
+
+/// How far a build has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildProgress {
+    /// Derivations to be built, in all.
+    pub to_build: u32,
+    /// Derivations built.
+    pub built: u32,
+    /// Store paths to be fetched, in all.
+    pub to_fetch: u32,
+    /// Store paths fetched.
+    pub fetched: u32,
+    /// Bytes to be fetched, in all.
+    pub bytes_to_fetch: u64,
+    /// Bytes fetched.
+    pub bytes_fetched: u64,
+    /// Derivations being built now, by name, with their phase if they told one.
+    pub running: Vec<(String, Option<String>)>,
+}
+
+/// A job as its own page shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// What lists show as well.
+    pub summary: JobSummary,
+    /// Steps in order.
+    pub steps: Vec<StepView>,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// How far its build has come, while it builds.
+    pub progress: Option<BuildProgress>,
+    /// The command that reproduces the build in a shell, once it is known.
+    pub reproduce: Option<String>,
+    /// What may be asked of it now: cancel, retry.
+    pub can_cancel: bool,
+    /// A failed or cancelled job can be tried again.
+    pub can_retry: bool,
+    /// For a failed create: the form opens again with its values at this machine name.
+    pub form_again: bool,
+}
+
+/// Where a log line comes from and how loud it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// What a builder printed.
+    Output,
+    /// What we or Nix say about the course of things.
+    Info,
+    /// Something to look at.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// One line of a job's log. The text is plain: control characters and escape sequences have been removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Position in the log, from 0, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// The step it belongs to.
+    pub step: String,
+    /// The derivation that printed it, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How loud.
+    pub level: LogLevel,
+    /// The text.
+    pub text: String,
+}
+
+/// To the browser on `/ws/jobs/{id}?after=N`, as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum JobFrame {
+    /// The job as it stands now: sent first and after each change of a step.
+    Job {
+        /// The job.
+        view: Box<JobView>,
+    },
+    /// Log lines in order; the first's `seq` is one more than the last one's before.
+    Lines {
+        /// The lines.
+        lines: Vec<LogLine>,
+    },
+    /// How far the build has come.
+    Progress {
+        /// The figures.
+        progress: BuildProgress,
+    },
+    /// Everything has been sent and the job is over.
+    End,
+    /// The server ends the socket, and why.
+    Closing {
+        /// The reason.
+        why: String,
+    },
+}
+
+/// What the jobs page was asked for, as it stands in the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFilter {
+    /// Only jobs of this machine.
+    pub machine: Option<MachineName>,
+    /// Only jobs that are not over.
+    pub open: bool,
+    /// Only jobs accepted before this one; the next page's start.
+    pub before: Option<JobId>,
+}
+
+/// How many jobs one page shows.
+pub const JOBS_PER_PAGE: u32 = 50;

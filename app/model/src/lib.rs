@@ -1,0 +1,30 @@
+//! The vocabulary of Snowglobe and the door to it: plain types, validated newtypes, `trait Portal`.
+//!
+//! Every other package speaks these words. Nothing here does IO, nothing knows a framework, and all of it
+//! but [`portal`] also compiles for the browser. A value of a type from this package is valid: what comes from
+//! outside (a form, a database row, a command line) becomes one only by passing its `TryFrom`.
+
+pub mod account;
+pub mod address;
+pub mod audit;
+pub mod console;
+pub mod event;
+pub mod fault;
+pub mod form;
+pub mod host;
+pub mod identity;
+pub mod image;
+pub mod job;
+pub mod machine;
+pub mod newtype;
+pub mod operation;
+pub mod permission;
+pub mod plan;
+#[cfg(feature = "portal")]
+pub mod portal;
+pub mod size;
+pub mod ssh_key;
+pub mod time;
+
+pub use fault::{Fault, FieldError};
+pub use time::Time;

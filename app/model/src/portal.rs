@@ -1,0 +1,140 @@
+//! The door: everything that can be asked of Snowglobe, as one trait. The engine implements it; pages and
+//! sockets call it with the [`Actor`] of their request; nothing goes around it.
+
+use crate::account::{
+    Actor, Role, Secret, SessionUser, SessionView, TicketPurpose, UserId, UserName, UserView,
+};
+use crate::audit::{AuditFilter, AuditPage, ChainState};
+use crate::fault::Fault;
+use crate::form::FormData;
+use crate::host::{HostName, HostView};
+use crate::image::{ImageId, ImageSummary, ProfileSet, Profiles};
+use crate::job::{JobFilter, JobId, JobSummary, JobView};
+use crate::machine::{MachineDetail, MachineFilter, MachineName, MachinePage};
+use crate::operation::Operation;
+use crate::plan::{Plan, PlanDigest};
+use async_trait::async_trait;
+
+/// What a submitted operation became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job; for a build that somebody else has already asked for, that job.
+    pub job: JobId,
+}
+
+/// What a form needs to offer choices.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Profiles by name.
+    pub profiles: Profiles,
+    /// Combinations that people commonly want, smallest first.
+    pub common: Vec<ProfileSet>,
+    /// Hosts with their bridges.
+    pub hosts: Vec<HostView>,
+}
+
+/// A session that has just begun: the token goes into the cookie and nowhere else.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    /// Who.
+    pub user: SessionUser,
+    /// The session's secret, 256 random bits as hexadecimal digits.
+    pub token: Secret,
+}
+
+/// Everything that can be asked. Every method checks the actor's rights itself and writes the audit log where the rules
+/// ask for it. A thing that the actor may not see is [`Fault::NotFound`].
+#[async_trait]
+pub trait Portal: Send + Sync {
+    /// What an operation would do now.
+    async fn plan(&self, actor: &Actor, operation: &Operation) -> Result<Plan, Fault>;
+    /// Accepts an operation. With a digest, only if the plan is still the one shown.
+    async fn submit(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        shown: Option<PlanDigest>,
+    ) -> Result<Submitted, Fault>;
+
+    /// One page of machines that the actor may see.
+    async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault>;
+    /// One machine.
+    async fn machine(&self, actor: &Actor, name: &MachineName) -> Result<MachineDetail, Fault>;
+
+    /// Jobs, newest first.
+    async fn jobs(&self, actor: &Actor, filter: &JobFilter) -> Result<Vec<JobSummary>, Fault>;
+    /// One job.
+    async fn job(&self, actor: &Actor, id: JobId) -> Result<JobView, Fault>;
+    /// Asks a job to stop at the next step's end, a build at once.
+    async fn cancel(&self, actor: &Actor, id: JobId) -> Result<(), Fault>;
+    /// Submits a failed or cancelled job's operation again.
+    async fn retry(&self, actor: &Actor, id: JobId) -> Result<Submitted, Fault>;
+    /// The values of the form that led to this job, without secrets.
+    async fn form_of_job(&self, actor: &Actor, id: JobId) -> Result<FormData, Fault>;
+
+    /// What forms offer: profiles, common combinations, hosts.
+    async fn choices(&self, actor: &Actor) -> Result<Choices, Fault>;
+    /// Built images, newest first.
+    async fn images(&self, actor: &Actor) -> Result<Vec<ImageSummary>, Fault>;
+    /// One image.
+    async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault>;
+
+    /// All hosts with the findings of their last check.
+    async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault>;
+    /// Looks at a host again.
+    async fn check_host(&self, actor: &Actor, name: &HostName) -> Result<HostView, Fault>;
+
+    /// One page of the audit log.
+    async fn audit(&self, actor: &Actor, filter: &AuditFilter) -> Result<AuditPage, Fault>;
+    /// Recomputes the audit log's hash chain.
+    async fn verify_audit(&self, actor: &Actor) -> Result<ChainState, Fault>;
+
+    /// Whether there is no user yet, so that the setup link is open.
+    async fn needs_setup(&self) -> Result<bool, Fault>;
+    /// Makes the first administrator, by the token of the setup link, and logs in.
+    async fn setup(
+        &self,
+        actor: &Actor,
+        token: &Secret,
+        name: &str,
+        password: &Secret,
+        agent: Option<&str>,
+    ) -> Result<LoggedIn, Fault>;
+    /// Logs in. Equal work and equal words for an unknown user, a wrong password and a disabled account.
+    async fn login(
+        &self,
+        actor: &Actor,
+        name: &str,
+        password: &Secret,
+        agent: Option<&str>,
+    ) -> Result<LoggedIn, Fault>;
+    /// The user of a session token, if the session stands and the account is enabled.
+    async fn session(&self, token: &Secret) -> Result<Option<SessionUser>, Fault>;
+    /// Ends the session of this token.
+    async fn logout(&self, actor: &Actor, token: &Secret) -> Result<(), Fault>;
+    /// Changes one's own password and ends one's other sessions.
+    async fn change_password(
+        &self,
+        actor: &Actor,
+        token: &Secret,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<(), Fault>;
+    /// One's own sessions.
+    async fn sessions(&self, actor: &Actor, token: &Secret) -> Result<Vec<SessionView>, Fault>;
+    /// Ends one of one's own sessions.
+    async fn end_session(&self, actor: &Actor, handle: &str) -> Result<(), Fault>;
+    /// A single-use ticket that opens one socket, for the actor's present rights.
+    async fn ticket(&self, actor: &Actor, purpose: TicketPurpose) -> Result<Secret, Fault>;
+
+    /// All users.
+    async fn users(&self, actor: &Actor) -> Result<Vec<UserView>, Fault>;
+    /// Adds a user with a first password.
+    async fn add_user(&self, actor: &Actor, name: &str, role: Role, password: &Secret) -> Result<(), Fault>;
+    /// Changes a role. The last enabled administrator stays one.
+    async fn set_role(&self, actor: &Actor, user: UserId, role: Role) -> Result<(), Fault>;
+    /// Disables or enables an account; disabling ends its sessions and sockets at once.
+    async fn set_disabled(&self, actor: &Actor, user: UserId, disabled: bool) -> Result<(), Fault>;
+    /// A user by name, for pages that name one.
+    async fn user(&self, actor: &Actor, name: &UserName) -> Result<UserView, Fault>;
+}

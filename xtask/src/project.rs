@@ -1,0 +1,67 @@
+//! Where things lie: the checkout, its build output, and the caches that outlive it.
+//!
+//! Made once in `main` and handed to everything else.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use sha2::{Digest as _, Sha256};
+
+use crate::sh::{Cmd, Log};
+
+/// The places of one checkout.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The top of the checkout.
+    pub root: PathBuf,
+    /// Cargo's output for the host.
+    pub target: PathBuf,
+    /// Tools, packages and images that several checkouts share: `$XDG_CACHE_HOME/snowglobe`.
+    pub cache: PathBuf,
+}
+
+impl Project {
+    /// Finds the checkout that this xtask was built from.
+    pub fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies at the top of the disk")?;
+        let root = std::env::var_os("CARGO_MANIFEST_DIR")
+            .and_then(|dir| PathBuf::from(dir).parent().map(Path::to_owned))
+            .unwrap_or_else(|| root.to_owned());
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute())
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+            .ok_or_else(|| anyhow!("neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  to mend it: set HOME"))?
+            .join("snowglobe");
+        Ok(Self { root, target, cache })
+    }
+
+    /// The site that the server sends: wasm, scripts, style sheets, each compressed beforehand.
+    pub fn site(&self) -> PathBuf {
+        self.target.join("site")
+    }
+
+    /// A fresh log for the part of the work called `name`.
+    pub fn log(&self, name: &str) -> Result<Log> {
+        Log::create(self.target.join("xtask/logs").join(format!("{name}.log")))
+    }
+
+    /// Cargo, at the top of the checkout, with the host's toolchain.
+    pub fn cargo(&self) -> Cmd {
+        Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).dir(&self.root)
+    }
+
+    /// The release server's file.
+    pub fn server(&self, release: bool) -> PathBuf {
+        self.target.join(if release { "release" } else { "debug" }).join("snowglobe")
+    }
+}
+
+/// The first `len` hexadecimal digits of a SHA-256.
+pub fn short_hash(bytes: &[u8], len: usize) -> String {
+    let digest = Sha256::digest(bytes);
+    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(len);
+    hex
+}
