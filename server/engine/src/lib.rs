@@ -1,1 +1,4 @@
-//! (to be written)
+//! The rules of Snowglobe. [`portal`] is the door; `operations.rs` is the table of what there is to do; `job/` runs it;
+//! `ports/` is what it needs of the world. Nothing here knows HTTP, Leptos, libvirt or SSH.
+
+pub mod ports;

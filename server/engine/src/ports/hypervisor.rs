@@ -1,0 +1,342 @@
+//! The hypervisor port: machines on one host, whatever manages it.
+//!
+//! One trait about machines, not about commands. libvirt and Proxmox VE implement it side by side in package `hypervisors`,
+//! the memory hypervisor of [`crate::testing`] implements it for tests, and one contract suite runs against all three.
+//! Differences are data ([`Capabilities`]) that the planner reads; no caller asks which kind it talks to.
+//!
+//! Rules for every implementation:
+//! - Every changing call is idempotent: when the world is already as asked, it returns quickly and says `Ok`.
+//! - A thing that is not there is an answer ([`HypervisorError::NoSuchMachine`] or an empty list), never a panic.
+//! - Nothing a guest says is acted upon; answers from guests are parsed into fixed structures and size-capped.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::address::Address;
+use model::host::Finding;
+use model::identity::IdentityFile;
+use model::machine::{Birthmarks, Figures, MachineName, MachineState, Network};
+use model::size::{DiskGib, MemoryMib, Vcpus};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use tokio::sync::{broadcast, mpsc};
+use uuid::Uuid;
+
+/// Which machine is meant: the domain's identifier decides, the name is for messages and folders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MachineRef {
+    /// Name.
+    pub name: MachineName,
+    /// The domain's identifier, fixed at birth.
+    pub uuid: Uuid,
+}
+
+/// Why a host did not do what it was asked. `Display` tells what happened and what to do; sources are logged apart.
+#[derive(Debug, thiserror::Error)]
+pub enum HypervisorError {
+    /// The host does not answer; nothing is known about the outcome.
+    #[error("the host does not answer: {why}")]
+    Unreachable {
+        /// The connection's own words.
+        why: String,
+    },
+    /// The host knows no such machine.
+    #[error("the host has no machine “{name}”")]
+    NoSuchMachine {
+        /// The name asked for.
+        name: MachineName,
+    },
+    /// A domain of this name exists and is not ours: it has another identifier.
+    #[error("the host already has a machine “{name}” that this portal did not make")]
+    Foreign {
+        /// The name.
+        name: MachineName,
+    },
+    /// The host refused or failed, in its own words.
+    #[error("{what} failed: {why}")]
+    Failed {
+        /// What was tried.
+        what: String,
+        /// What the host said.
+        why: String,
+    },
+    /// The guest agent does not answer: it is not running, or not yet.
+    #[error("the guest agent does not answer")]
+    NoAgent,
+    /// This kind of host cannot do it.
+    #[error("{what} is not possible on this kind of host")]
+    Unsupported {
+        /// What was asked.
+        what: String,
+    },
+}
+
+impl HypervisorError {
+    /// True when the same call may succeed later without anybody changing anything.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, HypervisorError::Unreachable { .. } | HypervisorError::NoAgent)
+    }
+}
+
+/// What this port returns.
+pub type Result<T> = std::result::Result<T, HypervisorError>;
+
+/// What a kind of host can do, for the planner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Boot disks share the image's blocks instead of copying them.
+    pub thin_provisioning: bool,
+    /// A data disk's file system can be grown while the machine is off.
+    pub offline_grow: bool,
+    /// The host filters packets by itself.
+    pub own_firewall: bool,
+    /// A snapshot of a running machine holds its memory.
+    pub snapshots_with_memory: bool,
+}
+
+/// The domain as it shall be. `put_definition` makes it so, whatever was there before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Name.
+    pub name: MachineName,
+    /// Domain identifier and network address.
+    pub birthmarks: Birthmarks,
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Processors.
+    pub vcpus: Vcpus,
+    /// Network.
+    pub network: Network,
+    /// The boot disk; read-only when there is a data disk.
+    pub boot: Volume,
+    /// The data disk, if the mode has one.
+    pub data: Option<Volume>,
+}
+
+/// A disk as its host knows it: a file's path on libvirt, a volume id on Proxmox. Opaque to everybody but the host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Volume(pub String);
+
+/// Which of a machine's disks is meant when one is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskRole {
+    /// The system.
+    Boot,
+    /// `/var`.
+    Data,
+}
+
+/// What a new boot disk is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootDisk {
+    /// The image file in the Nix store of the portal's computer.
+    pub image: PathBuf,
+    /// Grown to this size when the machine has one disk only (mutable mode); otherwise as large as the image.
+    pub grow_to: Option<DiskGib>,
+}
+
+/// A disk as the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskUse {
+    /// What the guest sees, in bytes.
+    pub size: u64,
+    /// What it occupies, in bytes.
+    pub used: u64,
+}
+
+/// One domain in the inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The domain's identifier.
+    pub uuid: Uuid,
+    /// Its name on the host; foreign domains may have any.
+    pub name: String,
+    /// Its state.
+    pub state: MachineState,
+}
+
+/// Counters of a domain since its start; rates are differences between two samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Processor time used, in nanoseconds.
+    pub cpu_nanos: Option<u64>,
+    /// Memory in use in the guest if it tells, else resident on the host, in bytes.
+    pub memory_used: Option<u64>,
+    /// Disk bytes read and written.
+    pub disk_read: Option<u64>,
+    /// Disk bytes written.
+    pub disk_written: Option<u64>,
+    /// Network bytes received.
+    pub net_rx: Option<u64>,
+    /// Network bytes sent.
+    pub net_tx: Option<u64>,
+    /// What the disks occupy, in bytes.
+    pub disk_used: Option<u64>,
+    /// What the disks could grow to, in bytes.
+    pub disk_size: Option<u64>,
+}
+
+impl Counters {
+    /// The figures over the `nanos` nanoseconds since `before`, for a machine with so many processors. A counter that
+    /// runs backwards (the machine was started anew) gives no rate.
+    pub fn since(&self, before: &Counters, nanos: u64, vcpus: u16) -> Figures {
+        let rate = |now: Option<u64>, then: Option<u64>| {
+            let grown = now?.checked_sub(then?)?;
+            let per_second = u128::from(grown) * 1_000_000_000 / u128::from(nanos.max(1));
+            u64::try_from(per_second).ok()
+        };
+        let cpu_percent = rate(self.cpu_nanos, before.cpu_nanos).map(|nanos_per_second| {
+            let share = nanos_per_second as f64 / 1e9 / f64::from(vcpus.max(1)) * 100.0;
+            share.clamp(0.0, 100.0) as f32
+        });
+        Figures {
+            cpu_percent,
+            memory_used: self.memory_used,
+            disk_used: self.disk_used,
+            disk_size: self.disk_size,
+            disk_read_rate: rate(self.disk_read, before.disk_read),
+            disk_write_rate: rate(self.disk_written, before.disk_written),
+            net_rx_rate: rate(self.net_rx, before.net_rx),
+            net_tx_rate: rate(self.net_tx, before.net_tx),
+        }
+    }
+}
+
+/// What to do with a machine's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Switch on.
+    Start,
+    /// Ask the guest to shut down. Returns when it was asked, not when it has.
+    ShutDown,
+    /// Ask the guest to reboot.
+    Reboot,
+    /// Pull the plug.
+    ForceOff,
+    /// Stop the processors.
+    Suspend,
+    /// Let them run again.
+    Resume,
+}
+
+/// Something happened on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostEvent {
+    /// A domain has a new state.
+    State {
+        /// Which.
+        uuid: Uuid,
+        /// The state now.
+        state: MachineState,
+    },
+    /// A guest rebooted without leaving the running state.
+    Rebooted {
+        /// Which.
+        uuid: Uuid,
+    },
+    /// A domain was defined, or its definition changed.
+    Defined {
+        /// Which.
+        uuid: Uuid,
+    },
+    /// A domain is no longer known to the host.
+    Undefined {
+        /// Which.
+        uuid: Uuid,
+    },
+    /// The guest agent came up or went away; addresses may have changed.
+    Agent {
+        /// Which.
+        uuid: Uuid,
+        /// Whether it answers now.
+        connected: bool,
+    },
+    /// The connection to the host was lost: nothing is known until [`HostEvent::Connected`].
+    Disconnected {
+        /// Why, in the connection's words.
+        why: String,
+    },
+    /// The connection is there (again); whoever keeps state takes a new inventory.
+    Connected,
+}
+
+/// The two ends of an open console. It ends when the machine stops (the receiver closes) or when both ends are dropped.
+#[derive(Debug)]
+pub struct ConsoleStream {
+    /// Bytes from the guest.
+    pub output: mpsc::Receiver<Bytes>,
+    /// Bytes to the guest.
+    pub input: mpsc::Sender<Bytes>,
+}
+
+/// What a program in the guest answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestExit {
+    /// Its exit status, unless a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output, at most 64 KiB.
+    pub stdout: Vec<u8>,
+    /// Its standard error, at most 64 KiB.
+    pub stderr: Vec<u8>,
+}
+
+/// One host.
+#[async_trait]
+pub trait Hypervisor: Send + Sync + 'static {
+    /// What this host can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Looks at everything that could go wrong before it does. Never fails: an unreachable host is a finding.
+    async fn check(&self) -> Vec<Finding>;
+    /// Names of bridges that a machine can be put on.
+    async fn bridges(&self) -> Result<Vec<String>>;
+    /// All domains in one call.
+    async fn inventory(&self) -> Result<Vec<Seen>>;
+    /// What happens from now on. A receiver that lags takes a new inventory.
+    fn events(&self) -> broadcast::Receiver<HostEvent>;
+    /// Counters of all active domains in one call.
+    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>>;
+
+    /// Makes the domain as given, new or changed. Refuses a domain of this name with another identifier.
+    async fn put_definition(&self, definition: &Definition) -> Result<()>;
+    /// Removes the domain with its firmware variables and snapshot records, not its disks. Gone already is fine.
+    async fn remove_definition(&self, machine: &MachineRef) -> Result<()>;
+
+    /// The state of one domain; [`MachineState::Configured`] if the host has none.
+    async fn state(&self, machine: &MachineRef) -> Result<MachineState>;
+    /// Does something with its power.
+    async fn power(&self, machine: &MachineRef, power: Power) -> Result<()>;
+
+    /// Makes a boot disk from an image. An unfinished one of a former try is made anew; a finished one of the same image stays.
+    async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume>;
+    /// Makes a data disk: an ext4 file system labelled `var` on the whole disk, with `identity/` filled.
+    async fn create_data_disk(
+        &self,
+        machine: &MachineRef,
+        size: DiskGib,
+        identity: &[IdentityFile],
+    ) -> Result<Volume>;
+    /// Makes the files in the identity folder of a disk exactly these, removals included; others stay. The machine is off.
+    async fn write_identity(&self, volume: &Volume, role: DiskRole, identity: &[IdentityFile]) -> Result<()>;
+    /// Reads one file of the identity folder of a disk; `None` if it is not there. At most 1 MiB. The machine is off.
+    async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>>;
+    /// Size and use of a disk; `None` if there is none.
+    async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>>;
+    /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
+    async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
+    /// Removes all disks of a machine. Gone already is fine.
+    async fn remove_disks(&self, machine: &MachineRef) -> Result<()>;
+
+    /// Opens the serial console. One at a time: the hub is the only caller.
+    async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream>;
+    /// Every address of a running machine with its source, best first; neither loopback nor container bridges.
+    async fn addresses(&self, machine: &MachineRef) -> Result<Vec<Address>>;
+    /// Whether the guest agent answers.
+    async fn agent_ping(&self, machine: &MachineRef) -> Result<()>;
+    /// Reads a file in the running guest through the agent, at most 64 KiB.
+    async fn agent_read(&self, machine: &MachineRef, path: &str) -> Result<Vec<u8>>;
+    /// Runs a program in the running guest through the agent and waits for it, at most 60 s.
+    async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit>;
+}

@@ -1,0 +1,117 @@
+//! The image builder port: profiles in, a bootable disk image in the Nix store out.
+
+use async_trait::async_trait;
+use model::image::{ProfileSet, Profiles};
+use model::job::{BuildFailure, BuildProgress, LogLevel};
+use model::machine::Mode;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// What is to be built.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageKey {
+    /// Profiles in canonical form.
+    pub profiles: ProfileSet,
+    /// Mode.
+    pub mode: Mode,
+    /// Hash of the flake source: the same key twice gives the same image.
+    pub source: String,
+}
+
+/// What came of a build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The store path; the image file is `nixos.qcow2` in it.
+    pub store_path: PathBuf,
+    /// The derivation.
+    pub drv_path: Option<PathBuf>,
+    /// Size of the image file in bytes.
+    pub size: u64,
+    /// Size of the closure in bytes.
+    pub closure_size: Option<u64>,
+    /// Contents of `flake.lock` that the build used.
+    pub lock: Option<String>,
+}
+
+/// The image file's name in the store path.
+pub const IMAGE_FILE: &str = "nixos.qcow2";
+
+/// What a build says while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// A line for the log. Text is as the builder gave it; the log cleans it.
+    Line {
+        /// The derivation, by name.
+        from: Option<String>,
+        /// How loud.
+        level: LogLevel,
+        /// The text.
+        text: String,
+    },
+    /// How far it has come.
+    Progress(BuildProgress),
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nix is not there or cannot run.
+    #[error("Nix cannot be run: {why}. {fix}")]
+    NoNix {
+        /// What was tried and what came of it.
+        why: String,
+        /// How to mend it.
+        fix: String,
+    },
+    /// The flake cannot be evaluated, in Nix' own words.
+    #[error("the image cannot be evaluated: {why}")]
+    Evaluation {
+        /// Nix' message.
+        why: String,
+    },
+    /// A derivation failed.
+    #[error("{} failed to build", .0.derivation)]
+    Failed(BuildFailure),
+    /// Somebody cancelled it.
+    #[error("the build was cancelled")]
+    Cancelled,
+    /// Anything else.
+    #[error("{what}")]
+    Other {
+        /// What happened and what to do.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// Receives what a build says; never blocks the build for long.
+pub type BuildSink<'a> = &'a (dyn Fn(BuildEvent) + Send + Sync);
+
+/// Builds images.
+#[async_trait]
+pub trait ImageBuilder: Send + Sync + 'static {
+    /// Hash of the flake source as it is now; it changes when profiles or modules change.
+    async fn source(&self) -> Result<String, BuildError>;
+    /// The profiles that the source has, with their metadata. Answers from memory while the source is the same.
+    async fn profiles(&self) -> Result<Profiles, BuildError>;
+    /// Builds, or finds what was built before. Says what happens as it happens.
+    async fn build(
+        &self,
+        key: &ImageKey,
+        sink: BuildSink<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Built, BuildError>;
+    /// The command that does the same in a shell.
+    fn reproduce(&self, key: &ImageKey) -> String;
+    /// Whether a store path is still there.
+    async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError>;
+    /// Makes a garbage-collector root of this name for a store path, replacing what it pointed at. Names have no `/`.
+    async fn add_root(&self, name: &str, store_path: &Path) -> Result<(), BuildError>;
+    /// Removes a root. Gone already is fine.
+    async fn remove_root(&self, name: &str) -> Result<(), BuildError>;
+    /// The names of all roots.
+    async fn roots(&self) -> Result<Vec<String>, BuildError>;
+}

@@ -1,0 +1,248 @@
+//! What this computer must have, and how its package manager calls it.
+//!
+//! `NEEDS` is the whole list: a program or file, what it is for, its package per family of distributions. `up`
+//! installs what is missing before anything else; `doctor` only says it. On NixOS nothing is installed: the
+//! flake's development shell brings everything (`enter_dev_shell`).
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::apt;
+use crate::progress::Line;
+use crate::project::Project;
+use crate::sh::{self, Cmd, Log};
+
+/// Families of distributions, told apart by their package manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Debian, Ubuntu and their like.
+    Apt,
+    /// Fedora and its like.
+    Dnf,
+    /// Arch and its like.
+    Pacman,
+    /// NixOS: packages come from the flake's shell.
+    NixOs,
+    /// Anything else: we say what is missing and install nothing.
+    Unknown,
+}
+
+/// Which work needs a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// Building and running the portal.
+    Portal,
+    /// The small offline image, where no binary cache can be reached.
+    TinyImage,
+    /// The tests.
+    Tests,
+}
+
+/// How to see that a thing is there.
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    /// Any one of these programs.
+    Program(&'static [&'static str]),
+    /// A library known to pkg-config.
+    Library(&'static str),
+    /// Any one of these files.
+    File(&'static [&'static str]),
+}
+
+/// One thing that must be there.
+#[derive(Debug)]
+pub struct Need {
+    probe: Probe,
+    /// What it is for, in words that follow "needed to".
+    pub purpose: &'static str,
+    why: For,
+    apt: &'static [&'static str],
+    dnf: &'static [&'static str],
+    pacman: &'static [&'static str],
+}
+
+/// `need(why, probe, purpose, apt, dnf, pacman)`: keeps the table below one entry per line or two.
+const fn need(
+    why: For,
+    probe: Probe,
+    purpose: &'static str,
+    [apt, dnf, pacman]: [&'static [&'static str]; 3],
+) -> Need {
+    Need { probe, purpose, why, apt, dnf, pacman }
+}
+
+const OVMF: &[&str] = &[
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_CODE.fd",
+    "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+    "/usr/share/edk2/ovmf/OVMF_CODE_4M.qcow2",
+    "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+];
+
+use For::{Portal, Tests, TinyImage};
+use Probe::{File, Library, Program};
+
+#[rustfmt::skip]
+static NEEDS: &[Need] = &[
+    need(Portal, Program(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
+    need(Portal, Program(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
+    need(Portal, Program(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
+    need(Portal, Program(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
+    need(Portal, Library("libvirt"), "compile the libvirt backend", [&["libvirt-dev"], &["libvirt-devel"], &["libvirt"]]),
+    need(Portal, Program(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
+    need(Portal, Program(&["qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
+    need(Portal, Program(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
+    need(Portal, Program(&["debugfs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
+    need(Portal, File(OVMF), "boot machines by UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
+    need(Portal, Program(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
+    need(Portal, Program(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
+    need(Portal, Program(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
+    need(Portal, Program(&["nix"]), "build images", [&["nix-bin"], &["nix"], &["nix"]]),
+    need(Portal, Program(&["git"]), "read flakes", [&["git"], &["git"], &["git"]]),
+    need(Portal, Program(&["wasm-opt"]), "shrink the wasm", [&["binaryen"], &["binaryen"], &["binaryen"]]),
+    need(Portal, Program(&["brotli"]), "compress the site", [&["brotli"], &["brotli"], &["brotli"]]),
+    need(Portal, Program(&["node"]), "fetch the terminal's script", [&["nodejs"], &["nodejs"], &["nodejs"]]),
+    need(Portal, Program(&["npm"]), "fetch the terminal's script", [&["npm"], &["npm"], &["npm"]]),
+    need(TinyImage, Program(&["mcopy"]), "build the offline image", [&["mtools"], &["mtools"], &["mtools"]]),
+    need(TinyImage, Program(&["mkfs.vfat"]), "build the offline image", [&["dosfstools"], &["dosfstools"], &["dosfstools"]]),
+    need(TinyImage, Program(&["sfdisk"]), "build the offline image", [&["fdisk"], &["util-linux"], &["util-linux"]]),
+    need(TinyImage, Program(&["cpio"]), "build the offline image", [&["cpio"], &["cpio"], &["cpio"]]),
+    need(Tests, Program(&["unshare"]), "keep the tests' libvirt apart", [&["util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Tests, Program(&["shellcheck"]), "check the scripts", [&["shellcheck"], &["ShellCheck"], &["shellcheck"]]),
+    need(Tests, Program(&["busybox"]), "run the guest's scripts in its shell", [&["busybox"], &["busybox"], &["busybox"]]),
+    need(Tests, Program(&["ssh"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
+    need(Tests, Program(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
+    need(Tests, Program(&["chromium", "chromium-browser"]), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
+];
+
+impl Need {
+    /// Whether it is there.
+    fn met(&self) -> bool {
+        match self.probe {
+            Probe::Program(names) => names.iter().any(|name| sh::find_program(name).is_some()),
+            Probe::Library(name) => Cmd::new("pkg-config").args(["--exists", name]).succeeds(),
+            Probe::File(files) => files.iter().any(|file| Path::new(file).exists()),
+        }
+    }
+
+    /// The thing's own name.
+    pub fn name(&self) -> &'static str {
+        match self.probe {
+            Probe::Program(names) | Probe::File(names) => names.first().copied().unwrap_or_default(),
+            Probe::Library(name) => name,
+        }
+    }
+
+    /// The packages that bring it on this family; none where we do not know.
+    pub fn packages(&self, family: Family) -> &'static [&'static str] {
+        match family {
+            Family::Apt => self.apt,
+            Family::Dnf => self.dnf,
+            Family::Pacman => self.pacman,
+            Family::NixOs | Family::Unknown => &[],
+        }
+    }
+}
+
+impl Family {
+    /// The family of this computer.
+    pub fn detect() -> Self {
+        if Path::new("/etc/NIXOS").exists() {
+            return Self::NixOs;
+        }
+        let managers = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("pacman", Self::Pacman)];
+        let here = managers.into_iter().find(|(program, _)| sh::find_program(program).is_some());
+        here.map_or(Self::Unknown, |(_, family)| family)
+    }
+}
+
+/// What `reasons` need and this computer lacks.
+pub fn missing(reasons: &[For]) -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| reasons.contains(&need.why) && !need.met()).collect()
+}
+
+/// Every need of `reasons`, with whether it is met.
+pub fn survey(reasons: &[For]) -> Vec<(&'static Need, bool)> {
+    NEEDS.iter().filter(|need| reasons.contains(&need.why)).map(|need| (need, need.met())).collect()
+}
+
+/// Installs what is missing for `reasons`; does nothing, and asks for no password, when nothing is.
+pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
+    let missing = missing(reasons);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let family = Family::detect();
+    let mut packages: Vec<&str> = missing.iter().flat_map(|need| need.packages(family)).copied().collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        bail!("{}", refusal(family, &missing));
+    }
+    let asks = if sh::is_root() { "" } else { " (sudo may ask for your password, for this only)" };
+    line.note(&format!("installing {}{asks}", packages.join(" ")));
+    let log = project.log("packages")?;
+    let outcome = match family {
+        Family::Apt => apt::install(&log, &packages),
+        Family::Dnf => run_as_root(&log, Cmd::new("dnf").args(["install", "-y"]).args(&packages)),
+        Family::Pacman => run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages)),
+        Family::NixOs | Family::Unknown => Ok(()),
+    };
+    outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")))?;
+    still_missing(reasons, family)
+}
+
+/// A package manager may succeed without bringing what we look for: better said now than by a failing build.
+fn still_missing(reasons: &[For], family: Family) -> Result<()> {
+    let missing = missing(reasons);
+    if missing.is_empty() { Ok(()) } else { bail!("{}", refusal(family, &missing)) }
+}
+
+fn refusal(family: Family, missing: &[&Need]) -> String {
+    let list: String = missing
+        .iter()
+        .map(|need| format!("  {} is missing; it is needed to {}\n", need.name(), need.purpose))
+        .collect();
+    let mend = match family {
+        Family::NixOs => "run the command inside `nix develop ./nix`",
+        Family::Unknown => "install them with your package manager; apt, dnf and pacman are the ones known here",
+        _ => "install them by hand, then run the command again",
+    };
+    format!("this computer lacks programs, and they could not be installed by themselves:\n{list}  to mend it: {mend}")
+}
+
+/// Runs `cmd` as root with its output in `log`; sudo itself still talks to the terminal.
+pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
+    if !sh::is_root() && sh::find_program("sudo").is_none() {
+        bail!("`{cmd}` must run as root and sudo is not installed\n  to mend it: run that command as root, then this one again");
+    }
+    log.run(&cmd.as_root())
+}
+
+/// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.
+pub fn enter_dev_shell(project: &Project) -> Result<()> {
+    const INSIDE: &str = "SNOWGLOBE_DEV_SHELL";
+    if Family::detect() != Family::NixOs || std::env::var_os(INSIDE).is_some() {
+        return Ok(());
+    }
+    println!("NixOS: going on inside `nix develop ./nix`");
+    let this = std::env::current_exe().context("this program's own file is not known")?;
+    let shell = Cmd::new("nix")
+        .args(["--extra-experimental-features", "nix-command flakes", "develop"])
+        .arg(project.root.join("nix"))
+        .arg("--command")
+        .arg(this)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .dir(&project.root);
+    Err(shell.replace_this_process())
+}
+
+/// A key of `/etc/os-release`, unquoted.
+pub fn os_release(key: &str) -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+    Some(value.trim_matches('"').to_owned())
+}
