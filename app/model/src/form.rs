@@ -492,3 +492,6 @@ pub fn defaults(kind: OperationKind) -> FormData {
         fields.filter(|f| !f.default.is_empty()).map(|f| (f.name.to_owned(), f.default.to_owned())).collect(),
     )
 }
+
+#[cfg(test)]
+mod tests;

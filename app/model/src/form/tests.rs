@@ -1,0 +1,148 @@
+use super::*;
+use proptest::prelude::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAtkeqGyVnUaYpkXeUOKuJfQfCfIF/XZfKpM4tqVQXJT you@laptop";
+
+fn no_hash(_: &str) -> Result<PasswordHash, Refused> {
+    "$6$saltsalt$abcdefghijklmnopqrstuvwxyz".parse()
+}
+
+fn create_form(changes: &[(&str, &str)]) -> FormData {
+    let mut data = defaults(OperationKind::Create);
+    for (name, value) in [("intent", "create"), ("name", "web-1"), ("host", "local")].iter().chain(changes) {
+        data.set(name, *value);
+    }
+    data
+}
+
+fn errors_of(changes: &[(&str, &str)]) -> Vec<String> {
+    let errors = operations(&create_form(changes), &no_hash).expect_err("the form must be refused");
+    errors.into_iter().map(|e| e.field).collect()
+}
+
+#[test]
+fn defaults_with_a_name_are_a_machine() {
+    let operations = operations(&create_form(&[]), &no_hash).unwrap();
+    let [Operation::Create { spec }] = operations.as_slice() else { panic!("{operations:?}") };
+    assert_eq!(spec.memory.get(), 2048);
+    assert_eq!(spec.profiles.to_string(), "core");
+    assert!(spec.identity.tcp_ports.iter().any(|p| p.contains(22)));
+    assert_eq!(spec.identity.root_password, None);
+}
+
+#[test]
+fn all_errors_are_told_at_once_in_the_forms_order() {
+    let wrong = [
+        ("name", "Web 1"),
+        ("memory", "lots"),
+        ("tcp_ports", "22\n99999"),
+        ("dns", "one.one"),
+        ("hosts", "x"),
+    ];
+    assert_eq!(errors_of(&wrong), ["name", "memory", "tcp_ports", "dns", "hosts"]);
+}
+
+#[test]
+fn hostile_names_profiles_and_keys_are_refused_beside_their_field() {
+    for evil in [
+        "a\"b",
+        "a'b",
+        "a\nb",
+        "$(reboot)",
+        "`id`",
+        "../../etc",
+        "<script>alert(1)</script>",
+        "a;b",
+        "a|b",
+        "\0",
+        "-rf",
+    ] {
+        assert_eq!(errors_of(&[("name", evil)]), ["name"], "{evil:?}");
+        assert_eq!(errors_of(&[("profiles", evil)]), ["profiles"], "{evil:?}");
+        assert_eq!(errors_of(&[("host", evil)]), ["host"], "{evil:?}");
+        assert_eq!(errors_of(&[("network", &format!("bridge:{evil}"))]), ["network"], "{evil:?}");
+        let keys = errors_of(&[("admin_keys", &format!("{KEY}\n{evil}"))]);
+        assert!(keys.iter().all(|f| f == "admin_keys") && !keys.is_empty(), "{evil:?}");
+    }
+}
+
+#[test]
+fn a_key_pasted_twice_is_one_key_and_comments_are_no_keys() {
+    let text = format!("# mine\n{KEY}\n\n  {KEY}  \n");
+    let operations = operations(&create_form(&[("admin_keys", &text)]), &no_hash).unwrap();
+    let [Operation::Create { spec }] = operations.as_slice() else { panic!("{operations:?}") };
+    assert_eq!(spec.identity.admin_keys.len(), 1);
+}
+
+#[test]
+fn the_password_is_hashed_and_never_kept_in_the_form() {
+    let form = create_form(&[("root_password", "correct horse")]);
+    let operations = operations(&form, &no_hash).unwrap();
+    assert!(!serde_json::to_string(&operations).unwrap().contains("correct horse"));
+    assert!(!format!("{:?}", form.without_secrets()).contains("correct horse"));
+    assert_eq!(errors_of(&[("root_password", "two\nlines")]), ["root_password"]);
+}
+
+#[test]
+fn one_build_form_means_one_or_several_images() {
+    let build = |pairs: &[(&str, &str)]| {
+        let mut data = FormData(vec![("intent".into(), "build".into()), ("mode".into(), "immutable".into())]);
+        data.0.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        operations(&data, &no_hash).unwrap().iter().map(Operation::title).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        build(&[("profiles", "docker"), ("profiles", "rust")]),
+        ["Build image core,docker,rust (immutable)"]
+    );
+    assert_eq!(build(&[("profiles", "docker"), ("profiles", "rust"), ("each", "true")]).len(), 2);
+    assert_eq!(build(&[("set", "core"), ("set", "core,dev"), ("set", "dev")]).len(), 2);
+}
+
+#[test]
+fn a_specification_survives_its_form() {
+    let filled = [
+        ("profiles", "docker,rust"),
+        ("admin_keys", KEY),
+        ("udp_ports", "53\n6000:6010"),
+        ("static_address", "192.168.1.20/24,192.168.1.1"),
+        ("dns", "1.1.1.1\n2606:4700::1111"),
+        ("hosts", "10.0.0.1 router router.lan"),
+    ];
+    let first = operations(&create_form(&filled), &no_hash).unwrap();
+    let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
+    let mut again = from_spec(spec);
+    again.set("intent", "create");
+    assert_eq!(operations(&again, &no_hash).unwrap(), first);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    /// Any bytes posted under any intent are answered, with operations or with errors beside fields.
+    #[test]
+    fn any_body_is_answered(intent in 0..OperationKind::ALL.len(), body in proptest::collection::vec(any::<u8>(), 0..256)) {
+        let kind = OperationKind::ALL[intent];
+        let mut data = FormData::from_urlencoded(&body);
+        data.0.push(("intent".into(), kind.as_str().into()));
+        if let Err(errors) = operations(&data, &no_hash) {
+            prop_assert!(!errors.is_empty());
+        }
+    }
+
+    /// The same with bodies that have the right field names, so that every field's parser is reached.
+    #[test]
+    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..16usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
+        let names: Vec<&str> = groups(OperationKind::Create).into_iter().flat_map(|g| g.fields).map(|f| f.name).collect();
+        let mut data = create_form(&[]);
+        for (at, value) in &values {
+            if let Some(name) = names.get(*at) {
+                data.set(name, value.clone());
+            }
+        }
+        match operations(&data, &no_hash) {
+            Ok(found) => prop_assert_eq!(found.len(), 1),
+            Err(errors) => prop_assert!(!errors.is_empty()),
+        }
+    }
+}
