@@ -1,0 +1,70 @@
+# Docker twice: the system daemon for whoever is in its group, a rootless one for everybody else. Membership of the
+# group is root in all but name, so `user`, who has no sudo, is not in it unless somebody asks for that.
+{
+  meta = {
+    title = "Docker";
+    summary = "Docker for admin, and a rootless Docker of their own for users without sudo.";
+    brings = [
+      "docker"
+      "docker compose"
+      "rootless docker"
+    ];
+    needs = [ ];
+    conflicts = [ ];
+    ports = {
+      tcp = [ ];
+      udp = [ ];
+    };
+    modes = [
+      "immutable"
+      "semi-mutable"
+      "mutable"
+    ];
+    size = "medium";
+  };
+
+  module =
+    {
+      config,
+      lib,
+      pkgs,
+      ...
+    }:
+    {
+      options.vm.docker.groupMembers = lib.mkOption {
+        type = lib.types.listOf lib.types.str;
+        default = [ "admin" ];
+        example = [
+          "admin"
+          "user"
+        ];
+        description = ''
+          Users who may talk to the system's Docker daemon. Each of them can become root through it; users who are not
+          listed get a rootless daemon instead.
+        '';
+      };
+
+      config = {
+        virtualisation.docker = {
+          enable = true;
+          autoPrune.enable = true;
+          rootless.enable = true;
+          # A container's log would otherwise grow until /var is full.
+          daemon.settings = {
+            log-driver = "local";
+            live-restore = true;
+          };
+        };
+
+        users.groups.docker.members = config.vm.docker.groupMembers;
+        environment.systemPackages = [ pkgs.docker-compose ];
+
+        # Whoever cannot write to the system's socket is sent to their own daemon.
+        environment.extraInit = ''
+          if [ -z "$DOCKER_HOST" ] && [ -n "$XDG_RUNTIME_DIR" ] && ! [ -w /run/docker.sock ]; then
+            export DOCKER_HOST="unix://$XDG_RUNTIME_DIR/docker.sock"
+          fi
+        '';
+      };
+    };
+}

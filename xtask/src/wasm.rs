@@ -1,0 +1,115 @@
+//! The browser's part: compiled, given its JavaScript, shrunk.
+//!
+//! `cargo build` → `wasm-glue` (xtask/bindgen) → `wasm-opt`. The last two are skipped when what cargo wrote is
+//! what it wrote last time. Called by `site.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use serde_json::Value;
+
+use crate::progress::Line;
+use crate::project::{Project, short_hash};
+use crate::sh::{Cmd, Log};
+use crate::toolchain::{TARGET, Toolchain};
+
+/// The package that is compiled for browsers, and so the name of its files.
+pub const PACKAGE: &str = "frontend";
+
+const PROFILE: &str = "wasm-release";
+
+/// Up to this version, wasm-opt must be told of every feature that today's compilers use.
+const OLD_BINARYEN: u32 = 110;
+
+/// Builds the wasm and returns the directory with it and its JavaScript.
+pub fn build(project: &Project, log: &Log, line: &Line) -> Result<PathBuf> {
+    let toolchain = Toolchain::find(project, log, line)?;
+    let cargo = toolchain.cargo_build(project).args(["--package", PACKAGE, "--profile", PROFILE]);
+    log.run(&cargo)?;
+    let compiled = toolchain.target_dir(project).join(TARGET).join(PROFILE).join(format!("{PACKAGE}.wasm"));
+    let bytes = fs::read(&compiled).with_context(|| format!("{} was not written", compiled.display()))?;
+    let glue = glue(project, log)?;
+
+    let out = project.target.join("xtask/pkg");
+    let stamp = out.join(".made-from");
+    let made_from = format!("{} {}", short_hash(&bytes, 64), glue.display());
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == made_from) {
+        return Ok(out);
+    }
+    // A directory that is only renamed when it is whole: an interrupted run leaves nothing that looks finished.
+    let draft = project.target.join("xtask/pkg.draft");
+    remove_dir(&draft)?;
+    fs::create_dir_all(&draft)?;
+    log.run(&Cmd::new(&glue).arg(&compiled).arg(&draft))?;
+    shrink(log, &draft.join(format!("{PACKAGE}_bg.wasm")))?;
+    fs::write(draft.join(".made-from"), made_from)?;
+    remove_dir(&out)?;
+    fs::rename(&draft, &out)?;
+    Ok(out)
+}
+
+/// The program of xtask/bindgen, built once per version of wasm-bindgen and kept outside the checkout.
+fn glue(project: &Project, log: &Log) -> Result<PathBuf> {
+    let version = locked_version(project, "wasm-bindgen")?;
+    let source = fs::read(project.root.join("xtask/bindgen/src/main.rs"))?;
+    let home = project.cache.join(format!("tools/wasm-glue-{version}-{}", short_hash(&source, 8)));
+    let program = home.join("bin/wasm-glue");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let build_dir = home.join("build");
+    let build = project
+        .cargo()
+        .args(["build", "--package", "wasm-glue", "--target-dir"])
+        .arg(&build_dir)
+        // Half-optimised: compiles in half the time and still takes a second for our wasm.
+        .args(["--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=false"]);
+    log.run(&build)?;
+    fs::create_dir_all(home.join("bin"))?;
+    fs::rename(build_dir.join("debug/wasm-glue"), &program)?;
+    remove_dir(&build_dir)?;
+    Ok(program)
+}
+
+/// Makes the wasm file as small as wasm-opt can.
+fn shrink(log: &Log, wasm: &Path) -> Result<()> {
+    let features: &[&str] = if binaryen_version()? <= OLD_BINARYEN {
+        &["--all-features"]
+    } else {
+        &["--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals",
+          "--enable-reference-types", "--enable-multivalue"]
+    };
+    let small = wasm.with_extension("small");
+    log.run(&Cmd::new("wasm-opt").arg("-Oz").args(features).arg(wasm).arg("-o").arg(&small))?;
+    fs::rename(&small, wasm)?;
+    Ok(())
+}
+
+/// `wasm-opt version 108` or `wasm-opt version 120 (version_120)`.
+fn binaryen_version() -> Result<u32> {
+    let said = Cmd::new("wasm-opt").arg("--version").capture()?;
+    let number = said.split_whitespace().find_map(|word| word.parse().ok());
+    number.ok_or_else(|| anyhow!("`wasm-opt --version` said {said:?}, which names no version"))
+}
+
+/// The version of a package in Cargo.lock.
+fn locked_version(project: &Project, name: &str) -> Result<String> {
+    let metadata = project.cargo().args(["metadata", "--format-version=1"]).capture()?;
+    let metadata: Value = serde_json::from_str(&metadata).context("`cargo metadata` printed something else than JSON")?;
+    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
+    packages
+        .filter(|package| package.get("name").and_then(Value::as_str) == Some(name))
+        .find_map(|package| package.get("version")?.as_str().map(str::to_owned))
+        .ok_or_else(|| anyhow!("no package of the workspace uses {name}"))
+}
+
+/// Removes a directory that may not be there.
+pub fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
