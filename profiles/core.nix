@@ -48,9 +48,12 @@
         vim
         wget
         wireguard-tools
-      ];
 
-      # Terminals newer than the machine's terminfo database log in too.
-      environment.enableAllTerminfo = true;
+        # Terminals that ncurses' own database does not know.
+        alacritty.terminfo
+        foot.terminfo
+        ghostty.terminfo
+        kitty.terminfo
+      ];
     };
 }

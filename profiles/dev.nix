@@ -32,6 +32,7 @@
     { lib, pkgs, ... }:
     {
       environment.systemPackages = with pkgs; [
+        _7zz
         apacheHttpd
         asciinema
         bashInteractive
@@ -47,7 +48,6 @@
         moreutils
         neovim
         openssl
-        p7zip
         pkg-config
         qemu
         sshfs

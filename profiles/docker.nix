@@ -30,6 +30,41 @@
       pkgs,
       ...
     }:
+    let
+      bridge = "172.17.0.1";
+
+      base = {
+        virtualisation.docker = {
+          enable = true;
+          autoPrune.enable = true;
+          rootless.enable = true;
+          daemon.settings.bip = "${bridge}/16";
+        };
+
+        users.groups.docker.members = config.vm.docker.groupMembers;
+        environment.systemPackages = [ pkgs.docker-compose ];
+
+        # Whoever cannot write to the system's socket is sent to their own daemon.
+        environment.extraInit = ''
+          if [ -z "$DOCKER_HOST" ] && [ -n "$XDG_RUNTIME_DIR" ] && ! [ -w /run/docker.sock ]; then
+            export DOCKER_HOST="unix://$XDG_RUNTIME_DIR/docker.sock"
+          fi
+        '';
+      };
+
+      # Containers would ask the network's name servers themselves, which is what the block forbids: they ask the
+      # machine's resolver instead.
+      useHostResolver = {
+        virtualisation.docker.daemon.settings.dns = [ bridge ];
+        environment.etc."systemd/resolved.conf.d/20-docker.conf".text = ''
+          [Resolve]
+          DNSStubListenerExtra=${bridge}
+        '';
+        vm.firewall.extraInputRules = ''
+          iifname { "docker0", "br-*" } ip daddr ${bridge} meta l4proto { tcp, udp } th dport 53 accept
+        '';
+      };
+    in
     {
       options.vm.docker.groupMembers = lib.mkOption {
         type = lib.types.listOf lib.types.str;
@@ -44,27 +79,9 @@
         '';
       };
 
-      config = {
-        virtualisation.docker = {
-          enable = true;
-          autoPrune.enable = true;
-          rootless.enable = true;
-          # A container's log would otherwise grow until /var is full.
-          daemon.settings = {
-            log-driver = "local";
-            live-restore = true;
-          };
-        };
-
-        users.groups.docker.members = config.vm.docker.groupMembers;
-        environment.systemPackages = [ pkgs.docker-compose ];
-
-        # Whoever cannot write to the system's socket is sent to their own daemon.
-        environment.extraInit = ''
-          if [ -z "$DOCKER_HOST" ] && [ -n "$XDG_RUNTIME_DIR" ] && ! [ -w /run/docker.sock ]; then
-            export DOCKER_HOST="unix://$XDG_RUNTIME_DIR/docker.sock"
-          fi
-        '';
-      };
+      config = lib.mkMerge [
+        base
+        (lib.mkIf config.vm.egress.blockPrivateNetworks useHostResolver)
+      ];
     };
 }

@@ -1,1 +1,60 @@
-//! (to be written)
+//! The user interface: pages rendered on the server, islands in the browser, and the two server functions between them.
+//!
+//! ```text
+//! routes   every path there is, and the table of pages      cx     what a page is given: portal, actor, form, URL
+//! pages    a file per page; only on the server              parts  pure pieces of a page, on both sides
+//! islands  the only code that becomes wasm                  api    server functions, for islands alone
+//! js       what runs without wasm: theme, copying, times; and the terminal
+//! ```
+//!
+//! Pages are plain HTML with plain forms, and work as such. The package `server` renders [`shell`] for every route of
+//! [`routes::PAGES`] with an `Arc<dyn Portal>`, an `Actor`, a [`RequestToken`], a [`FormState`] and an [`AssetVersion`]
+//! in Leptos' context; `frontend` hydrates the islands.
+
+// Deep view types: with their names erased nothing is gained from spelling them out.
+#![recursion_limit = "256"]
+
+pub mod api;
+#[cfg(feature = "ssr")]
+mod cx;
+pub mod islands;
+#[cfg(feature = "ssr")]
+mod pages;
+pub mod parts;
+pub mod routes;
+#[cfg(feature = "ssr")]
+mod shell;
+
+#[cfg(feature = "ssr")]
+pub use shell::{App, shell};
+
+use model::account::Secret;
+use model::fault::Fault;
+use model::form::FormData;
+use model::plan::Plan;
+
+/// What became of a form that was posted to this page, when it did not lead to another page. Empty for a GET.
+#[derive(Clone, Debug, Default)]
+pub struct FormState {
+    /// Everything that was posted, to be shown again.
+    pub data: FormData,
+    /// Why it was not done.
+    pub fault: Option<Fault>,
+    /// The plan that was asked for.
+    pub plan: Option<Plan>,
+}
+
+impl FormState {
+    /// True when what was posted to this page was this intent.
+    pub fn is(&self, intent: &str) -> bool {
+        self.data.get("intent") == intent
+    }
+}
+
+/// The token of the request's session, for the pages that show or end sessions.
+#[derive(Clone, Debug, Default)]
+pub struct RequestToken(pub Option<Secret>);
+
+/// Changes with every build of the browser's files; it stands in their addresses, so that they may be kept for ever.
+#[derive(Clone, Debug, Default)]
+pub struct AssetVersion(pub String);

@@ -4,36 +4,63 @@
 #   lib.profiles                                  the metadata of profiles/*.nix, by name
 #   lib.mkImage { profiles, mode, system ? … }    a derivation with nixos.qcow2 in its output
 #
-# It works only in a directory that `prepare` composed: payload/ (Debian's kernel and programs),
-# identity/ and profiles/ are put there. The builders run busybox of the payload; only `qemu-img` is
-# taken from the machine, which is why the setting `sandbox` must be false.
+# It works only in a directory that `prepare` composed: payload/ (Debian's kernel and programs), identity/,
+# profiles/ and registry.nix are put there. The builders run the payload's busybox; only `qemu-img` is taken
+# from the machine, which is why Nix must run with `sandbox = false`.
 {
   description = "Tiny offline guest image with the contract of Snowglobe's NixOS images";
 
   outputs =
     { self }:
     let
-      tiny = import ./lib.nix {
-        revision = self.rev or self.narHash or "unknown";
-        date = self.lastModifiedDate or "19700101000000";
+      registry = import ./registry.nix { dir = ./profiles; };
+
+      # Of the source, not of the build, so that the same source gives the same image.
+      origin = {
+        revision = self.shortRev or (builtins.substring 7 12 self.narHash);
+        date = builtins.substring 0 8 self.lastModifiedDate;
       };
+
+      mkImage =
+        {
+          profiles,
+          mode,
+          system ? "x86_64-linux",
+          flakeRevision ? origin.revision,
+          revision ? flakeRevision,
+          date ? origin.date,
+        }:
+        if system != "x86_64-linux" then
+          throw "snowglobe: the tiny image is made for x86_64-linux only, not for ${system}"
+        else
+          import ./image.nix {
+            inherit mode revision date;
+            profiles = registry.resolve { inherit profiles mode; };
+            inherit (registry) metas;
+          };
     in
     {
-      lib = { inherit (tiny) profiles mkImage; };
-      packages.x86_64-linux = {
-        default = self.packages.x86_64-linux.immutable;
-        immutable = tiny.mkImage {
-          profiles = [ "core" ];
-          mode = "immutable";
-        };
-        semi-mutable = tiny.mkImage {
-          profiles = [ "core" ];
-          mode = "semi-mutable";
-        };
-        mutable = tiny.mkImage {
-          profiles = [ "core" ];
-          mode = "mutable";
-        };
+      lib = {
+        inherit mkImage;
+        inherit (registry)
+          canonical
+          modes
+          problems
+          withNeeds
+          ;
+        profiles = registry.metas;
+        profileFaults = registry.faults;
       };
+
+      # One image per mode, to try by hand: nix build .#mutable
+      packages.x86_64-linux = builtins.listToAttrs (
+        map (mode: {
+          name = mode;
+          value = mkImage {
+            inherit mode;
+            profiles = [ "core" ];
+          };
+        }) registry.modes
+      );
     };
 }

@@ -37,7 +37,10 @@ pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
         packages.iter().partition(|package| backports && FROM_BACKPORTS.contains(package));
     let install = || apt_get().args(["install", "--yes", "--no-install-recommends"]);
     if !new.is_empty() {
-        system::run_as_root(log, install().arg(format!("--target-release={OLD_RELEASE}-backports")).args(new))?;
+        system::run_as_root(
+            log,
+            install().arg(format!("--target-release={OLD_RELEASE}-backports")).args(new),
+        )?;
     }
     if !ordinary.is_empty() {
         system::run_as_root(log, install().args(ordinary))?;
@@ -95,7 +98,8 @@ fn write_as_root(log: &Log, file: &Path, text: &str) -> Result<()> {
 
 /// Every source file with its text. Unreadable ones are apt's to complain about.
 fn configured_sources() -> Vec<(PathBuf, String)> {
-    let listed = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path());
+    let listed =
+        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path());
     let files = listed.chain([PathBuf::from("/etc/apt/sources.list")]);
     files.filter_map(|file| fs::read_to_string(&file).ok().map(|text| (file, text))).collect()
 }
@@ -122,7 +126,8 @@ fn from_stanza(stanza: &str, suite: &str) -> Option<Archive> {
         }
     }
     let get = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-    let has = |key: &str, word: &str| get(key).is_some_and(|value| value.split_whitespace().any(|w| w == word));
+    let has =
+        |key: &str, word: &str| get(key).is_some_and(|value| value.split_whitespace().any(|w| w == word));
     let enabled = get("enabled").is_none_or(|value| value != "no");
     if !(enabled && has("types", "deb") && has("suites", suite) && has("components", "main")) {
         return None;
@@ -182,6 +187,9 @@ mod tests {
         let text = "#deb http://no.example bookworm main\ndeb-src http://no.example bookworm main\n\
                     deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm main non-free\n";
         let found = archive_with_suite(Path::new("sources.list"), text, "bookworm").unwrap();
-        assert_eq!((found.uris.as_str(), found.signed_by.as_deref()), ("http://m.example/debian", Some("/k.gpg")));
+        assert_eq!(
+            (found.uris.as_str(), found.signed_by.as_deref()),
+            ("http://m.example/debian", Some("/k.gpg"))
+        );
     }
 }

@@ -96,10 +96,7 @@ mod tests {
     #[test]
     fn takes_out_what_means_nothing_and_nothing_else() {
         let css = "/* head */\na > b ,\n c {\n  width: calc(1px + 2px); /* why */\n  content: \"/* a  b */\\\"  \";\n}\n.x :is(p) { }\n";
-        assert_eq!(
-            minify(css),
-            "a > b,c{width: calc(1px + 2px);content: \"/* a  b */\\\"  \";}.x :is(p){}"
-        );
+        assert_eq!(minify(css), "a > b,c{width: calc(1px + 2px);content: \"/* a  b */\\\"  \";}.x :is(p){}");
     }
 
     #[test]

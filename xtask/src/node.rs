@@ -32,7 +32,8 @@ pub fn install(project: &Project, log: &Log) -> Result<PathBuf> {
         for input in INPUTS {
             fs::copy(end2end.join(input), draft.join(input))?;
         }
-        let npm = Cmd::new("npm").arg("ci").dir(&draft).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").limit(600);
+        let npm =
+            Cmd::new("npm").arg("ci").dir(&draft).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").limit(600);
         log.run(&npm).context(
             "the npm packages could not be installed\n  to mend it: see that npm reaches its registry (`npm ping`)",
         )?;

@@ -43,6 +43,11 @@ impl Steps {
 }
 
 impl Line {
+    /// For work outside of numbered steps: notes are lines like any other.
+    pub fn plain() -> Self {
+        Self { open: std::cell::Cell::new(false) }
+    }
+
     /// Says one thing that the user should know, below the step.
     pub fn note(&self, text: &str) {
         if self.open.replace(false) {

@@ -23,11 +23,13 @@ pub struct Project {
 impl Project {
     /// Finds the checkout that this xtask was built from.
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies at the top of the disk")?;
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies at the top of the disk")?;
         let root = std::env::var_os("CARGO_MANIFEST_DIR")
             .and_then(|dir| PathBuf::from(dir).parent().map(Path::to_owned))
             .unwrap_or_else(|| root.to_owned());
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
         let cache = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|dir| dir.is_absolute())

@@ -35,14 +35,15 @@ impl Cmd {
 
     /// The same command, ended by `timeout` when it has run for `seconds`.
     pub fn limit(mut self, seconds: u32) -> Self {
-        let mut argv: Vec<OsString> = vec!["timeout".into(), "--kill-after=5".into(), seconds.to_string().into()];
+        let mut argv: Vec<OsString> =
+            vec!["timeout".into(), "--kill-after=5".into(), seconds.to_string().into()];
         argv.append(&mut self.argv);
         self.argv = argv;
         self
     }
 
     /// The same command run as root: as it is when we are root, else through `sudo`.
-    pub fn as_root(mut self) -> Self {
+    pub fn by_root(mut self) -> Self {
         if !is_root() {
             // sudo drops the environment, so what the command needs travels in its argv.
             let env = self.env.drain(..).filter_map(|(key, value)| {
@@ -94,7 +95,21 @@ impl Cmd {
         self
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place of xtask that starts programs; engine::exec is async")]
+    /// The program and its arguments.
+    pub fn argv(&self) -> &[OsString] {
+        &self.argv
+    }
+
+    /// Gives this command's changes of the environment to another one, which starts it.
+    pub fn env_into(&self, mut other: Self) -> Self {
+        other.env.extend(self.env.iter().cloned());
+        other
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place of xtask that starts programs; engine::exec is async"
+    )]
     fn command(&self) -> Command {
         let mut argv = self.argv.iter();
         let mut command = Command::new(argv.next().map_or(OsStr::new("false"), |program| program));
@@ -116,7 +131,9 @@ impl Cmd {
     }
 
     fn cannot_start(&self, error: &std::io::Error) -> anyhow::Error {
-        anyhow!("`{self}` could not be started: {error}\n  to mend it: see what `cargo xtask doctor` says is missing")
+        anyhow!(
+            "`{self}` could not be started: {error}\n  to mend it: see what `cargo xtask doctor` says is missing"
+        )
     }
 
     /// Runs to the end and returns standard output. An error quotes standard error.
@@ -131,12 +148,21 @@ impl Cmd {
 
     /// Runs silently; whether it ended well. A program that is not there did not.
     pub fn succeeds(&self) -> bool {
-        self.command().stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        self.command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
     }
 
     /// Runs on the terminal of the caller, input included.
     pub fn on_terminal(&self) -> Result<ExitStatus> {
         self.command().stdin(Stdio::inherit()).status().map_err(|error| self.cannot_start(&error))
+    }
+
+    /// Starts the command on the terminal of the caller and leaves it running.
+    pub fn spawn_on_terminal(&self) -> Result<std::process::Child> {
+        self.command().stdin(Stdio::inherit()).spawn().map_err(|error| self.cannot_start(&error))
     }
 
     /// Becomes this command: signals and the terminal go straight to it. Returns only when that failed.
@@ -169,7 +195,8 @@ impl Log {
     /// Starts an empty log.
     pub fn create(path: PathBuf) -> Result<Self> {
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).with_context(|| format!("the directory {} cannot be made", dir.display()))?;
+            fs::create_dir_all(dir)
+                .with_context(|| format!("the directory {} cannot be made", dir.display()))?;
         }
         File::create(&path).with_context(|| format!("the log {} cannot be written", path.display()))?;
         Ok(Self { path })
@@ -207,7 +234,8 @@ impl Log {
 
     /// What was written so far.
     pub fn text(&self) -> String {
-        fs::read(&self.path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+        fs::read(&self.path)
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The last lines written after the byte offset `from`, indented.

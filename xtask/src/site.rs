@@ -66,8 +66,12 @@ fn assemble(project: &Project, log: &Log, pkg: &Path, modules: &Path) -> Result<
     for (from, to) in TERMINAL {
         files.insert(to.to_owned(), read(&modules.join(from))?);
     }
-    files.insert("pkg/snowglobe.css".to_owned(), css::bundle(&project.root.join("style/main.css"))?.into_bytes());
-    let hashes: BTreeMap<&String, String> = files.iter().map(|(name, bytes)| (name, short_hash(bytes, 16))).collect();
+    files.insert(
+        "pkg/snowglobe.css".to_owned(),
+        css::bundle(&project.root.join("style/main.css"))?.into_bytes(),
+    );
+    let hashes: BTreeMap<&String, String> =
+        files.iter().map(|(name, bytes)| (name, short_hash(bytes, 16))).collect();
     let manifest = serde_json::to_vec_pretty(&serde_json::json!({ "files": hashes }))?;
 
     let site = project.site();
@@ -121,4 +125,3 @@ fn write(log: &Log, file: &Path, bytes: &[u8]) -> Result<()> {
     }
     Ok(())
 }
-

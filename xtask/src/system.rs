@@ -187,7 +187,9 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
     let outcome = match family {
         Family::Apt => apt::install(&log, &packages),
         Family::Dnf => run_as_root(&log, Cmd::new("dnf").args(["install", "-y"]).args(&packages)),
-        Family::Pacman => run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages)),
+        Family::Pacman => {
+            run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages))
+        }
         Family::NixOs | Family::Unknown => Ok(()),
     };
     outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")))?;
@@ -207,18 +209,24 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
         .collect();
     let mend = match family {
         Family::NixOs => "run the command inside `nix develop ./nix`",
-        Family::Unknown => "install them with your package manager; apt, dnf and pacman are the ones known here",
+        Family::Unknown => {
+            "install them with your package manager; apt, dnf and pacman are the ones known here"
+        }
         _ => "install them by hand, then run the command again",
     };
-    format!("this computer lacks programs, and they could not be installed by themselves:\n{list}  to mend it: {mend}")
+    format!(
+        "this computer lacks programs, and they could not be installed by themselves:\n{list}  to mend it: {mend}"
+    )
 }
 
 /// Runs `cmd` as root with its output in `log`; sudo itself still talks to the terminal.
 pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
     if !sh::is_root() && sh::find_program("sudo").is_none() {
-        bail!("`{cmd}` must run as root and sudo is not installed\n  to mend it: run that command as root, then this one again");
+        bail!(
+            "`{cmd}` must run as root and sudo is not installed\n  to mend it: run that command as root, then this one again"
+        );
     }
-    log.run(&cmd.as_root())
+    log.run(&cmd.by_root())
 }
 
 /// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.

@@ -58,7 +58,10 @@ impl Toolchain {
                     log.path().display()
                 );
             }
-            line.note(&format!("rustup cannot fetch {TARGET}: installing Debian's {}", DEBIAN_PACKAGES.join(" ")));
+            line.note(&format!(
+                "rustup cannot fetch {TARGET}: installing Debian's {}",
+                DEBIAN_PACKAGES.join(" ")
+            ));
             apt::install(log, &DEBIAN_PACKAGES)?;
         }
         debian(log)
@@ -123,4 +126,15 @@ fn rust_lld() -> Option<PathBuf> {
     let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
     let hosts = std::fs::read_dir(rustlib).ok()?.flatten();
     hosts.map(|host| host.path().join("bin/rust-lld")).find(|file| file.is_file())
+}
+
+/// Which compiler would be used, in one line.
+pub fn describe() -> String {
+    if has_std() {
+        return format!("ok       standard library for {TARGET}");
+    }
+    if debian_is_here() {
+        return format!("ok       Debian's compiler, which builds the standard library for {TARGET} along");
+    }
+    format!("missing  standard library for {TARGET}; rustup target add {TARGET}")
 }

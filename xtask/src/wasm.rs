@@ -77,8 +77,14 @@ fn shrink(log: &Log, wasm: &Path) -> Result<()> {
     let features: &[&str] = if binaryen_version()? <= OLD_BINARYEN {
         &["--all-features"]
     } else {
-        &["--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext", "--enable-mutable-globals",
-          "--enable-reference-types", "--enable-multivalue"]
+        &[
+            "--enable-bulk-memory",
+            "--enable-nontrapping-float-to-int",
+            "--enable-sign-ext",
+            "--enable-mutable-globals",
+            "--enable-reference-types",
+            "--enable-multivalue",
+        ]
     };
     let small = wasm.with_extension("small");
     log.run(&Cmd::new("wasm-opt").arg("-Oz").args(features).arg(wasm).arg("-o").arg(&small))?;
@@ -96,7 +102,8 @@ fn binaryen_version() -> Result<u32> {
 /// The version of a package in Cargo.lock.
 fn locked_version(project: &Project, name: &str) -> Result<String> {
     let metadata = project.cargo().args(["metadata", "--format-version=1"]).capture()?;
-    let metadata: Value = serde_json::from_str(&metadata).context("`cargo metadata` printed something else than JSON")?;
+    let metadata: Value =
+        serde_json::from_str(&metadata).context("`cargo metadata` printed something else than JSON")?;
     let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
     packages
         .filter(|package| package.get("name").and_then(Value::as_str) == Some(name))

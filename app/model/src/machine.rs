@@ -280,12 +280,15 @@ pub struct Observed {
     pub addresses: Vec<Address>,
     /// Figures of the last sample.
     pub figures: Figures,
+    /// What is not as it should be, and what to do: the domain is gone from the host, the host does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl Observed {
     /// A machine of which nothing but its state is known.
     pub fn only(state: MachineState) -> Self {
-        Self { state, addresses: Vec::new(), figures: Figures::default() }
+        Self { state, addresses: Vec::new(), figures: Figures::default(), warning: None }
     }
 }
 

@@ -1,4 +1,4 @@
-# The initial RAM disk: busybox, the modules that the disk needs, guest/init.
+# The initial RAM disk: busybox, the modules that the disk needs, initrd/init.
 # In: init (script), mode. Out: initrd.
 . "$steps/common.sh"
 

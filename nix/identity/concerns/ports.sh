@@ -64,7 +64,7 @@ table inet snowglobe {
         ct state established,related accept
         ct state invalid drop
         iif lo accept
-        meta l4proto { icmp, ipv6-icmp } accept
+        meta l4proto { 1, 58 } accept # ICMP and ICMPv6; by number, since a small guest has no /etc/protocols
         udp sport 67 udp dport 68 accept
         ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
 RULES
@@ -86,6 +86,6 @@ apply() {
     printf '%s\n' "$tcp" | covers 22 ||
         log warning 'tcp_ports: 22 is not open: no SSH from outside, only the console is left'
     ruleset "$tcp" "$udp" | deliver "$FIREWALL_FILE" 0600 || return 0
-    load_firewall "$FIREWALL_FILE" ||
-        fault "the firewall rules of $FIREWALL_FILE were refused: those in force before stay"
+    problem=$(load_firewall "$FIREWALL_FILE" 2>&1) ||
+        fault "the firewall rules of $FIREWALL_FILE were refused, those in force before stay: $problem"
 }

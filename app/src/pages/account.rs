@@ -1,0 +1,106 @@
+//! `/account`: one's own password and sessions.
+
+use super::page;
+use crate::cx::Cx;
+use crate::parts::fields::Plain;
+use crate::parts::frame::{Section, heading};
+use crate::parts::{faults, table, time};
+use leptos::prelude::*;
+use model::account::{SessionUser, SessionView};
+use model::fault::Fault;
+
+const PASSWORD_FIELDS: [&str; 3] = ["old_password", "new_password", "new_password_again"];
+const DONE: [(&str, &str); 2] = [
+    ("change_password", "The password was changed and your other sessions have ended."),
+    ("end_session", "The session has ended."),
+];
+
+/// One's own account.
+#[component]
+pub fn Account() -> impl IntoView {
+    page(Section::Account, |cx| async move {
+        let user = cx.actor.user.clone().ok_or(Fault::Unauthenticated)?;
+        let token = cx.token.clone().ok_or(Fault::Unauthenticated)?;
+        let sessions = cx.portal.sessions(&cx.actor, &token).await?;
+        Ok(view! {
+            {heading("Account", logout())}
+            {faults::done(&cx, &DONE)}
+            {faults::summary(&cx.form, &PASSWORD_FIELDS)}
+            {who(&user)}
+            {list(&sessions)}
+            {password(&cx)}
+        }
+        .into_any())
+    })
+}
+
+fn logout() -> AnyView {
+    view! {
+        <form method="post" class="inline">
+            <button class="button" name="intent" value="logout">"Log out"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn who(user: &SessionUser) -> AnyView {
+    view! {
+        <p class="about">
+            <strong>{user.name.to_string()}</strong>
+            <span>{user.role.title()}</span>
+        </p>
+    }
+    .into_any()
+}
+
+fn list(sessions: &[SessionView]) -> AnyView {
+    let rows = sessions.iter().map(|session| {
+        let browser = session.agent.clone().unwrap_or_else(|| "unknown browser".to_owned());
+        let action = if session.current {
+            view! { <span class="note">"this one"</span> }.into_any()
+        } else {
+            view! {
+                <form method="post" class="inline">
+                    <input type="hidden" name="handle" value=session.handle.clone()/>
+                    <button class="button" name="intent" value="end_session">"End it"</button>
+                </form>
+            }
+            .into_any()
+        };
+        view! {
+            <tr>
+                <th scope="row">{browser}</th>
+                <td data-label="From">{session.from.clone().unwrap_or_default()}</td>
+                <td data-label="Began">{time::relative(session.began)}</td>
+                <td data-label="Used">{time::relative(session.used)}</td>
+                <td class="row-action">{action}</td>
+            </tr>
+        }
+    });
+    let columns = ["Browser", "From", "Began", "Used", "Action"];
+    view! {
+        <h2>"Sessions"</h2>
+        {table::table("Sessions", &columns, "sessions", rows.collect_view().into_any())}
+    }
+    .into_any()
+}
+
+fn password(cx: &Cx) -> AnyView {
+    let state = cx.form.is("change_password").then_some(&cx.form);
+    let [old, new, again] = PASSWORD_FIELDS;
+    let field = |name, label, complete| {
+        Plain { name, label, kind: "password", complete, help: "", first: false, state }.view()
+    };
+    view! {
+        <section class="card">
+            <h2>"Change the password"</h2>
+            <form method="post" class="stack">
+                {field(old, "Present password", "current-password")}
+                {field(new, "New password", "new-password")}
+                {field(again, "New password again", "new-password")}
+                <button class="button primary" name="intent" value="change_password">"Change the password"</button>
+            </form>
+        </section>
+    }
+    .into_any()
+}

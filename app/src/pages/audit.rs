@@ -1,0 +1,145 @@
+//! `/audit`: who did what to which machine, when, from where, with what outcome.
+
+use super::page;
+use crate::cx::Cx;
+use crate::parts::frame::{Section, heading};
+use crate::parts::{badge, faults, table, time};
+use crate::routes;
+use leptos::prelude::*;
+use model::audit::{AuditFilter, AuditRow, ChainState, Outcome};
+use model::operation::OperationKind;
+
+const COLUMNS: [&str; 6] = ["When", "Who", "What", "To", "Outcome", "Detail"];
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Succeeded, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Pending];
+
+/// The audit log.
+#[component]
+pub fn Audit() -> impl IntoView {
+    page(Section::Audit, |cx| async move {
+        let filter = filter(&cx);
+        let found = cx.portal.audit(&cx.actor, &filter).await?;
+        let chain = if cx.done() == "verify_audit" { Some(cx.portal.verify_audit(&cx.actor).await?) } else { None };
+        let newest = filter.before.map(|_| (link(&AuditFilter { before: None, ..filter.clone() }), "Newest"));
+        let older = found.next.map(|next| (link(&AuditFilter { before: Some(next), ..filter.clone() }), "Older"));
+        let export = routes::audit(routes::AUDIT_CSV, &AuditFilter { before: None, ..filter.clone() });
+        let beside = view! {
+            <form method="post" class="inline">
+                <button class="button" name="intent" value="verify_audit">"Verify the chain"</button>
+            </form>
+            <a class="button" href=export download="audit.csv">"Export CSV"</a>
+        };
+        Ok(view! {
+            {heading("Audit log", beside.into_any())}
+            {faults::summary(&cx.form, &[])}
+            {chain.map(|state| chain_state(&state))}
+            {search(&filter)}
+            {list(&found.rows)}
+            {table::pager(newest, older)}
+        }
+        .into_any())
+    })
+}
+
+fn filter(cx: &Cx) -> AuditFilter {
+    let text = |name: &str| Some(cx.query(name)).filter(|t| !t.is_empty());
+    let outcome = cx.query("outcome");
+    AuditFilter {
+        actor: text("actor"),
+        subject: text("subject"),
+        action: text("action"),
+        outcome: OUTCOMES.into_iter().find(|o| o.as_str() == outcome),
+        before: cx.query_as("before"),
+    }
+}
+
+fn link(filter: &AuditFilter) -> String {
+    routes::audit(routes::AUDIT, filter)
+}
+
+fn chain_state(state: &ChainState) -> AnyView {
+    match state {
+        ChainState::Intact { entries } => {
+            let words = format!("The chain is intact: each of its {entries} entries fits the one before it.");
+            view! { <p class="notice" data-tone="ok" role="status">{words}</p> }.into_any()
+        }
+        ChainState::Broken { at } => {
+            let words = format!(
+                "The chain is broken at entry {at}: something was changed or removed there. Compare with a backup of \
+                 the database."
+            );
+            view! { <p class="notice" data-tone="bad" role="alert">{words}</p> }.into_any()
+        }
+    }
+}
+
+fn search(filter: &AuditFilter) -> AnyView {
+    let field = |name: &'static str, label: &'static str, value: &Option<String>| {
+        let value = value.clone().unwrap_or_default();
+        view! { <input type="search" name=name value=value placeholder=label aria-label=label autocapitalize="none"/> }
+    };
+    let options = OUTCOMES.into_iter().map(|outcome| {
+        let selected = filter.outcome == Some(outcome);
+        view! { <option value=outcome.as_str() selected=selected>{outcome.title()}</option> }
+    });
+    view! {
+        <form method="get" class="filter" role="search">
+            {field("actor", "User", &filter.actor)}
+            {field("subject", "Machine, user or host", &filter.subject)}
+            {field("action", "Act, such as create", &filter.action)}
+            <select name="outcome" aria-label="Outcome">
+                <option value="">"Any outcome"</option>
+                {options.collect_view()}
+            </select>
+            <button class="button">"Filter"</button>
+            <a class="button" href=routes::AUDIT>"Clear"</a>
+        </form>
+    }
+    .into_any()
+}
+
+fn list(rows: &[AuditRow]) -> AnyView {
+    if rows.is_empty() {
+        return table::empty("No act fits this filter.", None);
+    }
+    let rows = rows.iter().map(|row| {
+        let from = row.from.clone().map(|from| view! { <span class="note">{format!("from {from}")}</span> });
+        let what = words(&row.action);
+        let what = match row.job {
+            Some(job) => view! { <a href=routes::job(job)>{what}</a> }.into_any(),
+            None => what.into_any(),
+        };
+        view! {
+            <tr>
+                <th scope="row">{time::relative(row.began)}</th>
+                <td data-label="Who">{row.actor.clone().unwrap_or_else(|| "nobody logged in".to_owned())}{from}</td>
+                <td data-label="What">{what}</td>
+                <td data-label="To">{row.subject.clone().unwrap_or_default()}</td>
+                <td data-label="Outcome">{badge::outcome(row.outcome)}</td>
+                <td data-label="Detail">{row.detail.clone().unwrap_or_default()}</td>
+            </tr>
+        }
+    });
+    table::table("Audit log", &COLUMNS, "audit", rows.collect_view().into_any())
+}
+
+/// An act's name for people: an operation's title, or its words without the underscores.
+fn words(action: &str) -> String {
+    if let Ok(kind) = action.parse::<OperationKind>() {
+        return kind.title().to_owned();
+    }
+    let mut letters = action.chars().map(|c| if c == '_' { ' ' } else { c });
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn acts_are_named_in_words() {
+        assert_eq!(words("force_off"), "Force off");
+        assert_eq!(words("watch_console"), "Watch console");
+        assert_eq!(words(""), "");
+    }
+}

@@ -1,0 +1,149 @@
+//! `/images`: built images, and the forms that build one, several, or the common ones.
+
+use super::{is_administrator, page};
+use crate::cx::Cx;
+use crate::parts::fields::{FormView, names};
+use crate::parts::frame::{Section, heading};
+use crate::parts::{faults, table, time};
+use crate::routes;
+use leptos::prelude::*;
+use model::form;
+use model::image::{ImageSummary, ProfileSet};
+use model::machine::Mode;
+use model::operation::OperationKind;
+use model::portal::Choices;
+use model::size::Bytes;
+
+const KIND: OperationKind = OperationKind::Build;
+const COLUMNS: [&str; 6] = ["Image", "Mode", "Size", "Built", "Used by", "Action"];
+
+/// The images.
+#[component]
+pub fn Images() -> impl IntoView {
+    page(Section::Images, |cx| async move {
+        let images = cx.portal.images(&cx.actor).await?;
+        let choices = cx.portal.choices(&cx.actor).await?;
+        let names = names(KIND);
+        let done = [("remove_image", "The image is removed; Nix may collect what only it needed.")];
+        let jump = view! { <a class="button primary" href="#build">"Build an image"</a> }.into_any();
+        Ok(view! {
+            {heading("Images", jump)}
+            {faults::done(&cx, &done)}
+            {faults::summary(&cx.form, &names)}
+            {list(&images, is_administrator(&cx))}
+            {build(&cx, &choices, &names)}
+            {common(&choices)}
+        }
+        .into_any())
+    })
+}
+
+fn list(images: &[ImageSummary], may_remove: bool) -> AnyView {
+    if images.is_empty() {
+        return table::empty("No image is built yet. A new machine builds the one it needs.", None);
+    }
+    let rows = images.iter().map(|image| row(image, may_remove)).collect_view();
+    table::table("Images", &COLUMNS, "images", rows.into_any())
+}
+
+fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
+    let age = if image.current { "current source" } else { "older source" };
+    let closure = image.closure_size.map(|size| format!(" ({} in the store)", Bytes(size))).unwrap_or_default();
+    view! {
+        <tr>
+            <th scope="row">{composition(&image.profiles)}<span class="note">{age}</span></th>
+            <td data-label="Mode">{image.mode.title()}</td>
+            <td data-label="Size">{format!("{}{closure}", Bytes(image.size))}</td>
+            <td data-label="Built">
+                {time::relative(image.built)}
+                {image.built_by.clone().map(|by| view! { <span class="note">{format!("by {by}")}</span> })}
+            </td>
+            <td data-label="Used by">{used_by(image)}</td>
+            <td class="row-action">{removal(image, may_remove)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// An image's profiles for people.
+pub fn composition(set: &ProfileSet) -> String {
+    set.to_string().replace(',', ", ")
+}
+
+/// The machines that boot it: those that the actor may see by name, the others as a number.
+fn used_by(image: &ImageSummary) -> AnyView {
+    if image.users == 0 {
+        return view! { <span class="none">"no machine"</span> }.into_any();
+    }
+    let links = image.machines.iter().map(|name| {
+        view! { <a href=routes::machine(name)>{name.to_string()}</a>" " }
+    });
+    let others = (image.users as usize).saturating_sub(image.machines.len());
+    let others = (others > 0).then(|| view! { <span class="note">{format!("{others} more")}</span> });
+    view! { {links.collect_view()}{others} }.into_any()
+}
+
+fn removal(image: &ImageSummary, may_remove: bool) -> AnyView {
+    if image.users > 0 {
+        return view! { <span class="note">"in use"</span> }.into_any();
+    }
+    if !may_remove {
+        return view! { <span class="note">"administrators remove images"</span> }.into_any();
+    }
+    let label = format!("Remove image {}", composition(&image.profiles));
+    view! { <a class="button" href=routes::remove_image(image.id) aria-label=label>"Remove…"</a> }.into_any()
+}
+
+/// Ticked profiles make one image, or one each.
+fn build(cx: &Cx, choices: &Choices, names: &[&str]) -> AnyView {
+    let data = if cx.form.is(KIND.as_str()) { cx.form.data.clone() } else { form::defaults(KIND) };
+    let form = FormView::new(&data, &cx.form, choices, names);
+    let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
+    view! {
+        <form method="post" id="build" class="stack wide" novalidate>
+            <h2>"Build an image"</h2>
+            <input type="hidden" name="intent" value=KIND.as_str()/>
+            {groups}
+            <div class="buttons">
+                <button class="button primary">"Build one image of these"</button>
+                <button class="button" name="each" value="true">"Build one image each"</button>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+/// The combinations that people commonly want; all of them are ticked at first.
+fn common(choices: &Choices) -> Option<AnyView> {
+    if choices.common.is_empty() {
+        return None;
+    }
+    let boxes = choices.common.iter().map(|set| {
+        view! {
+            <label class="tick">
+                <input type="checkbox" name="set" value=set.to_string() checked/>
+                <span>{composition(set)}</span>
+            </label>
+        }
+    });
+    let modes = Mode::ALL.into_iter().map(|mode| {
+        view! { <option value=mode.as_str()>{mode.title()}</option> }
+    });
+    Some(
+        view! {
+            <form method="post" class="card stack">
+                <h2>"Common combinations"</h2>
+                <p class="help">"Builds every ticked one, so that new machines of that kind start at once."</p>
+                <input type="hidden" name="intent" value=KIND.as_str()/>
+                // With nothing ticked, nothing is built: without this field, core alone would be.
+                <input type="hidden" name="each" value="true"/>
+                <div class="ticks">{boxes.collect_view()}</div>
+                <div class="buttons">
+                    <label class="line">"Mode "<select name="mode">{modes.collect_view()}</select></label>
+                    <button class="button">"Build these"</button>
+                </div>
+            </form>
+        }
+        .into_any(),
+    )
+}

@@ -1,0 +1,27 @@
+//! `/machines/{name}/activity`: what was done to the machine.
+
+use super::tab;
+use crate::pages::{is_administrator, jobs};
+use crate::parts::machine_head::Region;
+use crate::routes::{self, Tab};
+use leptos::prelude::*;
+use model::audit::AuditFilter;
+use model::job::JobFilter;
+
+/// The activity.
+#[component]
+pub fn Activity() -> impl IntoView {
+    tab(Tab::Activity, |cx, machine| async move {
+        let name = &machine.row.name;
+        let all = routes::jobs(&JobFilter { machine: Some(name.clone()), ..JobFilter::default() });
+        let filter = AuditFilter { subject: Some(name.to_string()), ..AuditFilter::default() };
+        let audit = is_administrator(&cx).then(|| {
+            view! { <a class="button" href=routes::audit(routes::AUDIT, &filter)>"In the audit log"</a> }
+        });
+        Ok(view! {
+            <div data-live=Region::Jobs.as_str()>{jobs::list(&machine.jobs)}</div>
+            <div class="buttons"><a class="button" href=all>"All jobs"</a>{audit}</div>
+        }
+        .into_any())
+    })
+}

@@ -1,0 +1,79 @@
+//! A machine's pages: a header that is always in view, and its tabs.
+
+pub mod activity;
+pub mod configuration;
+pub mod console;
+pub mod destroy;
+pub mod overview;
+
+use super::page;
+use crate::cx::Cx;
+use crate::islands::live_machine::LiveMachine;
+use crate::parts::frame::Section;
+use crate::parts::machine_head::{Region, head};
+use crate::parts::{actions, faults};
+use crate::routes::{self, Tab};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use model::fault::Fault;
+use model::machine::{MachineDetail, MachineName};
+use std::future::Future;
+
+/// A tab of a machine's page: the header around what `body` makes of the machine.
+fn tab<F, Body>(tab: Tab, body: F) -> AnyView
+where
+    F: FnOnce(Cx, MachineDetail) -> Body + Send + 'static,
+    Body: Future<Output = Result<AnyView, Fault>> + Send + 'static,
+{
+    page(Section::Machines, move |cx| async move {
+        let name: MachineName = cx.param("name", "machine")?;
+        let machine = cx.portal.machine(&cx.actor, &name).await?;
+        let title = match tab {
+            Tab::Overview => name.to_string(),
+            other => format!("{} · {name}", other.title()),
+        };
+        let header = header(&cx, &machine, tab);
+        let row = machine.row.clone();
+        let body = body(cx, machine).await?;
+        Ok(view! {
+            <Title text=title/>
+            <LiveMachine row=row>{header}{body}</LiveMachine>
+        }
+        .into_any())
+    })
+}
+
+/// Name, state and addresses; what can be done; the tabs. What may change while one looks carries `data-live`.
+fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
+    let row = &machine.row;
+    view! {
+        <nav class="crumbs" aria-label="Breadcrumb"><a href=routes::MACHINES>"Machines"</a></nav>
+        <div class="page-head machine-head">
+            <h1>{row.name.to_string()}</h1>
+            <div class="machine-state" data-live=Region::Head.as_str()>{head(row)}</div>
+            <div data-live=Region::Actions.as_str()>
+                {actions::bar(&row.name, row.observed.state, &machine.actions)}
+            </div>
+        </div>
+        <div data-live=Region::Job.as_str() aria-live="polite">{crate::parts::machine_head::job(row.job.as_ref())}</div>
+        {faults::summary(&cx.form, &["confirm"])}
+        {faults::confirmation(cx)}
+        {tabs(&row.name, tab)}
+    }
+    .into_any()
+}
+
+fn tabs(name: &MachineName, now: Tab) -> AnyView {
+    let links = Tab::ALL.map(|tab| {
+        let current = (tab == now).then_some("page");
+        view! { <a href=routes::machine_tab(name, tab) aria-current=current>{tab.title()}</a> }
+    });
+    view! { <nav class="tabs" aria-label="Parts of this machine's page">{links.into_iter().collect_view()}</nav> }
+        .into_any()
+}
+
+/// A heading with terms and what they are.
+fn facts(title: &'static str, rows: Vec<(&'static str, AnyView)>) -> AnyView {
+    let rows = rows.into_iter().map(|(term, value)| view! { <div><dt>{term}</dt><dd>{value}</dd></div> });
+    view! { <section class="card"><h2>{title}</h2><dl class="facts">{rows.collect_view()}</dl></section> }.into_any()
+}

@@ -1,0 +1,90 @@
+//! `/machines/{name}`: how it does, and what it is.
+
+use super::{facts, tab};
+use crate::pages::images::composition;
+use crate::pages::jobs;
+use crate::parts::machine_head::{Region, usage};
+use crate::parts::{address, time};
+use crate::routes::{self, Tab};
+use leptos::prelude::*;
+use model::job::JobFilter;
+use model::machine::{MachineDetail, Network};
+use model::size::Bytes;
+
+/// How many of the latest jobs stand here.
+const JOBS_SHOWN: usize = 5;
+
+/// The overview.
+#[component]
+pub fn Overview() -> impl IntoView {
+    tab(Tab::Overview, |_, machine| async move {
+        let row = &machine.row;
+        let latest = machine.jobs.get(..JOBS_SHOWN).unwrap_or(&machine.jobs);
+        let all = routes::jobs(&JobFilter { machine: Some(row.name.clone()), ..JobFilter::default() });
+        Ok(view! {
+            <div class="columns">
+                <section class="card">
+                    <h2>"Usage"</h2>
+                    <div data-live=Region::Usage.as_str()>{usage(row)}</div>
+                </section>
+                <section class="card">
+                    <h2>"Addresses"</h2>
+                    <div data-live=Region::Addresses.as_str()>{address::all(&row.observed.addresses)}</div>
+                </section>
+                {what(&machine)}
+                {image(&machine)}
+            </div>
+            <div data-live=Region::Jobs.as_str()>
+                <h2>"Latest jobs"</h2>
+                {jobs::list(latest)}
+            </div>
+            <p><a href=all>"All jobs of this machine"</a></p>
+        }
+        .into_any())
+    })
+}
+
+fn what(machine: &MachineDetail) -> AnyView {
+    let spec = &machine.spec;
+    facts(
+        "Machine",
+        vec![
+            ("Profiles", composition(&spec.profiles).into_any()),
+            ("Mode", spec.mode.title().into_any()),
+            ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
+            ("Network", network(&spec.network).into_any()),
+            ("Host", spec.host.to_string().into_any()),
+            ("Owner", machine.row.owner.clone().into_any()),
+            ("Configured", time::relative(machine.created).into_any()),
+        ],
+    )
+}
+
+/// The network in words.
+pub fn network(network: &Network) -> String {
+    match network {
+        Network::Nat => "NAT".to_owned(),
+        Network::Bridge(name) => format!("Bridge {name}"),
+    }
+}
+
+fn image(machine: &MachineDetail) -> AnyView {
+    let Some(image) = &machine.image else {
+        let words = "None yet: it is built when the machine is created.";
+        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p></section> }.into_any();
+    };
+    let news = if machine.row.update_available { "A newer one of the same kind is built." } else { "The newest of its kind." };
+    let built = match image.job {
+        Some(job) => view! { <a href=routes::job(job)>{time::relative(image.built)}</a> }.into_any(),
+        None => time::relative(image.built).into_any(),
+    };
+    facts(
+        "Image",
+        vec![
+            ("Built", built),
+            ("Size", Bytes(image.size).to_string().into_any()),
+            ("Is", news.into_any()),
+            ("In the store", address::copyable(image.store_path.clone(), "path").into_any()),
+        ],
+    )
+}

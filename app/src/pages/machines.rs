@@ -1,0 +1,116 @@
+//! `/`: the machines. Search and filter stand in the URL; the rows are live where JavaScript runs.
+
+use super::page;
+use crate::cx::Cx;
+use crate::islands::live_machines::LiveMachines;
+use crate::parts::frame::{Section, heading};
+use crate::parts::machine_row::{COLUMNS, machine_row};
+use crate::parts::{faults, table};
+use crate::routes;
+use leptos::prelude::*;
+use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage, MachineState};
+
+/// The states in the order in which the filter offers them.
+const STATES: [MachineState; 7] = [
+    MachineState::Running,
+    MachineState::Off,
+    MachineState::Configured,
+    MachineState::Paused,
+    MachineState::ShuttingDown,
+    MachineState::Crashed,
+    MachineState::Unknown,
+];
+
+/// The list.
+#[component]
+pub fn Machines() -> impl IntoView {
+    page(Section::Machines, |cx| async move {
+        let filter = filter(&cx);
+        let found = cx.portal.machines(&cx.actor, &filter).await?;
+        let new = view! { <a class="button primary" href=routes::NEW_MACHINE>"New machine"</a> }.into_any();
+        Ok(view! {
+            {heading("Machines", new)}
+            {faults::summary(&cx.form, &[])}
+            {faults::confirmation(&cx)}
+            {search(&filter, &found)}
+            {rows(&found, &filter)}
+            {pager(&found, &filter)}
+        }
+        .into_any())
+    })
+}
+
+fn filter(cx: &Cx) -> MachineFilter {
+    let state = cx.query("state");
+    MachineFilter {
+        search: cx.query("q"),
+        state: STATES.into_iter().find(|s| s.as_str() == state),
+        page: cx.query_as("page").unwrap_or(0),
+    }
+}
+
+/// The search box; hidden while there is nothing to be searched.
+fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
+    if found.total == 0 {
+        return ().into_any();
+    }
+    let options = STATES.into_iter().map(|state| {
+        let selected = filter.state == Some(state);
+        view! { <option value=state.as_str() selected=selected>{state.title()}</option> }
+    });
+    let count = if found.matching == found.total {
+        plural(found.total)
+    } else {
+        format!("{} of {}", found.matching, plural(found.total))
+    };
+    view! {
+        <form method="get" class="filter" role="search">
+            <input
+                type="search" name="q" value=filter.search.clone() aria-label="Search machines"
+                placeholder="Name, address, profile, owner" autocapitalize="none" autocomplete="off"
+            />
+            <select name="state" aria-label="State">
+                <option value="">"Any state"</option>
+                {options.collect_view()}
+            </select>
+            <button class="button">"Search"</button>
+            <span class="count">{count}</span>
+        </form>
+    }
+    .into_any()
+}
+
+fn plural(n: u64) -> String {
+    if n == 1 { "1 machine".to_owned() } else { format!("{n} machines") }
+}
+
+fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
+    let body: Vec<AnyView> = found.rows.iter().map(|row| machine_row(row).into_any()).collect();
+    let instead = match (found.total, body.is_empty()) {
+        (0, _) => Some(table::empty(
+            "There is no machine yet. The first takes one form and a minute.",
+            Some((routes::NEW_MACHINE, "Create the first machine")),
+        )),
+        (_, true) => {
+            Some(table::empty("No machine fits this search.", Some((routes::MACHINES, "Show all machines"))))
+        }
+        _ => None,
+    };
+    let filter = filter.clone();
+    view! {
+        <LiveMachines filter=filter>
+            {instead}
+            {table::table("Machines", &COLUMNS, "machines", body.into_any())}
+        </LiveMachines>
+    }
+    .into_any()
+}
+
+fn pager(found: &MachinePage, filter: &MachineFilter) -> AnyView {
+    let to = |page: u32| routes::machines(&MachineFilter { page, ..filter.clone() });
+    let shown_before = u64::from(filter.page) * u64::from(MACHINES_PER_PAGE);
+    let shown = shown_before.saturating_add(found.rows.len() as u64);
+    let before = filter.page.checked_sub(1).map(|page| (to(page), "Previous"));
+    let after = (shown < found.matching).then(|| (to(filter.page.saturating_add(1)), "Next"));
+    table::pager(before, after)
+}

@@ -1,0 +1,58 @@
+//! The pages, a file each, named as their path. Every page is a question to the portal and a view of its answer; what the
+//! portal refuses is shown as a page too, with the right HTTP status.
+
+pub mod account;
+pub mod audit;
+pub mod errors;
+pub mod hosts;
+pub mod images;
+pub mod job;
+pub mod jobs;
+pub mod login;
+pub mod machine;
+pub mod machines;
+pub mod new_machine;
+pub mod remove_image;
+pub mod setup;
+pub mod users;
+
+use crate::cx::Cx;
+use crate::parts::faults;
+use crate::parts::frame::{Section, frame};
+use crate::routes;
+use leptos::prelude::*;
+use model::fault::Fault;
+use std::future::Future;
+
+/// A page: asks the portal, and puts the answer into the frame. Somebody who is not logged in is led to the login and
+/// back.
+fn page<F, Answer>(section: Section, load: F) -> AnyView
+where
+    F: FnOnce(Cx) -> Answer + Send + 'static,
+    Answer: Future<Output = Result<AnyView, Fault>> + Send + 'static,
+{
+    let cx = match Cx::take() {
+        Ok(cx) => cx,
+        Err(fault) => return frame(None, section, faults::page(&fault)),
+    };
+    Suspend::new(async move {
+        let body = match load(cx.clone()).await {
+            Ok(body) => body,
+            Err(fault) => {
+                if fault == Fault::Unauthenticated {
+                    cx.redirect(&routes::login(cx.here()));
+                } else {
+                    cx.set_status(&fault);
+                }
+                faults::page(&fault)
+            }
+        };
+        frame(Some(&cx), section, body)
+    })
+    .into_any()
+}
+
+/// True for a user who may do what only administrators may; hides what would be refused.
+fn is_administrator(cx: &Cx) -> bool {
+    cx.actor.is_administrator()
+}

@@ -1,0 +1,82 @@
+//! `/machines/new`: one page, four groups, the plan beside them.
+
+use super::page;
+use crate::cx::Cx;
+use crate::islands::form_help::FormHelp;
+use crate::parts::fields::{FormView, names};
+use crate::parts::frame::{Section, heading};
+use crate::parts::{faults, table};
+use crate::routes;
+use leptos::prelude::*;
+use model::fault::Fault;
+use model::form::{self, FormData};
+use model::job::JobId;
+use model::operation::OperationKind;
+use model::portal::Choices;
+
+const KIND: OperationKind = OperationKind::Create;
+
+/// The form.
+#[component]
+pub fn NewMachine() -> impl IntoView {
+    page(Section::Machines, |cx| async move {
+        let choices = cx.portal.choices(&cx.actor).await?;
+        if choices.hosts.is_empty() {
+            return Ok(no_host());
+        }
+        let data = values(&cx, &choices).await?;
+        let names = names(KIND);
+        let form = FormView::new(&data, &cx.form, &choices, &names);
+        let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
+        Ok(view! {
+            {heading("New machine", ().into_any())}
+            {faults::summary(&cx.form, &names)}
+            <form method="post" id="machine-form" class="with-aside" novalidate>
+                <div class="form-body">{groups}</div>
+                <aside class="form-aside" aria-label="Plan">
+                    <FormHelp form="machine-form".to_owned() profiles=choices.profiles.clone() plan=shown_plan(&cx)/>
+                    <div class="buttons">
+                        <button class="button primary" name="intent" value=KIND.as_str()>{KIND.title()}</button>
+                        <button class="button" name="intent" value=OperationKind::Configure.as_str()>
+                            {OperationKind::Configure.title()}
+                        </button>
+                    </div>
+                </aside>
+            </form>
+        }
+        .into_any())
+    })
+}
+
+/// What the fields hold: what was posted; or what led to the job that is being tried again; or what a new form holds.
+async fn values(cx: &Cx, choices: &Choices) -> Result<FormData, Fault> {
+    if !cx.form.data.0.is_empty() {
+        return Ok(cx.form.data.clone().without_secrets());
+    }
+    let mut data = match cx.query_as::<JobId>("job") {
+        Some(job) => cx.portal.form_of_job(&cx.actor, job).await?,
+        None => form::defaults(KIND),
+    };
+    if data.get("host").is_empty()
+        && let Some(host) = choices.hosts.iter().find(|h| h.reachable).or(choices.hosts.first())
+    {
+        data.set("host", host.name.as_str());
+    }
+    Ok(data)
+}
+
+/// The plan that was asked for by the button, or the new one when the situation changed.
+fn shown_plan(cx: &Cx) -> Option<model::plan::Plan> {
+    match &cx.form.fault {
+        Some(Fault::PlanChanged { plan }) => Some((**plan).clone()),
+        _ => cx.form.plan.clone(),
+    }
+}
+
+fn no_host() -> AnyView {
+    view! {
+        {heading("New machine", ().into_any())}
+        {table::empty("No host is configured, so there is nowhere to put a machine.", Some((routes::HOSTS, "See the hosts")))}
+    }
+    .into_any()
+}

@@ -1,0 +1,36 @@
+//! `/images/{id}/remove`: what removing an image means, and the button.
+
+use super::images::composition;
+use super::page;
+use crate::parts::frame::{Section, heading};
+use crate::parts::{faults, plan};
+use crate::routes;
+use leptos::prelude::*;
+use model::image::ImageId;
+use model::operation::{Operation, OperationKind};
+
+/// The page that removes an image.
+#[component]
+pub fn RemoveImage() -> impl IntoView {
+    page(Section::Images, |cx| async move {
+        let id: ImageId = cx.param("id", "image")?;
+        let image = cx.portal.image(&cx.actor, id).await?;
+        let shown = cx.portal.plan(&cx.actor, &Operation::RemoveImage { image: id }).await?;
+        let kind = OperationKind::RemoveImage;
+        Ok(view! {
+            {heading("Remove an image", ().into_any())}
+            {faults::summary(&cx.form, &[])}
+            <section class="card">
+                <h2>{format!("{} · {}", composition(&image.profiles), image.mode.title())}</h2>
+                {plan::plan(&shown)}
+                <form method="post" class="buttons">
+                    <input type="hidden" name="image" value=id.to_string()/>
+                    <input type="hidden" name="digest" value=shown.digest().to_string()/>
+                    <button class="button danger" name="intent" value=kind.as_str()>{kind.title()}</button>
+                    <a class="button" href=routes::IMAGES>"Keep it"</a>
+                </form>
+            </section>
+        }
+        .into_any())
+    })
+}

@@ -1,0 +1,55 @@
+//! `/setup?token=…`: the first administrator, by the link that the server printed.
+
+use super::page;
+use crate::parts::faults;
+use crate::parts::fields::Plain;
+use crate::parts::frame::Section;
+use crate::routes;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use model::account::PASSWORD_MIN;
+
+/// The setup page. The token travels in a hidden field; after a mistake it is taken from the URL again.
+#[component]
+pub fn Setup() -> impl IntoView {
+    page(Section::Outside, |cx| async move {
+        if !cx.portal.needs_setup().await? {
+            return Ok(already_done());
+        }
+        let state = cx.form.is("setup").then_some(&cx.form);
+        let fields = [
+            ("name", "Name", "text", "username", "Lower-case letters, digits and “-”.", true),
+            ("password", "Password", "password", "new-password", "", false),
+            ("password_again", "Password again", "password", "new-password", "", false),
+        ];
+        let fields = fields.map(|(name, label, kind, complete, help, first)| {
+            Plain { name, label, kind, complete, help, first, state }.view()
+        });
+        Ok(view! {
+            <Title text="Set up"/>
+            <section class="card gate">
+                <h1>"Welcome to Snowglobe"</h1>
+                <p>{format!("Make the first administrator. The password has at least {PASSWORD_MIN} characters; four random words do well.")}</p>
+                {faults::summary(&cx.form, &["name", "password", "password_again"])}
+                <form method="post" class="stack">
+                    {fields.into_iter().collect_view()}
+                    <input type="hidden" name="token" value=cx.query("token")/>
+                    <button class="button primary" name="intent" value="setup">"Make the administrator"</button>
+                </form>
+            </section>
+        }
+        .into_any())
+    })
+}
+
+fn already_done() -> AnyView {
+    view! {
+        <Title text="Set up"/>
+        <section class="card gate">
+            <h1>"Already set up"</h1>
+            <p>"There is an administrator, so this link is no longer good for anything."</p>
+            <p><a class="button primary" href=routes::LOGIN>"Log in"</a></p>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,57 @@
+//! States: a coloured dot and a word, never the colour alone. The dot is drawn by the style sheet.
+
+use leptos::prelude::*;
+use model::audit::Outcome;
+use model::host::Level;
+use model::job::JobState;
+use model::machine::MachineState;
+
+/// A dot and a word. `tone` names the colour: ok, busy, warn, bad, idle.
+pub fn badge(tone: &'static str, word: &'static str) -> impl IntoView {
+    view! { <span class="badge" data-tone=tone>{word}</span> }
+}
+
+/// What a machine is doing.
+pub fn machine_state(state: MachineState) -> impl IntoView {
+    let tone = match state {
+        MachineState::Running => "ok",
+        MachineState::ShuttingDown => "busy",
+        MachineState::Paused | MachineState::Unknown => "warn",
+        MachineState::Crashed => "bad",
+        MachineState::Configured | MachineState::Off => "idle",
+    };
+    badge(tone, state.title())
+}
+
+/// Where a job stands.
+pub fn job_state(state: JobState) -> impl IntoView {
+    let tone = match state {
+        JobState::Queued => "idle",
+        JobState::Running => "busy",
+        JobState::Undoing => "warn",
+        JobState::Succeeded => "ok",
+        JobState::Failed => "bad",
+        JobState::Cancelled => "idle",
+    };
+    badge(tone, state.title())
+}
+
+/// How an audited act ended.
+pub fn outcome(outcome: Outcome) -> impl IntoView {
+    let tone = match outcome {
+        Outcome::Pending => "busy",
+        Outcome::Succeeded => "ok",
+        Outcome::Failed | Outcome::Denied => "bad",
+        Outcome::Cancelled => "idle",
+    };
+    badge(tone, outcome.title())
+}
+
+/// How serious a finding is.
+pub fn level(level: Level) -> impl IntoView {
+    match level {
+        Level::Ok => badge("ok", "OK"),
+        Level::Warning => badge("warn", "Warning"),
+        Level::Error => badge("bad", "Error"),
+    }
+}

@@ -1,0 +1,155 @@
+//! Faults for people: what happened, why, what to do. As a page of its own, or above the form that it concerns.
+
+use crate::FormState;
+use crate::cx::Cx;
+use crate::parts::plan;
+use crate::routes;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use model::fault::Fault;
+use model::operation::OperationKind;
+
+/// A fault instead of a page.
+pub fn page(fault: &Fault) -> AnyView {
+    let title = match fault {
+        Fault::Unauthenticated => "Log in first",
+        Fault::NotFound { .. } => "Not found",
+        Fault::Denied { .. } => "Not allowed",
+        Fault::Invalid { .. } => "That cannot be read",
+        Fault::Refused { .. } | Fault::Busy { .. } | Fault::PlanChanged { .. } => "Not possible now",
+        Fault::Throttled { .. } => "Too many attempts",
+        Fault::Unavailable { .. } => "The host does not answer",
+        Fault::Internal { .. } => "Something went wrong",
+    };
+    view! {
+        <Title text=title/>
+        <div class="empty">
+            <h1>{title}</h1>
+            <p>{fault.to_string()}</p>
+            {way_out(fault)}
+        </div>
+    }
+    .into_any()
+}
+
+/// Where to go from here.
+fn way_out(fault: &Fault) -> AnyView {
+    let (href, words) = match fault {
+        Fault::Unauthenticated => (routes::LOGIN.to_owned(), "Log in"),
+        Fault::Busy { job } => (routes::job(*job), "See that job"),
+        Fault::Unavailable { .. } => (routes::HOSTS.to_owned(), "See the hosts"),
+        _ => (routes::MACHINES.to_owned(), "To the machines"),
+    };
+    view! { <p><a class="button" href=href>{words}</a></p> }.into_any()
+}
+
+/// What was wrong with the form that was posted here, in one place at the top; its entries lead to the fields.
+/// Empty when nothing was wrong. `fields` are the names that the form on this page has.
+pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
+    let Some(fault) = &form.fault else { return ().into_any() };
+    let detail = match fault {
+        Fault::Invalid { fields: wrong } => {
+            let items = wrong.iter().map(|error| {
+                let message = error.message.clone();
+                if fields.contains(&error.field.as_str()) {
+                    let href = format!("#{}", field_id(&error.field));
+                    view! { <li><a href=href>{message}</a></li> }.into_any()
+                } else {
+                    view! { <li>{message}</li> }.into_any()
+                }
+            });
+            view! { <ul>{items.collect_view()}</ul> }.into_any()
+        }
+        Fault::Busy { job } => {
+            let href = routes::job(*job);
+            view! { <p>{fault.to_string()}" "<a href=href>"See that job"</a></p> }.into_any()
+        }
+        other => view! { <p>{other.to_string()}</p> }.into_any(),
+    };
+    let title = match fault {
+        Fault::Invalid { fields } if fields.len() > 1 => format!("{} things need a correction", fields.len()),
+        Fault::Invalid { .. } => "One thing needs a correction".to_owned(),
+        Fault::PlanChanged { .. } => "The situation has changed".to_owned(),
+        _ => "That was not done".to_owned(),
+    };
+    // Focus goes to the first wrong field where there is one; otherwise here.
+    let focus = first_wrong(form, fields).is_none();
+    view! {
+        <div class="notice" data-tone="bad" role="alert" tabindex="-1" autofocus=focus>
+            <p><strong>{title}</strong></p>
+            {detail}
+        </div>
+    }
+    .into_any()
+}
+
+/// The id of the element that a field's label and errors point to.
+pub fn field_id(name: &str) -> String {
+    format!("field-{name}")
+}
+
+/// The first field of the form, in its order, that is wrong.
+pub fn first_wrong<'a>(form: &FormState, fields: &[&'a str]) -> Option<&'a str> {
+    let fault = form.fault.as_ref()?;
+    fields.iter().copied().find(|name| fault.of_field(name).is_some())
+}
+
+/// A plan that waits for a yes: the operation that was posted to this page changed its plan or wants to be confirmed.
+/// Everything that was posted is posted again, with the digest of the plan shown here. `None` when nothing waits.
+pub fn confirmation(cx: &Cx) -> Option<AnyView> {
+    let form = &cx.form;
+    let intent: OperationKind = form.data.get("intent").parse().ok()?;
+    let shown = match &form.fault {
+        Some(Fault::PlanChanged { plan }) => plan,
+        _ => form.plan.as_ref()?,
+    };
+    let kept = form.data.0.iter().filter(|(name, _)| !matches!(name.as_str(), "intent" | "digest" | "confirm"));
+    let kept = kept.map(|(name, value)| {
+        view! { <input type="hidden" name=name.clone() value=value.clone()/> }
+    });
+    Some(
+        view! {
+            <section class="card confirmation" aria-labelledby="confirmation-title">
+                <h2 id="confirmation-title">{shown.title.clone()}</h2>
+                {plan::plan(shown)}
+                <form method="post" class="stack">
+                    {kept.collect_view()}
+                    <input type="hidden" name="digest" value=shown.digest().to_string()/>
+                    {shown.confirm.as_ref().map(|name| confirm_field(name.as_str(), "confirm", form))}
+                    <div class="buttons">
+                        <button class="button danger" name="intent" value=intent.as_str()>{intent.title()}</button>
+                        <a class="button" href=cx.here().to_owned()>"Do not"</a>
+                    </div>
+                </form>
+            </section>
+        }
+        .into_any(),
+    )
+}
+
+/// The field in which a machine's name is typed. `id` tells two of them on one page apart.
+pub fn confirm_field(name: &str, id: &str, form: &FormState) -> impl IntoView + use<> {
+    let error = form.fault.as_ref().and_then(|f| f.of_field("confirm")).map(ToOwned::to_owned);
+    let (id, error_id) = (field_id(id), format!("{id}-error"));
+    let describedby = error.as_ref().map(|_| error_id.clone());
+    view! {
+        <div class="field">
+            <label for=id.clone()>"Type "<code>{name.to_owned()}</code>" to confirm"</label>
+            <input
+                id=id name="confirm" type="text" autocomplete="off" autocapitalize="none" spellcheck="false"
+                aria-required="true" aria-invalid=error.is_some().then_some("true") aria-describedby=describedby
+                autofocus=error.is_some()
+            />
+            {error.map(|error| view! { <p class="field-error" id=error_id>{error}</p> })}
+        </div>
+    }
+}
+
+/// A short confirmation of what was just done on this page.
+pub fn done(cx: &Cx, words: &[(&str, &'static str)]) -> AnyView {
+    let done = cx.done();
+    match words.iter().find(|(intent, _)| *intent == done) {
+        Some((_, words)) => view! { <p class="notice" data-tone="ok" role="status">{*words}</p> }.into_any(),
+        None => ().into_any(),
+    }
+}

@@ -1,0 +1,59 @@
+//! Figures of a running machine: meters with their numbers.
+
+use leptos::prelude::*;
+use model::machine::{Figures, MachineRow};
+use model::size::Bytes;
+
+/// Processor time in percent.
+pub fn cpu(figures: &Figures) -> AnyView {
+    match figures.cpu_percent {
+        Some(percent) => {
+            let text = format!("{percent:.0} %");
+            meter("Processor", f64::from(percent), text).into_any()
+        }
+        None => nothing(),
+    }
+}
+
+/// Memory in use against what the machine has.
+pub fn memory(row: &MachineRow) -> AnyView {
+    share("Memory", row.observed.figures.memory_used, Some(row.memory.bytes()))
+}
+
+/// What the disks occupy against what they could grow to.
+pub fn disk(figures: &Figures) -> AnyView {
+    share("Disks", figures.disk_used, figures.disk_size)
+}
+
+/// Bytes a second in both directions, as one text.
+pub fn rates(inward: Option<u64>, outward: Option<u64>, verbs: (&str, &str)) -> Option<String> {
+    let (inward, outward) = (inward?, outward?);
+    Some(format!("{}/s {} · {}/s {}", Bytes(inward), verbs.0, Bytes(outward), verbs.1))
+}
+
+fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> AnyView {
+    match (used, size.filter(|s| *s > 0)) {
+        (Some(used), Some(size)) => {
+            let text = format!("{} of {}", Bytes(used), Bytes(size));
+            #[expect(clippy::cast_precision_loss, reason = "a bar a few hundred pixels wide")]
+            let percent = used as f64 / size as f64 * 100.0;
+            meter(label, percent, text).into_any()
+        }
+        (Some(used), None) => view! { <span class="figure">{Bytes(used).to_string()}</span> }.into_any(),
+        (None, _) => nothing(),
+    }
+}
+
+fn meter(label: &'static str, percent: f64, text: String) -> impl IntoView {
+    let value = format!("{:.0}", percent.clamp(0.0, 100.0));
+    view! {
+        <span class="figure">
+            <meter min="0" max="100" high="90" value=value aria-label=label></meter>
+            <span>{text}</span>
+        </span>
+    }
+}
+
+fn nothing() -> AnyView {
+    view! { <span class="none">"–"</span> }.into_any()
+}

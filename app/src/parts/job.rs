@@ -1,0 +1,90 @@
+//! A job's steps, its failure and its progress; shown by the page first and by the island `JobLive` from then on.
+
+use crate::parts::time;
+use leptos::prelude::*;
+use model::job::{BuildProgress, Failure, JobSummary, StepState, StepView};
+use model::size::Bytes;
+use model::time::Time;
+
+/// The steps in order, each with its state and how long it took.
+pub fn steps(steps: &[StepView], now: Time) -> impl IntoView + use<> {
+    let items = steps.iter().map(|step| {
+        let took = took(step, now);
+        view! {
+            <li data-state=step.state.as_str()>
+                <span class="step-what">{step.what.clone()}</span>
+                <span class="step-state">{word(step.state)}</span>
+                <span class="step-time">{took}</span>
+            </li>
+        }
+    });
+    view! { <ol class="steps">{items.collect_view()}</ol> }
+}
+
+fn word(state: StepState) -> &'static str {
+    match state {
+        StepState::Pending => "to do",
+        StepState::Running => "running",
+        StepState::Done => "done",
+        StepState::Failed => "failed",
+        StepState::Undone => "undone",
+    }
+}
+
+fn took(step: &StepView, now: Time) -> String {
+    match (step.began, step.ended) {
+        (Some(began), Some(ended)) => time::span(began.millis_until(ended)),
+        (Some(began), None) if step.state == StepState::Running => time::span(began.millis_until(now)),
+        _ => String::new(),
+    }
+}
+
+/// How long a job took or has taken.
+pub fn duration(job: &JobSummary, now: Time) -> String {
+    time::span(job.created.millis_until(job.ended.unwrap_or(now)))
+}
+
+/// Why a job failed: the sentence first, then the failing derivation with its last lines.
+pub fn failure(failure: &Failure) -> impl IntoView + use<> {
+    let build = failure.build.as_ref().map(|build| {
+        let lines = build.last_lines.join("\n");
+        view! {
+            <p>"The build of "<code>{build.derivation.clone()}</code>" failed. Its last lines:"</p>
+            <pre class="extract" tabindex="0">{lines}</pre>
+        }
+    });
+    view! {
+        <div class="notice" data-tone="bad" role="alert">
+            <p><strong>{failure.message.clone()}</strong></p>
+            {build}
+        </div>
+    }
+}
+
+/// How far a build has come.
+pub fn build_progress(progress: &BuildProgress) -> impl IntoView + use<> {
+    let running = progress.running.iter().map(|(name, phase)| {
+        let text = phase.as_ref().map_or_else(|| name.clone(), |phase| format!("{name} · {phase}"));
+        view! { <li>{text}</li> }
+    });
+    view! {
+        <div class="build-progress">
+            {counted("Built", progress.built, progress.to_build, None)}
+            {counted("Fetched", progress.fetched, progress.to_fetch, Some((progress.bytes_fetched, progress.bytes_to_fetch)))}
+            <ul class="running">{running.collect_view()}</ul>
+        </div>
+    }
+}
+
+fn counted(label: &'static str, done: u32, all: u32, bytes: Option<(u64, u64)>) -> Option<impl IntoView + use<>> {
+    let bytes = bytes.filter(|(_, all)| *all > 0);
+    let bytes = bytes.map(|(done, all)| format!(", {} of {}", Bytes(done), Bytes(all))).unwrap_or_default();
+    (all > 0).then(|| {
+        view! {
+            <p>
+                <progress max=all.to_string() value=done.to_string() aria-label=label></progress>
+                <span>{format!("{label} {done} of {all}{bytes}")}</span>
+            </p>
+        }
+    })
+}

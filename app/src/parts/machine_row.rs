@@ -1,0 +1,89 @@
+//! One machine in the list: a row of the table, a card on a phone. The server renders it, and the island
+//! `LiveMachines` renders it again when the machine changes.
+
+use crate::parts::{actions, address, badge, figures};
+use crate::routes;
+use leptos::prelude::*;
+use model::job::JobBadge;
+use model::machine::{MachineFilter, MachineRow};
+
+/// The columns in order; cards show these words before the values.
+pub const COLUMNS: [&str; 8] = ["Name", "State", "Address", "Processor", "Memory", "Host", "Owner", "Action"];
+
+/// The row. While a job works on the machine, its progress stands where the figures would.
+pub fn machine_row(row: &MachineRow) -> impl IntoView {
+    let middle = match &row.job {
+        Some(job) => progress(job),
+        None => view! {
+            <td data-label="Processor">{figures::cpu(&row.observed.figures)}</td>
+            <td data-label="Memory">{figures::memory(row)}</td>
+        }
+        .into_any(),
+    };
+    view! {
+        <tr data-machine=row.id.to_string()>
+            <th scope="row">
+                <a href=routes::machine(&row.name)>{row.name.to_string()}</a>
+                <span class="note">{composition(row)}</span>
+                {row.update_available.then(|| view! { <span class="tag">"Update available"</span> })}
+            </th>
+            <td data-label="State">{badge::machine_state(row.observed.state)}</td>
+            <td data-label="Address">{address::best(&row.observed.addresses)}</td>
+            {middle}
+            <td data-label="Host">{row.host.to_string()}</td>
+            <td data-label="Owner">{row.owner.clone()}</td>
+            <td class="row-action">{action(row)}</td>
+        </tr>
+    }
+}
+
+/// Profiles, and the mode where it is not the usual one.
+pub fn composition(row: &MachineRow) -> String {
+    let chosen: Vec<&str> = row.profiles.chosen().map(|p| p.as_str()).collect();
+    let profiles = if chosen.is_empty() { "core".to_owned() } else { chosen.join(", ") };
+    if row.mode == model::machine::Mode::Immutable { profiles } else { format!("{profiles} · {}", row.mode.as_str()) }
+}
+
+/// True when a machine belongs on a page with this filter: the same question that the server's query answers.
+pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
+    let search = filter.search.trim().to_lowercase();
+    let found = |text: &str| text.to_lowercase().contains(&search);
+    let text_fits = search.is_empty()
+        || found(row.name.as_str())
+        || found(&row.owner)
+        || row.profiles.iter().any(|p| found(p.as_str()))
+        || row.observed.addresses.iter().any(|a| found(&a.ip.to_string()));
+    text_fits && filter.state.is_none_or(|state| state == row.observed.state)
+}
+
+/// How far a job has come, in two columns.
+fn progress(job: &JobBadge) -> AnyView {
+    let step = job.step.clone().unwrap_or_else(|| job.state.title().to_owned());
+    view! {
+        <td colspan="2" data-label="Job">
+            <a class="job-progress" href=routes::job(job.id)>
+                <progress max=job.total.to_string() value=job.done.to_string() aria-label=job.title.clone()></progress>
+                <span>{step}</span>
+            </a>
+        </td>
+    }
+    .into_any()
+}
+
+fn action(row: &MachineRow) -> AnyView {
+    if let Some(job) = &row.job {
+        let label = format!("Cancel: {}", job.title);
+        return view! {
+            <form method="post" class="inline">
+                <input type="hidden" name="job" value=job.id.to_string()/>
+                <input type="hidden" name="from" value="list"/>
+                <button class="button" name="intent" value="cancel" aria-label=label>"Cancel"</button>
+            </form>
+        }
+        .into_any();
+    }
+    match actions::primary(row.observed.state) {
+        Some(kind) => actions::operate(&row.name, kind, actions::From::List, "button").into_any(),
+        None => view! { <span class="none">"–"</span> }.into_any(),
+    }
+}

@@ -1,0 +1,22 @@
+//! Pieces of pages: functions from values to views, without side effects. Those that islands show as well are compiled for
+//! both sides, so that a row looks the same however it came to the page; the rest exists on the server only.
+
+pub mod actions;
+pub mod address;
+pub mod badge;
+#[cfg(feature = "ssr")]
+pub mod choices;
+#[cfg(feature = "ssr")]
+pub mod faults;
+#[cfg(feature = "ssr")]
+pub mod fields;
+pub mod figures;
+#[cfg(feature = "ssr")]
+pub mod frame;
+pub mod job;
+pub mod machine_head;
+pub mod machine_row;
+pub mod plan;
+#[cfg(feature = "ssr")]
+pub mod table;
+pub mod time;

@@ -1,0 +1,101 @@
+/**
+ * Starts the real portal over a fresh state directory and ends it again.
+ *
+ * Everything behind it is real too: Nix builds the tiny image, libvirt and QEMU run it. `cargo xtask test` provides the
+ * program, the site, the image flake and a private libvirt through the environment.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer } from "node:net";
+
+/** A running portal. */
+export interface Portal {
+  /** Its origin. */
+  url: string;
+  /** The one-time link for the first administrator; absent once there is one. */
+  setupLink?: string;
+  /** Its state directory. */
+  state: string;
+  /** Its process id. */
+  pid: number;
+  /** Its log file. */
+  log: string;
+}
+
+/** What the environment must provide, with the reason why. */
+function need(name: string, why: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: ${why}. Run the browser tests with "cargo xtask test --only e2e".`);
+  return value;
+}
+
+/** A port on loopback that nobody uses at this moment. */
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+let child: ChildProcess | undefined;
+
+/** Starts a portal over `state`, or over a new directory, and waits until it says that it listens. */
+export async function startPortal(state?: string, port?: number): Promise<Portal> {
+  const program = need("SNOWGLOBE_BIN", "the built server");
+  const root = process.env.SNOWGLOBE_TEST_TMP ?? tmpdir();
+  mkdirSync(root, { recursive: true });
+  const dir = state ?? mkdtempSync(join(root, "snowglobe-e2e-"));
+  const listen = `127.0.0.1:${port ?? (await freePort())}`;
+  const log = join(root, `portal-${listen.split(":")[1]}.log`);
+  const out = openSync(log, "a");
+  child = spawn(program, ["serve"], {
+    env: {
+      ...process.env,
+      SNOWGLOBE_STATE: dir,
+      SNOWGLOBE_LISTEN: listen,
+      SNOWGLOBE_SITE: need("SNOWGLOBE_SITE", "the files for browsers"),
+      SNOWGLOBE_IMAGE_FLAKE: need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"),
+      SNOWGLOBE_LIBVIRT_URI: process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system",
+    },
+    stdio: ["ignore", out, out],
+  });
+  const url = `http://${listen}`;
+  for (let tries = 0; tries < 300; tries++) {
+    if (child.exitCode !== null) throw new Error(`the portal ended: ${readFileSync(log, "utf8").slice(-2000)}`);
+    const said = readFileSync(log, "utf8");
+    const ready = await fetch(`${url}/healthz`).then((r) => r.ok, () => false);
+    if (ready) {
+      const setupLink = said.match(/Set up the first administrator: (\S+)/)?.[1];
+      return { url, setupLink, state: dir, pid: child.pid ?? 0, log };
+    }
+    await new Promise((r) => setTimeout(r, 100));
+  }
+  throw new Error(`the portal did not answer within 30 s: ${readFileSync(log, "utf8").slice(-2000)}`);
+}
+
+/** Ends the portal as Ctrl-C would, waits for it, and removes machines that a failed test left behind. */
+export async function stopPortal(portal: Portal): Promise<void> {
+  const process_ = child;
+  if (process_ && process_.exitCode === null) {
+    const ended = new Promise((resolve) => process_.once("exit", resolve));
+    process_.kill("SIGTERM");
+    await ended;
+  }
+  for (const name of virsh("list", "--all", "--name").split("\n").filter((n) => n.startsWith("e2e-"))) {
+    try { virsh("destroy", name); } catch { /* It was off. */ }
+    virsh("undefine", "--nvram", name);
+  }
+  if (!process.env.SNOWGLOBE_TEST_KEEP) rmSync(portal.state, { recursive: true, force: true });
+}
+
+/** Asks libvirt directly, as somebody at a shell would. */
+export function virsh(...args: string[]): string {
+  const uri = process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system";
+  return execFileSync("virsh", ["-q", "-c", uri, ...args], { encoding: "utf8" }).trim();
+}

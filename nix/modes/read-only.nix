@@ -1,0 +1,151 @@
+# What immutable and semi-mutable machines share: two disks, the first one read-only.
+#
+#   vda  ESP (systemd-boot and one unified kernel image) and an ext4 root that nobody can write, /etc included
+#   vdb  one ext4 file system, label `var`: everything that the machine remembers
+#
+# The image is assembled by systemd-repart from nixpkgs' image/repart.nix: no virtual machine and no root at build time, and
+# nothing but the system's closure inside. /etc is NixOS' overlay in its immutable form, mounted by the initrd.
+{
+  config,
+  lib,
+  modulesPath,
+  pkgs,
+  ...
+}:
+let
+  inherit (pkgs.stdenv.hostPlatform) efiArch libDir;
+  inherit (config.system.boot.loader) ukiFile;
+
+  # What programs expect outside the store and activation would create, were the root writable.
+  skeleton = pkgs.runCommandLocal "snowglobe-root-skeleton" { } ''
+    mkdir -p $out/bin $out/usr/bin $out/${libDir}
+    ln -s ${config.environment.binsh} $out/bin/sh
+    ln -s ${lib.getExe pkgs.bashInteractive} $out/bin/bash
+    ln -s ${config.environment.usrbinenv} $out/usr/bin/env
+    ${lib.optionalString (loader != null) ''
+      ln -s ${loader} $out/${libDir}/$(basename ${pkgs.stdenv.cc.bintools.dynamicLinker})
+    ''}
+  '';
+  # Set by nix-ld, or by the stub that explains why a foreign binary does not run.
+  loader = config.environment.ldso or null;
+
+  mountPoints = [
+    "/boot"
+    "/dev"
+    "/etc"
+    "/home"
+    "/mnt"
+    "/nix/var"
+    "/opt"
+    "/proc"
+    "/root"
+    "/run"
+    "/srv"
+    "/sys"
+    "/tmp"
+    "/var"
+  ];
+in
+{
+  imports = [ "${modulesPath}/image/repart.nix" ];
+
+  fileSystems = {
+    "/" = {
+      device = "/dev/disk/by-partlabel/nixos";
+      fsType = "ext4";
+      options = [ "ro" ];
+      # The disk itself may be read-only, and its contents never change.
+      noCheck = true;
+    };
+    "/var" = {
+      device = "/dev/disk/by-label/var";
+      fsType = "ext4";
+      options = [ "noatime" ];
+      neededForBoot = true;
+      # systemd-growfs, at each boot: a no-op unless the disk has grown.
+      autoResize = true;
+    };
+    "/home" = {
+      device = "/var/home";
+      fsType = "none";
+      options = [ "bind" ];
+    };
+    "/root" = {
+      device = "/var/root";
+      fsType = "none";
+      options = [ "bind" ];
+    };
+  };
+
+  systemd.tmpfiles.rules = [
+    "d /var/home 0755 root root -"
+    "d /var/root 0700 root root -"
+    "d /var/mnt 0755 root root -"
+  ];
+
+  system.etc.overlay = {
+    enable = true;
+    mutable = false;
+  };
+  # Where the machine's own id is bound to. Empty, not `uninitialized`: this is never a first boot.
+  environment.etc.machine-id = {
+    text = lib.mkForce "";
+    mode = lib.mkForce "0444";
+  };
+  # Explicit, because the identity scripts edit the shadow file in it.
+  services.userborn.passwordFilesLocation = "/var/lib/nixos";
+
+  # The image is replaced, never switched.
+  system.switch.enable = false;
+  system.disableInstallerTools = true;
+  system.activationScripts = {
+    binsh = lib.mkForce "";
+    usrbinenv = lib.mkForce "";
+  };
+
+  image.repart = {
+    name = "nixos";
+    partitions = {
+      "10-esp" = {
+        contents = {
+          "/EFI/BOOT/BOOT${lib.toUpper efiArch}.EFI".source =
+            "${config.systemd.package}/lib/systemd/boot/efi/systemd-boot${efiArch}.efi";
+          "/EFI/Linux/${ukiFile}".source = "${config.system.build.uki}/${ukiFile}";
+          "/loader/loader.conf".source = pkgs.writeText "loader.conf" ''
+            timeout 0
+            editor no
+          '';
+        };
+        repartConfig = {
+          Type = "esp";
+          Label = "ESP";
+          Format = "vfat";
+          SizeMinBytes = "256M";
+          SizeMaxBytes = "256M";
+        };
+      };
+      "20-root" = {
+        storePaths = [ config.system.build.toplevel ];
+        contents = {
+          "/bin".source = "${skeleton}/bin";
+          "/${libDir}".source = "${skeleton}/${libDir}";
+          "/usr".source = "${skeleton}/usr";
+        };
+        repartConfig = {
+          Type = "root";
+          Label = "nixos";
+          Format = "ext4";
+          Minimize = "guess";
+          MakeDirectories = toString mountPoints;
+        };
+      };
+    };
+  };
+
+  system.build.snowglobeImage =
+    pkgs.runCommand "snowglobe-image" { nativeBuildInputs = [ pkgs.buildPackages.qemu-utils ]; }
+      ''
+        mkdir -p $out
+        qemu-img convert -f raw -O qcow2 ${config.system.build.image}/*.raw $out/nixos.qcow2
+      '';
+}

@@ -1,0 +1,104 @@
+# A read-only machine whose users can nevertheless install packages: /nix is an overlay, its upper layer on /var. The
+# portal wipes that layer when it upgrades the machine; profiles in /home then point at nothing and are installed anew.
+{ config, pkgs, ... }:
+let
+  layer = "/var/nix-overlay";
+  registration = "/nix-path-registration";
+  database = pkgs.closureInfo { rootPaths = [ config.system.build.toplevel ]; };
+
+  register = pkgs.writeShellApplication {
+    name = "snowglobe-register-store";
+    runtimeInputs = [
+      config.nix.package
+      pkgs.coreutils
+    ];
+    text = ''
+      # The image holds store paths but no database that knows them. Which image the layer knows is noted in it: it may
+      # have been wiped, or belong to the image before.
+      mark=/nix/var/nix/snowglobe-registered
+      booted=$(readlink -f /run/booted-system)
+      if [ -e "$mark" ] && [ "$(cat "$mark")" = "$booted" ]; then
+        exit 0
+      fi
+      nix-store --load-db <${registration}
+      printf '%s\n' "$booted" >"$mark"
+    '';
+  };
+in
+{
+  imports = [ ./read-only.nix ];
+
+  vm.mode = "semi-mutable";
+
+  image.repart.partitions."20-root".contents.${registration}.source = "${database}/registration";
+
+  # A mount unit of our own instead of `fileSystems`: the lower layer is the very directory that is mounted over, and NixOS'
+  # option would make the unit wait for itself.
+  boot.initrd = {
+    availableKernelModules = [ "overlay" ];
+    systemd = {
+      services.snowglobe-nix-layer = {
+        description = "Directories of the writable Nix store";
+        unitConfig = {
+          DefaultDependencies = false;
+          RequiresMountsFor = "/sysroot/var";
+        };
+        before = [ "sysroot-nix.mount" ];
+        requiredBy = [ "sysroot-nix.mount" ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+        };
+        script = ''
+          mkdir -p /sysroot${layer}/upper /sysroot${layer}/work
+        '';
+      };
+      mounts = [
+        {
+          where = "/sysroot/nix";
+          what = "overlay";
+          type = "overlay";
+          options = "lowerdir=/sysroot/nix,upperdir=/sysroot${layer}/upper,workdir=/sysroot${layer}/work";
+          unitConfig = {
+            DefaultDependencies = false;
+            RequiresMountsFor = "/sysroot/var";
+          };
+          before = [ "initrd-fs.target" ];
+          requiredBy = [ "initrd-fs.target" ];
+        }
+      ];
+    };
+  };
+
+  systemd.services.snowglobe-register-store = {
+    description = "Tell Nix which store paths the image brought";
+    wantedBy = [
+      "multi-user.target"
+      "nix-daemon.service"
+    ];
+    before = [ "nix-daemon.service" ];
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = "${register}/bin/snowglobe-register-store";
+    };
+  };
+
+  nix = {
+    settings.experimental-features = [
+      "nix-command"
+      "flakes"
+    ];
+    gc = {
+      automatic = true;
+      dates = "weekly";
+      options = "--delete-older-than 30d";
+    };
+  };
+
+  # The image's nixpkgs in the registry would put its whole source into the image.
+  nixpkgs.flake = {
+    setFlakeRegistry = false;
+    setNixPath = false;
+  };
+}

@@ -1,0 +1,17 @@
+# Authorized keys of admin and user. In a machine whose /etc cannot change they lie in /run; a mutable machine has them
+# where everybody looks for them, and reads its users' own files as well.
+{ config, lib, ... }:
+let
+  mutable = config.vm.mode == "mutable";
+  directory = if mutable then "/etc/ssh/authorized_keys.d" else "/run/snowglobe/authorized_keys";
+in
+{
+  services.openssh.authorizedKeysFiles = lib.mkForce (
+    [ "${directory}/%u" ] ++ lib.optional mutable "%h/.ssh/authorized_keys"
+  );
+
+  vm.identity.platform = ''
+    KEY_USERS='admin user'
+    KEYS_DIR=${directory}
+  '';
+}

@@ -1,0 +1,52 @@
+# Machine id, and the host name with it: both must be there when PID 1 of the system starts, or it takes every boot for
+# the first one and names its journal after an id that nobody knows. So the initrd applies these two concerns, as soon as
+# /var and /etc are mounted below /sysroot.
+{
+  config,
+  pkgs,
+  ...
+}:
+{
+  boot.initrd.systemd = {
+    extraBin.cmp = "${pkgs.diffutils}/bin/cmp";
+    storePaths = [ config.vm.identity.scripts ];
+
+    services.snowglobe-identity-early = {
+      description = "Apply the machine's name and id";
+      wantedBy = [ "initrd.target" ];
+      after = [ "initrd-fs.target" ];
+      before = [
+        "initrd.target"
+        "initrd-nixos-activation.service"
+        "shutdown.target"
+      ];
+      conflicts = [ "shutdown.target" ];
+      unitConfig.DefaultDependencies = false;
+      serviceConfig.Type = "oneshot";
+      script = ''
+        identity=/sysroot/var/identity
+        id=/run/snowglobe/machine-id
+        target=/sysroot/etc/machine-id
+
+        # The defaults of the scripts are right here, so the platform file may be empty. Nobody else runs yet: no lock.
+        IDENTITY=$identity SNOWGLOBE_PLATFORM=/dev/null SNOWGLOBE_LOCKED=yes \
+          /bin/sh ${config.vm.identity.scripts}/libexec/snowglobe-identity hostname machine-id || true
+
+        # A machine that was given no id keeps the one of its first boot.
+        if [ -s $id ] && ! [ -e $identity/machine-id ] && ! [ -s $target ]; then
+          mkdir -p $identity
+          cp $id $identity/machine-id.new && mv $identity/machine-id.new $identity/machine-id || true
+        fi
+
+        [ -e $target ] || : >$target || true
+        if [ -s $id ] && [ -e $identity/machine-id ]; then
+          mount --bind $id $target || true
+        fi
+      '';
+    };
+  };
+
+  vm.identity.platform = ''
+    MACHINE_ID_FILE=/run/snowglobe/machine-id
+  '';
+}

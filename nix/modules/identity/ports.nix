@@ -1,0 +1,55 @@
+# Open ports. The scripts write the whole table `inet snowglobe` and replace it in one transaction; NixOS' own firewall,
+# whose rules are fixed at build time, is off. Tables that are fixed (egress.nix) stay with networking.nftables, which
+# checks them when the image is built.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.vm.firewall;
+
+  # In force when the table above cannot be loaded at boot: a fault must not open the machine.
+  closed = pkgs.writeText "snowglobe-closed.nft" ''
+    table inet snowglobe {
+      chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iif lo accept
+        meta l4proto { icmp, ipv6-icmp } accept
+        udp sport 67 udp dport 68 accept
+      }
+    }
+  '';
+in
+{
+  options.vm.firewall.extraInputRules = lib.mkOption {
+    type = lib.types.lines;
+    default = "";
+    example = ''
+      iifname "wg0" tcp dport 9100 accept
+    '';
+    description = ''
+      Further nftables rules of the input chain, after those of the machine's port lists. For what an image needs by
+      itself, such as name resolution for containers; ports for the outside belong into the machine's identity.
+    '';
+  };
+
+  config = {
+    networking = {
+      firewall.enable = false;
+      nftables.enable = true;
+    };
+
+    vm.identity.platform = ''
+      FIREWALL_FILE=/run/snowglobe/firewall.nft
+      FIREWALL_EXTRA=${pkgs.writeText "snowglobe-input.nft" cfg.extraInputRules}
+      load_firewall() {
+          nft -f "$1" && return
+          nft list table inet snowglobe >/dev/null 2>&1 || nft -f ${closed}
+          return 1
+      }
+    '';
+  };
+}

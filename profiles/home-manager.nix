@@ -1,0 +1,109 @@
+# A comfortable shell for `user`, described with Home Manager. Where the machine can run Nix, Home Manager activates it
+# in its own way. A read-only image has no Nix database to activate with: there the same files are linked into the home
+# at boot, and links of an older image are taken away.
+{
+  meta = {
+    title = "Home Manager";
+    summary = "A shell environment for user: prompt, completion, fuzzy finder, git, tmux, direnv.";
+    brings = [
+      "bash with starship"
+      "fzf"
+      "zoxide"
+      "eza"
+      "bat"
+      "direnv"
+      "git with delta"
+      "tmux"
+    ];
+    needs = [ ];
+    conflicts = [ ];
+    ports = {
+      tcp = [ ];
+      udp = [ ];
+    };
+    modes = [
+      "immutable"
+      "semi-mutable"
+      "mutable"
+    ];
+    size = "medium";
+  };
+
+  module =
+    {
+      config,
+      lib,
+      pkgs,
+      ...
+    }:
+    let
+      readOnly = config.vm.mode != "mutable";
+      home = config.users.users.user.home;
+      files = config.home-manager.users.user.home-files;
+
+      linkHome = pkgs.writeShellApplication {
+        name = "snowglobe-link-home";
+        runtimeInputs = with pkgs; [
+          coreutils
+          findutils
+        ];
+        text = ''
+          # Every link into an older generation goes; files that the user wrote never do.
+          find "$HOME" -xdev -type l -lname '/nix/store/*-home-manager-files/*' ! -lname "$1/*" -delete
+
+          cd "$1"
+          find . \( -type f -o -type l \) -print0 | while IFS= read -r -d "" file; do
+            target="$HOME/''${file#./}"
+            if [ -e "$target" ] && ! [ -L "$target" ]; then
+              echo "kept as it is, the user's own file: $target"
+              continue
+            fi
+            mkdir -p "''${target%/*}"
+            ln -sfn "$1/''${file#./}" "$target"
+          done
+        '';
+      };
+    in
+    {
+      home-manager = {
+        useGlobalPkgs = true;
+        useUserPackages = true;
+        backupFileExtension = "before-home-manager";
+
+        users.user = {
+          home.stateVersion = config.system.stateVersion;
+          programs = {
+            bash.enable = true;
+            bat.enable = true;
+            direnv.enable = true;
+            eza.enable = true;
+            fzf.enable = true;
+            git.enable = true;
+            starship.enable = true;
+            tmux.enable = true;
+            zoxide.enable = true;
+            delta = {
+              enable = true;
+              enableGitIntegration = true;
+            };
+          };
+        };
+      };
+
+      systemd.services = lib.mkIf readOnly {
+        home-manager-user.enable = false;
+        snowglobe-link-home = {
+          description = "Link the Home Manager files into ${home}";
+          wantedBy = [ "multi-user.target" ];
+          before = [ "systemd-user-sessions.service" ];
+          unitConfig.RequiresMountsFor = home;
+          environment.HOME = home;
+          serviceConfig = {
+            Type = "oneshot";
+            User = "user";
+            ExecStart = "${lib.getExe linkHome} ${files}";
+          };
+        };
+      };
+    };
+}

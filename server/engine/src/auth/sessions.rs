@@ -1,0 +1,56 @@
+//! Sessions: a random token in the browser, its hash in the database.
+
+use super::{digest, random_handle, random_secret};
+use crate::cx::Cx;
+use crate::db::{self, Conn};
+use crate::engine::Engine;
+use crate::error::Result;
+use model::Time;
+use model::account::{Secret, SessionUser, UserId};
+use model::portal::LoggedIn;
+
+/// A session's use is written down at most this often, in milliseconds: pages are read much more often than that.
+const TOUCH_EVERY: u64 = 60_000;
+/// How much is kept of what a browser says of itself, in characters.
+const AGENT_MAX: usize = 200;
+
+/// Begins a session for a user who has proved who they are. Every login makes a new token.
+pub(crate) async fn begin(
+    conn: &mut Conn,
+    cx: &Cx,
+    user: SessionUser,
+    agent: Option<&str>,
+) -> Result<LoggedIn> {
+    let token = random_secret();
+    let agent = agent.map(|a| a.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
+    let new = db::sessions::New {
+        token_hash: &digest(&token),
+        handle: &random_handle(),
+        user: user.id,
+        now: cx.now,
+        from: cx.actor.from.map(|ip| ip.to_string()),
+        agent,
+    };
+    db::sessions::delete_expired(conn, cx.now).await?;
+    db::sessions::insert(conn, &new).await?;
+    db::users::logged_in(conn, user.id, cx.now).await?;
+    Ok(LoggedIn { user, token })
+}
+
+/// The user of a standing session.
+pub(crate) async fn find(engine: &Engine, token: &Secret, now: Time) -> Result<Option<SessionUser>> {
+    let hash = digest(token);
+    let found = db::sessions::find(&mut *engine.db.read().await?, &hash, now).await?;
+    let Some((user, used)) = found else { return Ok(None) };
+    if used.millis_until(now) >= TOUCH_EVERY {
+        let mut tx = engine.db.begin().await?;
+        db::sessions::touch(&mut tx, &hash, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Some(user))
+}
+
+/// Tells open sockets to look at a user's rights again. Nobody may be listening, which is fine.
+pub(crate) fn rights_changed(engine: &Engine, user: UserId) {
+    let _ = engine.rights.send(user);
+}

@@ -1,0 +1,101 @@
+//! Who may do what to which thing: the one function over the one table ([`model::permission`]), and its two shapes:
+//! [`authorize`] for a thing, [`visible`] for a list, which becomes a condition where the list is made.
+//!
+//! Whoever may not see a thing is told that there is none. Denials are audited.
+
+use crate::audit;
+use crate::cx::Cx;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::machine::fleet::Known;
+use model::Fault;
+use model::account::UserId;
+use model::machine::MachineName;
+use model::permission::{Action, Scope, scope};
+use std::sync::Arc;
+
+/// Which of the things in a list somebody sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Visible {
+    /// All.
+    All,
+    /// Those of this user.
+    Of(UserId),
+}
+
+impl Visible {
+    /// True for a thing of this owner.
+    pub fn includes(&self, owner: UserId) -> bool {
+        match self {
+            Visible::All => true,
+            Visible::Of(user) => *user == owner,
+        }
+    }
+
+    /// The owner to filter by in SQL, where null means everybody: `(?1 is null or owner_id = ?1)`.
+    pub fn owner(&self) -> Option<String> {
+        match self {
+            Visible::All => None,
+            Visible::Of(user) => Some(user.to_string()),
+        }
+    }
+}
+
+/// What the actor sees of a kind of things.
+pub(crate) fn visible(cx: &Cx, action: Action) -> std::result::Result<Visible, Fault> {
+    let user = cx.user()?;
+    match scope(user.role, action) {
+        Scope::All => Ok(Visible::All),
+        Scope::Own => Ok(Visible::Of(user.id)),
+        Scope::None => Err(denied()),
+    }
+}
+
+/// Lets the actor do something to a thing of these owners, or says why not. `subject` names it in the audit log.
+pub(crate) async fn authorize(
+    engine: &Engine,
+    cx: &Cx,
+    action: Action,
+    owners: &[UserId],
+    subject: Option<&str>,
+) -> Result<()> {
+    let user = cx.user()?;
+    let fault = match scope(user.role, action) {
+        Scope::All => return Ok(()),
+        Scope::Own if owners.contains(&user.id) => return Ok(()),
+        Scope::Own => Fault::not_found(thing(action)),
+        Scope::None => denied(),
+    };
+    audit::denied(engine, cx, &action.name(), subject).await?;
+    Err(fault.into())
+}
+
+/// The machine of this name, if the actor may do this to it.
+pub(crate) async fn allow_machine(
+    engine: &Engine,
+    cx: &Cx,
+    action: Action,
+    name: &MachineName,
+) -> Result<Arc<Known>> {
+    cx.user()?;
+    let known = engine.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
+    authorize(engine, cx, action, &[known.owner], Some(name.as_str())).await?;
+    Ok(known)
+}
+
+fn denied() -> Fault {
+    Fault::Denied { why: "Only an administrator may do this. Ask one.".to_owned() }
+}
+
+/// The kind of thing an action is about, for the words of [`Fault::NotFound`].
+fn thing(action: Action) -> &'static str {
+    match action {
+        Action::SeeJob | Action::SteerJob => "job",
+        Action::SeeImages => "image",
+        Action::SeeHosts | Action::CheckHost => "host",
+        Action::ManageUsers | Action::ManageOwnAccount => "user",
+        Action::Operate(_) | Action::SeeMachine | Action::WatchConsole | Action::DriveConsole | Action::ReadAudit => {
+            "machine"
+        }
+    }
+}

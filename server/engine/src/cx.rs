@@ -1,0 +1,42 @@
+//! The context of one request: who asks, under which id it is logged, and when. First argument of everything behind the
+//! portal, so that nothing below it reads the wall clock or forgets whom it works for.
+
+use crate::error::Error;
+use crate::ports::clock::Clock;
+use model::account::{Actor, SessionUser, UserId};
+use model::{Fault, Time};
+use uuid::Uuid;
+
+/// Who asks, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Cx {
+    /// The person and the address that the request came from.
+    pub actor: Actor,
+    /// Names the request in the log; a person who meets [`Fault::Internal`] is shown it.
+    pub request: Uuid,
+    /// When the request was taken up.
+    pub now: Time,
+}
+
+impl Cx {
+    /// The context of a request that begins now.
+    pub fn new(actor: &Actor, clock: &dyn Clock) -> Self {
+        Self { actor: actor.clone(), request: Uuid::now_v7(), now: clock.now() }
+    }
+
+    /// Whoever is logged in.
+    pub fn user(&self) -> Result<&SessionUser, Fault> {
+        self.actor.user.as_ref().ok_or(Fault::Unauthenticated)
+    }
+
+    /// The id of whoever is logged in.
+    pub fn user_id(&self) -> Result<UserId, Fault> {
+        self.user().map(|u| u.id)
+    }
+
+    /// The one place where an error becomes what a browser may see. What the person caused is passed on; what we caused
+    /// is logged here, once, with its whole chain of causes, under the id that the person is shown.
+    pub fn fault(&self, error: Error) -> Fault {
+        error.into_fault(self.request)
+    }
+}

@@ -1,0 +1,353 @@
+//! Jobs and their steps.
+
+use super::{Conn, from_json, parse, parse_some, to_json};
+use crate::authorize::Visible;
+use crate::error::Result;
+use crate::steps::work::Work;
+use model::Time;
+use model::account::UserId;
+use model::job::{
+    Failure, JOBS_PER_PAGE, JobBadge, JobFilter, JobId, JobState, JobSummary, StepState, StepView,
+};
+use model::machine::MachineName;
+use model::operation::Operation;
+use model::plan::PlannedStep;
+use sqlx::FromRow;
+
+/// The states of a job that is not over.
+const OPEN: &str = "('queued', 'running', 'undoing')";
+
+/// A job as the runner needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct JobRecord {
+    pub id: JobId,
+    pub operation: Operation,
+    pub actor: UserId,
+    pub actor_name: String,
+    pub owner: Option<UserId>,
+    pub state: JobState,
+    pub cancel: bool,
+    pub work: Work,
+    pub failure: Option<Failure>,
+    pub audit_seq: i64,
+}
+
+/// A job that is accepted.
+pub(crate) struct New<'a> {
+    pub id: JobId,
+    pub operation: &'a Operation,
+    pub actor: UserId,
+    pub actor_name: &'a str,
+    pub owner: Option<UserId>,
+    pub work: &'a Work,
+    pub build_key: Option<String>,
+    pub audit_seq: i64,
+    pub now: Time,
+}
+
+/// Writes a job with its steps, of which the first `done` happened in this same transaction. Violates `OneJobPerMachine`
+/// or `OneJobPerBuild`.
+pub(crate) async fn insert(
+    conn: &mut Conn,
+    new: &New<'_>,
+    steps: &[PlannedStep],
+    done: usize,
+) -> Result<()> {
+    sqlx::query(
+        "insert into jobs (id, kind, title, operation, machine, actor_id, actor, owner_id, state, work, build_key, \
+         audit_seq, created) values (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.operation.kind().as_str())
+    .bind(new.operation.title())
+    .bind(to_json("an operation", new.operation)?)
+    .bind(new.operation.machine().map(MachineName::as_str))
+    .bind(new.actor.to_string())
+    .bind(new.actor_name)
+    .bind(new.owner.map(|o| o.to_string()))
+    .bind(to_json("a job's work", new.work)?)
+    .bind(&new.build_key)
+    .bind(new.audit_seq)
+    .bind(new.now.0)
+    .execute(&mut *conn)
+    .await?;
+    for (idx, step) in steps.iter().enumerate() {
+        let done = idx < done;
+        sqlx::query(
+            "insert into job_steps (job_id, idx, name, what, state, began, ended) values (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.id.to_string())
+        .bind(index(idx))
+        .bind(&step.name)
+        .bind(&step.what)
+        .bind(if done { StepState::Done } else { StepState::Pending }.as_str())
+        .bind(done.then_some(new.now.0))
+        .bind(done.then_some(new.now.0))
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    operation: String,
+    actor_id: String,
+    actor: String,
+    owner_id: Option<String>,
+    state: String,
+    cancel: bool,
+    work: String,
+    failure: Option<String>,
+    audit_seq: i64,
+}
+
+/// One job.
+pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>> {
+    let row: Option<Row> = sqlx::query_as(
+        "select id, operation, actor_id, actor, owner_id, state, cancel, work, failure, audit_seq \
+         from jobs where id = ?",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(JobRecord {
+            id: parse("a job's id", &row.id)?,
+            operation: from_json("an operation", &row.operation)?,
+            actor: parse("a user's id", &row.actor_id)?,
+            actor_name: row.actor,
+            owner: parse_some("a user's id", row.owner_id.as_deref())?,
+            state: state(&row.state)?,
+            cancel: row.cancel,
+            work: from_json("a job's work", &row.work)?,
+            failure: row.failure.map(|f| from_json("a job's failure", &f)).transpose()?,
+            audit_seq: row.audit_seq,
+        })
+    })
+    .transpose()
+}
+
+/// Who may see a job: who asked for it, who owned its machine, who asked for the same build; in this order.
+pub(crate) async fn people(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select actor_id from jobs where id = ?1 union all \
+         select owner_id from jobs where id = ?1 and owner_id is not null union all \
+         select user_id from job_askers where job_id = ?1",
+    )
+    .bind(id.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|(id,)| parse("a user's id", &id)).collect()
+}
+
+/// Notes that somebody else wants the same build.
+pub(crate) async fn add_asker(conn: &mut Conn, id: JobId, user: UserId) -> Result<()> {
+    sqlx::query("insert or ignore into job_askers (job_id, user_id) values (?, ?)")
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// All jobs that are not over, oldest first.
+pub(crate) async fn open(conn: &mut Conn) -> Result<Vec<JobId>> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as(&format!("select id from jobs where state in {OPEN} order by created, id"))
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter().map(|(id,)| parse("a job's id", &id)).collect()
+}
+
+/// The open job that holds a machine.
+pub(crate) async fn open_on(conn: &mut Conn, machine: &MachineName) -> Result<Option<JobId>> {
+    let row: Option<(String,)> =
+        sqlx::query_as(&format!("select id from jobs where state in {OPEN} and machine = ?"))
+            .bind(machine.as_str())
+            .fetch_optional(conn)
+            .await?;
+    row.map(|(id,)| parse("a job's id", &id)).transpose()
+}
+
+/// The open job that builds this.
+pub(crate) async fn open_build(conn: &mut Conn, key: &str) -> Result<Option<JobId>> {
+    let row: Option<(String,)> =
+        sqlx::query_as(&format!("select id from jobs where state in {OPEN} and build_key = ?"))
+            .bind(key)
+            .fetch_optional(conn)
+            .await?;
+    row.map(|(id,)| parse("a job's id", &id)).transpose()
+}
+
+#[derive(FromRow)]
+struct Summary {
+    id: String,
+    kind: String,
+    title: String,
+    machine: Option<String>,
+    actor: String,
+    state: String,
+    created: i64,
+    ended: Option<i64>,
+    step: Option<String>,
+    done: u32,
+    total: u32,
+}
+
+impl Summary {
+    fn view(self) -> Result<JobSummary> {
+        Ok(JobSummary {
+            badge: JobBadge {
+                id: parse("a job's id", &self.id)?,
+                title: self.title,
+                state: state(&self.state)?,
+                step: self.step,
+                done: self.done,
+                total: self.total,
+            },
+            kind: parse("an operation's kind", &self.kind)?,
+            machine: parse_some("a machine's name", self.machine.as_deref())?,
+            actor: self.actor,
+            created: Time(self.created),
+            ended: self.ended.map(Time),
+        })
+    }
+}
+
+const SUMMARY: &str = "select j.id, j.kind, j.title, j.machine, j.actor, j.state, j.created, j.ended, \
+    (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as step, \
+    (select count(*) from job_steps s where s.job_id = j.id and s.state = 'done') as done, \
+    (select count(*) from job_steps s where s.job_id = j.id) as total from jobs j";
+
+/// One job as lists show it.
+pub(crate) async fn summary(conn: &mut Conn, id: JobId) -> Result<Option<JobSummary>> {
+    let row: Option<Summary> = sqlx::query_as(&format!("{SUMMARY} where j.id = ?"))
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(Summary::view).transpose()
+}
+
+/// One page of jobs, newest first: what the filter asks for of what may be seen.
+pub(crate) async fn list(conn: &mut Conn, filter: &JobFilter, sees: &Visible) -> Result<Vec<JobSummary>> {
+    let rows: Vec<Summary> = sqlx::query_as(&format!(
+        "{SUMMARY} where (?1 is null or j.actor_id = ?1 or j.owner_id = ?1 or exists \
+         (select 1 from job_askers a where a.job_id = j.id and a.user_id = ?1)) \
+         and (?2 is null or j.machine = ?2) and (?3 = 0 or j.state in {OPEN}) and (?4 is null or j.id < ?4) \
+         order by j.id desc limit ?5"
+    ))
+    .bind(sees.owner())
+    .bind(filter.machine.as_ref().map(MachineName::as_str))
+    .bind(filter.open)
+    .bind(filter.before.map(|id| id.to_string()))
+    .bind(JOBS_PER_PAGE)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Summary::view).collect()
+}
+
+/// The steps of a job in order.
+pub(crate) async fn steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepView>> {
+    let rows: Vec<(String, String, String, Option<i64>, Option<i64>)> =
+        sqlx::query_as("select name, what, state, began, ended from job_steps where job_id = ? order by idx")
+            .bind(id.to_string())
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter()
+        .map(|(name, what, state, began, ended)| {
+            Ok(StepView {
+                name,
+                what,
+                state: from_json("a step's state", &format!("\"{state}\""))?,
+                began: began.map(Time),
+                ended: ended.map(Time),
+            })
+        })
+        .collect()
+}
+
+/// Moves a job to a state that is not an end; its first move is its beginning.
+pub(crate) async fn set_state(conn: &mut Conn, id: JobId, state: JobState, now: Time) -> Result<()> {
+    sqlx::query("update jobs set state = ?, began = coalesce(began, ?) where id = ?")
+        .bind(state.as_str())
+        .bind(now.0)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes why a job will not succeed.
+pub(crate) async fn set_failure(conn: &mut Conn, id: JobId, failure: Option<&Failure>) -> Result<()> {
+    let json = failure.map(|f| to_json("a job's failure", f)).transpose()?;
+    sqlx::query("update jobs set failure = ? where id = ?")
+        .bind(json)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends a job.
+pub(crate) async fn finish(conn: &mut Conn, id: JobId, state: JobState, now: Time) -> Result<()> {
+    sqlx::query("update jobs set state = ?, ended = ? where id = ?")
+        .bind(state.as_str())
+        .bind(now.0)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Moves a step; running is its beginning, everything else its end.
+pub(crate) async fn set_step(
+    conn: &mut Conn,
+    id: JobId,
+    idx: usize,
+    state: StepState,
+    now: Time,
+) -> Result<()> {
+    let times = match state {
+        StepState::Running => "began = coalesce(began, ?2), ended = null",
+        _ => "ended = ?2",
+    };
+    sqlx::query(&format!("update job_steps set state = ?1, {times} where job_id = ?3 and idx = ?4"))
+        .bind(state.as_str())
+        .bind(now.0)
+        .bind(id.to_string())
+        .bind(index(idx))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Saves what the steps share.
+pub(crate) async fn save_work(conn: &mut Conn, id: JobId, work: &Work) -> Result<()> {
+    sqlx::query("update jobs set work = ? where id = ?")
+        .bind(to_json("a job's work", work)?)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes that somebody wants a job to stop; says whether it was still open.
+pub(crate) async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<bool> {
+    let done =
+        sqlx::query("update jobs set cancel = 1 where id = ? and state in ('queued', 'running')")
+            .bind(id.to_string())
+            .execute(conn)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn state(text: &str) -> Result<JobState> {
+    from_json("a job's state", &format!("\"{text}\""))
+}
+
+/// A step's position as SQLite has it; there are never more than a few.
+fn index(idx: usize) -> i64 {
+    i64::try_from(idx).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,293 @@
+//! The data disk and the identity files on disks.
+//!
+//! A data disk is one ext4 file system over the whole disk, label `var`, without a partition table; the identity lies in
+//! `/identity`. A boot disk in mutable mode has partitions; there the identity lies in `/var/identity` of the ext4
+//! file system labelled `nixos`.
+
+use super::debugfs::{Entry, FileSystem, is_plain_name};
+use super::export::Export;
+use super::scratch::Scratch;
+use super::{DiskError, Result, blocking, contents, gpt, io_error, qcow, superblock, tool_error};
+use crate::exec::Program;
+use crate::ports::hypervisor::DiskRole;
+use model::identity::IdentityFile;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// What may be read of one identity file, in bytes.
+pub const READ_MAX: u64 = 1 << 20;
+/// Checking and growing look at all inode tables, which on a slow disk of many TiB takes its time.
+pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
+
+/// What every e2fsprogs since 1.43 and every 5.x or 6.x kernel knows. Given in full because the defaults in
+/// /etc/mke2fs.conf differ between distributions, and an older guest cannot mount what a newer host thinks normal.
+const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
+                        large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
+const DATA_LABEL: &str = "var";
+const BOOT_LABEL: &str = "nixos";
+/// Smaller than this there is no room for a journal.
+const DATA_MIN: u64 = 16 << 20;
+
+/// Makes a data disk with its identity folder filled, replacing what is at `path`. The file is as small as its contents.
+///
+/// # Errors
+/// When `bytes` is too small or no whole number of 4 KiB blocks, or the disk cannot be written.
+pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]) -> Result<()> {
+    if bytes < DATA_MIN || bytes % 4096 != 0 {
+        return Err(DiskError::Refused(format!(
+            "A data disk has at least {} and a whole number of 4 KiB blocks, not {bytes} bytes.",
+            model::size::Bytes(DATA_MIN)
+        )));
+    }
+    let scratch = Scratch::of(path).await?;
+    let raw = scratch.file("raw");
+    File::create_new(&raw).and_then(|f| f.set_len(bytes)).map_err(io_error("making", &raw))?;
+    // Discarding punches the file empty, by which mke2fs knows that inode tables are zero already: the guest's kernel
+    // then has no reason to write hundreds of megabytes of zeros into a thin disk after its first mount.
+    Program::new("mke2fs")
+        .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "1"])
+        .args(["-L", DATA_LABEL, "-O", FEATURES, "-E", "root_owner=0:0,lazy_journal_init=1,discard", "raw"])
+        .dir(scratch.dir())
+        .limit(LONG)
+        .run()
+        .await
+        .map_err(tool_error("Making a file system"))?;
+    Folder::new(scratch.dir(), "raw", 0, DiskRole::Data).make_so(identity).await?;
+    qcow::convert_raw(scratch.dir(), "raw", "qcow2").await?;
+    scratch.publish("qcow2", path).await
+}
+
+/// Makes the identity folder's files of these names exactly as given; others stay. Writes nothing when they are so already.
+///
+/// # Errors
+/// When a machine uses the disk, or the disk has no such file system, or its folder cannot be edited.
+pub async fn write_identity(path: &Path, role: DiskRole, identity: &[IdentityFile]) -> Result<()> {
+    let export = Export::open(path).await?;
+    open_folder(&export, path, role).await?.make_so(identity).await?;
+    export.close().await
+}
+
+/// Reads one file of the identity folder; `None` if there is no plain file of this name.
+///
+/// # Errors
+/// As [`write_identity`], and when the file is larger than [`READ_MAX`] or the name is none.
+pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>> {
+    if !is_plain_name(name) {
+        return Err(DiskError::Refused("That is not the name of an identity file.".to_owned()));
+    }
+    let export = Export::open(path).await?;
+    let content = open_folder(&export, path, role).await?.read_file(name).await?;
+    export.close().await?;
+    Ok(content)
+}
+
+/// Grows a data disk and its file system to so many bytes. As large already is fine; smaller is refused.
+///
+/// # Errors
+/// When a machine uses the disk, it is no data disk of ours, it would shrink, or its file system cannot be mended.
+pub async fn grow(path: &Path, bytes: u64) -> Result<()> {
+    let now = qcow::info(path).await?.virtual_size;
+    if now > bytes {
+        let (now, asked) = (model::size::Bytes(now), model::size::Bytes(bytes));
+        return Err(DiskError::Refused(format!("The disk has {now} and cannot shrink to {asked}.")));
+    }
+    let scratch = Scratch::of(path).await?;
+    qcow::grow(path, bytes).await?;
+    let export = Export::open_in(scratch, path).await?;
+    let (offset, _) = find_file_system(&export, path, DiskRole::Data).await?;
+    let file_system = FileSystem::new(export.dir(), super::scratch::MOUNT, offset);
+    // resize2fs refuses a file system that was not checked since its last mount.
+    file_system.check(true).await?;
+    file_system.grow().await?;
+    export.close().await
+}
+
+async fn open_folder(export: &Export, path: &Path, role: DiskRole) -> Result<Folder> {
+    let (offset, found) = find_file_system(export, path, role).await?;
+    let folder = Folder::new(export.dir(), super::scratch::MOUNT, offset, role);
+    // What a killed guest left in the journal would otherwise be replayed later, over what is written now.
+    if !found.is_clean || export.was_interrupted() {
+        folder.file_system.check(export.was_interrupted()).await?;
+    }
+    Ok(folder)
+}
+
+/// The offset in bytes and the superblock of the file system that holds the identity.
+async fn find_file_system(
+    export: &Export,
+    path: &Path,
+    role: DiskRole,
+) -> Result<(u64, superblock::Superblock)> {
+    let (file, path) = (export.file().to_owned(), path.to_owned());
+    blocking(move || {
+        let disk = File::open(&file).map_err(io_error("opening", &file))?;
+        let starts = match role {
+            DiskRole::Data => vec![0],
+            DiskRole::Boot => {
+                gpt::partitions(&disk).map_err(io_error("reading the partition table of", &path))?
+            }
+        };
+        for start in starts {
+            let found = superblock::read(&disk, start).map_err(io_error("reading", &path))?;
+            match (role, found) {
+                (DiskRole::Data, Some(found)) => return Ok((start, found)),
+                (DiskRole::Boot, Some(found)) if found.label == BOOT_LABEL.as_bytes() => {
+                    return Ok((start, found));
+                }
+                _ => (),
+            }
+        }
+        Err(contents(
+            &path,
+            match role {
+                DiskRole::Data => "there is no ext4 file system on it.".to_owned(),
+                DiskRole::Boot => {
+                    format!("it has no partition with an ext4 file system labelled “{BOOT_LABEL}”.")
+                }
+            },
+        ))
+    })
+    .await
+}
+
+/// The identity folder in a file system.
+struct Folder {
+    file_system: FileSystem,
+    dir: std::path::PathBuf,
+    /// From the root of the file system down, without `/`.
+    path: &'static [&'static str],
+}
+
+impl Folder {
+    fn new(dir: &Path, file: &str, offset: u64, role: DiskRole) -> Self {
+        let path: &[&str] = match role {
+            DiskRole::Data => &["identity"],
+            DiskRole::Boot => &["var", "identity"],
+        };
+        Self { file_system: FileSystem::new(dir, file, offset), dir: dir.to_owned(), path }
+    }
+
+    fn inside(&self, name: &str) -> String {
+        format!("/{}/{name}", self.path.join("/"))
+    }
+
+    async fn make_so(&self, files: &[IdentityFile]) -> Result<()> {
+        if let Some(odd) = files.iter().find(|f| !is_plain_name(f.name)) {
+            return Err(DiskError::Refused(format!("“{}” is no name for an identity file.", odd.name)));
+        }
+        let (mut commands, there) = self.reach().await?;
+        if self.is_so(files, &there).await? {
+            return Ok(());
+        }
+        for (index, file) in files.iter().enumerate() {
+            let target = self.inside(file.name);
+            if there.iter().any(|e| e.name == file.name) {
+                commands.push(format!("rm {target}"));
+            }
+            if let Some(content) = &file.content {
+                self.lay_out(&format!("new{index}"), content)?;
+                commands.push(format!("write new{index} {target}"));
+                commands.push(format!("sif {target} mode 0{:o}", 0o100_000 | (file.mode & 0o777)));
+                commands.push(format!("sif {target} uid 0"));
+                commands.push(format!("sif {target} gid 0"));
+            }
+        }
+        self.file_system.write(&commands).await?;
+        let (_, there) = self.reach().await?;
+        if !self.is_so(files, &there).await? {
+            return Err(contents(
+                &self.dir,
+                "the identity files were written and do not read back; check the disk.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is in the folder, and the commands that make the folder where there is none.
+    async fn reach(&self) -> Result<(Vec<String>, Vec<Entry>)> {
+        if let Some(there) = self.file_system.list(&format!("/{}", self.path.join("/"))).await? {
+            return Ok((Vec::new(), there));
+        }
+        let (mut commands, mut path) = (Vec::new(), String::new());
+        let mut there = self.file_system.list("/").await?.unwrap_or_default();
+        for part in self.path {
+            path = format!("{path}/{part}");
+            if there.iter().any(|e| e.name == *part && e.is_dir()) {
+                there = self.file_system.list(&path).await?.unwrap_or_default();
+                continue;
+            }
+            commands.push(format!("mkdir {path}"));
+            commands.push(format!("sif {path} mode 040755"));
+            commands.push(format!("sif {path} uid 0"));
+            commands.push(format!("sif {path} gid 0"));
+            there = Vec::new();
+        }
+        Ok((commands, Vec::new()))
+    }
+
+    /// Whether the files are as asked, first by what the directory says and then by their contents.
+    async fn is_so(&self, files: &[IdentityFile], there: &[Entry]) -> Result<bool> {
+        let mut dumps = Vec::new();
+        let mut expected = Vec::new();
+        for (index, file) in files.iter().enumerate() {
+            let entry = there.iter().find(|e| e.name == file.name);
+            match (&file.content, entry) {
+                (None, None) => (),
+                (Some(content), Some(entry)) if is_like(entry, file, content) => {
+                    let name = format!("old{index}");
+                    dumps.push(format!("dump {} {name}", self.inside(file.name)));
+                    expected.push((name, content));
+                }
+                _ => return Ok(false),
+            }
+        }
+        if dumps.is_empty() {
+            return Ok(true);
+        }
+        self.file_system.read(&dumps).await?;
+        for (name, content) in expected {
+            if self.take_in(&name)? != content.as_bytes() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let listed = self.file_system.list(&format!("/{}", self.path.join("/"))).await?.unwrap_or_default();
+        let Some(entry) = listed.iter().find(|e| e.name == name && e.is_file()) else { return Ok(None) };
+        if entry.size > READ_MAX {
+            let why = format!(
+                "its identity file {name} has {} bytes; more than {READ_MAX} are not read.",
+                entry.size
+            );
+            return Err(contents(&self.dir, why));
+        }
+        self.file_system.read(&[format!("dump {} out", self.inside(name))]).await?;
+        self.take_in("out").map(Some)
+    }
+
+    fn lay_out(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.dir.join(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut f| f.write_all(content.as_bytes())).map_err(io_error("writing", &path))
+    }
+
+    fn take_in(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.dir.join(name);
+        let mut bytes = Vec::new();
+        let file = File::open(&path).map_err(io_error("opening", &path))?;
+        file.take(READ_MAX).read_to_end(&mut bytes).map_err(io_error("reading", &path))?;
+        fs::remove_file(&path).map_err(io_error("removing", &path))?;
+        Ok(bytes)
+    }
+}
+
+fn is_like(entry: &Entry, file: &IdentityFile, content: &str) -> bool {
+    let owned_by_root = entry.uid == 0 && entry.gid == 0;
+    let mode = entry.mode & 0o7777 == file.mode & 0o777;
+    entry.is_file() && owned_by_root && mode && entry.size == content.len() as u64
+}

@@ -1,0 +1,93 @@
+//! Errors in three rings. Ports have typed errors of their own; steps have [`StepError`](crate::steps::StepError); what the
+//! portal's functions return is [`Error`], which becomes a [`Fault`] in one place, [`Error::into_fault`].
+
+use crate::auth::password::HashError;
+use crate::ports::hypervisor::HypervisorError;
+use crate::ports::image_builder::BuildError;
+use model::Fault;
+use std::error::Error as StdError;
+use uuid::Uuid;
+
+/// What a question or a change at the portal can fail with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The answer is a fault already: something that the person can mend.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The database.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The image builder.
+    #[error("the image builder failed")]
+    Build(#[from] BuildError),
+    /// A host.
+    #[error("host {host} failed")]
+    Host {
+        /// Which.
+        host: String,
+        /// How.
+        source: HypervisorError,
+    },
+    /// The disk.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What came of it.
+        source: std::io::Error,
+    },
+    /// Hashing a password.
+    #[error("a password could not be hashed")]
+    Hash(#[from] HashError),
+    /// A value of ours that does not read back. Somebody edited the database, or a version wrote what this one does not know.
+    #[error("{what} in the database cannot be read")]
+    Damaged {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+/// What functions behind the portal return.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// For `map_err` on a value that came out of the database.
+    pub fn damaged<E: StdError + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Error::Damaged { what, source: Box::new(source) }
+    }
+
+    /// What the browser is told. Errors that are ours are logged here and nowhere else.
+    pub fn into_fault(self, request: Uuid) -> Fault {
+        match self {
+            Error::Fault(fault) => fault,
+            Error::Host { host, source: HypervisorError::Unreachable { why } } => {
+                tracing::warn!(%request, host.name = %host, %why, "host unreachable");
+                Fault::Unavailable { host }
+            }
+            Error::Host { host, source } => Fault::refused(format!("Host “{host}”: {source}.")),
+            // Nix missing or a flake that does not evaluate is for the person to know; the builder's words tell what to do.
+            Error::Build(error) => {
+                tracing::warn!(%request, error = chain(&error), "image builder failed");
+                Fault::refused(format!("The image builder cannot help now: {error}."))
+            }
+            error => {
+                tracing::error!(%request, error = chain(&error), "internal error");
+                Fault::Internal { id: request.to_string() }
+            }
+        }
+    }
+}
+
+/// An error with all its causes in one line; `Display` of our errors never contains the cause.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,274 @@
+//! What sockets use: tickets redeemed, rights re-checked, machines, jobs and consoles followed.
+//!
+//! A stream ends by itself when its subject ends or when the engine shuts down; in the latter case its last frame says
+//! so. Whoever holds a stream listens to [`Engine::rights_changes`] beside it and asks [`Engine::still_allowed`] again.
+
+use crate::audit;
+use crate::authorize::{Visible, allow_machine, authorize, visible};
+use crate::console::{Attachment, ConsoleItem};
+use crate::cx::Cx;
+use crate::engine::Engine;
+use crate::error::{Error, Result as Inner};
+use crate::job::follow;
+use crate::machine::fleet::Known;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use model::Fault;
+use model::account::{Actor, Secret, TicketPurpose, UserId};
+use model::audit::Outcome;
+use model::console::{ConsoleRequest, ConsoleRole};
+use model::event::EventFrame;
+use model::job::{JobFrame, JobId};
+use model::machine::MachineName;
+use model::permission::Action;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Said to every socket when the portal ends.
+const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
+
+impl Engine {
+    /// Uses up a ticket for the socket that is being opened.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`] for a ticket that is unknown, used, too old, of another user or for something else:
+    /// all in the same words, so that a stolen ticket tells nothing.
+    pub async fn redeem(&self, actor: &Actor, ticket: &Secret, purpose: &TicketPurpose) -> Result<(), Fault> {
+        let user = actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
+        if self.tickets.redeem(ticket, user.id, purpose) { Ok(()) } else { Err(Fault::Unauthenticated) }
+    }
+
+    /// Whether a user may (still) do what a socket is open for: enabled, logged in somewhere, and with the rights.
+    ///
+    /// # Errors
+    /// The fault that opening the socket now would give.
+    pub async fn still_allowed(&self, user: UserId, purpose: &TicketPurpose) -> Result<(), Fault> {
+        let cx = self.internal_cx();
+        let check = async {
+            let user = self.db.user_with_session(user, cx.now).await?.ok_or(Fault::Unauthenticated)?;
+            let cx = Cx { actor: Actor { user: Some(user), from: None }, ..cx.clone() };
+            may_open(self, &cx, purpose).await
+        };
+        check.await.map_err(|e| cx.fault(e))
+    }
+
+    /// Tells the id of each user whose role, account or sessions have changed.
+    pub fn rights_changes(&self) -> broadcast::Receiver<UserId> {
+        self.rights.subscribe()
+    }
+
+    /// All machines that the actor may see, then every change, numbered without a gap.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`].
+    pub async fn follow_events(&self, actor: &Actor) -> Result<BoxStream<'static, EventFrame>, Fault> {
+        let cx = Cx::new(actor, self.clock.as_ref());
+        let sees = visible(&cx, Action::SeeMachine)?;
+        let sees_jobs = visible(&cx, Action::SeeJob)?;
+        let (first, changes) = self.fleet.follow(&sees);
+        let fleet = self.fleet.clone();
+        let closing = self.closing.clone();
+        let rest = stream::unfold(Some((changes, fleet, closing)), move |state| async move {
+            let (mut changes, fleet, closing) = state?;
+            let frame = tokio::select! {
+                biased;
+                () = closing.cancelled() => return Some((closing_frame(), None)),
+                changed = changes.recv() => match changed {
+                    Ok(changed) => changed.frame(&sees, &sees_jobs),
+                    // Too slow to follow: the whole state again is shorter than what was missed.
+                    Err(RecvError::Lagged(_)) => {
+                        let (full, anew) = fleet.follow(&sees);
+                        changes = anew;
+                        full
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+            };
+            Some((frame, Some((changes, fleet, closing))))
+        });
+        Ok(stream::once(async move { first }).chain(rest).boxed())
+    }
+
+    /// A job as it stands, its log lines after `after`, then what happens until it ends.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] for a job that is not there or not the actor's.
+    pub async fn follow_job(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        after: Option<u64>,
+    ) -> Result<BoxStream<'static, JobFrame>, Fault> {
+        let follower = self.follower(actor, id, after).await?;
+        Ok(follower.frames().boxed())
+    }
+
+    /// The same as ready-made JSON texts. The lines of a log are stored as the JSON that a browser gets, so fifty followers
+    /// of a long build cost fifty copies and no parsing.
+    ///
+    /// # Errors
+    /// As [`Engine::follow_job`].
+    pub async fn follow_job_text(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        after: Option<u64>,
+    ) -> Result<BoxStream<'static, String>, Fault> {
+        let follower = self.follower(actor, id, after).await?;
+        Ok(follower.texts().boxed())
+    }
+
+    async fn follower(
+        &self,
+        actor: &Actor,
+        id: JobId,
+        after: Option<u64>,
+    ) -> Result<follow::Follower, Fault> {
+        let cx = Cx::new(actor, self.clock.as_ref());
+        follow::Follower::open(self, &cx, id, after).await.map_err(|e| cx.fault(e))
+    }
+
+    /// Attaches to a machine's console; audited when it begins and when it ends.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] for a machine that is not there or not the actor's, [`Fault::Refused`] for one that has never been
+    /// created.
+    pub async fn attach_console(
+        self: &Arc<Self>,
+        actor: &Actor,
+        machine: &MachineName,
+        role: ConsoleRole,
+        from: Option<u64>,
+    ) -> Result<ConsoleSession, Fault> {
+        let cx = Cx::new(actor, self.clock.as_ref());
+        let attach = async {
+            let user = cx.user()?.clone();
+            let known = console_machine(self, &cx, machine, role).await?;
+            let hypervisor = self.hosts.hypervisor(&known.row.host)?;
+            let seq = audit::begin(self, &cx, &console_action(role).name(), Some(machine.as_str())).await?;
+            let audited = Audited { engine: self.clone(), seq, took_over: false };
+            let attachment = self
+                .consoles
+                .attach(known.machine(), known.row.id, hypervisor, user.name.to_string(), role, from)
+                .await;
+            Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
+        };
+        attach.await.map_err(|e| cx.fault(e))
+    }
+}
+
+fn closing_frame() -> EventFrame {
+    EventFrame::Closing { why: SHUTTING_DOWN.to_owned() }
+}
+
+/// The frame that a job's follower gets last when the portal ends.
+pub(crate) fn closing_job_frame() -> JobFrame {
+    JobFrame::Closing { why: SHUTTING_DOWN.to_owned() }
+}
+
+/// An open console. Dropping it detaches and completes the audit entry.
+pub struct ConsoleSession {
+    attachment: Attachment,
+    audited: Audited,
+    cx: Cx,
+    machine: MachineName,
+}
+
+impl ConsoleSession {
+    /// What comes next: bytes from the guest, or a notice. `None` when the console has been closed.
+    pub async fn next(&mut self) -> Option<ConsoleItem> {
+        let closing = self.audited.engine.closing.clone();
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => None,
+            item = self.attachment.next() => item,
+        }
+    }
+
+    /// Sends what was typed to the guest; the hub refuses it from a watcher, with a notice.
+    pub async fn type_in(&self, bytes: Bytes) {
+        self.attachment.type_in(bytes).await;
+    }
+
+    /// Takes over, lets go, or tells the terminal's size. Taking over is audited like attaching as driver.
+    ///
+    /// # Errors
+    /// [`Fault::Denied`] or [`Fault::NotFound`] for somebody who may only watch.
+    pub async fn request(&mut self, request: ConsoleRequest) -> Result<(), Fault> {
+        if matches!(request, ConsoleRequest::TakeOver) && !self.audited.took_over {
+            let engine = &self.audited.engine;
+            let take_over = async {
+                console_machine(engine, &self.cx, &self.machine, ConsoleRole::Driver).await?;
+                let action = console_action(ConsoleRole::Driver).name();
+                audit::done(engine, &self.cx, &action, Some(self.machine.as_str()), Some("took over")).await
+            };
+            take_over.await.map_err(|e| self.cx.fault(e))?;
+            self.audited.took_over = true;
+        }
+        self.attachment.request(request);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for ConsoleSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConsoleSession({})", self.machine)
+    }
+}
+
+/// An audit entry that is completed when this is dropped.
+struct Audited {
+    engine: Arc<Engine>,
+    seq: i64,
+    took_over: bool,
+}
+
+impl Drop for Audited {
+    fn drop(&mut self) {
+        let (engine, seq) = (self.engine.clone(), self.seq);
+        // Tracked, so that a shutdown waits for the entry. Without a runtime the process is ending, and the entry stays
+        // open, which says as much.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let tracked = self.engine.tasks.track_future(async move {
+                audit::complete_logged(&engine, seq, Outcome::Succeeded, Some("detached")).await;
+            });
+            runtime.spawn(tracked);
+        }
+    }
+}
+
+/// The act that a role on a console is.
+fn console_action(role: ConsoleRole) -> Action {
+    match role {
+        ConsoleRole::Driver => Action::DriveConsole,
+        ConsoleRole::Watcher => Action::WatchConsole,
+    }
+}
+
+/// Whether the actor may open a socket for this purpose now.
+pub(crate) async fn may_open(engine: &Engine, cx: &Cx, purpose: &TicketPurpose) -> Inner<()> {
+    match purpose {
+        TicketPurpose::Events => authorize(engine, cx, Action::SeeMachine, &[cx.user_id()?], None).await,
+        TicketPurpose::Job { id } => follow::allowed(engine, cx, *id).await,
+        TicketPurpose::Console { machine, role } => {
+            console_machine(engine, cx, machine, *role).await.map(drop)
+        }
+    }
+}
+
+/// The machine whose console is asked for, if the actor may have it in this role.
+async fn console_machine(
+    engine: &Engine,
+    cx: &Cx,
+    machine: &MachineName,
+    role: ConsoleRole,
+) -> Inner<Arc<Known>> {
+    let known = allow_machine(engine, cx, console_action(role), machine).await?;
+    if known.is_created() {
+        Ok(known)
+    } else {
+        Err(Fault::refused("This machine has only a configuration so far. Create it first.").into())
+    }
+}

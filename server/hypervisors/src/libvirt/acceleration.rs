@@ -1,0 +1,112 @@
+//! Whether machines can use the computer's own processors.
+//!
+//! libvirt lists `kvm` wherever QEMU was built with it, and starting then fails. So the question is asked as
+//! virt-host-validate(1) asks it: `/dev/kvm` can be opened, and the processor has the flag `vmx` (Intel) or `svm` (AMD).
+
+use super::domain_xml::Accelerator;
+use std::fs::OpenOptions;
+
+/// What the configuration says about acceleration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccelerationSetting {
+    /// KVM where it works, otherwise emulation.
+    #[default]
+    Auto,
+    /// KVM, whatever the checks say.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+impl std::str::FromStr for AccelerationSetting {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "kvm" => Ok(Self::Kvm),
+            "tcg" => Ok(Self::Tcg),
+            _ => Err(format!("“{text}” is not auto, kvm or tcg")),
+        }
+    }
+}
+
+/// What machines run on, and why it is not KVM if it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acceleration {
+    /// What to use.
+    pub accelerator: Accelerator,
+    /// Why not KVM; none if KVM is used or emulation was asked for.
+    pub problem: Option<Problem>,
+}
+
+/// Why KVM cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub fix: String,
+}
+
+/// Decides. `local`: the host is the computer that we run on; of another one only libvirt's list is known.
+pub fn decide(setting: AccelerationSetting, local: bool, host_lists_kvm: bool) -> Acceleration {
+    let (accelerator, problem) = match setting {
+        AccelerationSetting::Kvm => (Accelerator::Kvm, None),
+        AccelerationSetting::Tcg => (Accelerator::Tcg, None),
+        AccelerationSetting::Auto => match problem(local, host_lists_kvm) {
+            None => (Accelerator::Kvm, None),
+            some => (Accelerator::Tcg, some),
+        },
+    };
+    Acceleration { accelerator, problem }
+}
+
+fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
+    let found = |what: &str, fix: &str| Some(Problem { what: what.to_owned(), fix: fix.to_owned() });
+    if !host_lists_kvm {
+        return found("QEMU on this host has no KVM", "Install QEMU with KVM (Debian: apt-get install qemu-system-x86).");
+    }
+    if !local {
+        return None;
+    }
+    if !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_virtualisation(&text)) {
+        return found(
+            "the processor offers no virtualisation (flag vmx or svm)",
+            "Switch on VT-x or AMD-V in the computer's firmware set-up; in a virtual machine, switch on nested virtualisation \
+             on its host.",
+        );
+    }
+    match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => None,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            found("/dev/kvm is not there", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
+        }
+        // QEMU may run as another user than we do, and that one may be allowed; libvirt's is, so this is no problem.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => None,
+        Err(e) => found(&format!("/dev/kvm cannot be opened ({e})"), "Look at dmesg for messages of kvm."),
+    }
+}
+
+fn has_virtualisation(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().filter_map(|line| line.strip_prefix("flags")).next().unwrap_or("");
+    flags.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_counts_as_a_whole_word_only() {
+        assert!(has_virtualisation("processor\t: 0\nflags\t\t: fpu svm lm\n"));
+        assert!(!has_virtualisation("flags\t\t: fpu svm_lock xvmx\nbugs\t: vmx\n"));
+        assert!(!has_virtualisation(""));
+    }
+
+    #[test]
+    fn a_setting_overrules_the_checks() {
+        assert_eq!(decide(AccelerationSetting::Kvm, true, false).accelerator, Accelerator::Kvm);
+        assert_eq!(decide(AccelerationSetting::Tcg, true, true).problem, None);
+        assert_eq!(decide(AccelerationSetting::Auto, false, false).accelerator, Accelerator::Tcg);
+    }
+}

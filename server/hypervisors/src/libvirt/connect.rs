@@ -1,0 +1,280 @@
+//! One connection to one libvirt: opened in the background, watched, opened again when it is lost.
+//!
+//! ```text
+//!            open fails: wait, 0.25 s doubling to 15 s, or until somebody asks for a new try
+//!           ┌───────────────────────────────┐
+//!           ▼                               │
+//!      connecting ──── open works ───► connected ──── close callback ───► disconnected ──► connecting
+//! ```
+//!
+//! libvirt's calls block, so each runs on tokio's blocking threads, at most [`CALLS`] at a time. Whoever calls while the
+//! first attempt is under way waits for it; while the host is known not to answer, calls fail at once with the reason.
+//! The task that does this lives as long as the [`Link`] and is its only writer.
+
+use super::events;
+use super::sys::Registration;
+use engine::ports::hypervisor::{HostEvent, HypervisorError, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use virt::connect::Connect;
+
+/// How many calls may block at the same time. libvirtd itself takes a few per client and queues the rest.
+const CALLS: usize = 8;
+/// How many of them may be waiting for a guest's agent: a guest that never answers must not hold up the host.
+const AGENT_CALLS: usize = 2;
+/// How long a call may take; starting a machine on a busy host is the longest. A host that dies is noticed long before.
+const CALL_LIMIT: Duration = Duration::from_secs(120);
+/// How long a call waits for a connection attempt that is under way.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Seconds between keep-alive messages, and how many may go unanswered (`virConnectSetKeepAlive`).
+const KEEP_ALIVE: (i32, u32) = (5, 3);
+
+/// An open connection with its callbacks. Dropping it talks to the host, so that is done on a blocking thread.
+pub struct Live {
+    registration: Option<Registration>,
+    /// The connection itself.
+    pub connect: Connect,
+    /// Cancelled when the connection is lost; streams on it end then.
+    pub ended: CancellationToken,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.ended.cancel();
+        self.registration.take();
+    }
+}
+
+#[derive(Clone)]
+enum State {
+    Connecting,
+    Up(Arc<Live>),
+    Down(String),
+}
+
+/// The connection of one host, for all that the host's files in this folder do.
+pub struct Link {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    uri: String,
+    state: watch::Sender<State>,
+    /// Somebody wants a new attempt now.
+    wanted: Notify,
+    subscribers: broadcast::Sender<HostEvent>,
+    calls: Arc<Semaphore>,
+    agent_calls: Arc<Semaphore>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let State::Up(live) = self.shared.state.send_replace(State::Down("the portal is stopping".into())) {
+            release(live);
+        }
+    }
+}
+
+impl Link {
+    /// Begins to connect. Must be called within a tokio runtime.
+    pub fn open(uri: &str) -> Self {
+        let shared = Arc::new(Shared {
+            uri: uri.to_owned(),
+            state: watch::Sender::new(State::Connecting),
+            wanted: Notify::new(),
+            subscribers: broadcast::Sender::new(events::BACKLOG),
+            calls: Arc::new(Semaphore::new(CALLS)),
+            agent_calls: Arc::new(Semaphore::new(AGENT_CALLS)),
+        });
+        let task = tokio::spawn(keep_connected(Arc::clone(&shared)));
+        Self { shared, task }
+    }
+
+    /// The URI as configured.
+    pub fn uri(&self) -> &str {
+        &self.shared.uri
+    }
+
+    /// What happens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<HostEvent> {
+        self.shared.subscribers.subscribe()
+    }
+
+    /// Asks for a connection attempt now, unless there is a connection.
+    pub fn try_again(&self) {
+        let down = self.shared.state.send_if_modified(|state| {
+            let down = matches!(state, State::Down(_));
+            if down {
+                *state = State::Connecting;
+            }
+            down
+        });
+        if down {
+            self.shared.wanted.notify_one();
+        }
+    }
+
+    /// The connection, waiting for an attempt that is under way.
+    ///
+    /// # Errors
+    /// [`HypervisorError::Unreachable`].
+    pub async fn live(&self) -> Result<Arc<Live>> {
+        let mut states = self.shared.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match timeout(OPEN_LIMIT, settled).await.ok().and_then(std::result::Result::ok).as_deref() {
+            Some(State::Up(live)) => Ok(Arc::clone(live)),
+            Some(State::Down(why)) => Err(HypervisorError::Unreachable { why: why.clone() }),
+            Some(State::Connecting) | None => Err(HypervisorError::Unreachable {
+                why: format!("no answer within {} s", OPEN_LIMIT.as_secs()),
+            }),
+        }
+    }
+
+    /// Runs a piece of blocking work with the connection.
+    ///
+    /// # Errors
+    /// Those of the work, and [`HypervisorError::Unreachable`].
+    pub async fn call<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Live) -> Result<T> + Send + 'static,
+    {
+        self.run(&self.shared.calls, work).await
+    }
+
+    /// The same for work that waits for a guest's agent.
+    ///
+    /// # Errors
+    /// As [`Link::call`].
+    pub async fn agent_call<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Live) -> Result<T> + Send + 'static,
+    {
+        self.run(&self.shared.agent_calls, work).await
+    }
+
+    async fn run<T, F>(&self, slots: &Arc<Semaphore>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Live) -> Result<T> + Send + 'static,
+    {
+        let live = self.live().await?;
+        let failed = |why: String| HypervisorError::Failed { what: "Talking to libvirt".into(), why };
+        let done = async {
+            let slot = Arc::clone(slots).acquire_owned().await.map_err(|e| failed(e.to_string()))?;
+            spawn_blocking(move || {
+                // Kept until the call is over, even when nobody waits for it any more: that is what bounds the threads.
+                let _slot = slot;
+                work(&live)
+            })
+            .await
+            .map_err(|e| failed(e.to_string()))?
+        };
+        timeout(CALL_LIMIT, done).await.unwrap_or_else(|_| {
+            Err(HypervisorError::Unreachable { why: format!("no answer within {} s", CALL_LIMIT.as_secs()) })
+        })
+    }
+}
+
+async fn keep_connected(shared: Arc<Shared>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (ended, mut end) = watch::channel(None);
+        let (uri, subscribers) = (shared.uri.clone(), shared.subscribers.clone());
+        let opened = spawn_blocking(move || open(&uri, subscribers, ended)).await;
+        let why = match opened.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(live) => {
+                tracing::info!(uri = shared.uri, "connected to libvirt");
+                pause = FIRST_PAUSE;
+                shared.state.send_replace(State::Up(Arc::new(live)));
+                let _ = shared.subscribers.send(HostEvent::Connected);
+                let why = match end.wait_for(Option::is_some).await {
+                    Ok(why) => why.clone().unwrap_or_default(),
+                    Err(_) => "the connection was given up".to_owned(),
+                };
+                let _ = shared.subscribers.send(HostEvent::Disconnected { why: why.clone() });
+                why
+            }
+            Err(why) => why,
+        };
+        tracing::warn!(uri = shared.uri, why, "no connection to libvirt");
+        if let State::Up(live) = shared.state.send_replace(State::Down(why)) {
+            release(live);
+        }
+        // A new attempt by somebody's wish goes on through the pauses where they were.
+        if timeout(pause, shared.wanted.notified()).await.is_err() {
+            shared.state.send_replace(State::Connecting);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn release(live: Arc<Live>) {
+    live.ended.cancel();
+    // Closing talks to the host. Outside a runtime there is none to keep free.
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(live))),
+        Err(_) => drop(live),
+    }
+}
+
+fn open(
+    uri: &str,
+    subscribers: broadcast::Sender<HostEvent>,
+    ended: watch::Sender<Option<String>>,
+) -> std::result::Result<Live, String> {
+    // `Connect::open` cannot take it, and no URI has one.
+    if uri.contains('\0') {
+        return Err("the URI contains a NUL character".into());
+    }
+    events::start_loop()?;
+    let connect = Connect::open(Some(uri)).map_err(|e| e.message().to_owned())?;
+    // In-process drivers have no connection to keep alive and say so.
+    if let Err(unsupported) = connect.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1) {
+        tracing::debug!(uri, error = unsupported.message(), "no keep-alive on this connection");
+    }
+    let sink = events::sink(subscribers, ended);
+    let registration = Registration::new(&connect, &sink).map_err(|e| e.message().to_owned())?;
+    Ok(Live { registration: Some(registration), connect, ended: CancellationToken::new() })
+}
+
+/// True when the host of this URI is the computer we run on: `driver[+transport]://[host]/path`.
+pub fn is_local(uri: &str) -> bool {
+    match uri.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split(['/', '?']).next().unwrap_or("");
+            host.is_empty() && !matches!(scheme.split_once('+'), Some((_, transport)) if transport != "unix")
+        }
+        None => false,
+    }
+}
+
+/// True for a driver that runs with the rights of its user alone, without networks and security drivers of its own.
+pub fn is_session(uri: &str) -> bool {
+    uri.split_once("://").is_some_and(|(_, rest)| rest.split('?').next().is_some_and(|p| p.ends_with("/session")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_and_remote_uris() {
+        for local in ["qemu:///system", "qemu+unix:///system?socket=/run/x", "test:///default", "qemu:///session"] {
+            assert!(is_local(local), "{local}");
+        }
+        for remote in ["qemu+ssh://root@kvm1/system", "qemu://kvm1/system", "qemu+tls://kvm1:16514/system", "qemu+ssh:///system", ""] {
+            assert!(!is_local(remote), "{remote}");
+        }
+        assert!(is_session("qemu:///session?x=1") && !is_session("qemu:///system"));
+    }
+}

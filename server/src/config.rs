@@ -1,0 +1,473 @@
+//! Every setting of the server: one table with its flag, its environment variable, its default and its meaning.
+//!
+//! [`SETTINGS`] makes the command line ([`arguments`]), the listing of `snowglobe check-config` ([`listing`]) and the
+//! documentation; [`Config::read`] turns the values into types. A flag wins over the environment, an empty value
+//! counts as none. Everything that is wrong is told at once, each with what, why and how to mend it.
+
+use crate::origin::{Origin, Origins};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches};
+use ipnet::IpNet;
+use model::account::Secret;
+use model::host::HostName;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One setting. Its flag is `--` and the name; secrets have none, because every user of a computer can read argv.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name, and flag.
+    pub name: &'static str,
+    /// Environment variable.
+    pub env: &'static str,
+    /// Default as the documentation tells it; empty if there is none.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// Never shown, and not accepted as a flag.
+    pub secret: bool,
+}
+
+const fn setting(
+    name: &'static str,
+    env: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { name, env, default, doc, secret: false }
+}
+
+/// All settings, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "state",
+        "SNOWGLOBE_STATE",
+        "/var/lib/snowglobe for root, else $XDG_STATE_HOME/snowglobe",
+        "Directory with the database, disks, logs and flake.",
+    ),
+    setting("listen", "SNOWGLOBE_LISTEN", "127.0.0.1:3000", "Address and port to listen on."),
+    setting(
+        "public-url",
+        "SNOWGLOBE_PUBLIC_URL",
+        "http:// and the address listened on",
+        "The origin that browsers see; state changes and sockets from any other are refused.",
+    ),
+    setting(
+        "trusted-proxies",
+        "SNOWGLOBE_TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For is believed.",
+    ),
+    setting(
+        "site",
+        "SNOWGLOBE_SITE",
+        "../site or ../share/snowglobe/site, seen from the program",
+        "Directory with the files for browsers: wasm, scripts, styles.",
+    ),
+    setting(
+        "image-flake",
+        "SNOWGLOBE_IMAGE_FLAKE",
+        "the flake inside the program",
+        "Directory of another flake that images are built from.",
+    ),
+    setting("nix-config", "SNOWGLOBE_NIX_CONFIG", "", "Lines of nix.conf, added for the portal's own builds."),
+    setting(
+        "libvirt-uri",
+        "SNOWGLOBE_LIBVIRT_URI",
+        "local=qemu:///system",
+        "libvirt hosts, name=uri, separated by commas.",
+    ),
+    setting(
+        "accel",
+        "SNOWGLOBE_ACCEL",
+        "auto",
+        "How machines run: kvm, tcg (emulation), or auto, which tries whether KVM works.",
+    ),
+    setting("build-slots", "SNOWGLOBE_BUILD_SLOTS", "1", "How many images are built at the same time."),
+    setting("job-slots", "SNOWGLOBE_JOB_SLOTS", "8", "How many jobs run at the same time."),
+    setting("sample-seconds", "SNOWGLOBE_SAMPLE_SECONDS", "5", "Seconds between two samples of machines' figures."),
+    setting("log", "SNOWGLOBE_LOG", "info", "What is logged, as tracing-subscriber's EnvFilter has it."),
+    setting("log-format", "SNOWGLOBE_LOG_FORMAT", "text", "How log lines look on standard error: text or json."),
+    Setting {
+        secret: true,
+        ..setting(
+            "metrics-token",
+            "SNOWGLOBE_METRICS_TOKEN",
+            "",
+            "Bearer token for /metrics; without one, only this computer may read it.",
+        )
+    },
+];
+
+/// The settings as flags of the command line, for every subcommand. Secrets come by the environment only.
+pub fn arguments() -> impl Iterator<Item = Arg> {
+    SETTINGS.iter().filter(|s| !s.secret).map(|s| {
+        let default = if s.default.is_empty() { String::new() } else { format!(" [default: {}]", s.default) };
+        Arg::new(s.name)
+            .long(s.name)
+            .env(s.env)
+            .hide_env_values(true)
+            .global(true)
+            .value_name("VALUE")
+            .help(format!("{}{default}", s.doc))
+    })
+}
+
+/// A setting's text from the command line or the environment.
+fn given(matches: &ArgMatches, name: &str) -> Option<String> {
+    let setting = SETTINGS.iter().find(|s| s.name == name)?;
+    if setting.secret { std::env::var(setting.env).ok() } else { matches.get_one::<String>(name).cloned() }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How machines are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// KVM where it works, emulation elsewhere.
+    Auto,
+    /// KVM, whatever the checks say.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// One libvirt host to manage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibvirtHost {
+    /// Its name in the portal.
+    pub name: HostName,
+    /// Where libvirt answers.
+    pub uri: String,
+}
+
+/// The settings, read and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// State directory.
+    pub state: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The origins under which browsers may speak to us.
+    pub origins: Origins,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Files for browsers.
+    pub site: PathBuf,
+    /// A flake other than the embedded one.
+    pub image_flake: Option<PathBuf>,
+    /// Lines for nix.conf.
+    pub nix_config: Option<String>,
+    /// Hosts.
+    pub libvirt: Vec<LibvirtHost>,
+    /// How machines run.
+    pub accel: Accel,
+    /// Images built at a time.
+    pub build_slots: usize,
+    /// Jobs run at a time.
+    pub job_slots: usize,
+    /// Time between two samples.
+    pub sample_every: Duration,
+    /// Filter of the log.
+    pub log: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Bearer token of `/metrics`.
+    pub metrics_token: Option<Secret>,
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{env}: {what} {fix}")]
+pub struct Mistake {
+    /// Its environment variable.
+    pub env: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Reads values and collects what is wrong with them.
+struct Reader<'a> {
+    value: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.value)(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    fn mistake(&mut self, name: &str, what: impl Into<String>, fix: impl Into<String>) {
+        let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
+        self.mistakes.push(Mistake { env, what: what.into(), fix: fix.into() });
+    }
+
+    /// The value by this parser, or the default where there is none or it is wrong.
+    fn parse<T>(&mut self, name: &str, default: T, parse: impl Fn(&str) -> Option<T>, expected: &str) -> T {
+        let Some(text) = self.text(name) else { return default };
+        parse(&text).unwrap_or_else(|| {
+            self.mistake(name, format!("“{text}” is not {expected}."), "Correct it, or leave it out for the default.");
+            default
+        })
+    }
+
+    fn count(&mut self, name: &str, default: usize, max: usize) -> usize {
+        let fits = |t: &str| t.parse().ok().filter(|n| (1..=max).contains(n));
+        self.parse(name, default, fits, &format!("a number from 1 to {max}"))
+    }
+
+    fn list<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> Vec<T> {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        let mut found = Vec::new();
+        for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
+            match parse(item) {
+                Some(value) => found.push(value),
+                None => self.mistake(name, format!("“{item}” is not {expected}."), "Separate several by commas."),
+            }
+        }
+        found
+    }
+
+    fn origins(&mut self, listen: SocketAddr) -> Origins {
+        let fallback = Origins::of_listener(listen);
+        let Some(text) = self.text("public-url") else {
+            if listen.ip().is_unspecified() {
+                self.mistake(
+                    "public-url",
+                    format!("{listen} means every address, so browsers' requests cannot be told from foreign ones."),
+                    "Set it to what people type, such as https://vms.example.org.",
+                );
+            }
+            return fallback;
+        };
+        match text.parse::<Origin>() {
+            Ok(public) => Origins::new(public, listen),
+            Err(why) => {
+                self.mistake("public-url", why, "Write scheme and host only, such as https://vms.example.org.");
+                fallback
+            }
+        }
+    }
+
+    fn hosts(&mut self) -> Vec<LibvirtHost> {
+        let expected = "name=uri with a name of letters, digits and “-”, such as local=qemu:///system";
+        let hosts = self.list("libvirt-uri", "local=qemu:///system", libvirt_host, expected);
+        let repeated = hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
+        if let Some(name) = repeated.map(|(_, h)| h.name.clone()) {
+            self.mistake("libvirt-uri", format!("Two hosts are called “{name}”."), "Give each its own name.");
+        }
+        hosts
+    }
+}
+
+impl Config {
+    /// Reads all settings; `value` gives a setting's text by its name.
+    ///
+    /// # Errors
+    /// Every setting that cannot be used.
+    pub fn read(value: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
+        let mut read = Reader { value, mistakes: Vec::new() };
+        let local = SocketAddr::from(([127, 0, 0, 1], 3000));
+        let listen = read.parse("listen", local, |t| t.parse().ok(), "an address with a port, such as 127.0.0.1:3000");
+        let config = Config {
+            state: read.text("state").map_or_else(default_state, PathBuf::from),
+            listen,
+            origins: read.origins(listen),
+            trusted_proxies: read.list("trusted-proxies", "", network, "an address or a network such as 10.0.0.0/8"),
+            site: read.text("site").map_or_else(default_site, PathBuf::from),
+            image_flake: read.text("image-flake").map(PathBuf::from),
+            nix_config: read.text("nix-config"),
+            libvirt: read.hosts(),
+            accel: read.parse("accel", Accel::Auto, accel, "auto, kvm or tcg"),
+            build_slots: read.count("build-slots", 1, 64),
+            job_slots: read.count("job-slots", 8, 256),
+            sample_every: Duration::from_secs(read.count("sample-seconds", 5, 3600) as u64),
+            log: read.text("log").unwrap_or_else(|| "info".to_owned()),
+            log_format: read.parse("log-format", LogFormat::Text, log_format, "text or json"),
+            metrics_token: read.text("metrics-token").map(Secret::new),
+        };
+        if let Err(why) = config.log.parse::<tracing_subscriber::EnvFilter>() {
+            read.mistake("log", format!("“{}” is not a filter: {why}.", config.log), "Try info, or info,engine=debug.");
+        }
+        if config.metrics_token.as_ref().is_some_and(|t| t.reveal().len() < 16) {
+            read.mistake("metrics-token", "It has fewer than 16 characters and can be guessed.", "Make a longer one.");
+        }
+        if config.image_flake.as_ref().is_some_and(|dir| !dir.join("flake.nix").is_file()) {
+            read.mistake("image-flake", "There is no flake.nix in that directory.", "Name the directory of a flake.");
+        }
+        if read.mistakes.is_empty() { Ok(config) } else { Err(read.mistakes) }
+    }
+
+    /// Reads the settings from a parsed command line, which knows the environment as well.
+    ///
+    /// # Errors
+    /// Every setting that cannot be used.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, Vec<Mistake>> {
+        Self::read(&|name| given(matches, name))
+    }
+
+    /// What works and is still unwise, in sentences for the log.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let public = self.origins.public();
+        if !public.is_secure() && !public.is_loopback() {
+            found.push(format!(
+                "{public} is not encrypted: passwords and sessions can be read on the way. Put a reverse proxy with TLS before it and set SNOWGLOBE_PUBLIC_URL to its https address."
+            ));
+        }
+        if public.is_secure() && self.trusted_proxies.is_empty() {
+            found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everybody. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
+        }
+        found
+    }
+}
+
+/// One line for each setting: variable, value or default, where it comes from.
+pub fn listing(matches: &ArgMatches) -> String {
+    let mut lines = String::new();
+    for s in SETTINGS {
+        let value = given(matches, s.name).filter(|v| !v.trim().is_empty());
+        let (shown, source) = match &value {
+            None => (if s.default.is_empty() { "(none)" } else { s.default }, "default"),
+            Some(_) if s.secret => ("(set, not shown)", "environment"),
+            Some(v) => (v.as_str(), origin_of(matches, s.name)),
+        };
+        lines.push_str(&format!("{:<27} {shown}\n{:<27} {} [{source}]\n", s.env, "", s.doc));
+    }
+    lines
+}
+
+fn origin_of(matches: &ArgMatches, name: &str) -> &'static str {
+    match matches.value_source(name) {
+        Some(ValueSource::CommandLine) => "flag",
+        Some(ValueSource::EnvVariable) => "environment",
+        _ => "default",
+    }
+}
+
+fn libvirt_host(text: &str) -> Option<LibvirtHost> {
+    // A bare URI has “=” only in its query, after a colon.
+    let (name, uri) = match text.split_once('=') {
+        Some((name, uri)) if !name.contains(':') => (name.trim(), uri.trim()),
+        _ => ("local", text),
+    };
+    let has_scheme = uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty());
+    Some(LibvirtHost { name: name.parse().ok()?, uri: has_scheme.then(|| uri.to_owned())? })
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn accel(text: &str) -> Option<Accel> {
+    Some(match text {
+        "auto" => Accel::Auto,
+        "kvm" => Accel::Kvm,
+        "tcg" => Accel::Tcg,
+        _ => return None,
+    })
+}
+
+fn log_format(text: &str) -> Option<LogFormat> {
+    Some(match text {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => return None,
+    })
+}
+
+/// Root, who runs system services, has the system's place; everybody else theirs by the XDG base directory rules.
+fn default_state() -> PathBuf {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
+        _ if is_root => PathBuf::from("/var/lib/snowglobe"),
+        (Some(base), _) => base.join("snowglobe"),
+        (None, Some(home)) => home.join(".local/state/snowglobe"),
+        (None, None) => PathBuf::from("/var/lib/snowglobe"),
+    }
+}
+
+fn default_site() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = |relative: &str| program.parent().map(|dir| dir.join(relative)).unwrap_or_default();
+    let installed = beside("../share/snowglobe/site");
+    if installed.is_dir() { installed } else { beside("../site") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
+        Config::read(&|name| values.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn nothing_set_gives_a_server_for_this_computer_only() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.origins.public().to_string(), "http://127.0.0.1:3000");
+        assert_eq!(config.libvirt.first().unwrap().uri, "qemu:///system");
+        assert!(config.warnings().is_empty() && config.metrics_token.is_none());
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_what_and_how_to_mend_it() {
+        let mistakes = read(&[
+            ("listen", "everywhere"),
+            ("public-url", "vms.example.org"),
+            ("trusted-proxies", "10.0.0.0/8, nginx"),
+            ("libvirt-uri", "a=qemu:///system,a=qemu:///session"),
+            ("accel", "fast"),
+            ("build-slots", "0"),
+            ("log", "=,="),
+            ("metrics-token", "short"),
+            ("image-flake", "/nowhere"),
+        ])
+        .unwrap_err();
+        let named: Vec<&str> = mistakes.iter().map(|m| m.env).collect();
+        for env in ["LISTEN", "PUBLIC_URL", "TRUSTED_PROXIES", "LIBVIRT_URI", "ACCEL", "BUILD_SLOTS", "LOG", "METRICS_TOKEN", "IMAGE_FLAKE"] {
+            assert!(named.contains(&format!("SNOWGLOBE_{env}").as_str()), "{env} in {named:?}");
+        }
+        assert!(mistakes.iter().all(|m| !m.what.is_empty() && !m.fix.is_empty()));
+        assert!(!mistakes.iter().any(|m| m.to_string().contains("short")), "a secret is not repeated");
+    }
+
+    #[test]
+    fn listening_on_every_address_demands_a_public_url() {
+        assert!(read(&[("listen", "0.0.0.0:3000")]).is_err());
+        let config = read(&[("listen", "0.0.0.0:3000"), ("public-url", "http://vms.example.org")]).unwrap();
+        assert_eq!(config.warnings().len(), 1, "passwords in the clear are worth a warning");
+    }
+
+    #[test]
+    fn hosts_have_names_and_a_bare_uri_is_the_local_one() {
+        let of = |text: &str| read(&[("libvirt-uri", text)]).unwrap().libvirt;
+        assert_eq!(of("qemu+ssh://root@h/system?keyfile=/k").first().unwrap().name.as_str(), "local");
+        let two = of("a=qemu:///system, b=qemu+tcp://h/system");
+        assert_eq!(two.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        for bad in ["A=qemu:///system", "../x=qemu:///system", "a=", "nonsense"] {
+            assert!(read(&[("libvirt-uri", bad)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_variables_are_unique_and_belong_together() {
+        for s in SETTINGS {
+            assert_eq!(s.env, format!("SNOWGLOBE_{}", s.name.replace('-', "_").to_uppercase()));
+            assert_eq!(SETTINGS.iter().filter(|o| o.name == s.name).count(), 1);
+        }
+    }
+}

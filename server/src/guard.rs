@@ -1,0 +1,97 @@
+//! What stands before every handler: the server's own name, same-origin state changes, security headers.
+//!
+//! - `Host` must be a name of this server: a foreign name that leads here is DNS rebinding.
+//! - A method that changes state needs an `Origin` of ours, or, where a client sends none, `Sec-Fetch-Site: same-origin`.
+//!   Browsers send both by themselves and scripts cannot forge them, so that no token has to go into each form.
+//! - A page's policy allows its own scripts and nothing inline but what carries the nonce of this one answer.
+
+use crate::state::Shared;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+/// Headers of every answer, whatever it is.
+const ALWAYS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=(), clipboard-read=(self), clipboard-write=(self), fullscreen=(self)",
+    ),
+];
+
+/// The policy of an answer that is not a page: it may do nothing at all.
+const NOT_A_PAGE: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// The content security policy of a page whose inline scripts and styles carry this nonce.
+///
+/// Styles need the nonce because a terminal makes style elements; `wasm-unsafe-eval` compiles WebAssembly and nothing
+/// else (CSP Level 3 §6.3.1); `connect-src 'self'` includes the sockets of the same host.
+pub fn page_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; connect-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+}
+
+/// Refuses what is not meant for this server or does not come from its own pages, and adds the headers to the answer.
+pub async fn protect(State(server): State<Shared>, request: Request, next: Next) -> Response {
+    let refused = refusal(&server.origins, &request);
+    let mut response = match refused {
+        Some((status, why)) => {
+            tracing::warn!(method = %request.method(), path = request.uri().path(), why, "request refused");
+            (status, format!("{why}\n")).into_response()
+        }
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if server.origins.public().is_secure() {
+        // One year, as browsers' preload rules ask; sub-domains are not ours to decide about.
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOT_A_PAGE));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(StatusCode, &'static str)> {
+    // Monitoring asks by address; what these two answer is no secret and changes nothing.
+    let for_machines = matches!(request.uri().path(), "/healthz" | "/metrics");
+    let text = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let host = request.uri().authority().map(|a| a.as_str()).or_else(|| text(header::HOST));
+    if !for_machines && !host.is_some_and(|host| origins.serve(host)) {
+        return Some((
+            StatusCode::MISDIRECTED_REQUEST,
+            "This server does not know itself by that name. Open it by its public address, or set SNOWGLOBE_PUBLIC_URL to the one that you use.",
+        ));
+    }
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let same_origin = match request.headers().get(header::ORIGIN) {
+        // “none” is a reload of an answer by the person at the keyboard.
+        Some(origin) => {
+            origin.to_str().is_ok_and(|o| origins.allow(o)) && matches!(site, None | Some("same-origin" | "none"))
+        }
+        None => site == Some("same-origin"),
+    };
+    if !is_safe && !same_origin {
+        return Some((
+            StatusCode::FORBIDDEN,
+            "This request does not come from a page of this portal. Open the portal by its public address and try again there.",
+        ));
+    }
+    None
+}
+
+/// Whether a socket's handshake comes from one of our pages. Browsers always send `Origin` with it (RFC 6455 §4.1), so
+/// that its absence is a refusal as well.
+pub fn socket_origin_is_ours(server: &crate::state::Server, headers: &http::HeaderMap) -> bool {
+    headers.get(header::ORIGIN).and_then(|o| o.to_str().ok()).is_some_and(|o| server.origins.allow(o))
+}

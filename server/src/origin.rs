@@ -1,0 +1,200 @@
+//! Where requests really come from: the origins that browsers may have, and the client behind trusted proxies.
+//!
+//! Pure functions over header texts; `guard.rs` and the sockets act on the answers.
+
+use ipnet::IpNet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// Scheme, host and port of a web page (RFC 6454), in the form in which browsers send it: lower case, the scheme's
+/// usual port left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    secure: bool,
+    /// Host and, where it is not the scheme's usual one, port.
+    authority: String,
+}
+
+impl Origin {
+    /// True for `https`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// True when it names this very computer.
+    pub fn is_loopback(&self) -> bool {
+        let host = host_of(&self.authority);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// What a `Host` header says for it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: http::Uri = text.parse().map_err(|_| format!("“{text}” is not a URL."))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(format!("“{text}” begins neither with http:// nor with https://.")),
+        };
+        let authority = uri.authority().map(|a| a.as_str().to_ascii_lowercase()).unwrap_or_default();
+        if authority.is_empty() || authority.contains('@') {
+            return Err(format!("“{text}” names no host."));
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(format!("“{text}” has a path; the portal lives at the root of its host."));
+        }
+        let usual = if secure { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(usual).map(str::to_owned).unwrap_or(authority);
+        Ok(Self { secure, authority })
+    }
+}
+
+/// The host without its port and without the brackets of an IPv6 address.
+fn host_of(authority: &str) -> &str {
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split_once(']').map_or(rest, |(host, _)| host);
+    }
+    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+}
+
+/// All origins under which this server is itself: the public one, and its names on this computer where it listens there.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    public: Origin,
+    local: Vec<Origin>,
+}
+
+impl Origins {
+    /// Behind a public URL; a server that listens on loopback keeps its local names as well.
+    pub fn new(public: Origin, listen: SocketAddr) -> Self {
+        let port = listen.port();
+        let names = ["127.0.0.1", "[::1]", "localhost"];
+        let local = if listen.ip().is_loopback() { &names[..] } else { &[] };
+        let local = local.iter().map(|host| plain(&format!("{host}:{port}"))).collect();
+        Self { public, local }
+    }
+
+    /// Without a public URL: the address listened on is what people type.
+    pub fn of_listener(listen: SocketAddr) -> Self {
+        Self::new(plain(&listen.to_string()), listen)
+    }
+
+    /// What people type.
+    pub fn public(&self) -> &Origin {
+        &self.public
+    }
+
+    /// Whether an `Origin` header names this server. Exactly: a prefix or a sub-domain is somebody else.
+    pub fn allow(&self, header: &str) -> bool {
+        header.parse::<Origin>().is_ok_and(|origin| origin.to_string() == header && self.all().any(|o| *o == origin))
+    }
+
+    /// Whether a `Host` header names this server. Another name that leads here is DNS rebinding.
+    pub fn serve(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.all().any(|o| {
+            let usual = if o.secure { ":443" } else { ":80" };
+            host.strip_suffix(usual).unwrap_or(&host) == o.authority
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.public).chain(&self.local)
+    }
+}
+
+fn plain(authority: &str) -> Origin {
+    let authority = authority.strip_suffix(":80").unwrap_or(authority).to_owned();
+    Origin { secure: false, authority }
+}
+
+/// The client's address: the connection's peer, or, where that is a trusted proxy, the last address in
+/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client. The scheme needs no
+/// header: the public URL is a setting.
+pub fn client(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+    let mut client = peer.to_canonical();
+    let hops: Vec<&str> = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    for hop in hops.iter().rev() {
+        if !is_trusted(&client) {
+            break;
+        }
+        // Some proxies add the port.
+        let parsed = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()));
+        let Some(ip) = parsed else { break };
+        client = ip.to_canonical();
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(public: &str, listen: &str) -> Origins {
+        Origins::new(public.parse().unwrap(), listen.parse().unwrap())
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        assert_eq!("https://VMs.Example.org:443/".parse::<Origin>().unwrap().to_string(), "https://vms.example.org");
+        for bad in ["vms.example.org", "ftp://x", "https://", "https://x/y", "https://x?y", "https://a@b", "null", ""] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_exact_origin_is_allowed() {
+        let own = origins("https://vms.example.org", "10.0.0.5:3000");
+        assert!(own.allow("https://vms.example.org"));
+        for foreign in [
+            "null",
+            "http://vms.example.org",
+            "https://vms.example.org.evil.test",
+            "https://evil.vms.example.org",
+            "https://vms.example.org:444",
+            "https://vms.example.org/",
+            "http://localhost:3000",
+            "",
+        ] {
+            assert!(!own.allow(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_loopback_answers_to_its_three_names_and_no_other() {
+        let own = Origins::of_listener("127.0.0.1:3000".parse().unwrap());
+        for host in ["127.0.0.1:3000", "localhost:3000", "[::1]:3000", "LOCALHOST:3000"] {
+            assert!(own.serve(host), "{host}");
+        }
+        for host in ["evil.test", "evil.test:3000", "localhost", "localhost:3001", "127.0.0.1", ""] {
+            assert!(!own.serve(host), "{host}");
+        }
+        assert!(own.allow("http://localhost:3000") && !own.allow("http://localhost"));
+    }
+
+    #[test]
+    fn forwarded_addresses_count_only_from_trusted_proxies() {
+        let ip = |t: &str| t.parse::<IpAddr>().unwrap();
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(client(ip("192.0.2.7"), &["1.2.3.4"], &trusted), ip("192.0.2.7"));
+        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, 1.2.3.4", "10.0.0.9"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, what?"], &trusted), ip("10.0.0.1"));
+        assert_eq!(client(ip("::ffff:10.0.0.1"), &["[2001:db8::1]:4711"], &trusted), ip("2001:db8::1"));
+        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &[]), ip("10.0.0.1"));
+    }
+}

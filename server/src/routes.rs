@@ -1,0 +1,196 @@
+//! THE route table: every path that the server answers, how, and for whom. The router is made from it and so is the
+//! test that tries every row as every kind of person: a route without a row cannot exist.
+//!
+//! A row says who gets a proper answer. Whether somebody is logged in is decided here; what a member may do and see is
+//! decided by the portal alone, which also audits what it denies. The test holds the table against the portal.
+
+use crate::session::{Visitor, identify};
+use crate::state::Shared;
+use crate::{assets, download, forms, guard, metrics, pages, telemetry, ws};
+use app::routes as paths;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use http::{Method, Uri};
+use model::Fault;
+use model::form::BODY_MAX;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+
+/// Who gets a proper answer: this kind of person and every one further down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Anybody.
+    Anyone,
+    /// Whoever is logged in.
+    Member,
+    /// Administrators.
+    Administrator,
+}
+
+/// How a path is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A page; forms are posted to it.
+    Page,
+    /// A server function of an island.
+    Api,
+    /// `/ws/events`.
+    Events,
+    /// `/ws/jobs/{id}`.
+    Job,
+    /// `/ws/console/{machine}`.
+    Console,
+    /// A job's log as text.
+    JobLog,
+    /// The audit log as CSV.
+    AuditCsv,
+    /// A file for browsers.
+    Asset,
+    /// Counters for monitoring.
+    Metrics,
+    /// Whether the server works.
+    Health,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The path as axum writes it.
+    pub path: &'static str,
+    /// For whom.
+    pub access: Access,
+    /// How it is answered.
+    pub answer: Answer,
+}
+
+const fn row(path: &'static str, access: Access, answer: Answer) -> Row {
+    Row { path, access, answer }
+}
+
+/// The table.
+pub const TABLE: &[Row] = &[
+    row(paths::SETUP, Access::Anyone, Answer::Page),
+    row(paths::LOGIN, Access::Anyone, Answer::Page),
+    row(paths::MACHINES, Access::Member, Answer::Page),
+    row(paths::NEW_MACHINE, Access::Member, Answer::Page),
+    row("/machines/{name}", Access::Member, Answer::Page),
+    row("/machines/{name}/console", Access::Member, Answer::Page),
+    row("/machines/{name}/configuration", Access::Member, Answer::Page),
+    row("/machines/{name}/activity", Access::Member, Answer::Page),
+    row("/machines/{name}/destroy", Access::Member, Answer::Page),
+    row(paths::IMAGES, Access::Member, Answer::Page),
+    row("/images/{id}/remove", Access::Administrator, Answer::Page),
+    row(paths::JOBS, Access::Member, Answer::Page),
+    row("/jobs/{id}", Access::Member, Answer::Page),
+    row("/jobs/{id}/log", Access::Member, Answer::JobLog),
+    row(paths::HOSTS, Access::Member, Answer::Page),
+    row(paths::ACCOUNT, Access::Member, Answer::Page),
+    row(paths::USERS, Access::Administrator, Answer::Page),
+    row(paths::AUDIT, Access::Administrator, Answer::Page),
+    row(paths::AUDIT_CSV, Access::Administrator, Answer::AuditCsv),
+    row("/api/plan", Access::Member, Answer::Api),
+    row("/api/ticket", Access::Member, Answer::Api),
+    row(paths::sockets::EVENTS, Access::Member, Answer::Events),
+    row("/ws/jobs/{id}", Access::Member, Answer::Job),
+    row("/ws/console/{machine}", Access::Member, Answer::Console),
+    row("/pkg/{*file}", Access::Anyone, Answer::Asset),
+    row(paths::assets::ICON, Access::Anyone, Answer::Asset),
+    row("/metrics", Access::Anyone, Answer::Metrics),
+    row("/healthz", Access::Anyone, Answer::Health),
+];
+
+impl Answer {
+    /// The methods that the path takes; HEAD goes with GET.
+    pub fn methods(self) -> &'static [Method] {
+        match self {
+            Answer::Page => &[Method::GET, Method::POST],
+            Answer::Api => &[Method::POST],
+            _ => &[Method::GET],
+        }
+    }
+
+    fn handler(self) -> MethodRouter<Shared> {
+        match self {
+            Answer::Page => get(pages::show).post(forms::post),
+            Answer::Api => post(pages::api),
+            Answer::Events => get(ws::events),
+            Answer::Job => get(ws::job),
+            Answer::Console => get(ws::console),
+            Answer::JobLog => get(download::job_log),
+            Answer::AuditCsv => get(download::audit_csv),
+            Answer::Asset => get(assets::serve),
+            Answer::Metrics => get(metrics::serve),
+            Answer::Health => get(metrics::health),
+        }
+    }
+
+    /// Whether the handler needs to know who asks. What does not saves the look into the database.
+    fn asks_who(self) -> bool {
+        !matches!(self, Answer::Asset | Answer::Metrics | Answer::Health)
+    }
+
+    /// What somebody gets who would have to log in first: from a page the login page, from anything else the fault.
+    fn turn_away(self, method: &Method, uri: &Uri) -> Response {
+        let whole = uri.path_and_query().map_or("/", |p| p.as_str());
+        match self {
+            Answer::Page if *method == Method::POST => pages::see_other(&paths::login(uri.path())),
+            Answer::Page | Answer::JobLog | Answer::AuditCsv => pages::see_other(&paths::login(whole)),
+            _ => pages::json_fault(&Fault::Unauthenticated),
+        }
+    }
+}
+
+/// The whole server as one service, made from the table.
+pub fn router(server: Shared) -> Router {
+    let mut router = Router::new();
+    for row in TABLE {
+        let mut handler = row.answer.handler();
+        if row.access > Access::Anyone {
+            handler = handler.route_layer(from_fn(move |request, next| admit(*row, request, next)));
+        }
+        if row.answer.asks_who() {
+            handler = handler.route_layer(from_fn_with_state(server.clone(), identify));
+        }
+        router = router.route(row.path, handler);
+    }
+    let nothing = get(pages::not_found).layer(from_fn_with_state(server.clone(), identify));
+    router
+        .fallback_service(nothing.with_state(server.clone()))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(RequestBodyLimitLayer::new(BODY_MAX))
+        .layer(from_fn_with_state(server.clone(), guard::protect))
+        .layer(from_fn_with_state(server.clone(), telemetry::observe))
+        .layer(CatchPanicLayer::new())
+        .with_state(server)
+}
+
+async fn admit(row: Row, request: Request, next: Next) -> Response {
+    let logged_in = request.extensions().get::<Visitor>().is_some_and(|v| v.actor.user.is_some());
+    if logged_in { next.run(request).await } else { row.answer.turn_away(request.method(), request.uri()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_page_of_the_app_and_no_other() {
+        let mut rows: Vec<&str> = TABLE.iter().filter(|r| r.answer == Answer::Page).map(|r| r.path).collect();
+        let mut pages = paths::PAGES.to_vec();
+        rows.sort_unstable();
+        pages.sort_unstable();
+        assert_eq!(rows, pages);
+    }
+
+    #[test]
+    fn a_path_stands_in_one_row_only_and_reading_never_changes_anything() {
+        for row in TABLE {
+            assert_eq!(TABLE.iter().filter(|r| r.path == row.path).count(), 1, "{}", row.path);
+            let writes = row.answer.methods().iter().any(|m| *m != Method::GET);
+            assert_eq!(writes, matches!(row.answer, Answer::Page | Answer::Api), "{}", row.path);
+        }
+    }
+}

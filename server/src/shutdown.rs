@@ -1,0 +1,62 @@
+//! Ending in good order: SIGINT and SIGTERM stop the portal, machines keep running.
+//!
+//! The first signal stops accepting, tells every socket why it closes, and lets the engine finish its step; open jobs go
+//! on at the next start. After [`LIMIT`], or at a second signal, the process ends at once: the engine survives a kill at
+//! any moment, so waiting longer would gain nothing.
+
+use crate::state::Shared;
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long ending may take.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// The two signals that mean “end”.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Takes over both signals.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next of them.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Cancels the token at the first signal and ends the process at the second.
+pub fn watch(mut signals: Signals, stopping: CancellationToken) {
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("stopping; machines keep running, open jobs go on at the next start");
+        stopping.cancel();
+        signals.next().await;
+        tracing::warn!("stopped at once by a second signal");
+        // 130 is what a shell reports for a program that Ctrl-C ended.
+        std::process::exit(130);
+    });
+}
+
+/// Waits for sockets and for the engine, at most [`LIMIT`] in all.
+pub async fn finish(server: &Shared) {
+    let orderly = async {
+        server.sockets.close();
+        tokio::join!(server.sockets.wait(), server.engine.shut_down());
+    };
+    if tokio::time::timeout(LIMIT, orderly).await.is_err() {
+        tracing::warn!(seconds = LIMIT.as_secs(), "a step took too long to end; it goes on at the next start");
+    }
+}

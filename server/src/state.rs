@@ -1,0 +1,40 @@
+//! What every handler can reach: the engine behind its two doors, the site's files, the origins, the counters.
+
+use crate::assets::Assets;
+use crate::metrics::Metrics;
+use crate::origin::Origins;
+use engine::Engine;
+use ipnet::IpNet;
+use leptos::config::LeptosOptions;
+use model::account::Secret;
+use model::portal::Portal;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The state of the router, shared by all requests.
+pub type Shared = Arc<Server>;
+
+/// Everything that a request may need.
+pub struct Server {
+    /// The engine, for sockets, downloads and metrics.
+    pub engine: Arc<Engine>,
+    /// The same engine as pages and forms know it.
+    pub portal: Arc<dyn Portal>,
+    /// Under which origins browsers may speak to us.
+    pub origins: Origins,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Files for browsers.
+    pub assets: Assets,
+    /// Counters of requests and sockets.
+    pub metrics: Metrics,
+    /// Bearer token of `/metrics`.
+    pub metrics_token: Option<Secret>,
+    /// What the page shell needs to know about the wasm files.
+    pub leptos: LeptosOptions,
+    /// Cancelled when the server begins to stop; sockets close and say why.
+    pub stopping: CancellationToken,
+    /// Open sockets, waited for when the server stops.
+    pub sockets: TaskTracker,
+}

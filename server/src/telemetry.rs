@@ -1,0 +1,60 @@
+//! Logs: where they go, and one span and one line for each request.
+//!
+//! Lines go to standard error; standard output belongs to the few lines that `serve` says to people. What a log holds
+//! of a request is its method, the pattern of its route, status, duration and client; never a query, a header or a body,
+//! because tickets, tokens and passwords travel there.
+
+use crate::config::LogFormat;
+use crate::session::client_address;
+use crate::state::Shared;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{HeaderName, HeaderValue};
+use std::time::Instant;
+use tracing::Instrument;
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+/// Under this header the answer tells the request's id, which the log has as well.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The route of a request that no row of the table matches.
+pub const NO_ROUTE: &str = "(none)";
+
+/// Begins to log. A second call, as tests make it, changes nothing.
+pub fn start(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let begun = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let Err(error) = begun {
+        tracing::debug!(%error, "logging was begun before");
+    }
+}
+
+/// Gives the request an id and a span, counts it, and logs its end.
+pub async fn observe(State(server): State<Shared>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = Uuid::now_v7();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or_else(|| NO_ROUTE.to_owned(), |path| path.as_str().to_owned());
+    let client = client_address(&server, &request).map(|ip| ip.to_string()).unwrap_or_default();
+    let span = tracing::info_span!("request", request.id = %id, %method, route, client);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    let took = began.elapsed();
+    server.metrics.request(method.as_str(), &route, status, took);
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| match status {
+        500.. => tracing::error!(status, ms, "answered"),
+        _ => tracing::debug!(status, ms, "answered"),
+    });
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}

@@ -1,0 +1,166 @@
+//! The composition root: from a configuration to a running portal. The only place that names a kind of hypervisor.
+
+use crate::assets::Assets;
+use crate::config::{Accel, Config};
+use crate::metrics::Metrics;
+use crate::origin::Origins;
+use crate::state::{Server, Shared};
+use crate::{routes, shutdown};
+use anyhow::{Context as _, Result, bail};
+use axum::serve::ListenerExt as _;
+use engine::Engine;
+use engine::engine::{Host, Settings};
+use engine::image::{FlakeSource, NixBuilder, NixSettings};
+use engine::ports::clock::SystemClock;
+use hypervisors::libvirt::{Acceleration, Libvirt, LibvirtSettings};
+use ipnet::IpNet;
+use leptos::task::any_spawner;
+use model::account::Secret;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What the router needs beside the engine.
+pub struct Surroundings {
+    /// Under which origins browsers may speak to us.
+    pub origins: Origins,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Files for browsers.
+    pub assets: Assets,
+    /// Bearer token of `/metrics`.
+    pub metrics_token: Option<Secret>,
+}
+
+/// Puts the state of the router together.
+pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
+    // Leptos spawns its tasks on whatever is named first; a second call, as tests make it, is refused and harmless.
+    if any_spawner::Executor::init_tokio().is_err() {
+        tracing::debug!("the executor was named before");
+    }
+    Arc::new(Server {
+        portal: engine.clone(),
+        metrics: Metrics::new(engine.clone()),
+        engine,
+        origins: around.origins,
+        trusted_proxies: around.trusted_proxies,
+        assets: around.assets,
+        metrics_token: around.metrics_token,
+        stopping: CancellationToken::new(),
+        sockets: TaskTracker::new(),
+    })
+}
+
+/// Opens the engine over the configured hosts.
+///
+/// # Errors
+/// If the state directory cannot be used; the message says what to do.
+pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
+    let settings = Settings {
+        build_slots: config.build_slots,
+        job_slots: config.job_slots,
+        sample_every: config.sample_every,
+        ..Settings::new(&config.state)
+    };
+    let flake = config.image_flake.clone().map_or(FlakeSource::Embedded, FlakeSource::Path);
+    let builder = NixBuilder::new(NixSettings {
+        state: config.state.clone(),
+        flake,
+        extra_nix_config: config.nix_config.clone(),
+    });
+    let engine = Engine::open(settings, hosts(config), Arc::new(builder), Arc::new(SystemClock)).await;
+    engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
+}
+
+fn hosts(config: &Config) -> Vec<Host> {
+    let accel = match config.accel {
+        Accel::Auto => Acceleration::Auto,
+        Accel::Kvm => Acceleration::Kvm,
+        Accel::Tcg => Acceleration::Tcg,
+    };
+    let connect = |host: &crate::config::LibvirtHost| Host {
+        name: host.name.clone(),
+        kind: "libvirt",
+        target: host.uri.clone(),
+        hypervisor: Libvirt::connect(&host.uri, LibvirtSettings { state: config.state.clone(), accel }),
+    };
+    config.libvirt.iter().map(connect).collect()
+}
+
+/// Runs the portal until a signal ends it.
+///
+/// # Errors
+/// What keeps it from starting, each with what to do.
+pub async fn serve(config: &Config) -> Result<()> {
+    let assets = Assets::load(&config.site)?;
+    // The port is taken before the engine opens: a second portal must fail without having touched anything.
+    let listener = listen(config.listen).await?;
+    let signals = shutdown::Signals::new().context("signals cannot be received")?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let engine = open_engine(config).await?;
+    let server = assemble(
+        engine,
+        Surroundings {
+            origins: config.origins.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            assets,
+            metrics_token: config.metrics_token.clone(),
+        },
+    );
+    shutdown::watch(signals, server.stopping.clone());
+    announce(&server).await?;
+    run(listener, server).await
+}
+
+/// Serves on a listener until `stopping` is cancelled, then ends in good order.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
+    let stopping = server.stopping.clone();
+    // Without it the echo of a key waits for the acknowledgement of the one before (Nagle, RFC 896).
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small packets will be slow on a connection");
+        }
+    });
+    let service = routes::router(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let accepting = tokio::spawn(async move { served.await });
+    stopping.cancelled().await;
+    shutdown::finish(&server).await;
+    // Connections that idle browsers keep open end with the process.
+    accepting.abort();
+    Ok(())
+}
+
+/// The few lines on standard output that people and programs wait for.
+async fn announce(server: &Server) -> Result<()> {
+    let public = server.origins.public();
+    println!("Snowglobe is listening at {public}");
+    if let Some(token) = server.engine.setup_token().await? {
+        println!("Set up the first administrator: {public}{}?token={}", app::routes::SETUP, token.reveal());
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
+            "{address} is taken: another program listens there, perhaps this portal already. End that one, or choose another port with SNOWGLOBE_LISTEN."
+        ),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => bail!(
+            "{address} is not an address of this computer. Choose one that it has with SNOWGLOBE_LISTEN."
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => bail!(
+            "{address} may not be listened on: ports below 1024 need a privilege. Choose a higher one with SNOWGLOBE_LISTEN and let a reverse proxy have the low one."
+        ),
+        Err(error) => Err(error).with_context(|| format!("{address} cannot be listened on")),
+    }
+}

@@ -1,0 +1,86 @@
+//! `/ws/console/{machine}?role=…&from=N`: a serial console. Binary frames are bytes, text frames are control.
+
+use super::{Feed, Handshake, json};
+use crate::pages::json_fault;
+use crate::session::Visitor;
+use crate::state::Shared;
+use async_trait::async_trait;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::Response;
+use engine::console::ConsoleItem;
+use engine::live::ConsoleSession;
+use http::HeaderMap;
+use model::Fault;
+use model::account::TicketPurpose;
+use model::console::{ConsoleNotice, ConsoleRequest, ConsoleRole};
+use model::machine::MachineName;
+use serde::Deserialize;
+
+/// The largest paste that a browser may send in one message, in bytes.
+const PASTE_MAX: usize = 1024 * 1024;
+
+/// The query of the socket's URL.
+#[derive(Deserialize)]
+pub struct Asked {
+    ticket: Option<String>,
+    role: Option<ConsoleRole>,
+    /// The offset of the first byte that the browser does not have.
+    from: Option<u64>,
+}
+
+/// Opens the socket.
+pub async fn console(
+    State(server): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Path(machine): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let Ok(machine) = machine.parse::<MachineName>() else { return json_fault(&Fault::not_found("machine")) };
+    let role = asked.role.unwrap_or(ConsoleRole::Watcher);
+    let (server, visitor, headers) = (&server, &visitor, &headers);
+    let purpose = TicketPurpose::Console { machine: machine.clone(), role };
+    let ticket = asked.ticket;
+    let handshake = Handshake { server, visitor, headers, upgrade, ticket, purpose, message_max: PASTE_MAX };
+    handshake
+        .open(async |server| {
+            Ok(Console(server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?))
+        })
+        .await
+}
+
+/// Reads a control frame.
+///
+/// # Errors
+/// Why the socket is closed because of it, for the person who sees it.
+pub fn request(text: &str) -> Result<ConsoleRequest, String> {
+    serde_json::from_str(text)
+        .map_err(|_| "The portal did not understand what this page sent. Load the page again.".to_owned())
+}
+
+struct Console(ConsoleSession);
+
+#[async_trait]
+impl Feed for Console {
+    async fn next(&mut self) -> Option<Message> {
+        Some(match self.0.next().await? {
+            ConsoleItem::Bytes(bytes) => Message::Binary(bytes),
+            ConsoleItem::Notice(notice) => json(&notice),
+        })
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Binary(bytes) => self.0.type_in(bytes).await,
+            Message::Text(text) => self.0.request(request(text.as_str())?).await,
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+        }
+        Ok(())
+    }
+
+    fn closing(&self, why: String) -> Message {
+        json(&ConsoleNotice::Closing { why })
+    }
+}

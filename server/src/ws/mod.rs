@@ -1,0 +1,230 @@
+//! Sockets: who may open one, and the one loop that runs all of them.
+//!
+//! A handshake needs our exact `Origin`, a session, and a single-use ticket for this user and this purpose; what is
+//! missing is told as an HTTP status before the connection becomes a socket. While it is open, rights are asked for again
+//! whenever the engine says that they changed, and every [`PING_EVERY`] in any case.
+//!
+//! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not asked
+//! for more. The feed itself is bounded (a slow reader skips, or reads from the log's file).
+
+mod console;
+mod events;
+mod jobs;
+
+pub use console::{console, request as console_request};
+pub use events::events;
+pub use jobs::job;
+
+use crate::guard::socket_origin_is_ours;
+use crate::pages::json_fault;
+use crate::session::Visitor;
+use crate::state::{Server, Shared};
+use async_trait::async_trait;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use http::HeaderMap;
+use model::Fault;
+use model::account::{Secret, TicketPurpose, UserId};
+use serde::Serialize;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How often a socket proves that somebody is there, and asks for its rights again.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// A browser that has not answered for so long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+/// A browser that does not take a message for so long is dropped; it connects again when it is back.
+const SEND_MAX: Duration = Duration::from_secs(20);
+
+/// What a socket carries.
+#[async_trait]
+pub(crate) trait Feed: Send + 'static {
+    /// The next message for the browser; `None` when there is no more. Dropping the future loses nothing.
+    async fn next(&mut self) -> Option<Message>;
+
+    /// Takes a message from the browser.
+    ///
+    /// # Errors
+    /// Why the socket is closed because of it.
+    async fn receive(&mut self, message: Message) -> Result<(), String>;
+
+    /// The message that tells why the server closes.
+    fn closing(&self, why: String) -> Message;
+}
+
+/// A handshake that is being looked at.
+pub(crate) struct Handshake<'a> {
+    pub(crate) server: &'a Shared,
+    pub(crate) visitor: &'a Visitor,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) upgrade: WebSocketUpgrade,
+    pub(crate) ticket: Option<String>,
+    pub(crate) purpose: TicketPurpose,
+    /// The largest message that the browser may send, in bytes.
+    pub(crate) message_max: usize,
+}
+
+impl Handshake<'_> {
+    /// Lets the socket open, or says why not. The ticket is used up before the feed is made: a feed costs something.
+    pub(crate) async fn open<F: Feed>(self, feed: impl AsyncFnOnce(&Server) -> Result<F, Fault>) -> Response {
+        let user = match self.admit().await {
+            Ok(user) => user,
+            Err(fault) => return json_fault(&fault),
+        };
+        let feed = match feed(self.server).await {
+            Ok(feed) => feed,
+            Err(fault) => return json_fault(&fault),
+        };
+        let link = Link { server: self.server.clone(), user, purpose: self.purpose };
+        let tracker = self.server.sockets.clone();
+        let limited = self.upgrade.max_message_size(self.message_max).max_frame_size(self.message_max);
+        limited.on_upgrade(move |socket| tracker.track_future(link.run(socket, feed)))
+    }
+
+    async fn admit(&self) -> Result<UserId, Fault> {
+        if !socket_origin_is_ours(self.server, self.headers) {
+            return Err(Fault::Denied { why: "Sockets open only from the portal's own pages.".to_owned() });
+        }
+        let user = self.visitor.user()?.id;
+        let ticket = Secret::new(self.ticket.clone().unwrap_or_default());
+        self.server.engine.redeem(&self.visitor.actor, &ticket, &self.purpose).await?;
+        Ok(user)
+    }
+}
+
+/// An open socket: whose it is and what for.
+struct Link {
+    server: Shared,
+    user: UserId,
+    purpose: TicketPurpose,
+}
+
+/// Why a socket ended.
+enum End {
+    /// The feed is over, or the browser left.
+    Finished,
+    /// The server ends it and says why.
+    Closed(u16, String),
+    /// Nobody is there to be told.
+    Gone,
+}
+
+impl Link {
+    async fn run<F: Feed>(self, mut socket: WebSocket, mut feed: F) {
+        let _open = self.server.metrics.socket(kind(&self.purpose));
+        let (code, why) = match self.exchange(&mut socket, &mut feed).await {
+            End::Gone => return,
+            End::Finished => (close_code::NORMAL, String::new()),
+            End::Closed(code, why) => {
+                if send(&mut socket, feed.closing(why.clone())).await.is_err() {
+                    return;
+                }
+                (code, why)
+            }
+        };
+        // The reason in a close frame has room for 123 bytes (RFC 6455 §5.5); the whole of it has been sent already.
+        let reason: String = why.chars().take(30).collect();
+        let goodbye = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        if send(&mut socket, goodbye).await.is_err() {
+            tracing::debug!("the browser left before the close frame");
+        }
+    }
+
+    async fn exchange<F: Feed>(&self, socket: &mut WebSocket, feed: &mut F) -> End {
+        let mut rights = self.server.engine.rights_changes();
+        // What changed between the ticket and this line has been missed.
+        if let Err(end) = self.check_rights().await {
+            return end;
+        }
+        let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.server.stopping.cancelled() => {
+                    let why = "The portal is being restarted; this page connects again by itself.";
+                    return End::Closed(close_code::RESTART, why.to_owned());
+                }
+                changed = rights.recv() => match changed {
+                    Ok(user) if user != self.user => {}
+                    Err(RecvError::Closed) => return End::Finished,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        if let Err(end) = self.check_rights().await {
+                            return end;
+                        }
+                    }
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        return End::Gone;
+                    }
+                    if let Err(end) = self.check_rights().await {
+                        return end;
+                    }
+                    if send(socket, Message::Ping(bytes::Bytes::new())).await.is_err() {
+                        return End::Gone;
+                    }
+                }
+                message = socket.recv() => {
+                    heard = Instant::now();
+                    match message {
+                        None | Some(Err(_) | Ok(Message::Close(_))) => return End::Gone,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(message)) => {
+                            if let Err(why) = feed.receive(message).await {
+                                return End::Closed(close_code::POLICY, why);
+                            }
+                        }
+                    }
+                }
+                message = feed.next() => match message {
+                    None => return End::Finished,
+                    Some(message) => {
+                        if send(socket, message).await.is_err() {
+                            return End::Gone;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn check_rights(&self) -> Result<(), End> {
+        let allowed = self.server.engine.still_allowed(self.user, &self.purpose).await;
+        allowed.map_err(|fault| {
+            let why = match fault {
+                Fault::Unauthenticated => "Your session has ended. Log in again.".to_owned(),
+                fault => fault.to_string(),
+            };
+            End::Closed(close_code::POLICY, why)
+        })
+    }
+}
+
+/// Sends within [`SEND_MAX`].
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
+    match tokio::time::timeout(SEND_MAX, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(()),
+    }
+}
+
+/// A frame as JSON text. Our frames are structs and enums of strings and numbers, which always serialise; were one ever
+/// not to, the browser sees an empty text, which its decoder refuses, and connects again.
+pub(crate) fn json<T: Serialize>(frame: &T) -> Message {
+    Message::text(serde_json::to_string(frame).unwrap_or_default())
+}
+
+fn kind(purpose: &TicketPurpose) -> &'static str {
+    match purpose {
+        TicketPurpose::Events => "events",
+        TicketPurpose::Job { .. } => "job",
+        TicketPurpose::Console { .. } => "console",
+    }
+}
+
+/// A browser that talks where there is nothing to be said is not one of our pages.
+pub(crate) fn unexpected() -> Result<(), String> {
+    Err("This socket takes no messages.".to_owned())
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask doctor`: what is here, what is missing, and how to get it. Changes nothing.
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+use crate::system::{self, Family, For};
+use crate::toolchain;
+
+/// Prints a line per need. An error when something is missing, so that scripts can ask too.
+pub fn run(project: &Project) -> Result<()> {
+    let family = Family::detect();
+    println!("checkout {}, caches in {}", project.root.display(), project.cache.display());
+    let mut missing = 0_usize;
+    for (need, met) in system::survey(&[For::Portal, For::TinyImage, For::Tests]) {
+        if met {
+            println!("ok       {}", need.name());
+            continue;
+        }
+        missing += 1;
+        println!(
+            "missing  {}: needed to {}; {}",
+            need.name(),
+            need.purpose,
+            advice(family, need.packages(family))
+        );
+    }
+    println!("{}", toolchain::describe());
+    if missing > 0 {
+        bail!("{missing} things are missing; `cargo xtask up` and `cargo xtask test` install them");
+    }
+    Ok(())
+}
+
+fn advice(family: Family, packages: &[&str]) -> String {
+    let packages = packages.join(" ");
+    match family {
+        Family::Apt => format!("apt-get install {packages}"),
+        Family::Dnf => format!("dnf install {packages}"),
+        Family::Pacman => format!("pacman -S {packages}"),
+        Family::NixOs => "nix develop ./nix brings it".to_owned(),
+        Family::Unknown => "install it with your package manager".to_owned(),
+    }
+}

@@ -1,0 +1,140 @@
+//! libvirt: answering, and with its `default` network.
+//!
+//! Where systemd runs, it starts libvirt; elsewhere (containers, small rescue systems) the two daemons are started
+//! as they are. They go on running when the portal ends: they hold the machines. Called by `up`, and by `sandbox` for
+//! the network.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::progress::Line;
+use crate::project::Project;
+use crate::sh::{self, Cmd, Log};
+use crate::system;
+
+/// The connection used when no setting names another.
+pub const DEFAULT_URI: &str = "qemu:///system";
+
+/// How long a daemon may take until it answers. Its first start probes every QEMU binary.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// libvirt's usual network, for distributions that define none: NAT behind virbr0, addresses by DHCP.
+const DEFAULT_NETWORK: &str = "<network>
+  <name>default</name>
+  <forward mode='nat'/>
+  <bridge name='virbr0' stp='on' delay='0'/>
+  <ip address='192.168.122.1' netmask='255.255.255.0'>
+    <dhcp><range start='192.168.122.2' end='192.168.122.254'/></dhcp>
+  </ip>
+</network>
+";
+
+/// Makes sure that libvirt answers at `uri`, and that the local one has its network.
+pub fn ensure(project: &Project, uri: &str, line: &Line) -> Result<()> {
+    let log = project.log("libvirt")?;
+    if !answers(uri) {
+        if uri != DEFAULT_URI {
+            bail!(
+                "libvirt does not answer at {uri}\n  to mend it: start it there, or set SNOWGLOBE_LIBVIRT_URI to another"
+            );
+        }
+        start(&log)?;
+        wait_until(PATIENCE, || answers(uri)).with_context(|| unreachable(&log))?;
+    }
+    if uri == DEFAULT_URI
+        && let Err(error) = ensure_network(&log, uri)
+    {
+        line.note(&format!("machines may get no network: {error:#}"));
+    }
+    Ok(())
+}
+
+/// Whether libvirt answers.
+fn answers(uri: &str) -> bool {
+    virsh(uri).arg("version").limit(20).succeeds()
+}
+
+fn virsh(uri: &str) -> Cmd {
+    Cmd::new("virsh").args(["--quiet", "--connect", uri])
+}
+
+fn start(log: &Log) -> Result<()> {
+    if Path::new("/run/systemd/system").is_dir() {
+        return start_by_systemd(log);
+    }
+    for (daemon, socket) in
+        [("virtlogd", "/run/libvirt/virtlogd-sock"), ("libvirtd", "/run/libvirt/libvirt-sock")]
+    {
+        if !socket_answers(Path::new(socket)) {
+            system::run_as_root(log, Cmd::new(daemon).arg("--daemon"))
+                .with_context(|| format!("{daemon} could not be started"))?;
+        }
+    }
+    Ok(())
+}
+
+/// One daemon for all (Debian, Arch), or one for each driver (Fedora).
+fn start_by_systemd(log: &Log) -> Result<()> {
+    let systemctl = |units: &[&str]| system::run_as_root(log, Cmd::new("systemctl").arg("start").args(units));
+    if Cmd::new("systemctl").args(["is-enabled", "--quiet", "virtqemud.socket"]).succeeds() {
+        return systemctl(&[
+            "virtlogd.socket",
+            "virtqemud.socket",
+            "virtnetworkd.socket",
+            "virtnwfilterd.socket",
+        ]);
+    }
+    systemctl(&["libvirtd.service"]).context("systemd could not start libvirtd")
+}
+
+/// Why libvirt is there and still out of reach is nearly always one thing.
+fn unreachable(log: &Log) -> String {
+    let log = log.path().display();
+    if sh::is_root() {
+        return format!(
+            "libvirt was started and does not answer at {DEFAULT_URI} (see {log})\n  to mend it: run `libvirtd` in a terminal and read what it says"
+        );
+    }
+    format!(
+        "libvirt was started and does not let this user in at {DEFAULT_URI} (see {log})\n  to mend it: run \
+         `sudo usermod -aG libvirt \"$USER\"`, log out and in again, then run this command again"
+    )
+}
+
+/// Makes sure that the network `default` is there, runs, and comes back at the next boot.
+pub fn ensure_network(log: &Log, uri: &str) -> Result<()> {
+    let names = |more: &[&str]| -> Result<bool> {
+        let list = virsh(uri).args(["net-list", "--name"]).args(more).limit(20).capture()?;
+        Ok(list.lines().any(|name| name.trim() == "default"))
+    };
+    if !names(&["--all"])? {
+        let file = log.path().with_extension("network.xml");
+        std::fs::write(&file, DEFAULT_NETWORK)?;
+        log.run(&virsh(uri).arg("net-define").arg(&file))?;
+        log.run(&virsh(uri).args(["net-autostart", "default"]))?;
+    }
+    if !names(&[])? {
+        log.run(&virsh(uri).args(["net-start", "default"]))?;
+    }
+    Ok(())
+}
+
+/// Whether somebody listens on a socket. A socket file alone may be left over from a daemon that died.
+pub fn socket_answers(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+/// Asks again and again until `done` says yes.
+#[expect(clippy::disallowed_methods, reason = "a daemon of another project tells nobody when it is ready")]
+pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while !done() {
+        if start.elapsed() > patience {
+            bail!("nothing answered within {} s", patience.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Nix: its settings for our children, whether a binary cache answers, and which flake the images come from.
+//!
+//! NixOS images need a binary cache; without one the small offline image flake (`end2end/tiny-image`) takes their
+//! place, so that everything else still works. Called by `up` and by the tests.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::project::Project;
+use crate::sh::{self, Cmd, Log};
+use crate::system::Family;
+use crate::wasm::remove_dir;
+
+/// Which flake images are built from, as given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageFlake {
+    /// NixOS where a binary cache answers, else the offline one.
+    Auto,
+    /// The NixOS flake that is built into the portal.
+    Nixos,
+    /// The small flake that needs no network.
+    Tiny,
+    /// A flake of the user's own.
+    Path(PathBuf),
+}
+
+impl FromStr for ImageFlake {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "nixos" => Self::Nixos,
+            "tiny" => Self::Tiny,
+            path => Self::Path(PathBuf::from(path)),
+        })
+    }
+}
+
+/// The value of `NIX_CONFIG` for programs that build images: what the user has set, and what Snowglobe needs.
+pub fn config(offline: bool) -> String {
+    let mut lines = vec![std::env::var("NIX_CONFIG").unwrap_or_default()];
+    lines.push("extra-experimental-features = nix-command flakes".to_owned());
+    lines.push("warn-dirty = false".to_owned());
+    if sh::is_root() && !has_build_users() {
+        // Root without build users is a single-user installation: Nix refuses to start until told so.
+        lines.push("build-users-group =".to_owned());
+    }
+    if offline {
+        // The offline image is put together by programs of this computer, which a build sandbox would hide.
+        lines.push("sandbox = false".to_owned());
+        lines.push("substituters =".to_owned());
+    }
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
+}
+
+fn has_build_users() -> bool {
+    std::fs::read_to_string("/etc/group")
+        .is_ok_and(|groups| groups.lines().any(|line| line.starts_with("nixbld:")))
+}
+
+/// Whether one of the configured binary caches answers. Takes at most some seconds.
+pub fn cache_answers(project: &Project) -> bool {
+    let nix = || Cmd::new("nix").env("NIX_CONFIG", config(false)).limit(6);
+    let shown = nix().args(["config", "show", "--json"]).capture();
+    let Ok(shown) = shown.or_else(|_| nix().args(["show-config", "--json"]).capture()) else { return false };
+    // Nix remembers for a week that a cache answered; an empty memory makes it ask.
+    let memory = project.target.join("xtask/nix-probe");
+    let answers = caches(&shown).iter().any(|cache| {
+        let ping = [
+            "store",
+            "ping",
+            "--option",
+            "connect-timeout",
+            "3",
+            "--option",
+            "download-attempts",
+            "1",
+            "--store",
+        ];
+        nix().args(ping).arg(cache).env("XDG_CACHE_HOME", &memory).succeeds()
+    });
+    // A left-over directory is only asked again next time.
+    let _ = remove_dir(&memory);
+    answers
+}
+
+/// The addresses of the setting `substituters`.
+fn caches(shown: &str) -> Vec<String> {
+    let settings: Value = serde_json::from_str(shown).unwrap_or_default();
+    let urls = settings.pointer("/substituters/value").and_then(Value::as_array);
+    urls.into_iter().flatten().filter_map(|url| url.as_str().map(str::to_owned)).collect()
+}
+
+/// Puts the offline image flake together (once; later runs only look) and returns its directory.
+pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
+    let script = project.root.join("end2end/tiny-image/prepare");
+    if !script.is_file() {
+        bail!("{} is not there\n  to mend it: take a complete checkout", script.display());
+    }
+    if Family::detect() != Family::Apt {
+        bail!(
+            "no Nix binary cache answers, and the offline image is made of Debian's packages, which this computer \
+             does not have\n  to mend it: connect to a binary cache, or name a flake with --image-flake PATH"
+        );
+    }
+    let out = project.cache.join("tiny-image");
+    log.run(&Cmd::new(&script).arg(&out).dir(&project.root))
+        .context("the offline image flake could not be prepared")?;
+    Ok(out)
+}
+
+/// Whether a directory is a flake; better said before the server starts than by the first build.
+pub fn check_flake(path: &Path) -> Result<PathBuf> {
+    let path = path.canonicalize().with_context(|| {
+        format!("the image flake {} is not there\n  to mend it: name a directory with a flake.nix, `nixos` or `tiny`", path.display())
+    })?;
+    if !path.join("flake.nix").is_file() {
+        bail!(
+            "{} has no flake.nix\n  to mend it: name a directory with a flake, `nixos` or `tiny`",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_caches_of_a_configuration() {
+        let shown = r#"{"substituters": {"value": ["https://cache.example/", "https://other.example"], "aliases": []}}"#;
+        assert_eq!(caches(shown), ["https://cache.example/", "https://other.example"]);
+        assert!(caches("warning: not JSON").is_empty());
+        assert!(caches(r#"{"substituters": {"value": []}}"#).is_empty());
+    }
+
+    #[test]
+    fn keeps_each_setting_on_a_line_of_its_own() {
+        let config = config(true);
+        assert!(config.lines().all(|line| line.contains('=')), "{config}");
+        assert!(config.lines().any(|line| line == "substituters ="));
+    }
+}

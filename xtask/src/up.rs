@@ -1,0 +1,167 @@
+//! `cargo xtask up`: from a computer with a package manager to a portal in the browser.
+//!
+//! Each step is quick when its work is done already, so a second run starts within seconds. At the end this process
+//! becomes the server: Ctrl-C and SIGTERM reach it without anything in between, and libvirt's machines, which belong
+//! to libvirt, go on running.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::libvirt;
+use crate::nix::{self, ImageFlake};
+use crate::progress::{Line, Steps};
+use crate::project::Project;
+use crate::sh::{self, Cmd};
+use crate::site;
+use crate::system::{self, For};
+
+/// Options of `up`. Every one is also a setting of the server, under the name of its environment variable.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Address to listen on.
+    #[arg(long, env = "SNOWGLOBE_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    listen: String,
+    /// Where images come from: `auto`, `nixos`, `tiny` (offline), or the directory of a flake.
+    #[arg(long, env = "SNOWGLOBE_IMAGE_FLAKE", default_value = "auto", value_name = "FLAKE")]
+    image_flake: ImageFlake,
+    /// Where the portal keeps its data [default: /var/lib/snowglobe for root, else ~/.local/state/snowglobe].
+    #[arg(long, env = "SNOWGLOBE_STATE", value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// The libvirt to manage.
+    #[arg(long, env = "SNOWGLOBE_LIBVIRT_URI", default_value = libvirt::DEFAULT_URI, value_name = "URI")]
+    libvirt_uri: String,
+    /// Do everything but start the server.
+    #[arg(long)]
+    prepare_only: bool,
+}
+
+/// Does everything, then becomes the server.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    system::enter_dev_shell(project)?;
+    check_address(&options.listen)?;
+    let mut steps = Steps::new(6);
+    steps.step("installing what is missing", |line| system::install(project, &[For::Portal], line))?;
+    steps.step("building the browser's part", |line| site::build(project, line))?;
+    steps.step("building the server", |_| build_server(project))?;
+    steps.step("asking libvirt", |line| libvirt::ensure(project, &options.libvirt_uri, line))?;
+    let state = steps.step("making the state directory", |line| state_dir(options.state.as_deref(), line))?;
+    let (flake, offline) = steps
+        .step("choosing where images come from", |line| choose_flake(project, &options.image_flake, line))?;
+    if options.prepare_only {
+        println!("Everything is ready; `cargo xtask up` starts the portal.");
+        return Ok(());
+    }
+    println!("Starting the portal on http://{} (Ctrl-C stops it, machines go on running)", options.listen);
+    let server = Cmd::new(project.server(true))
+        .arg("serve")
+        .env("SNOWGLOBE_LISTEN", &options.listen)
+        .env("SNOWGLOBE_SITE", project.site())
+        .env("SNOWGLOBE_STATE", state)
+        .env("SNOWGLOBE_LIBVIRT_URI", &options.libvirt_uri)
+        .env("NIX_CONFIG", nix::config(offline));
+    let server = match flake {
+        Some(flake) => server.env("SNOWGLOBE_IMAGE_FLAKE", flake),
+        None => server.env_remove("SNOWGLOBE_IMAGE_FLAKE"),
+    };
+    Err(server.replace_this_process())
+}
+
+/// Builds the server as it is run: optimised.
+pub fn build_server(project: &Project) -> Result<()> {
+    let log = project.log("server")?;
+    log.run(&project.cargo().args(["build", "--release", "--package", "snowglobe"]))
+}
+
+/// Better known before a build of minutes than after it.
+fn check_address(listen: &str) -> Result<()> {
+    let error = match TcpListener::bind(listen) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let mend = if error.kind() == std::io::ErrorKind::AddrInUse {
+        "stop the program that uses it (`ss -ltnp` names it; perhaps a portal runs already), or take another with --listen"
+    } else {
+        "give an address of this computer and a port, such as --listen 127.0.0.1:3000"
+    };
+    bail!("the portal cannot listen on {listen}: {error}\n  to mend it: {mend}")
+}
+
+/// Makes the state directory, for its owner only: it holds the database and the guests' keys.
+fn state_dir(chosen: Option<&Path>, line: &Line) -> Result<PathBuf> {
+    let dir = match chosen {
+        Some(dir) => std::path::absolute(dir)?,
+        None => default_state_dir()?,
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir).with_context(|| {
+        format!(
+            "the state directory {} cannot be made\n  to mend it: make it, or name another with --state",
+            dir.display()
+        )
+    })?;
+    if !sh::is_root() {
+        let_qemu_in(&dir, line);
+    }
+    Ok(dir)
+}
+
+/// The same default as the server's own.
+fn default_state_dir() -> Result<PathBuf> {
+    if sh::is_root() {
+        return Ok(PathBuf::from("/var/lib/snowglobe"));
+    }
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))
+        .map(|dir| dir.join("snowglobe"))
+        .ok_or_else(|| {
+            anyhow!("neither XDG_STATE_HOME nor HOME is set\n  to mend it: name a directory with --state")
+        })
+}
+
+/// The system's libvirt runs QEMU as a user of its own, which must be able to walk to the machines' disks. Home
+/// directories are usually closed; an access list lets that one user pass through, and see nothing.
+fn let_qemu_in(dir: &Path, line: &Line) {
+    const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let has = |user: &str| passwd.lines().any(|entry| entry.split(':').next() == Some(user));
+    let Some(user) = QEMU_USERS.into_iter().find(|user| has(user)) else { return };
+    for closed in dir.ancestors().filter(|dir| is_closed(dir)) {
+        let entry = format!("user:{user}:--x");
+        if !Cmd::new("setfacl").args(["--modify", &entry]).arg(closed).succeeds() {
+            line.note(&format!(
+                "QEMU (user {user}) cannot pass through {}, so machines may not start; to mend it: install the \
+                 package acl, or name another directory with --state",
+                closed.display()
+            ));
+        }
+    }
+}
+
+fn is_closed(dir: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 == 0)
+}
+
+/// The flake for the server (none: its own, for NixOS), and whether it must do without a network.
+fn choose_flake(project: &Project, wanted: &ImageFlake, line: &Line) -> Result<(Option<PathBuf>, bool)> {
+    let tiny = || -> Result<(Option<PathBuf>, bool)> {
+        system::install(project, &[For::TinyImage], line)?;
+        Ok((Some(nix::prepare_tiny(project, &project.log("tiny-image")?)?), true))
+    };
+    match wanted {
+        ImageFlake::Nixos => Ok((None, false)),
+        ImageFlake::Path(path) => Ok((Some(nix::check_flake(path)?), false)),
+        ImageFlake::Tiny => tiny(),
+        ImageFlake::Auto if nix::cache_answers(project) => Ok((None, false)),
+        ImageFlake::Auto => {
+            line.note(
+                "no Nix binary cache can be reached from here, so images are small offline ones made of Debian's \
+                 kernel and BusyBox (`--image-flake nixos` insists on NixOS)",
+            );
+            tiny()
+        }
+    }
+}
