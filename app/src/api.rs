@@ -29,13 +29,15 @@ impl FromServerFnError for ApiError {
             ServerFnErrorErr::Request(_) => {
                 Fault::refused("The portal does not answer. The page tries again by itself.")
             }
-            other => Fault::refused(format!("The portal's answer could not be read ({other}). Load the page again.")),
+            other => Fault::refused(format!(
+                "The portal's answer could not be read ({other}). Load the page again."
+            )),
         })
     }
 }
 
 /// What the form would do if it were sent now. Nothing is hashed and nothing is changed.
-#[server(prefix = "/api", endpoint = "plan", input = Json, output = Json)]
+#[server(name = AskPlan, prefix = "/api", endpoint = "plan", input = Json, output = Json)]
 pub async fn plan(form: FormData) -> Result<Plan, ApiError> {
     let asked = crate::cx::asked()?;
     let operations = model::form::operations(&form, &placeholder_hash);
@@ -47,7 +49,7 @@ pub async fn plan(form: FormData) -> Result<Plan, ApiError> {
 }
 
 /// A ticket that opens one socket once.
-#[server(prefix = "/api", endpoint = "ticket", input = Json, output = Json)]
+#[server(name = AskTicket, prefix = "/api", endpoint = "ticket", input = Json, output = Json)]
 pub async fn ticket(purpose: TicketPurpose) -> Result<String, ApiError> {
     let asked = crate::cx::asked()?;
     let ticket = asked.portal.ticket(&asked.actor, purpose).await.map_err(crate::cx::tell)?;

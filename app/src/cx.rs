@@ -24,7 +24,8 @@ pub struct Asked {
 
 /// Reads both from the context.
 pub fn asked() -> Result<Asked, Fault> {
-    let portal = use_context::<Arc<dyn Portal>>().ok_or_else(|| internal("the portal is missing from the context"))?;
+    let portal =
+        use_context::<Arc<dyn Portal>>().ok_or_else(|| internal("the portal is missing from the context"))?;
     let actor = use_context::<Actor>().ok_or_else(|| internal("the actor is missing from the context"))?;
     Ok(Asked { portal, actor })
 }

@@ -47,7 +47,7 @@ let child: ChildProcess | undefined;
 
 /** Starts a portal over `state`, or over a new directory, and waits until it says that it listens. */
 export async function startPortal(state?: string, port?: number): Promise<Portal> {
-  const program = need("SNOWGLOBE_BIN", "the built server");
+  const program = need("SNOWGLOBE_SERVER", "the built server");
   const root = process.env.SNOWGLOBE_TEST_TMP ?? tmpdir();
   mkdirSync(root, { recursive: true });
   const dir = state ?? mkdtempSync(join(root, "snowglobe-e2e-"));

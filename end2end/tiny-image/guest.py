@@ -178,14 +178,15 @@ def free_port():
 
 
 class Guest:
-    """A running machine. `disks` are qcow2 files, boot disk first; `folder` takes its sockets."""
+    """A running machine. `disks` are qcow2 files, boot disk first; `folder` takes its sockets and firmware
+    variables, so that using it again is starting the same machine again."""
 
     def __init__(self, folder, disks):
         folder.mkdir(exist_ok=True)
         nvram = folder / "nvram.fd"
         if not nvram.exists():
             shutil.copy(OVMF_VARS, nvram)
-        self.port = free_port()
+        self.name, self.port = folder.name, free_port()
         argv = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults"]
         argv += ["-display", "none", "-no-user-config"]
         argv += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
@@ -239,7 +240,7 @@ class Guest:
         options = [
             f"UserKnownHostsFile={key.parent / 'known_hosts'}",
             "StrictHostKeyChecking=accept-new",
-            "HostKeyAlias=guest",
+            f"HostKeyAlias={self.name}",
             "IdentitiesOnly=yes",
             "BatchMode=yes",
             f"ConnectTimeout={seconds}",

@@ -41,7 +41,8 @@ let
       // variables
     );
 
-  describe = name: "${name}: ${metas.${name}.summary} (${concatStringsSep ", " metas.${name}.brings})";
+  describe =
+    name: "${name}: ${metas.${name}.summary} (${concatStringsSep ", " metas.${name}.brings})";
 
   facts = {
     inherit mode revision date;
@@ -64,4 +65,7 @@ let
     }
   );
 in
-step "image" { inherit mode esp rootfs; inherit (facts) profiles; }
+step "image" {
+  inherit mode esp rootfs;
+  inherit (facts) profiles;
+}

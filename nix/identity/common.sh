@@ -2,7 +2,7 @@
 # What every concern shares: the platform's defaults, logging, delivery of files, parsing.
 #
 # Sourced by snowglobe-identity before the platform file, which overrides what differs in its guest.
-# Programs used: cat chmod cmp flock mkdir mv nft readlink rm sha256sum sync, and ssh-keygen unless make_host_key is
+# Programs used: cat chmod cmp flock mkdir mv nft readlink rm sha256sum sync wc, and ssh-keygen unless make_host_key is
 # overridden. The platform file may set PATH.
 
 # ---- the platform: variables -----------------------------------------------------------------------
@@ -79,11 +79,14 @@ skip() {
 
 # ---- files -----------------------------------------------------------------------------------------
 
-# given NAME: is there such a file in the identity? Something else of that name is a fault.
+# given NAME: is there such a file in the identity? Something else of that name is a fault, and so is a file
+# larger than any identity: reading it line by line could hold up the boot for minutes.
 given() {
     [ -e "$IDENTITY/$1" ] || return 1
-    [ -f "$IDENTITY/$1" ] && [ -r "$IDENTITY/$1" ] && return 0
-    fault "$IDENTITY/$1 is not a readable file: taken as absent; replace it by a plain file"
+    if [ -f "$IDENTITY/$1" ] && size=$(wc -c <"$IDENTITY/$1") && [ "$size" -le 262144 ]; then
+        return 0
+    fi
+    fault "$IDENTITY/$1 is not a readable file of at most 256 KiB: taken as absent; replace it"
     return 1
 }
 
@@ -139,8 +142,14 @@ deliver() {
 
 # ---- parsing ---------------------------------------------------------------------------------------
 
-# trim TEXT: sets `trimmed` to the text without blanks (carriage returns too) at either end.
+# trim TEXT: sets `trimmed` to the text without blanks (carriage returns too) at either end. Of a line longer
+# than any key nothing is left: the work grows with the square of its length.
 trim() {
+    if [ ${#1} -gt 8192 ]; then
+        log warning "a line of ${#1} characters is skipped: 8192 are the most"
+        trimmed=
+        return
+    fi
     trimmed=${1#"${1%%[![:space:]]*}"}
     trimmed=${trimmed%"${trimmed##*[![:space:]]}"}
 }

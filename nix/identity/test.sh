@@ -37,6 +37,7 @@ run_everywhere() {
 shell=${2-sh}
 
 set -f
+export LC_ALL=C
 passed=0 failed=0
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
@@ -277,6 +278,26 @@ apply
 wait) 2>/dev/null
 apply hosts
 same 'runs at the same moment do not disturb each other' 0 "$code"
+
+# Any bytes at all: never more than a fault, root stays locked, and nothing of it reaches the log's terminal.
+rm -f "$room/extra"
+for round in 1 2 3 4 5; do
+    for file in hostname machine-id admin_authorized_keys tcp_ports udp_ports resolv.conf hosts root_password_hash \
+        static_address ca-cert.pem ssh_host_ed25519_key; do
+        head -c "$((round * round * 200))" /dev/urandom >"$IDENTITY/$file"
+    done
+    apply
+    same "random bytes: exit, round $round" 1 "$code"
+    same "random bytes: root, round $round" 'root:!:1::::::' "$(head -n 1 "$room/run/shadow")"
+    same "random bytes: log, round $round" '' "$(tr -d '[:print:]\n' <"$room/log")"
+    same "random bytes: rules, round $round" '' "$(sed -n '/[tu][cd]p dport/!d; / dport [0-9-]* accept$/!p' "$room/run/firewall.nft")"
+done
+head -c 200000 /dev/zero | tr '\0' ' ' >"$IDENTITY/tcp_ports"
+apply ports
+same 'a very long line' 'in force: ports' "$(sed -n 's/.*\(in force.*\)/\1/p' "$room/log")"
+head -c 300000 /dev/zero | tr '\0' '\n' >"$IDENTITY/tcp_ports"
+apply ports
+same 'a very large file' 1 "$code"
 
 # Only where nft may be asked (root, or a user namespace); it checks the rules and loads nothing.
 if command -v nft >/dev/null && unshare -rn nft list ruleset >/dev/null 2>&1; then

@@ -74,7 +74,16 @@ let
       want = "a list of profile names";
     };
     ports = {
-      ok = value: isAttrs value && attrNames value == [ "tcp" "udp" ] && isPorts value.tcp && isPorts value.udp;
+      ok =
+        value:
+        isAttrs value
+        &&
+          attrNames value == [
+            "tcp"
+            "udp"
+          ]
+        && isPorts value.tcp
+        && isPorts value.udp;
       want = "{ tcp = [ … ]; udp = [ … ]; } with ports from 1 to 65535";
     };
     modes = {
@@ -88,7 +97,8 @@ let
   };
 
   # A name is a file name, an attribute and part of an image's key: the same rule as for machine names.
-  isName = name: match "[a-z][a-z0-9-]*" name != null && stringLength name <= 63 && match ".*-" name == null;
+  isName =
+    name: match "[a-z][a-z0-9-]*" name != null && stringLength name <= 63 && match ".*-" name == null;
 
   fileName = entry: substring 0 (stringLength entry - 4) entry;
   entries = readDir dir;
@@ -131,12 +141,14 @@ let
 
   wrong = mapAttrs (_: faultsOf) loaded;
   badNames = filter (name: !(isName name)) found;
-  select = keep: listToAttrs (
-    map (name: {
-      inherit name;
-      value = loaded.${name};
-    }) (filter keep (attrNames loaded))
-  );
+  select =
+    keep:
+    listToAttrs (
+      map (name: {
+        inherit name;
+        value = loaded.${name};
+      }) (filter keep (attrNames loaded))
+    );
   valid = select (name: wrong.${name} == [ ]);
 
   # Needs and conflicts of one profile within a set, in words.
@@ -188,7 +200,9 @@ rec {
     names:
     let
       set = canonical names;
-      grown = canonical (set ++ concatMap (name: valid.${name}.meta.needs or [ ]) (filter (name: hasAttr name valid) set));
+      grown = canonical (
+        set ++ concatMap (name: valid.${name}.meta.needs or [ ]) (filter (name: hasAttr name valid) set)
+      );
     in
     if grown == set then set else withNeeds grown;
 

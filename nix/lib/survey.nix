@@ -98,11 +98,7 @@ let
   flatten =
     module:
     let
-      body =
-        if isPath module then
-          import module
-        else
-          module;
+      body = if isPath module then import module else module;
       called = if isFunction body then body arguments else body;
       split = called ? config || called ? options;
       rest = removeAttrs called [ "imports" ];

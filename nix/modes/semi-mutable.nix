@@ -1,6 +1,11 @@
 # A read-only machine whose users can nevertheless install packages: /nix is an overlay, its upper layer on /var. The
 # portal wipes that layer when it upgrades the machine; profiles in /home then point at nothing and are installed anew.
-{ config, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   layer = "/var/nix-overlay";
   registration = "/nix-path-registration";
@@ -80,7 +85,7 @@ in
     serviceConfig = {
       Type = "oneshot";
       RemainAfterExit = true;
-      ExecStart = "${register}/bin/snowglobe-register-store";
+      ExecStart = lib.getExe register;
     };
   };
 

@@ -14,7 +14,6 @@ in
   boot = {
     initrd = {
       systemd.enable = true;
-      verbose = false;
       # libvirt gives virtio disks, Proxmox can give SCSI or SATA ones.
       availableKernelModules = [
         "ahci"

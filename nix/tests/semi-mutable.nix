@@ -1,5 +1,10 @@
 # A semi-mutable machine installs a package, keeps it over a reboot, and forgets it when the layer is wiped.
-{ lib, pkgs, harness, ... }:
+{
+  lib,
+  pkgs,
+  harness,
+  ...
+}:
 harness.test {
   name = "snowglobe-semi-mutable";
 

@@ -52,7 +52,8 @@ impl Assets {
     /// If the directory or a file in it cannot be read.
     pub fn load(dir: &Path) -> Result<Self, NoSite> {
         let mut contents = HashMap::new();
-        read_tree(dir, "", DEPTH_MAX, &mut contents).map_err(|source| NoSite { dir: dir.to_owned(), source })?;
+        read_tree(dir, "", DEPTH_MAX, &mut contents)
+            .map_err(|source| NoSite { dir: dir.to_owned(), source })?;
         let mut names: Vec<String> = contents.keys().filter(|n| !is_compressed(n)).cloned().collect();
         names.sort();
         let mut whole = Sha256::new();
@@ -81,7 +82,8 @@ impl Assets {
         let asset = self.files.get(uri.path())?;
         let (body, encoding) = asset.best(headers);
         let etag = format!("\"{}{}\"", asset.hash, encoding.unwrap_or(""));
-        let lasts = uri.query().is_some_and(|q| q.split('&').any(|p| p.strip_prefix("v=") == Some(&self.version)));
+        let lasts =
+            uri.query().is_some_and(|q| q.split('&').any(|p| p.strip_prefix("v=") == Some(&self.version)));
         let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
         let is_known = known.is_some_and(|list| list.split(',').any(|tag| tag.trim() == etag));
         let mut response = match is_known {
@@ -184,7 +186,12 @@ mod tests {
     fn site() -> (tempfile::TempDir, Assets) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("pkg")).unwrap();
-        for (name, text) in [("pkg/a.wasm", "plain"), ("pkg/a.wasm.br", "b"), ("pkg/a.wasm.gz", "g"), ("favicon.svg", "<svg/>")] {
+        for (name, text) in [
+            ("pkg/a.wasm", "plain"),
+            ("pkg/a.wasm.br", "b"),
+            ("pkg/a.wasm.gz", "g"),
+            ("favicon.svg", "<svg/>"),
+        ] {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let assets = Assets::load(dir.path()).unwrap();
@@ -199,10 +206,20 @@ mod tests {
     #[test]
     fn the_smallest_accepted_form_is_sent_with_the_right_type() {
         let (_dir, assets) = site();
-        for (accept, encoding) in [("gzip, br", Some("br")), ("gzip", Some("gzip")), ("br;q=0, gzip;q=0.5", Some("gzip")), ("", None), ("identity", None)] {
+        for (accept, encoding) in [
+            ("gzip, br", Some("br")),
+            ("gzip", Some("gzip")),
+            ("br;q=0, gzip;q=0.5", Some("gzip")),
+            ("", None),
+            ("identity", None),
+        ] {
             let response = ask(&assets, "/pkg/a.wasm", &[(header::ACCEPT_ENCODING, accept)]).unwrap();
             assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/wasm");
-            assert_eq!(response.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap()), encoding, "{accept}");
+            assert_eq!(
+                response.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap()),
+                encoding,
+                "{accept}"
+            );
         }
     }
 
@@ -210,7 +227,8 @@ mod tests {
     fn the_right_version_lasts_for_ever_and_an_etag_saves_the_body() {
         let (_dir, assets) = site();
         let version = assets.version().to_owned();
-        let cache = |uri: &str| ask(&assets, uri, &[]).unwrap().headers().get(header::CACHE_CONTROL).unwrap().clone();
+        let cache =
+            |uri: &str| ask(&assets, uri, &[]).unwrap().headers().get(header::CACHE_CONTROL).unwrap().clone();
         assert!(cache(&format!("/favicon.svg?v={version}")).to_str().unwrap().contains("immutable"));
         assert_eq!(cache("/favicon.svg?v=old"), "no-cache");
         let etag = ask(&assets, "/favicon.svg", &[]).unwrap().headers().get(header::ETAG).unwrap().clone();

@@ -67,7 +67,11 @@ pub async fn audit_csv(
     let header = stream::once(async { Ok(CSV_HEADER.to_owned()) });
     let pages = Pages { portal: server.portal.clone(), actor: visitor.actor, filter, page: Some(first) };
     let rows = stream::try_unfold(pages, Pages::next);
-    attachment("snowglobe-audit.csv", "text/csv; charset=utf-8; header=present", Body::from_stream(header.chain(rows)))
+    attachment(
+        "snowglobe-audit.csv",
+        "text/csv; charset=utf-8; header=present",
+        Body::from_stream(header.chain(rows)),
+    )
 }
 
 const CSV_HEADER: &str = "seq,began,ended,actor,from,action,subject,outcome,detail,job\r\n";
@@ -129,7 +133,11 @@ fn csv_row(row: &AuditRow) -> String {
 fn csv_field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n', '\'']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if text.contains([',', '"', '\r', '\n', '\'']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 /// RFC 3339 in UTC; the bare number where that is beyond the calendar.

@@ -77,7 +77,8 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     let same_origin = match request.headers().get(header::ORIGIN) {
         // “none” is a reload of an answer by the person at the keyboard.
         Some(origin) => {
-            origin.to_str().is_ok_and(|o| origins.allow(o)) && matches!(site, None | Some("same-origin" | "none"))
+            origin.to_str().is_ok_and(|o| origins.allow(o))
+                && matches!(site, None | Some("same-origin" | "none"))
         }
         None => site == Some("same-origin"),
     };

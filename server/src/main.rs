@@ -17,7 +17,10 @@ fn command_line() -> Command {
         .args(config::arguments())
         .subcommand(Command::new("serve").about("Run the portal until SIGINT or SIGTERM"))
         .subcommand(Command::new("migrate").about("Bring the database up to date, and end"))
-        .subcommand(Command::new("check-config").about("Show every setting with its value, and what is wrong with it"))
+        .subcommand(
+            Command::new("check-config")
+                .about("Show every setting with its value, and what is wrong with it"),
+        )
         .subcommand(
             Command::new("create-admin")
                 .about("Make an administrator, or give one a new password; it is read from standard input")

@@ -10,12 +10,12 @@ use engine::Engine;
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::{MetricType, TypedMetric as _};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -96,14 +96,21 @@ impl Collector for OfEngine {
         if let Some(bytes) = resident_bytes() {
             gauge(&mut encoder, "resident_memory_bytes", "Memory of the server process", bytes)?;
         }
-        counter(&mut encoder, "audit_entries", "Entries of the audit log written since the start", now.audit_entries)?;
-        let mut machines = encoder.encode_descriptor("machines", "Machines by state", None, MetricType::Gauge)?;
+        counter(
+            &mut encoder,
+            "audit_entries",
+            "Entries of the audit log written since the start",
+            now.audit_entries,
+        )?;
+        let mut machines =
+            encoder.encode_descriptor("machines", "Machines by state", None, MetricType::Gauge)?;
         for (state, count) in now.machines {
             let labels = [("state", state.as_str())];
             let value = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
             value.encode(machines.encode_family(&labels)?)?;
         }
-        let mut jobs = encoder.encode_descriptor("jobs", "Jobs ended since the start", None, MetricType::Counter)?;
+        let mut jobs =
+            encoder.encode_descriptor("jobs", "Jobs ended since the start", None, MetricType::Counter)?;
         for ((kind, outcome), count) in now.jobs {
             let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
             ConstCounter::new(count).encode(jobs.encode_family(&labels)?)?;
@@ -117,7 +124,12 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     value.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), fmt::Error> {
     ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
@@ -135,7 +147,8 @@ pub async fn serve(State(server): State<Shared>, request: Request) -> Response {
         None => is_from_here(&request),
     };
     if !allowed {
-        let why = "Counters are for this computer, or for whoever bears the token of SNOWGLOBE_METRICS_TOKEN.\n";
+        let why =
+            "Counters are for this computer, or for whoever bears the token of SNOWGLOBE_METRICS_TOKEN.\n";
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response();
     }
     let mut text = String::new();
@@ -152,13 +165,18 @@ pub async fn serve(State(server): State<Shared>, request: Request) -> Response {
 pub async fn health(State(server): State<Shared>) -> Response {
     match server.engine.is_healthy().await {
         true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; see the log\n").into_response(),
+        false => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; see the log\n").into_response()
+        }
     }
 }
 
 /// Compared by hash, so that the time it takes tells nothing about how much of the token was right.
 fn bears(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
     given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token))
 }
 

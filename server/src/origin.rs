@@ -99,7 +99,9 @@ impl Origins {
 
     /// Whether an `Origin` header names this server. Exactly: a prefix or a sub-domain is somebody else.
     pub fn allow(&self, header: &str) -> bool {
-        header.parse::<Origin>().is_ok_and(|origin| origin.to_string() == header && self.all().any(|o| *o == origin))
+        header
+            .parse::<Origin>()
+            .is_ok_and(|origin| origin.to_string() == header && self.all().any(|o| *o == origin))
     }
 
     /// Whether a `Host` header names this server. Another name that leads here is DNS rebinding.
@@ -150,8 +152,20 @@ mod tests {
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it() {
-        assert_eq!("https://VMs.Example.org:443/".parse::<Origin>().unwrap().to_string(), "https://vms.example.org");
-        for bad in ["vms.example.org", "ftp://x", "https://", "https://x/y", "https://x?y", "https://a@b", "null", ""] {
+        assert_eq!(
+            "https://VMs.Example.org:443/".parse::<Origin>().unwrap().to_string(),
+            "https://vms.example.org"
+        );
+        for bad in [
+            "vms.example.org",
+            "ftp://x",
+            "https://",
+            "https://x/y",
+            "https://x?y",
+            "https://a@b",
+            "null",
+            "",
+        ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }
     }

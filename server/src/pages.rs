@@ -135,5 +135,7 @@ pub fn status_of(fault: &Fault) -> StatusCode {
 
 /// Path and query. Leptos wants a URI with both and would stumble over `*`.
 fn path_only(uri: &Uri) -> Uri {
-    uri.path_and_query().and_then(|p| Uri::builder().path_and_query(p.clone()).build().ok()).unwrap_or_default()
+    uri.path_and_query()
+        .and_then(|p| Uri::builder().path_and_query(p.clone()).build().ok())
+        .unwrap_or_default()
 }

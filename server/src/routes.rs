@@ -9,10 +9,10 @@ use crate::state::Shared;
 use crate::{assets, download, forms, guard, metrics, pages, telemetry, ws};
 use app::routes as paths;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use http::{Method, Uri};
 use model::Fault;
 use model::form::BODY_MAX;
@@ -156,14 +156,14 @@ pub fn router(server: Shared) -> Router {
         }
         router = router.route(row.path, handler);
     }
-    let nothing = get(pages::not_found).layer(from_fn_with_state(server.clone(), identify));
+    let nothing = any(pages::not_found).layer(from_fn_with_state(server.clone(), identify));
     router
         .fallback_service(nothing.with_state(server.clone()))
+        .layer(CatchPanicLayer::new())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(RequestBodyLimitLayer::new(BODY_MAX))
         .layer(from_fn_with_state(server.clone(), guard::protect))
         .layer(from_fn_with_state(server.clone(), telemetry::observe))
-        .layer(CatchPanicLayer::new())
         .with_state(server)
 }
 

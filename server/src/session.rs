@@ -47,24 +47,20 @@ impl Visitor {
 
 /// Finds out who asks, before any handler that has to know.
 pub async fn identify(State(server): State<Shared>, mut request: Request, next: Next) -> Response {
-    let visitor = match visitor(&server, &request).await {
-        Ok(visitor) => visitor,
+    let from = client_address(&server, &request);
+    let token = token(request.headers(), &server.origins);
+    let agent = agent(request.headers());
+    let user = match &token {
+        Some(token) => server.portal.session(token).await,
+        None => Ok(None),
+    };
+    let user = match user {
+        Ok(user) => user,
         Err(fault) => return crate::pages::plain_fault(&fault),
     };
-    request.extensions_mut().insert(visitor);
-    next.run(request).await
-}
-
-async fn visitor(server: &Server, request: &Request) -> Result<Visitor, Fault> {
-    let headers = request.headers();
-    let from = client_address(server, request);
-    let token = token(headers, &server.origins);
-    let user = match &token {
-        Some(token) => server.portal.session(token).await?,
-        None => None,
-    };
     let token = token.filter(|_| user.is_some());
-    Ok(Visitor { actor: Actor { user, from }, token, agent: agent(headers) })
+    request.extensions_mut().insert(Visitor { actor: Actor { user, from }, token, agent });
+    next.run(request).await
 }
 
 /// The client's address, seen through trusted proxies.
@@ -142,7 +138,13 @@ mod tests {
         assert_eq!(found(&format!("a=b; snowglobe={token}; c=d"), plain), Some(token.clone()));
         assert_eq!(found(&format!("snowglobe={token}"), "https://vms.example.org"), None);
         assert_eq!(found(&format!("__Host-snowglobe={token}"), "https://vms.example.org"), Some(token));
-        for bad in ["snowglobe=", "snowglobe=short", "snowglobe", "xsnowglobe=0123", &format!("snowglobe={}", "a".repeat(5000))] {
+        for bad in [
+            "snowglobe=",
+            "snowglobe=short",
+            "snowglobe",
+            "xsnowglobe=0123",
+            &format!("snowglobe={}", "a".repeat(5000)),
+        ] {
             assert_eq!(found(bad, plain), None, "{bad}");
         }
     }

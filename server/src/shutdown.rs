@@ -57,6 +57,9 @@ pub async fn finish(server: &Shared) {
         tokio::join!(server.sockets.wait(), server.engine.shut_down());
     };
     if tokio::time::timeout(LIMIT, orderly).await.is_err() {
-        tracing::warn!(seconds = LIMIT.as_secs(), "a step took too long to end; it goes on at the next start");
+        tracing::warn!(
+            seconds = LIMIT.as_secs(),
+            "a step took too long to end; it goes on at the next start"
+        );
     }
 }

@@ -5,7 +5,6 @@ use crate::metrics::Metrics;
 use crate::origin::Origins;
 use engine::Engine;
 use ipnet::IpNet;
-use leptos::config::LeptosOptions;
 use model::account::Secret;
 use model::portal::Portal;
 use std::sync::Arc;
@@ -31,8 +30,6 @@ pub struct Server {
     pub metrics: Metrics,
     /// Bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
-    /// What the page shell needs to know about the wasm files.
-    pub leptos: LeptosOptions,
     /// Cancelled when the server begins to stop; sockets close and say why.
     pub stopping: CancellationToken,
     /// Open sockets, waited for when the server stops.

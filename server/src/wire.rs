@@ -14,7 +14,6 @@ use engine::image::{FlakeSource, NixBuilder, NixSettings};
 use engine::ports::clock::SystemClock;
 use hypervisors::libvirt::{Acceleration, Libvirt, LibvirtSettings};
 use ipnet::IpNet;
-use leptos::task::any_spawner;
 use model::account::Secret;
 use std::io;
 use std::net::SocketAddr;

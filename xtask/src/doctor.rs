@@ -11,7 +11,7 @@ pub fn run(project: &Project) -> Result<()> {
     let family = Family::detect();
     println!("checkout {}, caches in {}", project.root.display(), project.cache.display());
     let mut missing = 0_usize;
-    for (need, met) in system::survey(&[For::Portal, For::TinyImage, For::Tests]) {
+    for (need, met) in system::survey(&[For::Portal, For::Tests]) {
         if met {
             println!("ok       {}", need.name());
             continue;

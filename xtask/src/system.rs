@@ -34,8 +34,6 @@ pub enum Family {
 pub enum For {
     /// Building and running the portal.
     Portal,
-    /// The small offline image, where no binary cache can be reached.
-    TinyImage,
     /// The tests.
     Tests,
 }
@@ -81,7 +79,7 @@ const OVMF: &[&str] = &[
     "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
 ];
 
-use For::{Portal, Tests, TinyImage};
+use For::{Portal, Tests};
 use Probe::{File, Library, Program};
 
 #[rustfmt::skip]
@@ -105,14 +103,11 @@ static NEEDS: &[Need] = &[
     need(Portal, Program(&["brotli"]), "compress the site", [&["brotli"], &["brotli"], &["brotli"]]),
     need(Portal, Program(&["node"]), "fetch the terminal's script", [&["nodejs"], &["nodejs"], &["nodejs"]]),
     need(Portal, Program(&["npm"]), "fetch the terminal's script", [&["npm"], &["npm"], &["npm"]]),
-    need(TinyImage, Program(&["mcopy"]), "build the offline image", [&["mtools"], &["mtools"], &["mtools"]]),
-    need(TinyImage, Program(&["mkfs.vfat"]), "build the offline image", [&["dosfstools"], &["dosfstools"], &["dosfstools"]]),
-    need(TinyImage, Program(&["sfdisk"]), "build the offline image", [&["fdisk"], &["util-linux"], &["util-linux"]]),
-    need(TinyImage, Program(&["cpio"]), "build the offline image", [&["cpio"], &["cpio"], &["cpio"]]),
     need(Tests, Program(&["unshare"]), "keep the tests' libvirt apart", [&["util-linux"], &["util-linux"], &["util-linux"]]),
     need(Tests, Program(&["shellcheck"]), "check the scripts", [&["shellcheck"], &["ShellCheck"], &["shellcheck"]]),
     need(Tests, Program(&["busybox"]), "run the guest's scripts in its shell", [&["busybox"], &["busybox"], &["busybox"]]),
     need(Tests, Program(&["ssh"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
+    need(Tests, Program(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
     need(Tests, Program(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
     need(Tests, Program(&["chromium", "chromium-browser"]), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];

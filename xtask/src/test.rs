@@ -75,7 +75,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
 fn prepare(project: &Project, machines: bool) -> Result<Option<std::path::PathBuf>> {
     let mut steps = Steps::new(if machines { 2 } else { 1 });
     steps.step("installing what is missing", |line| {
-        system::install(project, &[For::Portal, For::TinyImage, For::Tests], line)?;
+        system::install(project, &[For::Portal, For::Tests], line)?;
         components(project)
     })?;
     if !machines {

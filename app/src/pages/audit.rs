@@ -19,9 +19,11 @@ pub fn Audit() -> impl IntoView {
     page(Section::Audit, |cx| async move {
         let filter = filter(&cx);
         let found = cx.portal.audit(&cx.actor, &filter).await?;
-        let chain = if cx.done() == "verify_audit" { Some(cx.portal.verify_audit(&cx.actor).await?) } else { None };
+        let chain =
+            if cx.done() == "verify_audit" { Some(cx.portal.verify_audit(&cx.actor).await?) } else { None };
         let newest = filter.before.map(|_| (link(&AuditFilter { before: None, ..filter.clone() }), "Newest"));
-        let older = found.next.map(|next| (link(&AuditFilter { before: Some(next), ..filter.clone() }), "Older"));
+        let older =
+            found.next.map(|next| (link(&AuditFilter { before: Some(next), ..filter.clone() }), "Older"));
         let export = routes::audit(routes::AUDIT_CSV, &AuditFilter { before: None, ..filter.clone() });
         let beside = view! {
             <form method="post" class="inline">

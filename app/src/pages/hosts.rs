@@ -13,7 +13,9 @@ pub fn Hosts() -> impl IntoView {
         let hosts = cx.portal.hosts(&cx.actor).await?;
         let may_check = is_administrator(&cx);
         let cards: Vec<AnyView> = hosts.iter().map(|host| card(host, may_check)).collect();
-        let none = hosts.is_empty().then(|| table::empty("No host is configured. The server's settings name them.", None));
+        let none = hosts
+            .is_empty()
+            .then(|| table::empty("No host is configured. The server's settings name them.", None));
         Ok(view! {
             {heading("Hosts", ().into_any())}
             {faults::done(&cx, &[("check_host", "The host was tested again.")])}
@@ -26,7 +28,8 @@ pub fn Hosts() -> impl IntoView {
 }
 
 fn card(host: &HostView, may_check: bool) -> AnyView {
-    let state = if host.reachable { badge::badge("ok", "Answers") } else { badge::badge("bad", "Does not answer") };
+    let state =
+        if host.reachable { badge::badge("ok", "Answers") } else { badge::badge("bad", "Does not answer") };
     let test = may_check.then(|| {
         let label = format!("Test {} again", host.name);
         view! {
@@ -36,7 +39,8 @@ fn card(host: &HostView, may_check: bool) -> AnyView {
             </form>
         }
     });
-    let machines = if host.machines == 1 { "1 machine".to_owned() } else { format!("{} machines", host.machines) };
+    let machines =
+        if host.machines == 1 { "1 machine".to_owned() } else { format!("{} machines", host.machines) };
     let bridges = if host.bridges.is_empty() { "none".to_owned() } else { host.bridges.join(", ") };
     let checked = host.checked.map(|at| view! { <span>"tested "{time::relative(at)}</span> });
     view! {

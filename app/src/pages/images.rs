@@ -48,7 +48,8 @@ fn list(images: &[ImageSummary], may_remove: bool) -> AnyView {
 
 fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
     let age = if image.current { "current source" } else { "older source" };
-    let closure = image.closure_size.map(|size| format!(" ({} in the store)", Bytes(size))).unwrap_or_default();
+    let closure =
+        image.closure_size.map(|size| format!(" ({} in the store)", Bytes(size))).unwrap_or_default();
     view! {
         <tr>
             <th scope="row">{composition(&image.profiles)}<span class="note">{age}</span></th>

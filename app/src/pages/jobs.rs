@@ -21,7 +21,8 @@ pub fn Jobs() -> impl IntoView {
         let older = jobs.last().filter(|_| jobs.len() >= JOBS_PER_PAGE as usize).map(|last| {
             (routes::jobs(&JobFilter { before: Some(last.badge.id), ..filter.clone() }), "Older")
         });
-        let newest = filter.before.map(|_| (routes::jobs(&JobFilter { before: None, ..filter.clone() }), "Newest"));
+        let newest =
+            filter.before.map(|_| (routes::jobs(&JobFilter { before: None, ..filter.clone() }), "Newest"));
         Ok(view! {
             {heading(&title, toggle(&filter))}
             {faults::summary(&cx.form, &[])}
@@ -66,5 +67,10 @@ pub fn list(jobs: &[JobSummary]) -> AnyView {
             </tr>
         }
     });
-    table::table("Jobs", &["Job", "State", "Asked by", "Started", "Took"], "jobs", rows.collect_view().into_any())
+    table::table(
+        "Jobs",
+        &["Job", "State", "Asked by", "Started", "Took"],
+        "jobs",
+        rows.collect_view().into_any(),
+    )
 }

@@ -4,11 +4,12 @@ use super::page;
 use crate::cx::Cx;
 use crate::islands::live_machines::LiveMachines;
 use crate::parts::frame::{Section, heading};
-use crate::parts::machine_row::{COLUMNS, machine_row};
+use crate::parts::machine_row::{BULK_FORM, COLUMNS, count, machine_row};
 use crate::parts::{faults, table};
 use crate::routes;
 use leptos::prelude::*;
 use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage, MachineState};
+use model::operation::OperationKind;
 
 /// The states in the order in which the filter offers them.
 const STATES: [MachineState; 7] = [
@@ -58,11 +59,6 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
         let selected = filter.state == Some(state);
         view! { <option value=state.as_str() selected=selected>{state.title()}</option> }
     });
-    let count = if found.matching == found.total {
-        plural(found.total)
-    } else {
-        format!("{} of {}", found.matching, plural(found.total))
-    };
     view! {
         <form method="get" class="filter" role="search">
             <input
@@ -74,14 +70,26 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
                 {options.collect_view()}
             </select>
             <button class="button">"Search"</button>
-            <span class="count">{count}</span>
+            <span class="count" data-count="">{count(found.matching, found.total)}</span>
         </form>
     }
     .into_any()
 }
 
-fn plural(n: u64) -> String {
-    if n == 1 { "1 machine".to_owned() } else { format!("{n} machines") }
+/// What can be done to all ticked machines at once. The style sheet shows it when something is ticked.
+fn bulk() -> AnyView {
+    let kinds = [OperationKind::Start, OperationKind::ShutDown, OperationKind::Reboot];
+    let buttons = kinds.map(|kind| {
+        view! { <button class="button" name="intent" value=kind.as_str()>{kind.title()}</button> }
+    });
+    view! {
+        <form method="post" id=BULK_FORM class="bulk" aria-label="The selected machines">
+            <span>"With the selected machines:"</span>
+            <input type="hidden" name="from" value="list"/>
+            {buttons.into_iter().collect_view()}
+        </form>
+    }
+    .into_any()
 }
 
 fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
@@ -98,10 +106,10 @@ fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
     };
     let filter = filter.clone();
     view! {
-        <LiveMachines filter=filter>
-            {instead}
-            {table::table("Machines", &COLUMNS, "machines", body.into_any())}
-        </LiveMachines>
+        <div data-empty="">{instead}</div>
+        {bulk()}
+        {table::table("Machines", &COLUMNS, "machines", body.into_any())}
+        <LiveMachines filter=filter/>
     }
     .into_any()
 }

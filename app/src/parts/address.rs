@@ -5,7 +5,7 @@ use model::address::{Address, AddressSource};
 
 /// A text with a button that copies it. `js/page.js` shows the button and does the copying; without JavaScript the text
 /// can be selected as any other.
-pub fn copyable(text: String, what: &str) -> impl IntoView {
+pub fn copyable(text: String, what: &str) -> impl IntoView + use<> {
     let label = format!("Copy {what} {text}");
     view! {
         <span class="copyable">

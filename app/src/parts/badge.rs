@@ -7,12 +7,12 @@ use model::job::JobState;
 use model::machine::MachineState;
 
 /// A dot and a word. `tone` names the colour: ok, busy, warn, bad, idle.
-pub fn badge(tone: &'static str, word: &'static str) -> impl IntoView {
+pub fn badge(tone: &'static str, word: &'static str) -> impl IntoView + use<> {
     view! { <span class="badge" data-tone=tone>{word}</span> }
 }
 
 /// What a machine is doing.
-pub fn machine_state(state: MachineState) -> impl IntoView {
+pub fn machine_state(state: MachineState) -> impl IntoView + use<> {
     let tone = match state {
         MachineState::Running => "ok",
         MachineState::ShuttingDown => "busy",
@@ -24,7 +24,7 @@ pub fn machine_state(state: MachineState) -> impl IntoView {
 }
 
 /// Where a job stands.
-pub fn job_state(state: JobState) -> impl IntoView {
+pub fn job_state(state: JobState) -> impl IntoView + use<> {
     let tone = match state {
         JobState::Queued => "idle",
         JobState::Running => "busy",
@@ -37,7 +37,7 @@ pub fn job_state(state: JobState) -> impl IntoView {
 }
 
 /// How an audited act ended.
-pub fn outcome(outcome: Outcome) -> impl IntoView {
+pub fn outcome(outcome: Outcome) -> impl IntoView + use<> {
     let tone = match outcome {
         Outcome::Pending => "busy",
         Outcome::Succeeded => "ok",
@@ -48,7 +48,7 @@ pub fn outcome(outcome: Outcome) -> impl IntoView {
 }
 
 /// How serious a finding is.
-pub fn level(level: Level) -> impl IntoView {
+pub fn level(level: Level) -> impl IntoView + use<> {
     match level {
         Level::Ok => badge("ok", "OK"),
         Level::Warning => badge("warn", "Warning"),

@@ -46,7 +46,9 @@ fn composed(chosen: &[&str]) -> String {
 fn told(form: &FormView<'_>, chosen: &[&str]) -> Vec<String> {
     let (set, mode) = (chosen.join(",").parse::<ProfileSet>(), form.data.get("mode").parse::<Mode>());
     match (set, mode) {
-        (Ok(set), Ok(mode)) if chosen.iter().any(|c| !c.is_empty()) => conflicts(&form.choices.profiles, &set, mode),
+        (Ok(set), Ok(mode)) if chosen.iter().any(|c| !c.is_empty()) => {
+            conflicts(&form.choices.profiles, &set, mode)
+        }
         _ => Vec::new(),
     }
 }
@@ -60,7 +62,8 @@ fn profile_card(
 ) -> AnyView {
     let list = |word: &'static str, names: &[ProfileName]| {
         let names: Vec<&str> = names.iter().map(ProfileName::as_str).collect();
-        (!names.is_empty()).then(|| view! { <span class="note">{format!("{word} {}", names.join(", "))}</span> })
+        (!names.is_empty())
+            .then(|| view! { <span class="note">{format!("{word} {}", names.join(", "))}</span> })
     };
     let brings = (!meta.brings.is_empty()).then(|| meta.brings.join(", "));
     let size = match meta.size {
@@ -122,7 +125,8 @@ pub fn network(form: &FormView<'_>, field: &Field) -> AnyView {
     for host in &form.choices.hosts {
         for bridge in &host.bridges {
             let on = if several { format!(" on {}", host.name) } else { String::new() };
-            let option = (format!("bridge:{bridge}"), format!("Bridge {bridge}{on}: a machine like any other there"));
+            let option =
+                (format!("bridge:{bridge}"), format!("Bridge {bridge}{on}: a machine like any other there"));
             if !options.iter().any(|(value, _)| *value == option.0) {
                 options.push(option);
             }

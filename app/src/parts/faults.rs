@@ -103,7 +103,8 @@ pub fn confirmation(cx: &Cx) -> Option<AnyView> {
         Some(Fault::PlanChanged { plan }) => plan,
         _ => form.plan.as_ref()?,
     };
-    let kept = form.data.0.iter().filter(|(name, _)| !matches!(name.as_str(), "intent" | "digest" | "confirm"));
+    let kept =
+        form.data.0.iter().filter(|(name, _)| !matches!(name.as_str(), "intent" | "digest" | "confirm"));
     let kept = kept.map(|(name, value)| {
         view! { <input type="hidden" name=name.clone() value=value.clone()/> }
     });

@@ -74,8 +74,8 @@ impl<'a> FormView<'a> {
     /// Where an error stands; there even while it is empty, for the island to fill.
     pub fn slot(&self, name: &str) -> impl IntoView + use<> {
         let error = self.error(name).map(ToOwned::to_owned);
-        let id = format!("{name}-error");
-        view! { <p class="field-error" id=id hidden=error.is_none()>{error.unwrap_or_default()}</p> }
+        let (id, hidden) = (format!("{name}-error"), error.is_none());
+        view! { <p class="field-error" id=id hidden=hidden>{error}</p> }
     }
 
     /// The ids of help and error, for `aria-describedby`.
@@ -185,7 +185,7 @@ impl Plain<'_> {
         let (id, help_id, error_id) =
             (field_id(self.name), format!("{}-help", self.name), format!("{}-error", self.name));
         let focus = error.is_some() || (self.first && self.state.is_none_or(|s| s.fault.is_none()));
-        let described_by = format!("{help_id} {error_id}");
+        let (described_by, hidden) = (format!("{help_id} {error_id}"), error.is_none());
         view! {
             <div class="field">
                 <label for=id.clone()>{self.label}</label>
@@ -195,7 +195,7 @@ impl Plain<'_> {
                     aria-describedby=described_by autofocus=focus
                 />
                 <p class="help" id=help_id>{self.help}</p>
-                <p class="field-error" id=error_id hidden=error.is_none()>{error.unwrap_or_default()}</p>
+                <p class="field-error" id=error_id hidden=hidden>{error}</p>
             </div>
         }
         .into_any()

@@ -44,7 +44,7 @@ fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> AnyView {
     }
 }
 
-fn meter(label: &'static str, percent: f64, text: String) -> impl IntoView {
+fn meter(label: &'static str, percent: f64, text: String) -> impl IntoView + use<> {
     let value = format!("{:.0}", percent.clamp(0.0, 100.0));
     view! {
         <span class="figure">

@@ -141,11 +141,11 @@ pub fn heading(title: &str, beside: AnyView) -> impl IntoView + use<> {
 }
 
 /// An outline icon; says nothing to a screen reader, because a word stands beside it.
-pub fn icon(path: &'static str) -> impl IntoView {
+pub fn icon(path: &'static str) -> impl IntoView + use<> {
     view! { <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=path/></svg> }
 }
 
-fn globe() -> impl IntoView {
+fn globe() -> impl IntoView + use<> {
     view! {
         <svg class="globe" viewBox="0 0 32 32" aria-hidden="true">
             <circle cx="16" cy="13" r="11"/>

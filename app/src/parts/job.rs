@@ -76,7 +76,12 @@ pub fn build_progress(progress: &BuildProgress) -> impl IntoView + use<> {
     }
 }
 
-fn counted(label: &'static str, done: u32, all: u32, bytes: Option<(u64, u64)>) -> Option<impl IntoView + use<>> {
+fn counted(
+    label: &'static str,
+    done: u32,
+    all: u32,
+    bytes: Option<(u64, u64)>,
+) -> Option<impl IntoView + use<>> {
     let bytes = bytes.filter(|(_, all)| *all > 0);
     let bytes = bytes.map(|(done, all)| format!(", {} of {}", Bytes(done), Bytes(all))).unwrap_or_default();
     (all > 0).then(|| {

@@ -38,7 +38,7 @@ impl Region {
 }
 
 /// State and best address.
-pub fn head(row: &MachineRow) -> impl IntoView {
+pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     let update = row.update_available.then(|| view! { <span class="tag">"Update available"</span> });
     view! {
         {badge::machine_state(row.observed.state)}
@@ -65,7 +65,7 @@ pub fn job(job: Option<&JobBadge>) -> AnyView {
 }
 
 /// Processor, memory, disks, and what goes in and out.
-pub fn usage(row: &MachineRow) -> impl IntoView {
+pub fn usage(row: &MachineRow) -> impl IntoView + use<> {
     let f = &row.observed.figures;
     let disk_rates = figures::rates(f.disk_read_rate, f.disk_write_rate, ("read", "written"));
     let net_rates = figures::rates(f.net_rx_rate, f.net_tx_rate, ("in", "out"));

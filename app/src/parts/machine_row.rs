@@ -5,13 +5,17 @@ use crate::parts::{actions, address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::JobBadge;
-use model::machine::{MachineFilter, MachineRow};
+use model::machine::{MachineFilter, MachineRow, MachineState};
 
 /// The columns in order; cards show these words before the values.
-pub const COLUMNS: [&str; 8] = ["Name", "State", "Address", "Processor", "Memory", "Host", "Owner", "Action"];
+pub const COLUMNS: [&str; 9] =
+    ["Select", "Name", "State", "Address", "Processor", "Memory", "Host", "Owner", "Action"];
+
+/// The form that the rows' checkboxes belong to.
+pub const BULK_FORM: &str = "bulk";
 
 /// The row. While a job works on the machine, its progress stands where the figures would.
-pub fn machine_row(row: &MachineRow) -> impl IntoView {
+pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
     let middle = match &row.job {
         Some(job) => progress(job),
         None => view! {
@@ -20,8 +24,12 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView {
         }
         .into_any(),
     };
+    let select = format!("Select {}", row.name);
     view! {
-        <tr data-machine=row.id.to_string()>
+        <tr data-machine=row.id.to_string() data-creating=is_being_created(row).then_some("")>
+            <td class="pick">
+                <input type="checkbox" name="machine" value=row.name.to_string() form=BULK_FORM aria-label=select/>
+            </td>
             <th scope="row">
                 <a href=routes::machine(&row.name)>{row.name.to_string()}</a>
                 <span class="note">{composition(row)}</span>
@@ -41,7 +49,11 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView {
 pub fn composition(row: &MachineRow) -> String {
     let chosen: Vec<&str> = row.profiles.chosen().map(|p| p.as_str()).collect();
     let profiles = if chosen.is_empty() { "core".to_owned() } else { chosen.join(", ") };
-    if row.mode == model::machine::Mode::Immutable { profiles } else { format!("{profiles} · {}", row.mode.as_str()) }
+    if row.mode == model::machine::Mode::Immutable {
+        profiles
+    } else {
+        format!("{profiles} · {}", row.mode.as_str())
+    }
 }
 
 /// True when a machine belongs on a page with this filter: the same question that the server's query answers.
@@ -54,6 +66,17 @@ pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
         || row.profiles.iter().any(|p| found(p.as_str()))
         || row.observed.addresses.iter().any(|a| found(&a.ip.to_string()));
     text_fits && filter.state.is_none_or(|state| state == row.observed.state)
+}
+
+/// True for a machine that a job is making; such rows come first.
+pub fn is_being_created(row: &MachineRow) -> bool {
+    row.job.is_some() && row.observed.state == MachineState::Configured
+}
+
+/// How many machines there are, and how many of them fit the filter.
+pub fn count(matching: u64, total: u64) -> String {
+    let all = if total == 1 { "1 machine".to_owned() } else { format!("{total} machines") };
+    if matching == total { all } else { format!("{matching} of {all}") }
 }
 
 /// How far a job has come, in two columns.

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use model::plan::Plan;
 
 /// Steps in order, what stays, what goes, what to know.
-pub fn plan(plan: &Plan) -> impl IntoView {
+pub fn plan(plan: &Plan) -> impl IntoView + use<> {
     let steps = plan.steps.iter().map(|step| view! { <li>{step.what.clone()}</li> }).collect_view();
     view! {
         <div class="plan">

@@ -20,7 +20,8 @@ pub fn table(caption: &str, columns: &[&'static str], class: &'static str, rows:
 
 /// One sentence and one button where a list would be.
 pub fn empty(sentence: &'static str, link: Option<(&str, &'static str)>) -> AnyView {
-    let link = link.map(|(href, words)| view! { <p><a class="button primary" href=href.to_owned()>{words}</a></p> });
+    let link =
+        link.map(|(href, words)| view! { <p><a class="button primary" href=href.to_owned()>{words}</a></p> });
     view! { <div class="empty"><p>{sentence}</p>{link}</div> }.into_any()
 }
 

@@ -81,7 +81,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// A relative time with the exact one behind it.
-pub fn relative(time: Time) -> impl IntoView {
+pub fn relative(time: Time) -> impl IntoView + use<> {
     view! { <time datetime=rfc3339(time) title=exact(time)>{ago(time, now())}</time> }
 }
 

@@ -3,8 +3,9 @@
 # derivation's attributes as environment ($payload, $steps, $out, …).
 set -euf
 
-# Fixed, so that the same inputs give the same image.
-export SOURCE_DATE_EPOCH=1000000000 E2FSPROGS_FAKE_TIME=1000000000 MTOOLS_SKIP_CHECK=1
+# Files get this date (an arbitrary one) rather than that of the build. Nothing more is promised: creation
+# times in the file systems still differ between two builds.
+export SOURCE_DATE_EPOCH=1000000000 MTOOLS_SKIP_CHECK=1
 umask 022
 
 # phase NAME: tells Nix, and through its log the portal, what goes on; the format is that of stdenv.

@@ -30,6 +30,6 @@ dd if="$rootfs/rootfs.ext4" of=disk.raw bs=1M seek=$((root_start / 2048)) conv=n
 
 phase installPhase
 mkdir -p "$out"
-qemu-img convert -f raw -O qcow2 -c -W disk.raw "$out/nixos.qcow2"
+qemu-img convert -f raw -O qcow2 -c disk.raw "$out/nixos.qcow2"
 rm disk.raw
 say "image: $(size_of "$out/nixos.qcow2")"

@@ -17,11 +17,16 @@ let
   bundle = "/run/snowglobe/ca-bundle.crt";
 in
 {
-  environment.etc = lib.genAttrs [
-    "ssl/certs/ca-bundle.crt"
-    "ssl/certs/ca-certificates.crt"
-    "pki/tls/certs/ca-bundle.crt"
-  ] (_: { source = lib.mkForce bundle; });
+  environment.etc =
+    lib.genAttrs
+      [
+        "ssl/certs/ca-bundle.crt"
+        "ssl/certs/ca-certificates.crt"
+        "pki/tls/certs/ca-bundle.crt"
+      ]
+      (_: {
+        source = lib.mkForce bundle;
+      });
 
   vm.identity.platform = ''
     CA_BASE=${trusted}/etc/ssl/certs/ca-bundle.crt

@@ -35,12 +35,14 @@
         # A machine that was given no id keeps the one of its first boot.
         if [ -s $id ] && ! [ -e $identity/machine-id ] && ! [ -s $target ]; then
           mkdir -p $identity
-          cp $id $identity/machine-id.new && mv $identity/machine-id.new $identity/machine-id || true
+          if cp $id $identity/machine-id.new; then
+            mv $identity/machine-id.new $identity/machine-id
+          fi
         fi
 
-        [ -e $target ] || : >$target || true
         if [ -s $id ] && [ -e $identity/machine-id ]; then
-          mount --bind $id $target || true
+          [ -e $target ] || : >$target
+          mount --bind $id $target
         fi
       '';
     };

@@ -9,19 +9,6 @@
 }:
 let
   cfg = config.vm.firewall;
-
-  # In force when the table above cannot be loaded at boot: a fault must not open the machine.
-  closed = pkgs.writeText "snowglobe-closed.nft" ''
-    table inet snowglobe {
-      chain input {
-        type filter hook input priority filter; policy drop;
-        ct state established,related accept
-        iif lo accept
-        meta l4proto { icmp, ipv6-icmp } accept
-        udp sport 67 udp dport 68 accept
-      }
-    }
-  '';
 in
 {
   options.vm.firewall.extraInputRules = lib.mkOption {
@@ -47,7 +34,7 @@ in
       FIREWALL_EXTRA=${pkgs.writeText "snowglobe-input.nft" cfg.extraInputRules}
       load_firewall() {
           nft -f "$1" && return
-          nft list table inet snowglobe >/dev/null 2>&1 || nft -f ${closed}
+          nft list table inet snowglobe >/dev/null 2>&1 || nft -f ${./closed.nft}
           return 1
       }
     '';

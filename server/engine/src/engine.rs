@@ -151,7 +151,7 @@ pub struct Engine {
     pub(crate) tickets: Tickets,
     pub(crate) setup: Setup,
     pub(crate) consoles: Hub,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) rights: broadcast::Sender<UserId>,
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -189,8 +189,9 @@ impl Engine {
         let load = |source: crate::error::Error| OpenError::Load { path: state.clone(), source: source.into() };
         let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
+        let counts = Arc::new(Counts::default());
         let engine = Arc::new(Engine {
-            builds: Builds::new(settings.build_slots),
+            builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Semaphore::new(settings.job_slots.max(1)),
             jobs: LiveJobs::new(state.join("jobs")),
             passwords: Hasher::new(),
@@ -198,7 +199,7 @@ impl Engine {
             tickets: Tickets::new(clock.clone()),
             setup: Setup::new(clock.clone(), settings.setup_ttl),
             consoles: Hub::new(state.join("console"), clock.clone()),
-            counts: Counts::default(),
+            counts,
             rights: broadcast::Sender::new(256),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -221,6 +222,7 @@ impl Engine {
     pub async fn shut_down(&self) {
         self.closing.cancel();
         self.builds.cancel_all();
+        self.consoles.close_all(crate::live::SHUTTING_DOWN);
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;

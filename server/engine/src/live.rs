@@ -27,7 +27,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Said to every socket when the portal ends.
-const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
+pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
 
 impl Engine {
     /// Uses up a ticket for the socket that is being opened.
@@ -153,6 +153,7 @@ impl Engine {
                 .consoles
                 .attach(known.machine(), known.row.id, hypervisor, user.name.to_string(), role, from)
                 .await;
+            self.consoles.set_running(known.row.id, known.row.observed.state.is_active());
             Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
         };
         attach.await.map_err(|e| cx.fault(e))
@@ -179,12 +180,7 @@ pub struct ConsoleSession {
 impl ConsoleSession {
     /// What comes next: bytes from the guest, or a notice. `None` when the console has been closed.
     pub async fn next(&mut self) -> Option<ConsoleItem> {
-        let closing = self.audited.engine.closing.clone();
-        tokio::select! {
-            biased;
-            () = closing.cancelled() => None,
-            item = self.attachment.next() => item,
-        }
+        self.attachment.next().await
     }
 
     /// Sends what was typed to the guest; the hub refuses it from a watcher, with a notice.

@@ -4,6 +4,7 @@
 //! again, with everything that was typed and the reason beside the field. Nothing of this needs JavaScript.
 
 mod accounts;
+mod intent;
 mod operations;
 
 use crate::pages;
@@ -17,11 +18,11 @@ use http::header::{self, HeaderMap};
 use http::{StatusCode, Uri};
 use model::Fault;
 use model::form::FormData;
-use model::operation::OperationKind;
 use model::plan::Plan;
 use model::portal::LoggedIn;
 use uuid::Uuid;
 
+pub use intent::Intent;
 pub use operations::hash_password;
 
 /// One form on its way.
@@ -68,7 +69,11 @@ pub async fn post(
     body: Bytes,
 ) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    if kind.split(';').next().is_none_or(|k| !k.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+    if kind
+        .split(';')
+        .next()
+        .is_none_or(|k| !k.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    {
         let why = "Forms are read as application/x-www-form-urlencoded only.\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
     }
@@ -91,25 +96,16 @@ pub async fn post(
 
 impl Post<'_> {
     async fn carry_out(&self) -> Result<Done, Again> {
-        let intent = self.data.get("intent");
-        if intent == "show_plan" {
-            return self.show_plan().await;
+        match Intent::read(self.data, self.uri.query().unwrap_or(""))? {
+            Intent::ShowPlan(kind) => self.show_plan(kind).await,
+            Intent::Operate(kind) => self.operate(kind).await,
+            other => Ok(self.ask(other).await?),
         }
-        match intent.parse::<OperationKind>() {
-            Ok(kind) => self.operate(kind).await,
-            Err(_) => Ok(self.account(intent).await?),
-        }
-    }
-
-    /// A field as a value that only our own pages fill in.
-    fn hidden<T: std::str::FromStr>(&self, name: &str) -> Result<T, Fault> {
-        let unknown = || Fault::invalid(name, "The page is out of date. Load it again and repeat what you did.");
-        self.data.get(name).parse().map_err(|_| unknown())
     }
 
     /// Back to the page that the form stands on, which confirms what was done.
-    fn here(&self, intent: &str) -> Done {
-        Done::Go(routes::done(self.uri.path(), intent))
+    fn here(&self) -> Done {
+        Done::Go(routes::done(self.uri.path(), self.data.get("intent")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Forms that ask for an operation: decode, plan, confirm, submit, and go where the job can be watched.
 
+use super::intent::hidden;
 use super::{Again, Done, Post, internal};
 use app::routes;
 use model::Fault;
@@ -38,9 +39,9 @@ async fn decode(data: FormData) -> Result<Vec<Operation>, Fault> {
 
 impl Post<'_> {
     /// Shows what the form would do, on the same page.
-    pub(super) async fn show_plan(&self) -> Result<Done, Again> {
+    pub(super) async fn show_plan(&self, kind: OperationKind) -> Result<Done, Again> {
         let mut data = self.data.clone();
-        data.set("intent", self.data.get("of"));
+        data.set("intent", kind.as_str());
         let operations = decode(data).await?;
         let Some(operation) = operations.first() else {
             return Err(Fault::refused("There is nothing to be planned.").into());
@@ -53,7 +54,7 @@ impl Post<'_> {
     pub(super) async fn operate(&self, kind: OperationKind) -> Result<Done, Again> {
         let shown: Option<PlanDigest> = match self.data.get("digest") {
             "" => None,
-            _ => Some(self.hidden("digest")?),
+            _ => Some(hidden(self.data, "digest")?),
         };
         let mut planned = Vec::new();
         for data in each_machine(kind, self.data)? {
@@ -74,7 +75,10 @@ impl Post<'_> {
         if self.data.get("confirm") == name.as_str() {
             return Ok(());
         }
-        let fault = Fault::invalid("confirm", format!("Type the machine's name, {name}, to confirm what will be lost."));
+        let fault = Fault::invalid(
+            "confirm",
+            format!("Type the machine's name, {name}, to confirm what will be lost."),
+        );
         Err(Again { fault: Some(fault), plan: Some(plan.clone()) })
     }
 
@@ -106,7 +110,12 @@ impl Post<'_> {
     }
 
     /// Where what was begun can be watched.
-    fn watch(&self, kind: OperationKind, machine: Option<&model::machine::MachineName>, jobs: &[JobId]) -> String {
+    fn watch(
+        &self,
+        kind: OperationKind,
+        machine: Option<&model::machine::MachineName>,
+        jobs: &[JobId],
+    ) -> String {
         let here = self.uri.path_and_query().map_or("", |p| p.as_str());
         if self.data.get("from") == "list" && self.uri.path() == routes::MACHINES {
             return here.to_owned();
@@ -115,12 +124,17 @@ impl Post<'_> {
         match (kind, machine) {
             (OperationKind::RemoveImage, _) => routes::IMAGES.to_owned(),
             (
-                OperationKind::Create | OperationKind::Provision | OperationKind::Build | OperationKind::Purge,
+                OperationKind::Create
+                | OperationKind::Provision
+                | OperationKind::Build
+                | OperationKind::Purge,
                 _,
             )
             | (_, None) => routes::job(*job),
             // The power buttons beside a console leave its screen in view.
-            (_, Some(name)) if self.uri.path() == routes::machine_tab(name, routes::Tab::Console) => here.to_owned(),
+            (_, Some(name)) if self.uri.path() == routes::machine_tab(name, routes::Tab::Console) => {
+                here.to_owned()
+            }
             (_, Some(name)) => routes::machine(name),
         }
     }
@@ -137,7 +151,10 @@ fn each_machine(kind: OperationKind, data: &FormData) -> Result<Vec<FormData>, F
         return Ok(vec![data.clone()]);
     }
     if names.len() > BULK_MAX {
-        return Err(Fault::invalid("machine", format!("At most {BULK_MAX} machines can be chosen at a time.")));
+        return Err(Fault::invalid(
+            "machine",
+            format!("At most {BULK_MAX} machines can be chosen at a time."),
+        ));
     }
     let one = |name: &&str| {
         let mut data = data.clone();
@@ -156,7 +173,9 @@ mod tests {
         let (one, two) = (hash_password("correct horse").unwrap(), hash_password("correct horse").unwrap());
         assert_ne!(one, two, "equal passwords must not have equal hashes");
         assert!(one.as_str().starts_with("$6$"), "{}", one.as_str());
-        let verify = |clear: &str| sha_crypt::PasswordVerifier::verify_password(&ShaCrypt::SHA512, clear.as_bytes(), one.as_str());
+        let verify = |clear: &str| {
+            sha_crypt::PasswordVerifier::verify_password(&ShaCrypt::SHA512, clear.as_bytes(), one.as_str())
+        };
         assert!(verify("correct horse").is_ok() && verify("correct hors").is_err());
     }
 

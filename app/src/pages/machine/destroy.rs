@@ -18,7 +18,8 @@ pub fn Destroy() -> impl IntoView {
         let name: MachineName = cx.param("name", "machine")?;
         // Asked first, so that a machine that is not there is “not found” and not two refusals.
         cx.portal.machine(&cx.actor, &name).await?;
-        let destroy = choice(&cx, OperationKind::Destroy, Operation::Destroy { machine: name.clone() }).await?;
+        let destroy =
+            choice(&cx, OperationKind::Destroy, Operation::Destroy { machine: name.clone() }).await?;
         let purge = choice(&cx, OperationKind::Purge, Operation::Purge { machine: name.clone() }).await?;
         Ok(view! {
             <nav class="crumbs" aria-label="Breadcrumb">
@@ -52,7 +53,8 @@ async fn choice(cx: &Cx, kind: OperationKind, operation: Operation) -> Result<An
 fn form(cx: &Cx, kind: OperationKind, operation: &Operation, shown: &Plan) -> AnyView {
     let machine = operation.machine().map(ToString::to_string).unwrap_or_default();
     let posted = if cx.form.is(kind.as_str()) { cx.form.clone() } else { crate::FormState::default() };
-    let confirm = shown.confirm.as_ref().map(|name| faults::confirm_field(name.as_str(), kind.as_str(), &posted));
+    let confirm =
+        shown.confirm.as_ref().map(|name| faults::confirm_field(name.as_str(), kind.as_str(), &posted));
     view! {
         {plan::plan(shown)}
         <form method="post" class="stack">

@@ -37,7 +37,9 @@ where
         let body = body(cx, machine).await?;
         Ok(view! {
             <Title text=title/>
-            <LiveMachine row=row>{header}{body}</LiveMachine>
+            {header}
+            {body}
+            <LiveMachine row=row/>
         }
         .into_any())
     })
@@ -75,5 +77,6 @@ fn tabs(name: &MachineName, now: Tab) -> AnyView {
 /// A heading with terms and what they are.
 fn facts(title: &'static str, rows: Vec<(&'static str, AnyView)>) -> AnyView {
     let rows = rows.into_iter().map(|(term, value)| view! { <div><dt>{term}</dt><dd>{value}</dd></div> });
-    view! { <section class="card"><h2>{title}</h2><dl class="facts">{rows.collect_view()}</dl></section> }.into_any()
+    view! { <section class="card"><h2>{title}</h2><dl class="facts">{rows.collect_view()}</dl></section> }
+        .into_any()
 }

@@ -71,9 +71,14 @@ pub fn network(network: &Network) -> String {
 fn image(machine: &MachineDetail) -> AnyView {
     let Some(image) = &machine.image else {
         let words = "None yet: it is built when the machine is created.";
-        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p></section> }.into_any();
+        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p></section> }
+            .into_any();
     };
-    let news = if machine.row.update_available { "A newer one of the same kind is built." } else { "The newest of its kind." };
+    let news = if machine.row.update_available {
+        "A newer one of the same kind is built."
+    } else {
+        "The newest of its kind."
+    };
     let built = match image.job {
         Some(job) => view! { <a href=routes::job(job)>{time::relative(image.built)}</a> }.into_any(),
         None => time::relative(image.built).into_any(),

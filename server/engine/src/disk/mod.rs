@@ -65,6 +65,15 @@ pub enum DiskError {
 /// What this module returns.
 pub type Result<T> = std::result::Result<T, DiskError>;
 
+/// Ends and removes what a crash in the middle of an edit of this disk left beside it. Needed before its folder is removed:
+/// there may still be something mounted in it.
+///
+/// # Errors
+/// When it cannot be ended or removed.
+pub async fn clear_scratch(disk: &Path) -> Result<()> {
+    scratch::Scratch::of(disk).await.map(drop)
+}
+
 fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
     move |source| DiskError::Io { what, path: path.to_owned(), source }
 }

@@ -81,8 +81,10 @@ fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             found("/dev/kvm is not there", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
         }
-        // QEMU may run as another user than we do, and that one may be allowed; libvirt's is, so this is no problem.
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => None,
+        // QEMU runs as us, see `Platform::run_as`.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            found("/dev/kvm may not be opened", "Join its group: usermod -aG kvm \"$USER\", then log in again.")
+        }
         Err(e) => found(&format!("/dev/kvm cannot be opened ({e})"), "Look at dmesg for messages of kvm."),
     }
 }

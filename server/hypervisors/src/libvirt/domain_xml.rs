@@ -122,9 +122,16 @@ fn lifecycle(x: &mut Xml) -> io::Result<()> {
 }
 
 fn devices(x: &mut Xml, machine: &Definition, platform: &Platform) -> io::Result<()> {
-    disk(x, &machine.boot.0, "vda", &Boot { image: platform, read_only: machine.data.is_some() })?;
+    disk(x, &machine.boot.0, "vda", |x| {
+        image(x, platform)?;
+        if machine.data.is_some() {
+            empty(x, "readonly", &[])?;
+        }
+        // The firmware tries this disk and nothing else: no wait for a boot server on the network.
+        empty(x, "boot", &[("order", "1")])
+    })?;
     if let Some(data) = &machine.data {
-        disk(x, &data.0, "vdb", &Data)?;
+        disk(x, &data.0, "vdb", |_| Ok(()))?;
     }
     network_card(x, machine)?;
     element(x, "serial", &[("type", "pty")], |x| empty(x, "target", &[("type", "isa-serial"), ("port", "0")]))?;
@@ -140,48 +147,12 @@ fn devices(x: &mut Xml, machine: &Definition, platform: &Platform) -> io::Result
     element(x, "video", &[], |x| empty(x, "model", &[("type", "none")]))
 }
 
-/// What is particular to a disk.
-trait Disk {
-    fn describe(&self, x: &mut Xml) -> io::Result<()>;
-}
-
-struct Boot<'a> {
-    image: &'a Platform,
-    read_only: bool,
-}
-
-impl Disk for Boot<'_> {
-    fn describe(&self, x: &mut Xml) -> io::Result<()> {
-        if let Some(image) = &self.image.image {
-            element(x, "backingStore", &[("type", "file")], |x| {
-                empty(x, "format", &[("type", "qcow2")])?;
-                element(x, "source", &[("file", utf8(image)?)], |x| {
-                    if self.image.manages_ownership {
-                        // Without this libvirt gives the image in the Nix store to QEMU's user.
-                        empty(x, "seclabel", &[("model", "dac"), ("relabel", "no")])?;
-                    }
-                    Ok(())
-                })?;
-                empty(x, "backingStore", &[])
-            })?;
-        }
-        if self.read_only {
-            empty(x, "readonly", &[])?;
-        }
-        // The firmware tries this disk and nothing else: no wait for a boot server on the network.
-        empty(x, "boot", &[("order", "1")])
-    }
-}
-
-struct Data;
-
-impl Disk for Data {
-    fn describe(&self, _: &mut Xml) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn disk(x: &mut Xml, path: &str, device: &str, more: &dyn Disk) -> io::Result<()> {
+fn disk(
+    x: &mut Xml,
+    path: &str,
+    device: &str,
+    more: impl FnOnce(&mut Xml) -> io::Result<()>,
+) -> io::Result<()> {
     element(x, "disk", &[("type", "file"), ("device", "disk")], |x| {
         // The host's page cache holds an image once for all machines that boot it, and works on every file system; what the
         // guest flushes is on the disk all the same. Blocks that the guest frees or zeroes are given back.
@@ -195,7 +166,23 @@ fn disk(x: &mut Xml, path: &str, device: &str, more: &dyn Disk) -> io::Result<()
         empty(x, "driver", &driver)?;
         empty(x, "source", &[("file", path)])?;
         empty(x, "target", &[("dev", device), ("bus", "virtio")])?;
-        more.describe(x)
+        more(x)
+    })
+}
+
+/// The image below the boot disk. Said rather than left for libvirt to find, because libvirt would give the file in the Nix
+/// store to QEMU's user.
+fn image(x: &mut Xml, platform: &Platform) -> io::Result<()> {
+    let Some(image) = &platform.image else { return Ok(()) };
+    element(x, "backingStore", &[("type", "file")], |x| {
+        empty(x, "format", &[("type", "qcow2")])?;
+        element(x, "source", &[("file", utf8(image)?)], |x| {
+            if platform.manages_ownership {
+                empty(x, "seclabel", &[("model", "dac"), ("relabel", "no")])?;
+            }
+            Ok(())
+        })?;
+        empty(x, "backingStore", &[])
     })
 }
 
@@ -247,5 +234,4 @@ fn text(x: &mut Xml, name: &str, attributes: &[(&str, &str)], content: &str) -> 
 }
 
 #[cfg(test)]
-#[path = "domain_xml_tests.rs"]
 mod tests;

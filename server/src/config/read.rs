@@ -1,12 +1,8 @@
-//! Every setting of the server: one table with its flag, its environment variable, its default and its meaning.
-//!
-//! [`SETTINGS`] makes the command line ([`arguments`]), the listing of `snowglobe check-config` ([`listing`]) and the
-//! documentation; [`Config::read`] turns the values into types. A flag wins over the environment, an empty value
-//! counts as none. Everything that is wrong is told at once, each with what, why and how to mend it.
+//! From the settings' texts to types, with everything that is wrong told at once.
 
+use super::{SETTINGS, given};
 use crate::origin::{Origin, Origins};
-use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches};
+use clap::ArgMatches;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::host::HostName;
@@ -14,112 +10,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// One setting. Its flag is `--` and the name; secrets have none, because every user of a computer can read argv.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Name, and flag.
-    pub name: &'static str,
-    /// Environment variable.
-    pub env: &'static str,
-    /// Default as the documentation tells it; empty if there is none.
-    pub default: &'static str,
-    /// What it does, in one sentence.
-    pub doc: &'static str,
-    /// Never shown, and not accepted as a flag.
-    pub secret: bool,
-}
-
-const fn setting(
-    name: &'static str,
-    env: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting { name, env, default, doc, secret: false }
-}
-
-/// All settings, in the order in which they are shown.
-pub const SETTINGS: &[Setting] = &[
-    setting(
-        "state",
-        "SNOWGLOBE_STATE",
-        "/var/lib/snowglobe for root, else $XDG_STATE_HOME/snowglobe",
-        "Directory with the database, disks, logs and flake.",
-    ),
-    setting("listen", "SNOWGLOBE_LISTEN", "127.0.0.1:3000", "Address and port to listen on."),
-    setting(
-        "public-url",
-        "SNOWGLOBE_PUBLIC_URL",
-        "http:// and the address listened on",
-        "The origin that browsers see; state changes and sockets from any other are refused.",
-    ),
-    setting(
-        "trusted-proxies",
-        "SNOWGLOBE_TRUSTED_PROXIES",
-        "",
-        "Addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For is believed.",
-    ),
-    setting(
-        "site",
-        "SNOWGLOBE_SITE",
-        "../site or ../share/snowglobe/site, seen from the program",
-        "Directory with the files for browsers: wasm, scripts, styles.",
-    ),
-    setting(
-        "image-flake",
-        "SNOWGLOBE_IMAGE_FLAKE",
-        "the flake inside the program",
-        "Directory of another flake that images are built from.",
-    ),
-    setting("nix-config", "SNOWGLOBE_NIX_CONFIG", "", "Lines of nix.conf, added for the portal's own builds."),
-    setting(
-        "libvirt-uri",
-        "SNOWGLOBE_LIBVIRT_URI",
-        "local=qemu:///system",
-        "libvirt hosts, name=uri, separated by commas.",
-    ),
-    setting(
-        "accel",
-        "SNOWGLOBE_ACCEL",
-        "auto",
-        "How machines run: kvm, tcg (emulation), or auto, which tries whether KVM works.",
-    ),
-    setting("build-slots", "SNOWGLOBE_BUILD_SLOTS", "1", "How many images are built at the same time."),
-    setting("job-slots", "SNOWGLOBE_JOB_SLOTS", "8", "How many jobs run at the same time."),
-    setting("sample-seconds", "SNOWGLOBE_SAMPLE_SECONDS", "5", "Seconds between two samples of machines' figures."),
-    setting("log", "SNOWGLOBE_LOG", "info", "What is logged, as tracing-subscriber's EnvFilter has it."),
-    setting("log-format", "SNOWGLOBE_LOG_FORMAT", "text", "How log lines look on standard error: text or json."),
-    Setting {
-        secret: true,
-        ..setting(
-            "metrics-token",
-            "SNOWGLOBE_METRICS_TOKEN",
-            "",
-            "Bearer token for /metrics; without one, only this computer may read it.",
-        )
-    },
-];
-
-/// The settings as flags of the command line, for every subcommand. Secrets come by the environment only.
-pub fn arguments() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().filter(|s| !s.secret).map(|s| {
-        let default = if s.default.is_empty() { String::new() } else { format!(" [default: {}]", s.default) };
-        Arg::new(s.name)
-            .long(s.name)
-            .env(s.env)
-            .hide_env_values(true)
-            .global(true)
-            .value_name("VALUE")
-            .help(format!("{}{default}", s.doc))
-    })
-}
-
-/// A setting's text from the command line or the environment.
-fn given(matches: &ArgMatches, name: &str) -> Option<String> {
-    let setting = SETTINGS.iter().find(|s| s.name == name)?;
-    if setting.secret { std::env::var(setting.env).ok() } else { matches.get_one::<String>(name).cloned() }
-}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +107,11 @@ impl Reader<'_> {
     fn parse<T>(&mut self, name: &str, default: T, parse: impl Fn(&str) -> Option<T>, expected: &str) -> T {
         let Some(text) = self.text(name) else { return default };
         parse(&text).unwrap_or_else(|| {
-            self.mistake(name, format!("“{text}” is not {expected}."), "Correct it, or leave it out for the default.");
+            self.mistake(
+                name,
+                format!("“{text}” is not {expected}."),
+                "Correct it, or leave it out for the default.",
+            );
             default
         })
     }
@@ -227,13 +121,21 @@ impl Reader<'_> {
         self.parse(name, default, fits, &format!("a number from 1 to {max}"))
     }
 
-    fn list<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> Vec<T> {
+    fn list<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &str,
+    ) -> Vec<T> {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
         let mut found = Vec::new();
         for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
             match parse(item) {
                 Some(value) => found.push(value),
-                None => self.mistake(name, format!("“{item}” is not {expected}."), "Separate several by commas."),
+                None => {
+                    self.mistake(name, format!("“{item}” is not {expected}."), "Separate several by commas.")
+                }
             }
         }
         found
@@ -254,7 +156,11 @@ impl Reader<'_> {
         match text.parse::<Origin>() {
             Ok(public) => Origins::new(public, listen),
             Err(why) => {
-                self.mistake("public-url", why, "Write scheme and host only, such as https://vms.example.org.");
+                self.mistake(
+                    "public-url",
+                    why,
+                    "Write scheme and host only, such as https://vms.example.org.",
+                );
                 fallback
             }
         }
@@ -263,7 +169,8 @@ impl Reader<'_> {
     fn hosts(&mut self) -> Vec<LibvirtHost> {
         let expected = "name=uri with a name of letters, digits and “-”, such as local=qemu:///system";
         let hosts = self.list("libvirt-uri", "local=qemu:///system", libvirt_host, expected);
-        let repeated = hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
+        let repeated =
+            hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
         if let Some(name) = repeated.map(|(_, h)| h.name.clone()) {
             self.mistake("libvirt-uri", format!("Two hosts are called “{name}”."), "Give each its own name.");
         }
@@ -279,12 +186,18 @@ impl Config {
     pub fn read(value: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader { value, mistakes: Vec::new() };
         let local = SocketAddr::from(([127, 0, 0, 1], 3000));
-        let listen = read.parse("listen", local, |t| t.parse().ok(), "an address with a port, such as 127.0.0.1:3000");
+        let listen =
+            read.parse("listen", local, |t| t.parse().ok(), "an address with a port, such as 127.0.0.1:3000");
         let config = Config {
             state: read.text("state").map_or_else(default_state, PathBuf::from),
             listen,
             origins: read.origins(listen),
-            trusted_proxies: read.list("trusted-proxies", "", network, "an address or a network such as 10.0.0.0/8"),
+            trusted_proxies: read.list(
+                "trusted-proxies",
+                "",
+                network,
+                "an address or a network such as 10.0.0.0/8",
+            ),
             site: read.text("site").map_or_else(default_site, PathBuf::from),
             image_flake: read.text("image-flake").map(PathBuf::from),
             nix_config: read.text("nix-config"),
@@ -298,13 +211,25 @@ impl Config {
             metrics_token: read.text("metrics-token").map(Secret::new),
         };
         if let Err(why) = config.log.parse::<tracing_subscriber::EnvFilter>() {
-            read.mistake("log", format!("“{}” is not a filter: {why}.", config.log), "Try info, or info,engine=debug.");
+            read.mistake(
+                "log",
+                format!("“{}” is not a filter: {why}.", config.log),
+                "Try info, or info,engine=debug.",
+            );
         }
         if config.metrics_token.as_ref().is_some_and(|t| t.reveal().len() < 16) {
-            read.mistake("metrics-token", "It has fewer than 16 characters and can be guessed.", "Make a longer one.");
+            read.mistake(
+                "metrics-token",
+                "It has fewer than 16 characters and can be guessed.",
+                "Make a longer one.",
+            );
         }
         if config.image_flake.as_ref().is_some_and(|dir| !dir.join("flake.nix").is_file()) {
-            read.mistake("image-flake", "There is no flake.nix in that directory.", "Name the directory of a flake.");
+            read.mistake(
+                "image-flake",
+                "There is no flake.nix in that directory.",
+                "Name the directory of a flake.",
+            );
         }
         if read.mistakes.is_empty() { Ok(config) } else { Err(read.mistakes) }
     }
@@ -330,29 +255,6 @@ impl Config {
             found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everybody. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
         }
         found
-    }
-}
-
-/// One line for each setting: variable, value or default, where it comes from.
-pub fn listing(matches: &ArgMatches) -> String {
-    let mut lines = String::new();
-    for s in SETTINGS {
-        let value = given(matches, s.name).filter(|v| !v.trim().is_empty());
-        let (shown, source) = match &value {
-            None => (if s.default.is_empty() { "(none)" } else { s.default }, "default"),
-            Some(_) if s.secret => ("(set, not shown)", "environment"),
-            Some(v) => (v.as_str(), origin_of(matches, s.name)),
-        };
-        lines.push_str(&format!("{:<27} {shown}\n{:<27} {} [{source}]\n", s.env, "", s.doc));
-    }
-    lines
-}
-
-fn origin_of(matches: &ArgMatches, name: &str) -> &'static str {
-    match matches.value_source(name) {
-        Some(ValueSource::CommandLine) => "flag",
-        Some(ValueSource::EnvVariable) => "environment",
-        _ => "default",
     }
 }
 
@@ -438,7 +340,17 @@ mod tests {
         ])
         .unwrap_err();
         let named: Vec<&str> = mistakes.iter().map(|m| m.env).collect();
-        for env in ["LISTEN", "PUBLIC_URL", "TRUSTED_PROXIES", "LIBVIRT_URI", "ACCEL", "BUILD_SLOTS", "LOG", "METRICS_TOKEN", "IMAGE_FLAKE"] {
+        for env in [
+            "LISTEN",
+            "PUBLIC_URL",
+            "TRUSTED_PROXIES",
+            "LIBVIRT_URI",
+            "ACCEL",
+            "BUILD_SLOTS",
+            "LOG",
+            "METRICS_TOKEN",
+            "IMAGE_FLAKE",
+        ] {
             assert!(named.contains(&format!("SNOWGLOBE_{env}").as_str()), "{env} in {named:?}");
         }
         assert!(mistakes.iter().all(|m| !m.what.is_empty() && !m.fix.is_empty()));
@@ -460,14 +372,6 @@ mod tests {
         assert_eq!(two.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         for bad in ["A=qemu:///system", "../x=qemu:///system", "a=", "nonsense"] {
             assert!(read(&[("libvirt-uri", bad)]).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_and_variables_are_unique_and_belong_together() {
-        for s in SETTINGS {
-            assert_eq!(s.env, format!("SNOWGLOBE_{}", s.name.replace('-', "_").to_uppercase()));
-            assert_eq!(SETTINGS.iter().filter(|o| o.name == s.name).count(), 1);
         }
     }
 }

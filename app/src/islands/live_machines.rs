@@ -1,0 +1,121 @@
+//! Keeps the machine list fresh: states, addresses, figures, progress, rows that come and go.
+
+use super::status;
+use leptos::prelude::*;
+use model::machine::MachineFilter;
+
+/// Follows the machines and patches the rows that the page shows. Renders nothing but a line that says when they may be
+/// old.
+#[island]
+pub fn LiveMachines(
+    /// What the page was asked for; a row that does not fit it goes.
+    filter: MachineFilter,
+) -> impl IntoView {
+    let status = RwSignal::new(status::Status::default());
+    #[cfg(feature = "hydrate")]
+    client::follow(filter, status);
+    #[cfg(not(feature = "hydrate"))]
+    drop(filter);
+    status::note(status)
+}
+
+#[cfg(feature = "hydrate")]
+mod client {
+    use crate::islands::dom;
+    use crate::islands::events::{self, Machines, News};
+    use crate::islands::status::Status;
+    use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
+    use leptos::prelude::*;
+    use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachineId, MachineRow};
+    use wasm_bindgen::JsCast;
+    use web_sys::{Element, HtmlElement};
+
+    pub fn follow(filter: MachineFilter, status: RwSignal<Status>) {
+        let Some(body) = dom::find("table.machines tbody") else { return };
+        events::follow(status, move |machines, news| match news {
+            News::One(id) if stays(&body, machines, id, &filter) => {
+                if let (Some(tr), Some(row)) = (row_of(&body, id), machines.get(&id)) {
+                    show(&tr, row);
+                }
+            }
+            _ => show_all(&body, machines, &filter),
+        });
+    }
+
+    /// True when a change can be shown in the row that is there: it neither comes, goes nor moves.
+    fn stays(body: &Element, machines: &Machines, id: MachineId, filter: &MachineFilter) -> bool {
+        let (Some(tr), Some(row)) = (row_of(body, id), machines.get(&id)) else { return false };
+        let was_being_created = tr.has_attribute("data-creating");
+        matches(row, filter) && was_being_created == is_being_created(row)
+    }
+
+    fn row_of(body: &Element, id: MachineId) -> Option<Element> {
+        body.query_selector(&format!("tr[data-machine=\"{id}\"]")).ok().flatten()
+    }
+
+    fn show(tr: &Element, row: &MachineRow) {
+        if let Some(new) = built(row) {
+            dom::patch_from(tr, &new);
+        }
+    }
+
+    fn built(row: &MachineRow) -> Option<Element> {
+        dom::build("tbody", machine_row(row))?.first_element_child()
+    }
+
+    /// The whole page of the list: rows in their order, those that are there patched, those that are not made.
+    fn show_all(body: &Element, machines: &Machines, filter: &MachineFilter) {
+        let mut fitting: Vec<&MachineRow> = machines.values().filter(|row| matches(row, filter)).collect();
+        fitting.sort_by(|a, b| (!is_being_created(a), &a.name).cmp(&(!is_being_created(b), &b.name)));
+        let per_page = MACHINES_PER_PAGE as usize;
+        let first = per_page.saturating_mul(filter.page as usize);
+        let shown: Vec<&MachineRow> = fitting.iter().copied().skip(first).take(per_page).collect();
+        for gone in rows(body).iter().filter(|tr| !shown.iter().any(|row| is_row_of(tr, row.id))) {
+            gone.remove();
+        }
+        let mut place = body.first_element_child();
+        for row in shown {
+            match place.as_ref().filter(|tr| is_row_of(tr, row.id)).cloned() {
+                Some(tr) => {
+                    place = tr.next_element_sibling();
+                    show(&tr, row);
+                }
+                None => put_before(body, place.as_ref(), row),
+            }
+        }
+        show_counts(fitting.len(), machines.len());
+    }
+
+    /// A row that is elsewhere moves; one that is nowhere is made.
+    fn put_before(body: &Element, place: Option<&Element>, row: &MachineRow) {
+        let tr = match row_of(body, row.id) {
+            Some(tr) => {
+                show(&tr, row);
+                Some(tr)
+            }
+            None => built(row),
+        };
+        if let Some(tr) = tr {
+            // Fails only when `place` has just left the table; the next full state repairs that.
+            let _ = body.insert_before(&tr, place.map(AsRef::as_ref));
+        }
+    }
+
+    fn rows(body: &Element) -> Vec<Element> {
+        let list = body.children();
+        (0..list.length()).filter_map(|i| list.item(i)).collect()
+    }
+
+    fn is_row_of(tr: &Element, id: MachineId) -> bool {
+        tr.get_attribute("data-machine").is_some_and(|have| have == id.to_string())
+    }
+
+    fn show_counts(matching: usize, total: usize) {
+        if let Some(place) = dom::find("[data-count]") {
+            place.set_text_content(Some(&count(matching as u64, total as u64)));
+        }
+        if let Some(empty) = dom::find("[data-empty]").and_then(|e| e.dyn_into::<HtmlElement>().ok()) {
+            empty.set_hidden(matching > 0);
+        }
+    }
+}

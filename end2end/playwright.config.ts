@@ -1,0 +1,41 @@
+/**
+ * The browser tests: real Chromium, the built wasm, the real portal over real Nix, libvirt and QEMU.
+ *
+ * `cargo xtask test --only e2e` builds what they need, gives them a libvirt of their own and sets the environment;
+ * `cargo xtask test --only e2e -- NAME` runs one. Without it, support/portal.ts says which variable is missing.
+ */
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: "tests",
+  outputDir: "test-results",
+  globalSetup: "./support/global-setup.ts",
+  // One portal and one story: the files run in the order of their names, each test after the one before it.
+  workers: 1,
+  fullyParallel: false,
+  // A test that passes the second time is a fault that somebody will meet.
+  retries: 0,
+  forbidOnly: Boolean(process.env.CI),
+  // Machines are emulated where there is no KVM, so one boots in 10 s, on a busy computer in 30 s.
+  timeout: 180_000,
+  expect: { timeout: 15_000 },
+  reporter: [["list"], ["html", { open: "never", outputFolder: "playwright-report" }]],
+  use: {
+    locale: "en-GB",
+    timezoneId: "UTC",
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+    launchOptions: {
+      executablePath: process.env.SNOWGLOBE_CHROMIUM ?? "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    },
+  },
+});

@@ -1,0 +1,95 @@
+/** The same story's forms with JavaScript off: everything but the console works by plain HTML. */
+import { type Page, expect, test } from "@playwright/test";
+import { ada, login, url } from "../support/people";
+
+test.describe.configure({ mode: "serial" });
+test.use({ javaScriptEnabled: false });
+
+const machine = "e2e-plain";
+let page: Page;
+
+test.beforeAll(async ({ browser }) => {
+  page = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  await login(page, ada);
+});
+
+test.afterAll(() => page.context().close());
+
+test.afterEach(async ({}, info) => {
+  await page.screenshot({ path: info.outputPath("end.png"), fullPage: true });
+});
+
+/** Reloads until the page says what is waited for, as a person without JavaScript does. */
+async function reloadUntil(what: () => Promise<boolean>, seconds: number): Promise<void> {
+  await expect.poll(async () => { await page.reload(); return what(); }, { timeout: seconds * 1000, intervals: [500] }).toBe(true);
+}
+
+test("the plan is shown on request and values stay", async () => {
+  await page.goto(`${url()}/machines/new`);
+  await page.getByLabel("Name (required)").fill(machine);
+  await page.getByLabel("Memory").fill("256");
+  await page.getByLabel("Disk").fill("1");
+  await page.getByRole("button", { name: "Show plan" }).click();
+  await expect(page.locator(".form-aside li").first()).toBeVisible();
+  await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
+});
+
+test("a mistake stands beside its field and nothing typed is lost", async () => {
+  await page.getByLabel("Open TCP ports").fill("22\n99999");
+  await page.getByRole("button", { name: "Save configuration only" }).click();
+  await expect(page.locator("#tcp_ports-error")).toContainText("99999");
+  await expect(page.getByLabel("Open TCP ports")).toHaveValue("22\n99999");
+  await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
+  await expect(page.getByLabel("Memory")).toHaveValue("256");
+});
+
+test("save the configuration, create from it, shut it off, destroy and purge it", async () => {
+  test.setTimeout(240_000);
+  await page.getByLabel("Open TCP ports").fill("22");
+  await page.getByRole("button", { name: "Save configuration only" }).click();
+  await expect(page).toHaveURL(`${url()}/machines/${machine}`);
+  await reloadUntil(async () => (await page.locator("[data-live=head]").innerText()).includes("Not created"), 20);
+  await page.getByRole("button", { name: new RegExp(`Create from configuration ${machine}`) }).first().click();
+  await expect(page).toHaveURL(/\/jobs\//);
+  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"), 200);
+  await page.goto(`${url()}/machines/${machine}`);
+  await expect(page.locator("[data-live=head]")).toContainText("Running");
+  for (const [button, state] of [["Suspend", "Paused"], ["Resume", "Running"], ["Reboot", "Running"], ["Force off", "Off"], ["Start", "Running"], ["Shut down", "Off"]] as const) {
+    const more = page.getByText("More", { exact: true });
+    const direct = page.getByRole("button", { name: `${button} ${machine}` });
+    if (!(await direct.first().isVisible())) await more.click();
+    await direct.first().click();
+    await expect(page).toHaveURL(`${url()}/machines/${machine}`);
+    await reloadUntil(async () => {
+      const idle = (await page.locator("[data-live=job]").innerText()).trim() === "";
+      return idle && (await page.locator("[data-live=head]").innerText()).includes(state);
+    }, 120);
+  }
+  await page.goto(`${url()}/machines/${machine}/destroy`);
+  const purge = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
+  await purge.getByRole("textbox").fill(machine);
+  await purge.getByRole("button", { name: /^Purge/ }).click();
+  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"), 60);
+});
+
+test("users, hosts, images, audit and account work by their forms", async () => {
+  await page.goto(`${url()}/users`);
+  await page.getByLabel("Name", { exact: true }).fill("mallory");
+  await page.getByLabel("First password").fill("short");
+  await page.getByRole("button", { name: "Add the user" }).click();
+  await expect(page.locator("#password-error")).toContainText("at least");
+  await expect(page.getByLabel("Name", { exact: true })).toHaveValue("mallory");
+  await page.goto(`${url()}/hosts`);
+  await page.getByRole("button", { name: "Test local again" }).click();
+  await expect(page.getByText("The host was tested again.")).toBeVisible();
+  await page.goto(`${url()}/audit`);
+  await page.getByLabel("Machine, user or host").fill(machine);
+  await page.getByRole("button", { name: "Filter" }).click();
+  await expect(page.locator("table.audit")).toContainText("Purge");
+  await page.goto(`${url()}/account`);
+  await page.getByLabel("Present password").fill("wrong wrong wrong");
+  await page.getByLabel("New password", { exact: true }).fill("another good password");
+  await page.getByLabel("New password again").fill("another good password");
+  await page.getByRole("button", { name: "Change the password" }).click();
+  await expect(page.locator("#old_password-error")).toBeVisible();
+});

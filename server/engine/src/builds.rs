@@ -1,0 +1,220 @@
+//! Builds under way: two people who want one image share one build.
+//!
+//! Whoever needs an image calls [`Builds::join`]. The first starts the build, later ones are told what it has said so far
+//! (the latest [`REMEMBERED`] events) and follow it. Each leaves when its own job is cancelled; when the last has left, the
+//! build is cancelled too.
+
+use crate::metrics::Counts;
+use crate::ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
+use crate::sync::lock;
+use model::job::LogLevel;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How many events are kept for those who come later.
+const REMEMBERED: usize = 50_000;
+
+/// Is told what a build says, in order. Called from the build; must be quick.
+pub(crate) type Listener = Arc<dyn Fn(BuildEvent) + Send + Sync>;
+
+/// What came of a build that several people waited for.
+pub(crate) type BuildResult = Result<Built, Arc<BuildError>>;
+
+/// All builds under way.
+#[derive(Clone)]
+pub(crate) struct Builds {
+    slots: Arc<Semaphore>,
+    counts: Arc<Counts>,
+    under_way: Arc<Mutex<HashMap<ImageKey, Arc<Shared>>>>,
+    cancel: CancellationToken,
+}
+
+/// One build under way.
+struct Shared {
+    told: Mutex<Told>,
+    result: watch::Sender<Option<BuildResult>>,
+    cancel: CancellationToken,
+}
+
+#[derive(Default)]
+struct Told {
+    history: VecDeque<BuildEvent>,
+    forgotten: usize,
+    listeners: Vec<(u64, Listener)>,
+    next_id: u64,
+}
+
+impl Builds {
+    /// No build yet; at most `slots` at once.
+    pub fn new(slots: usize, counts: Arc<Counts>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(slots.max(1))),
+            counts,
+            under_way: Arc::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Breaks all builds off, because the portal ends.
+    pub fn cancel_all(&self) {
+        self.cancel.cancel();
+    }
+
+    /// How many builds there are, waiting ones included.
+    pub fn len(&self) -> usize {
+        lock(&self.under_way).len()
+    }
+
+    /// Waits for the image of this key, starting the build if nobody has. `cancel` ends the waiting, and the build if
+    /// nobody else waits.
+    pub async fn join(
+        &self,
+        key: &ImageKey,
+        builder: &Arc<dyn ImageBuilder>,
+        tasks: &TaskTracker,
+        listener: Listener,
+        cancel: &CancellationToken,
+    ) -> BuildResult {
+        let (shared, seat) = self.take_seat(key, builder, tasks, listener);
+        let mut result = shared.result.subscribe();
+        drop(shared);
+        let answer = tokio::select! {
+            biased;
+            answer = result.wait_for(Option::is_some) => match answer {
+                Ok(answer) => answer.clone(),
+                // The task ended without an answer: it panicked, and its log line is in the server's log.
+                Err(_) => None,
+            },
+            () = cancel.cancelled() => Some(Err(Arc::new(BuildError::Cancelled))),
+        };
+        drop(seat);
+        answer.unwrap_or_else(|| {
+            let what = "the build ended without a result; read the server's log and try again".to_owned();
+            Err(Arc::new(BuildError::Other { what, source: None }))
+        })
+    }
+
+    fn take_seat(
+        &self,
+        key: &ImageKey,
+        builder: &Arc<dyn ImageBuilder>,
+        tasks: &TaskTracker,
+        listener: Listener,
+    ) -> (Arc<Shared>, Seat) {
+        let mut under_way = lock(&self.under_way);
+        let shared = match under_way.get(key) {
+            Some(shared) => shared.clone(),
+            None => {
+                let shared = Arc::new(Shared {
+                    told: Mutex::default(),
+                    result: watch::Sender::new(None),
+                    cancel: self.cancel.child_token(),
+                });
+                under_way.insert(key.clone(), shared.clone());
+                tasks.spawn(self.clone().build(key.clone(), builder.clone(), shared.clone()));
+                shared
+            }
+        };
+        let id = shared.listen(listener);
+        (shared.clone(), Seat { builds: self.clone(), key: key.clone(), shared, id })
+    }
+
+    async fn build(self, key: ImageKey, builder: Arc<dyn ImageBuilder>, shared: Arc<Shared>) {
+        let result = self.build_in_slot(&key, &builder, &shared).await.map_err(Arc::new);
+        self.forget(&key, &shared);
+        shared.result.send_replace(Some(result));
+    }
+
+    async fn build_in_slot(
+        &self,
+        key: &ImageKey,
+        builder: &Arc<dyn ImageBuilder>,
+        shared: &Arc<Shared>,
+    ) -> Result<Built, BuildError> {
+        let sink = |event| shared.tell(event);
+        if self.slots.available_permits() == 0 {
+            sink(BuildEvent::Line {
+                from: None,
+                level: LogLevel::Info,
+                text: "Waiting for another build to end.".to_owned(),
+            });
+        }
+        let slot = tokio::select! {
+            slot = self.slots.acquire() => slot.map_err(|_| BuildError::Cancelled)?,
+            () = shared.cancel.cancelled() => return Err(BuildError::Cancelled),
+        };
+        let began = Instant::now();
+        let built = builder.build(key, &sink, &shared.cancel).await;
+        self.counts.build_ended(built.is_ok(), began.elapsed());
+        drop(slot);
+        built
+    }
+
+    /// Takes a build out of the map, unless another of the same key has taken its place.
+    fn forget(&self, key: &ImageKey, shared: &Arc<Shared>) {
+        let mut under_way = lock(&self.under_way);
+        if under_way.get(key).is_some_and(|there| Arc::ptr_eq(there, shared)) {
+            under_way.remove(key);
+        }
+    }
+}
+
+impl Shared {
+    /// Tells a new listener everything so far, then everything that follows, without a gap.
+    fn listen(&self, listener: Listener) -> u64 {
+        let mut told = lock(&self.told);
+        if told.forgotten > 0 {
+            let text = format!("… {} earlier lines are in the log of the job that began this build.", told.forgotten);
+            listener(BuildEvent::Line { from: None, level: LogLevel::Info, text });
+        }
+        for event in &told.history {
+            listener(event.clone());
+        }
+        told.next_id += 1;
+        let id = told.next_id;
+        told.listeners.push((id, listener));
+        id
+    }
+
+    fn tell(&self, event: BuildEvent) {
+        let mut told = lock(&self.told);
+        // Of the figures only the latest matter.
+        if matches!(event, BuildEvent::Progress(_)) && matches!(told.history.back(), Some(BuildEvent::Progress(_))) {
+            told.history.pop_back();
+        } else if told.history.len() >= REMEMBERED {
+            told.history.pop_front();
+            told.forgotten += 1;
+        }
+        for (_, listener) in &told.listeners {
+            listener(event.clone());
+        }
+        told.history.push_back(event);
+    }
+}
+
+/// A place among those who wait. Dropping it leaves; the last one out cancels the build.
+struct Seat {
+    builds: Builds,
+    key: ImageKey,
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Under the map's lock, so that nobody sits down at a build while it is being cancelled.
+        let mut under_way = lock(&self.builds.under_way);
+        let mut told = lock(&self.shared.told);
+        told.listeners.retain(|(id, _)| *id != self.id);
+        if told.listeners.is_empty() {
+            self.shared.cancel.cancel();
+            if under_way.get(&self.key).is_some_and(|there| Arc::ptr_eq(there, &self.shared)) {
+                under_way.remove(&self.key);
+            }
+        }
+    }
+}

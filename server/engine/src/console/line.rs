@@ -1,0 +1,179 @@
+//! One machine's console: what the reader, the viewers and the engine share.
+
+use super::history::History;
+use crate::ports::hypervisor::MachineRef;
+use crate::sync::lock;
+use bytes::Bytes;
+use model::console::{ConsoleNotice, ConsoleRole};
+use model::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Whether the machine's console is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// The first attempt to open it is under way.
+    Unknown,
+    /// It is.
+    On,
+    /// It is not, because the machine is off, or its host does not give us the console.
+    Off,
+}
+
+/// What the engine says of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Whether it runs; `None` before the engine has said anything.
+    pub(super) running: Option<bool>,
+    /// Counts stops. A stop and a start in quick succession are seen as one change; this tells that they were two.
+    pub(super) stops: u64,
+    /// Counts reboots without a stop.
+    pub(super) reboots: u64,
+}
+
+/// Somebody who looks at the console.
+#[derive(Debug)]
+struct Viewer {
+    user: String,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) history: History,
+    /// When the current boot's output began.
+    pub(super) since: Option<Time>,
+    pub(super) link: Link,
+    /// Where to write what is typed, while the console is connected.
+    pub(super) input: Option<mpsc::Sender<Bytes>>,
+    /// Why the console was closed for good.
+    pub(super) closed: Option<String>,
+    /// Counts changes of who is there.
+    pub(super) people: u64,
+    viewers: BTreeMap<u64, Viewer>,
+    driver: Option<u64>,
+    next_viewer: u64,
+}
+
+impl Shared {
+    /// Adds a viewer and answers its number. It drives if it wants to and nobody else does.
+    pub(super) fn enter(&mut self, user: String, role: ConsoleRole) -> u64 {
+        let number = self.next_viewer;
+        self.next_viewer += 1;
+        self.people += 1;
+        self.viewers.insert(number, Viewer { user });
+        if role == ConsoleRole::Driver && self.driver.is_none() {
+            self.driver = Some(number);
+        }
+        number
+    }
+
+    /// Removes a viewer. Nobody inherits the keyboard: taking over is a decision.
+    pub(super) fn leave(&mut self, number: u64) {
+        self.release(number);
+        self.viewers.remove(&number);
+        self.people += 1;
+    }
+
+    pub(super) fn take_over(&mut self, number: u64) {
+        self.driver = Some(number);
+        self.people += 1;
+    }
+
+    pub(super) fn release(&mut self, number: u64) {
+        if self.driver == Some(number) {
+            self.driver = None;
+            self.people += 1;
+        }
+    }
+
+    pub(super) fn drives(&self, number: u64) -> bool {
+        self.driver == Some(number)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.viewers.len()
+    }
+
+    /// Who is there, as this viewer is told.
+    pub(super) fn people_for(&self, number: u64) -> ConsoleNotice {
+        let name = |n: &u64| self.viewers.get(n).map(|v| v.user.clone());
+        let watchers = self.viewers.iter().filter(|(n, _)| Some(**n) != self.driver);
+        ConsoleNotice::Viewers {
+            you: if self.drives(number) { ConsoleRole::Driver } else { ConsoleRole::Watcher },
+            driver: self.driver.as_ref().and_then(name),
+            watchers: watchers.map(|(_, v)| v.user.clone()).collect(),
+        }
+    }
+}
+
+/// One machine's console.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) machine: MachineRef,
+    shared: Mutex<Shared>,
+    changed: watch::Sender<()>,
+    told: watch::Sender<Told>,
+    /// Ends the reader.
+    pub(super) stop: CancellationToken,
+}
+
+impl Line {
+    /// A console of which nothing is known yet. `offset` is that of its first byte.
+    pub(super) fn new(machine: MachineRef, offset: u64, stop: CancellationToken) -> Self {
+        let shared = Shared {
+            history: History::starting_at(offset),
+            since: None,
+            link: Link::Unknown,
+            input: None,
+            closed: None,
+            people: 0,
+            viewers: BTreeMap::new(),
+            driver: None,
+            next_viewer: 0,
+        };
+        let (changed, told) = (watch::Sender::new(()), watch::Sender::new(Told::default()));
+        Self { machine, shared: Mutex::new(shared), changed, told, stop }
+    }
+
+    /// Looks at the shared state.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Shared) -> T) -> T {
+        look(&lock(&self.shared))
+    }
+
+    /// Changes the shared state and wakes everybody who waits for a change.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        let result = change(&mut lock(&self.shared));
+        self.changed.send_replace(());
+        result
+    }
+
+    /// Wakes at every change of the shared state.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Wakes when the engine says something new of the machine.
+    pub(super) fn tidings(&self) -> watch::Receiver<Told> {
+        self.told.subscribe()
+    }
+
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
+        self.told.send_if_modified(|told| {
+            let before = *told;
+            change(told);
+            *told != before
+        });
+    }
+
+    /// Ends it for good: the reader stops, every viewer is told why.
+    pub(super) fn close(&self, why: &str) {
+        self.stop.cancel();
+        self.update(|s| {
+            s.closed.get_or_insert_with(|| why.to_owned());
+            s.input = None;
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! The one reader of a machine's console.
+//!
+//! ```text
+//!   waiting ──running──► opening ──ok──► reading ──stream ended, machine runs──► opening (at once, then with back-off)
+//!      ▲                    │ refused: back-off      │
+//!      └────────────────────┴───────machine stopped──┘
+//! ```
+//! The machine's own stop ends a boot; a stream that breaks does not.
+
+use super::line::{Line, Link, Told};
+use super::transcript::{Transcript, Transcripts};
+use crate::exec::chain;
+use crate::ports::clock::Clock;
+use crate::ports::hypervisor::{ConsoleStream, Hypervisor};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(10);
+/// How long a stream is read after the machine was said to be off: its last words may still be on the way.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+pub(super) struct Reader {
+    line: Arc<Line>,
+    hypervisor: Arc<dyn Hypervisor>,
+    clock: Arc<dyn Clock>,
+    transcripts: Transcripts,
+    told: watch::Receiver<Told>,
+    /// The boot whose output is being read, by the counts of stops and reboots before it.
+    boot: Option<(u64, u64)>,
+    transcript: Option<Transcript>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        line: Arc<Line>,
+        hypervisor: Arc<dyn Hypervisor>,
+        clock: Arc<dyn Clock>,
+        transcripts: Transcripts,
+    ) -> Self {
+        let told = line.tidings();
+        Self { line, hypervisor, clock, transcripts, told, boot: None, transcript: None }
+    }
+
+    /// Reads until the line is closed or the hub is gone.
+    pub(super) async fn run(mut self) {
+        let stop = self.line.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = self.serve() => (),
+        }
+    }
+
+    async fn serve(&mut self) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let told = *self.told.borrow_and_update();
+            if told.running == Some(false) {
+                self.disconnect(Link::Off);
+                pause = RETRY_FIRST;
+                if self.told.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            match self.hypervisor.console(&self.line.machine).await {
+                Ok(stream) => {
+                    self.connect(&stream);
+                    if self.read(stream).await {
+                        // A stream that worked is opened again at once; one that ends at once is not hammered.
+                        pause = RETRY_FIRST;
+                        self.line.update(|s| s.input = None);
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(machine.name = %self.line.machine.name, error = chain(&error), "no console");
+                }
+            }
+            self.disconnect(Link::Off);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MOST),
+                _ = self.told.changed() => pause = RETRY_FIRST,
+            }
+        }
+    }
+
+    fn connect(&mut self, stream: &ConsoleStream) {
+        self.begin_boot();
+        let input = stream.input.clone();
+        self.line.update(|s| {
+            s.link = Link::On;
+            s.input = Some(input);
+        });
+    }
+
+    fn disconnect(&self, link: Link) {
+        self.line.update(|s| {
+            s.link = link;
+            s.input = None;
+        });
+    }
+
+    /// Starts a new transcript if the machine has stopped or rebooted since the last one began.
+    fn begin_boot(&mut self) {
+        let told = *self.told.borrow();
+        let boot = (told.stops, told.reboots);
+        if self.boot == Some(boot) {
+            return;
+        }
+        self.boot = Some(boot);
+        let now = self.clock.now();
+        self.line.update(|s| s.since = Some(now));
+        self.transcript = Some(self.transcripts.begin(now));
+    }
+
+    /// Reads a stream to its end. True when it said anything.
+    async fn read(&mut self, mut stream: ConsoleStream) -> bool {
+        let mut said_something = false;
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = self.told.changed() => {
+                    if self.heed(&mut stream, &mut said_something).await.is_break() {
+                        return said_something;
+                    }
+                }
+                received = stream.output.recv() => match received {
+                    Some(bytes) => {
+                        said_something = true;
+                        self.take(bytes);
+                    }
+                    None => return said_something,
+                },
+            }
+        }
+    }
+
+    /// The engine said something new while the stream is open.
+    async fn heed(&mut self, stream: &mut ConsoleStream, said_something: &mut bool) -> ControlFlow<()> {
+        let told = *self.told.borrow_and_update();
+        if self.boot.is_some_and(|(stops, _)| stops == told.stops) {
+            self.begin_boot();
+            return ControlFlow::Continue(());
+        }
+        let drain = async {
+            while let Some(bytes) = stream.output.recv().await {
+                *said_something = true;
+                self.take(bytes);
+            }
+        };
+        // Still open after the time: it belongs to a machine that is gone, or is already the next boot's, which is
+        // opened anew.
+        let _ = tokio::time::timeout(LAST_WORDS, drain).await;
+        ControlFlow::Break(())
+    }
+
+    fn take(&self, bytes: bytes::Bytes) {
+        if let Some(transcript) = &self.transcript {
+            transcript.write(bytes.clone());
+        }
+        self.line.update(|s| s.history.push(bytes));
+    }
+}

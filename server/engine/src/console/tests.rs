@@ -1,0 +1,406 @@
+//! Against a host whose console is two channels in the test's hands.
+
+use super::history::{HEAD, TAIL};
+use super::*;
+use crate::ports::clock::SystemClock;
+use crate::ports::hypervisor::*;
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::address::Address;
+use model::console::{ConsoleNotice, ConsoleRequest, ConsoleRole};
+use model::host::Finding;
+use model::identity::IdentityFile;
+use model::machine::{MachineId, MachineState};
+use model::size::DiskGib;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, broadcast, mpsc};
+use uuid::Uuid;
+
+/// The guest's end of an open console.
+struct Guest {
+    says: mpsc::Sender<Bytes>,
+    hears: mpsc::Receiver<Bytes>,
+}
+
+impl Guest {
+    async fn say(&self, text: &str) {
+        self.says.send(Bytes::copy_from_slice(text.as_bytes())).await.unwrap();
+    }
+}
+
+/// A host that gives out the consoles that the test has plugged in, and refuses when there is none.
+struct Plugs(Mutex<mpsc::Receiver<ConsoleStream>>);
+
+fn unsupported<T>() -> Result<T> {
+    Err(HypervisorError::Unsupported { what: "everything but consoles".to_owned() })
+}
+
+#[async_trait]
+impl Hypervisor for Plugs {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            thin_provisioning: false,
+            offline_grow: false,
+            own_firewall: false,
+            snapshots_with_memory: false,
+        }
+    }
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+    async fn bridges(&self) -> Result<Vec<String>> {
+        unsupported()
+    }
+    async fn inventory(&self) -> Result<Vec<Seen>> {
+        unsupported()
+    }
+    fn events(&self) -> broadcast::Receiver<HostEvent> {
+        broadcast::channel(1).1
+    }
+    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>> {
+        unsupported()
+    }
+    async fn put_definition(&self, _: &Definition) -> Result<()> {
+        unsupported()
+    }
+    async fn remove_definition(&self, _: &MachineRef) -> Result<()> {
+        unsupported()
+    }
+    async fn state(&self, _: &MachineRef) -> Result<MachineState> {
+        unsupported()
+    }
+    async fn power(&self, _: &MachineRef, _: Power) -> Result<()> {
+        unsupported()
+    }
+    async fn create_boot_disk(&self, _: &MachineRef, _: &BootDisk) -> Result<Volume> {
+        unsupported()
+    }
+    async fn create_data_disk(&self, _: &MachineRef, _: DiskGib, _: &[IdentityFile]) -> Result<Volume> {
+        unsupported()
+    }
+    async fn write_identity(&self, _: &Volume, _: DiskRole, _: &[IdentityFile]) -> Result<()> {
+        unsupported()
+    }
+    async fn read_identity(&self, _: &Volume, _: DiskRole, _: &str) -> Result<Option<Vec<u8>>> {
+        unsupported()
+    }
+    async fn disk_use(&self, _: &Volume) -> Result<Option<DiskUse>> {
+        unsupported()
+    }
+    async fn disks(&self, _: &MachineRef) -> Result<Vec<Volume>> {
+        unsupported()
+    }
+    async fn remove_disks(&self, _: &MachineRef) -> Result<()> {
+        unsupported()
+    }
+    async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {
+        let plugged = self.0.lock().await.try_recv();
+        plugged.map_err(|_| HypervisorError::NoSuchMachine { name: machine.name.clone() })
+    }
+    async fn addresses(&self, _: &MachineRef) -> Result<Vec<Address>> {
+        unsupported()
+    }
+    async fn agent_ping(&self, _: &MachineRef) -> Result<()> {
+        unsupported()
+    }
+    async fn agent_read(&self, _: &MachineRef, _: &str) -> Result<Vec<u8>> {
+        unsupported()
+    }
+    async fn agent_run(&self, _: &MachineRef, _: &[&str]) -> Result<GuestExit> {
+        unsupported()
+    }
+}
+
+struct World {
+    hub: Hub,
+    host: Arc<Plugs>,
+    plug: mpsc::Sender<ConsoleStream>,
+    machine: MachineRef,
+    id: MachineId,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let (plug, plugs) = mpsc::channel(8);
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            hub: Hub::new(dir.path().to_owned(), Arc::new(SystemClock)),
+            host: Arc::new(Plugs(Mutex::new(plugs))),
+            plug,
+            machine: MachineRef { name: "web-1".parse().unwrap(), uuid: Uuid::from_u128(1) },
+            id: MachineId(Uuid::from_u128(2)),
+            dir,
+        }
+    }
+
+    /// Makes a console ready to be opened.
+    fn plug(&self) -> Guest {
+        let (says, output) = mpsc::channel(16);
+        let (input, hears) = mpsc::channel(16);
+        self.plug.try_send(ConsoleStream { output, input }).unwrap();
+        Guest { says, hears }
+    }
+
+    async fn attach(&self, who: &str, role: ConsoleRole, from: Option<u64>) -> Attachment {
+        self.hub.attach(self.machine.clone(), self.id, self.host.clone(), who.to_owned(), role, from).await
+    }
+
+    async fn transcripts(&self, count: usize) -> Vec<String> {
+        loop {
+            let dir = self.dir.path().join("web-1");
+            let mut files: Vec<_> =
+                std::fs::read_dir(&dir).into_iter().flatten().map(|e| e.unwrap().path()).collect();
+            files.sort();
+            let texts: Vec<_> = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
+            if texts.len() == count && texts.iter().all(|t| !t.is_empty()) {
+                return texts;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("took too long")
+}
+
+/// Reads notices and bytes until the bytes end with `text`.
+async fn read_to(viewer: &mut Attachment, text: &str) -> (Vec<u8>, Vec<ConsoleNotice>) {
+    let (mut bytes, mut notices) = (Vec::new(), Vec::new());
+    while !bytes.ends_with(text.as_bytes()) {
+        match within(viewer.next()).await.unwrap() {
+            ConsoleItem::Bytes(more) => bytes.extend_from_slice(&more),
+            ConsoleItem::Notice(notice) => notices.push(notice),
+        }
+    }
+    (bytes, notices)
+}
+
+/// Reads to the first notice that the predicate accepts.
+async fn notice(viewer: &mut Attachment, is_it: impl Fn(&ConsoleNotice) -> bool) -> ConsoleNotice {
+    loop {
+        match within(viewer.next()).await.unwrap() {
+            ConsoleItem::Notice(notice) if is_it(&notice) => return notice,
+            _ => (),
+        }
+    }
+}
+
+fn hello(notices: &[ConsoleNotice]) -> u64 {
+    match notices.first() {
+        Some(ConsoleNotice::Hello { offset, .. }) => *offset,
+        other => panic!("not a hello: {other:?}"),
+    }
+}
+
+fn you_are(notice: &ConsoleNotice, role: ConsoleRole) -> bool {
+    matches!(notice, ConsoleNotice::Viewers { you, .. } if *you == role)
+}
+
+#[tokio::test]
+async fn what_was_said_before_is_replayed_and_a_reconnect_goes_on_where_it_was() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut first = world.attach("ann", ConsoleRole::Driver, None).await;
+    guest.say("booting\r\n").await;
+    guest.say("login: ").await;
+    let (bytes, notices) = read_to(&mut first, "login: ").await;
+    assert_eq!(bytes, b"booting\r\nlogin: ");
+    let start = hello(&notices);
+    assert!(matches!(notices[1], ConsoleNotice::Viewers { you: ConsoleRole::Driver, .. }));
+    assert!(notices.contains(&ConsoleNotice::On));
+
+    let mut late = world.attach("bob", ConsoleRole::Watcher, None).await;
+    assert_eq!(read_to(&mut late, "login: ").await.0, bytes);
+    let mut again = world.attach("bob", ConsoleRole::Watcher, Some(start + 9)).await;
+    assert_eq!(read_to(&mut again, "login: ").await.0, b"login: ");
+    let mut stale = world.attach("eve", ConsoleRole::Watcher, Some(3)).await;
+    assert_eq!(read_to(&mut stale, "login: ").await.0, bytes, "an offset of another life");
+    assert_eq!(world.hub.viewers(), 4);
+    drop((late, again, stale));
+    assert_eq!(world.hub.viewers(), 1);
+}
+
+#[tokio::test]
+async fn only_the_driver_types_and_taking_over_is_explicit() {
+    let world = World::new();
+    let mut guest = world.plug();
+    let mut ann = world.attach("ann", ConsoleRole::Driver, None).await;
+    let mut bob = world.attach("bob", ConsoleRole::Driver, None).await;
+    guest.say("$ ").await;
+    let (_, notices) = read_to(&mut bob, "$ ").await;
+    assert!(notices.iter().any(|n| you_are(n, ConsoleRole::Watcher)), "somebody drives already: {notices:?}");
+    read_to(&mut ann, "$ ").await;
+
+    bob.type_in(Bytes::from_static(b"rm -rf /\n")).await;
+    notice(&mut bob, |n| you_are(n, ConsoleRole::Watcher)).await;
+    ann.type_in(Bytes::from_static(b"ls\n")).await;
+    assert_eq!(within(guest.hears.recv()).await.unwrap(), "ls\n", "the watcher's input never arrived");
+
+    bob.request(ConsoleRequest::TakeOver);
+    notice(&mut bob, |n| you_are(n, ConsoleRole::Driver)).await;
+    let told = notice(&mut ann, |n| you_are(n, ConsoleRole::Watcher)).await;
+    let ConsoleNotice::Viewers { driver, watchers, .. } = told else { panic!("{told:?}") };
+    assert_eq!((driver.as_deref(), watchers), (Some("bob"), vec!["ann".to_owned()]));
+    ann.type_in(Bytes::from_static(b"no\n")).await;
+    bob.type_in(Bytes::from_static(b"yes\n")).await;
+    assert_eq!(within(guest.hears.recv()).await.unwrap(), "yes\n");
+
+    drop(bob);
+    let told = notice(&mut ann, |n| matches!(n, ConsoleNotice::Viewers { driver: None, .. })).await;
+    assert!(you_are(&told, ConsoleRole::Watcher), "nobody inherits the keyboard");
+}
+
+#[tokio::test]
+async fn a_slow_viewer_skips_ahead_and_never_stalls_the_guest() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut quick = world.attach("ann", ConsoleRole::Watcher, None).await;
+    let mut slow = world.attach("bob", ConsoleRole::Watcher, None).await;
+    guest.say("start").await;
+    let start = hello(&read_to(&mut slow, "start").await.1);
+    let mut total = 5;
+    let reading = tokio::spawn(async move { read_to(&mut quick, "the end").await });
+    for _ in 0..400 {
+        within(guest.says.send(Bytes::from(vec![b'x'; 16 * 1024]))).await.unwrap();
+        total += 16 * 1024;
+        tokio::task::yield_now().await;
+    }
+    guest.say("the end").await;
+    total += 7;
+    let quick = within(reading).await.unwrap();
+    assert_eq!(quick.0.len() as u64, total, "the quick one lost nothing");
+
+    let (bytes, notices) = read_to(&mut slow, "the end").await;
+    let skips: Vec<_> = notices.iter().filter(|n| matches!(n, ConsoleNotice::Skipped { .. })).collect();
+    let [ConsoleNotice::Skipped { from, to }] = skips[..] else { panic!("{notices:?}") };
+    assert_eq!(*from, start + HEAD);
+    assert_eq!(bytes.len() as u64, (HEAD - 5) + (start + total - to));
+    assert!(start + total - to <= TAIL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_keeps_viewers_and_a_start_begins_a_new_transcript() {
+    let world = World::new();
+    let guest = world.plug();
+    world.hub.follow(world.machine.clone(), world.id, world.host.clone());
+    world.hub.set_running(world.id, true);
+    guest.say("boot one, seen by nobody").await;
+    let mut viewer = world.attach("ann", ConsoleRole::Driver, None).await;
+    read_to(&mut viewer, "by nobody").await;
+
+    guest.say(" halted").await;
+    drop(guest);
+    world.hub.set_running(world.id, false);
+    assert_eq!(read_to(&mut viewer, "halted").await.0, b" halted");
+    notice(&mut viewer, |n| *n == ConsoleNotice::Off).await;
+    viewer.type_in(Bytes::from_static(b"into the void")).await;
+
+    let mut guest = world.plug();
+    world.hub.set_running(world.id, true);
+    notice(&mut viewer, |n| *n == ConsoleNotice::On).await;
+    guest.say("boot two").await;
+    read_to(&mut viewer, "boot two").await;
+    viewer.type_in(Bytes::from_static(b"root\n")).await;
+    assert_eq!(within(guest.hears.recv()).await.unwrap(), "root\n");
+
+    world.hub.rebooted(world.id);
+    // The reader heeds the reboot before it reads on: it looks there first.
+    guest.say("boot three").await;
+    read_to(&mut viewer, "boot three").await;
+    assert_eq!(world.transcripts(3).await, ["boot one, seen by nobody halted", "boot two", "boot three"]);
+}
+
+/// A libvirtd restart breaks the stream, not the machine: the same boot goes on, and nobody is told that it is off.
+#[tokio::test(start_paused = true)]
+async fn a_broken_stream_is_opened_again_with_back_off() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut viewer = world.attach("ann", ConsoleRole::Driver, None).await;
+    world.hub.set_running(world.id, true);
+    guest.say("one").await;
+    read_to(&mut viewer, "one").await;
+    let next = world.plug();
+    drop(guest);
+    next.say(" two").await;
+    let (_, notices) = read_to(&mut viewer, " two").await;
+    assert!(!notices.contains(&ConsoleNotice::Off), "{notices:?}");
+
+    drop(next);
+    notice(&mut viewer, |n| *n == ConsoleNotice::Off).await;
+    let began = tokio::time::Instant::now();
+    let later = world.plug();
+    later.say(" three").await;
+    read_to(&mut viewer, " three").await;
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+    assert_eq!(world.transcripts(1).await, ["one two three"]);
+}
+
+#[tokio::test]
+async fn closing_says_why_and_ends() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut viewer = world.attach("ann", ConsoleRole::Driver, None).await;
+    guest.say("hi").await;
+    read_to(&mut viewer, "hi").await;
+    world.hub.close(world.id, "The machine was removed.");
+    let told = notice(&mut viewer, |n| matches!(n, ConsoleNotice::Closing { .. })).await;
+    assert_eq!(told, ConsoleNotice::Closing { why: "The machine was removed.".to_owned() });
+    assert_eq!(within(viewer.next()).await, None);
+    within(guest.says.closed()).await;
+
+    let guest = world.plug();
+    let _viewer = world.attach("ann", ConsoleRole::Driver, None).await;
+    guest.say("a new life").await;
+    drop(world);
+    within(guest.says.closed()).await;
+}
+
+/// Prints what one core's worth of sharing gives; the figure is for reading, the completeness for asserting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_watchers_share_what_one_guest_says() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut readers = Vec::new();
+    for n in 0..50 {
+        let mut viewer = world.attach(&format!("u{n}"), ConsoleRole::Watcher, None).await;
+        readers.push(tokio::spawn(async move {
+            let (mut bytes, mut skipped) = (0_u64, 0_u64);
+            let mut last = Bytes::new();
+            while !last.ends_with(b"the end") {
+                match viewer.next().await.unwrap() {
+                    ConsoleItem::Bytes(more) => {
+                        bytes += more.len() as u64;
+                        last = more;
+                    }
+                    ConsoleItem::Notice(ConsoleNotice::Skipped { from, to }) => skipped += to - from,
+                    ConsoleItem::Notice(_) => (),
+                }
+            }
+            (bytes, skipped)
+        }));
+    }
+    let began = Instant::now();
+    let chunk = Bytes::from(vec![b'x'; 32 * 1024]);
+    let chunks = 2048_u64;
+    for _ in 0..chunks {
+        guest.says.send(chunk.clone()).await.unwrap();
+    }
+    guest.say("the end").await;
+    let total = chunks * chunk.len() as u64 + 7;
+    let mut read = 0;
+    for reader in readers {
+        let (bytes, skipped) = within(reader).await.unwrap();
+        assert_eq!(bytes + skipped, total);
+        read += bytes;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let rate = |bytes: u64| bytes as f64 / 1e6 / seconds;
+    println!(
+        "console: {:.0} MB/s from the guest, {:.0} MB/s to 50 watchers together",
+        rate(total),
+        rate(read)
+    );
+}

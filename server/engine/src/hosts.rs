@@ -1,0 +1,207 @@
+//! The hosts that the portal manages: their rows, their connections, what was last seen of them.
+//!
+//! The set is fixed when the engine opens. A host that has machines and is no longer configured stays visible, says so,
+//! and its machines are unknown.
+
+use crate::db;
+use crate::db::Db;
+use crate::engine::{Engine, Host};
+use crate::error::Result;
+use crate::ports::hypervisor::{Capabilities, Hypervisor};
+use crate::ports::image_builder::BuildError;
+use crate::sync::{lock, read, write};
+use model::host::{Finding, HostId, HostName, HostView, Level};
+use model::machine::MachineName;
+use model::{Fault, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+
+/// All hosts by name.
+#[derive(Clone)]
+pub(crate) struct Hosts(Arc<BTreeMap<HostName, Arc<HostEntry>>>);
+
+/// One host.
+pub(crate) struct HostEntry {
+    pub id: HostId,
+    pub name: HostName,
+    kind: String,
+    target: String,
+    hypervisor: Option<Arc<dyn Hypervisor>>,
+    seen: RwLock<Seen>,
+    /// True once the host has been looked at since the engine opened, whether or not it answered.
+    looked: watch::Sender<bool>,
+    /// Machines whose addresses should be asked for at once.
+    eager: Mutex<BTreeSet<MachineName>>,
+    eager_there: Notify,
+}
+
+/// What was last seen of a host.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    reachable: bool,
+    findings: Vec<Finding>,
+    checked: Option<Time>,
+    bridges: Vec<String>,
+}
+
+impl Hosts {
+    /// Writes the configured hosts to the database and reads all there are.
+    pub async fn open(db: &Db, configured: Vec<Host>, now: Time) -> Result<Self> {
+        let mut tx = db.begin().await?;
+        for host in &configured {
+            db::hosts::upsert(&mut tx, &host.name, host.kind, &host.target, now).await?;
+        }
+        let rows = db::hosts::all(&mut tx).await?;
+        tx.commit().await?;
+        let mut connections: BTreeMap<HostName, Arc<dyn Hypervisor>> =
+            configured.into_iter().map(|h| (h.name, h.hypervisor)).collect();
+        let entry = |row: db::hosts::HostRow| {
+            let entry = HostEntry {
+                hypervisor: connections.remove(&row.name),
+                id: row.id,
+                name: row.name.clone(),
+                kind: row.kind,
+                target: row.target,
+                seen: RwLock::default(),
+                looked: watch::Sender::new(false),
+                eager: Mutex::default(),
+                eager_there: Notify::new(),
+            };
+            (row.name, Arc::new(entry))
+        };
+        Ok(Self(Arc::new(rows.into_iter().map(entry).collect())))
+    }
+
+    /// The host of this name.
+    pub fn get(&self, name: &HostName) -> Option<&Arc<HostEntry>> {
+        self.0.get(name)
+    }
+
+    /// All hosts by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<HostEntry>> {
+        self.0.values()
+    }
+
+    /// The connection to a host.
+    pub fn hypervisor(&self, name: &HostName) -> std::result::Result<Arc<dyn Hypervisor>, Fault> {
+        let connection = self.get(name).and_then(|entry| entry.hypervisor.clone());
+        connection.ok_or_else(|| Fault::Unavailable { host: name.to_string() })
+    }
+}
+
+impl HostEntry {
+    /// The connection, if the host is configured.
+    pub fn hypervisor(&self) -> Option<&Arc<dyn Hypervisor>> {
+        self.hypervisor.as_ref()
+    }
+
+    /// What this kind of host can do; nothing for one that is not configured.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        self.hypervisor.as_ref().map(|h| h.capabilities())
+    }
+
+    /// Whether the last contact succeeded.
+    pub fn is_reachable(&self) -> bool {
+        read(&self.seen).reachable
+    }
+
+    /// Notes whether a contact succeeded, and that there was one.
+    pub fn set_reachable(&self, reachable: bool) {
+        write(&self.seen).reachable = reachable;
+        self.looked.send_replace(true);
+    }
+
+    /// Waits until the host has been looked at once.
+    pub async fn looked_at(&self) {
+        // The sender lives as long as `self`, so this ends only by the value.
+        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
+    }
+
+    /// Bridges that the last check found.
+    pub fn bridges(&self) -> Vec<String> {
+        read(&self.seen).bridges.clone()
+    }
+
+    /// The finding of this name in the last check, if it was not well.
+    pub fn complaint(&self, name: &str) -> Option<Finding> {
+        read(&self.seen).findings.iter().find(|f| f.name == name && f.level != Level::Ok).cloned()
+    }
+
+    /// Has the addresses of a machine asked for at once.
+    pub fn look_at(&self, machine: &MachineName) {
+        lock(&self.eager).insert(machine.clone());
+        self.eager_there.notify_one();
+    }
+
+    /// Machines to be looked at at once.
+    pub fn take_eager(&self) -> BTreeSet<MachineName> {
+        std::mem::take(&mut *lock(&self.eager))
+    }
+
+    /// Waits until there is a machine to be looked at at once.
+    pub async fn eager(&self) {
+        self.eager_there.notified().await;
+    }
+
+    /// The host as pages show it.
+    pub fn view(&self, machines: u32) -> HostView {
+        let seen = read(&self.seen).clone();
+        let findings = if self.hypervisor.is_some() { seen.findings } else { vec![not_configured()] };
+        HostView {
+            id: self.id,
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            target: self.target.clone(),
+            reachable: seen.reachable,
+            findings,
+            checked: seen.checked,
+            machines,
+            bridges: seen.bridges,
+        }
+    }
+}
+
+/// Looks at a host: its own findings, its bridges, and Nix, which is the same for all.
+pub(crate) async fn check(engine: &Engine, entry: &HostEntry) {
+    let Some(hypervisor) = entry.hypervisor() else { return };
+    let (mut findings, bridges, nix) =
+        tokio::join!(hypervisor.check(), hypervisor.bridges(), check_nix(engine));
+    findings.push(nix);
+    let mut seen = write(&entry.seen);
+    // A host whose bridges cannot be listed now keeps those it had; the findings tell what is wrong.
+    if let Ok(bridges) = bridges {
+        seen.bridges = bridges;
+    }
+    seen.findings = findings;
+    seen.checked = Some(engine.clock.now());
+}
+
+async fn check_nix(engine: &Engine) -> Finding {
+    let name = "nix".to_owned();
+    match engine.builder.profiles().await {
+        Ok(profiles) => Finding {
+            name,
+            level: Level::Ok,
+            what: format!("Nix evaluates the images; there are {} profiles.", profiles.len()),
+            fix: None,
+        },
+        Err(error) => {
+            let fix = match &error {
+                BuildError::NoNix { fix, .. } => fix.clone(),
+                _ => "Read the server's log, mend the image flake, and test again.".to_owned(),
+            };
+            tracing::warn!(error = crate::error::chain(&error), "Nix does not work");
+            Finding { name, level: Level::Error, what: format!("No image can be built: {error}."), fix: Some(fix) }
+        }
+    }
+}
+
+fn not_configured() -> Finding {
+    Finding {
+        name: "connection".to_owned(),
+        level: Level::Error,
+        what: "This host is no longer in the portal's configuration.".to_owned(),
+        fix: Some("Add it to the server's settings again, under the same name.".to_owned()),
+    }
+}

@@ -1,0 +1,303 @@
+//! All machines as they are right now, in memory: the one place that pages list from and sockets follow.
+//!
+//! A projection: configuration comes from the database, state from the hosts, and it is built anew at each start. Lists come
+//! from here and not from SQL because what people filter by (state, address) is not in the database; who sees what is
+//! decided in [`Fleet::list`] and [`Changed::frame`], nowhere else.
+//!
+//! Every visible change gets the next number, under the lock that the change was made under; so numbers, states and the
+//! order of the channel agree, and [`Fleet::follow`] hands out a state and its continuation without a gap.
+
+pub(crate) use super::known::{Domain, Known};
+use crate::authorize::Visible;
+use crate::db::{self, Db};
+use crate::db::machines::MachineRecord;
+use crate::error::Result;
+use crate::hosts::Hosts;
+use crate::ports::hypervisor::Seen;
+use crate::sync::{read, write};
+use model::account::UserId;
+use model::address::Address;
+use model::event::{Change, EventFrame};
+use model::host::HostName;
+use model::image::{ImageId, ProfileSet};
+use model::job::JobBadge;
+use model::machine::{
+    Figures, MACHINES_PER_PAGE, MachineFilter, MachineId, MachineName, MachinePage, MachineState, Mode,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// How many changes a slow follower may lag behind before it is given the whole state again.
+const LAG: usize = 4096;
+
+/// All machines.
+#[derive(Clone)]
+pub(crate) struct Fleet {
+    inner: Arc<RwLock<Inner>>,
+    changes: broadcast::Sender<Arc<Changed>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    seq: u64,
+    /// Counts what hosts say, to tell newer from older.
+    stamp: u64,
+    machines: BTreeMap<MachineName, Arc<Known>>,
+    by_uuid: HashMap<Uuid, MachineName>,
+    newest: HashMap<(ProfileSet, Mode), ImageId>,
+}
+
+/// One numbered change.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub seq: u64,
+    pub what: What,
+}
+
+/// What changed.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// A machine is new or different.
+    Machine(Arc<Known>),
+    /// A machine is gone.
+    Gone { id: MachineId, name: MachineName, owner: UserId },
+    /// A job began, moved on or ended.
+    Job { badge: JobBadge, people: Vec<UserId> },
+}
+
+impl Changed {
+    /// The change as somebody sees it who sees these machines and these jobs.
+    pub fn frame(&self, machines: &Visible, jobs: &Visible) -> EventFrame {
+        let change = match &self.what {
+            What::Machine(known) if machines.includes(known.owner) => {
+                Change::Machine { row: Box::new(known.row.clone()) }
+            }
+            What::Gone { id, owner, .. } if machines.includes(*owner) => Change::Gone { id: *id },
+            What::Job { badge, people } if people.iter().any(|p| jobs.includes(*p)) => {
+                Change::Job { job: badge.clone() }
+            }
+            _ => Change::Nothing,
+        };
+        EventFrame::Delta { seq: self.seq, change }
+    }
+}
+
+impl Fleet {
+    /// Reads all machines; until their hosts are asked, their state is not known.
+    pub async fn load(db: &Db, hosts: &Hosts) -> Result<Self> {
+        let mut conn = db.read().await?;
+        let records = db::machines::all(&mut conn).await?;
+        let newest = db::images::newest(&mut conn).await?;
+        let fleet = Self { inner: Arc::default(), changes: broadcast::Sender::new(LAG) };
+        for record in &records {
+            fleet.put(record);
+        }
+        for entry in hosts.all().filter(|entry| entry.hypervisor().is_none()) {
+            fleet.host_lost(&entry.name, "it is no longer configured");
+        }
+        fleet.set_newest(newest);
+        Ok(fleet)
+    }
+
+    /// The machine of this name.
+    pub fn get(&self, name: &MachineName) -> Option<Arc<Known>> {
+        read(&self.inner).machines.get(name).cloned()
+    }
+
+    /// The machine of this domain.
+    pub fn by_uuid(&self, uuid: Uuid) -> Option<Arc<Known>> {
+        let inner = read(&self.inner);
+        inner.by_uuid.get(&uuid).and_then(|name| inner.machines.get(name)).cloned()
+    }
+
+    /// All machines by name.
+    pub fn all(&self) -> Vec<Arc<Known>> {
+        read(&self.inner).machines.values().cloned().collect()
+    }
+
+    /// One page of what somebody may see.
+    pub fn list(&self, sees: &Visible, filter: &MachineFilter) -> MachinePage {
+        let search = filter.search.trim().to_lowercase();
+        let inner = read(&self.inner);
+        let mut total = 0_u64;
+        let (mut first, mut rest) = (Vec::new(), Vec::new());
+        for known in inner.machines.values().filter(|k| sees.includes(k.owner)) {
+            total += 1;
+            let in_state = filter.state.is_none_or(|state| known.row.observed.state == state);
+            if in_state && (search.is_empty() || known.matches(&search)) {
+                if known.is_being_created() { first.push(known) } else { rest.push(known) }
+            }
+        }
+        let matching = u64::try_from(first.len() + rest.len()).unwrap_or(u64::MAX);
+        let per_page = usize::try_from(MACHINES_PER_PAGE).unwrap_or(usize::MAX);
+        let skip = usize::try_from(filter.page).unwrap_or(usize::MAX).saturating_mul(per_page);
+        let page = first.into_iter().chain(rest).skip(skip).take(per_page);
+        MachinePage { rows: page.map(|known| known.row.clone()).collect(), matching, total }
+    }
+
+    /// The whole state that somebody sees, and every change after it.
+    pub fn follow(&self, sees: &Visible) -> (EventFrame, broadcast::Receiver<Arc<Changed>>) {
+        let inner = read(&self.inner);
+        let seen = inner.machines.values().filter(|k| sees.includes(k.owner));
+        let full = EventFrame::Full { seq: inner.seq, machines: seen.map(|k| k.row.clone()).collect() };
+        // Subscribed under the lock: no change can come between the state and its continuation.
+        (full, self.changes.subscribe())
+    }
+
+    /// Every change from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<Changed>> {
+        self.changes.subscribe()
+    }
+
+    /// Adds a machine, or takes over its changed record.
+    pub fn put(&self, record: &MachineRecord) {
+        let mut inner = write(&self.inner);
+        let before = inner.machines.get(&record.spec.name).cloned();
+        let domain = before.as_ref().map_or(Domain::Absent, |known| known.domain.clone());
+        let domain = if before.is_none() && record.disks.is_some() {
+            Domain::Unknown("it has not been asked yet".to_owned())
+        } else {
+            domain
+        };
+        let mut known = Known::new(record, domain);
+        if let Some(before) = &before {
+            known.inherit(before);
+        }
+        known.row.update_available = inner.has_newer(&known);
+        known.settle();
+        inner.by_uuid.insert(known.uuid, known.row.name.clone());
+        self.store(&mut inner, before, known);
+    }
+
+    /// Forgets a machine.
+    pub fn remove(&self, name: &MachineName) {
+        let mut inner = write(&self.inner);
+        if let Some(known) = inner.machines.remove(name) {
+            inner.by_uuid.remove(&known.uuid);
+            let what = What::Gone { id: known.row.id, name: name.clone(), owner: known.owner };
+            self.publish(&mut inner, what);
+        }
+    }
+
+    /// Shows on a machine which job holds it.
+    pub fn set_job(&self, name: &MachineName, job: Option<JobBadge>) {
+        self.update(name, |known| known.row.job = job);
+    }
+
+    /// Tells that a job began, moved on or ended.
+    pub fn tell_job(&self, badge: JobBadge, people: Vec<UserId>) {
+        self.publish(&mut write(&self.inner), What::Job { badge, people });
+    }
+
+    /// Takes over which image is the newest of each combination.
+    pub fn set_newest(&self, newest: Vec<(ProfileSet, Mode, ImageId)>) {
+        write(&self.inner).newest = newest.into_iter().map(|(p, m, id)| ((p, m), id)).collect();
+        for known in self.all() {
+            let newer = read(&self.inner).has_newer(&known);
+            self.update(&known.row.name, |known| known.row.update_available = newer);
+        }
+    }
+
+    /// The count of what hosts have said; taken before an inventory and given back with it.
+    pub fn stamp(&self) -> u64 {
+        read(&self.inner).stamp
+    }
+
+    /// Takes over what a host says of one domain.
+    pub fn seen(&self, host: &HostName, uuid: Uuid, domain: Domain) {
+        let Some(known) = self.by_uuid(uuid).filter(|known| known.row.host == *host) else { return };
+        let stamp = self.next_stamp();
+        self.update(&known.row.name, |known| {
+            known.domain = domain;
+            known.stamp = stamp;
+        });
+    }
+
+    /// Takes over an inventory that was begun at `stamp`. What a host said of a machine since then is newer and stays.
+    pub fn take_inventory(&self, host: &HostName, stamp: u64, inventory: &[Seen]) {
+        let states: HashMap<Uuid, MachineState> = inventory.iter().map(|s| (s.uuid, s.state)).collect();
+        for known in self.on_host(host) {
+            let domain = states.get(&known.uuid).map_or(Domain::Absent, |state| Domain::Present(*state));
+            if known.domain != domain {
+                self.update(&known.row.name, |known| {
+                    if known.stamp <= stamp {
+                        known.domain = domain;
+                    }
+                });
+            }
+        }
+    }
+
+    /// The host does not answer: nothing is known of its machines.
+    pub fn host_lost(&self, host: &HostName, why: &str) {
+        let stamp = self.next_stamp();
+        for known in self.on_host(host) {
+            self.update(&known.row.name, |known| {
+                known.domain = Domain::Unknown(why.to_owned());
+                known.stamp = stamp;
+            });
+        }
+    }
+
+    /// Takes over figures.
+    pub fn set_figures(&self, uuid: Uuid, figures: Figures) {
+        if let Some(known) = self.by_uuid(uuid) {
+            self.update(&known.row.name, |known| known.set_figures(figures));
+        }
+    }
+
+    /// Takes over the addresses that a host tells.
+    pub fn set_addresses(&self, name: &MachineName, addresses: Vec<Address>) {
+        self.update(name, |known| known.set_addresses(addresses));
+    }
+
+    /// The machines of a host.
+    pub fn on_host(&self, host: &HostName) -> Vec<Arc<Known>> {
+        read(&self.inner).machines.values().filter(|k| k.row.host == *host).cloned().collect()
+    }
+
+    /// The machines that boot an image.
+    pub fn users_of(&self, image: ImageId) -> Vec<Arc<Known>> {
+        read(&self.inner).machines.values().filter(|k| k.image == Some(image)).cloned().collect()
+    }
+
+    fn next_stamp(&self) -> u64 {
+        let mut inner = write(&self.inner);
+        inner.stamp += 1;
+        inner.stamp
+    }
+
+    /// Changes a machine and tells about it if it shows.
+    fn update(&self, name: &MachineName, change: impl FnOnce(&mut Known)) {
+        let mut inner = write(&self.inner);
+        let Some(before) = inner.machines.get(name).cloned() else { return };
+        let mut known = Known::clone(&before);
+        change(&mut known);
+        known.settle();
+        self.store(&mut inner, Some(before), known);
+    }
+
+    fn store(&self, inner: &mut Inner, before: Option<Arc<Known>>, known: Known) {
+        let known = Arc::new(known);
+        inner.machines.insert(known.row.name.clone(), known.clone());
+        if before.is_none_or(|before| before.row != known.row) {
+            self.publish(inner, What::Machine(known));
+        }
+    }
+
+    fn publish(&self, inner: &mut Inner, what: What) {
+        inner.seq += 1;
+        // Nobody listening is fine.
+        let _ = self.changes.send(Arc::new(Changed { seq: inner.seq, what }));
+    }
+}
+
+impl Inner {
+    /// Whether a newer image than the machine's has been built from the same profiles in the same mode.
+    fn has_newer(&self, known: &Known) -> bool {
+        let newest = self.newest.get(&(known.row.profiles.clone(), known.row.mode));
+        known.image.is_some_and(|image| newest.is_some_and(|newest| *newest != image))
+    }
+}

@@ -1,0 +1,178 @@
+//! What is known of one machine: its row as pages show it, and what the row is made from.
+
+use crate::db::machines::MachineRecord;
+use crate::ports::hypervisor::MachineRef;
+use model::account::UserId;
+use model::address::{Address, AddressSource};
+use model::image::ImageId;
+use model::machine::{Figures, MachineRow, MachineState, Observed};
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// What the host last said of a machine's domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// The host does not answer, for this reason.
+    Unknown(String),
+    /// The host has no such domain.
+    Absent,
+    /// The host has it, in this state.
+    Present(MachineState),
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// As lists show it.
+    pub row: MachineRow,
+    /// Who owns it.
+    pub owner: UserId,
+    /// The domain's identifier.
+    pub uuid: Uuid,
+    /// The image that its disks were made from, while it has disks.
+    pub image: Option<ImageId>,
+    /// What the host last said.
+    pub domain: Domain,
+    /// When the host last said it, in the fleet's own count of events: an inventory that began earlier knows less.
+    pub stamp: u64,
+    /// What its owner fixed in the configuration.
+    static_ip: Option<IpAddr>,
+    /// What the host tells of its addresses.
+    learnt: Vec<Address>,
+    /// Name, profiles and owner in lower case, for searching.
+    haystack: String,
+}
+
+impl Known {
+    /// A machine of which only its record is known.
+    pub fn new(record: &MachineRecord, domain: Domain) -> Self {
+        let spec = &record.spec;
+        let mut known = Self {
+            row: MachineRow {
+                id: record.id,
+                name: spec.name.clone(),
+                owner: record.owner_name.clone(),
+                host: spec.host.clone(),
+                profiles: spec.profiles.clone(),
+                mode: spec.mode,
+                memory: spec.memory,
+                vcpus: spec.vcpus,
+                observed: Observed::only(MachineState::Configured),
+                update_available: false,
+                job: None,
+            },
+            owner: record.owner,
+            uuid: record.birthmarks.uuid,
+            image: record.disks.as_ref().map(|d| d.image),
+            domain,
+            stamp: 0,
+            static_ip: spec.identity.static_address.as_ref().map(|s| s.address.addr()),
+            learnt: Vec::new(),
+            haystack: format!("{} {} {}", spec.name, spec.profiles, record.owner_name).to_lowercase(),
+        };
+        known.settle();
+        known
+    }
+
+    /// Which domain it is.
+    pub fn machine(&self) -> MachineRef {
+        MachineRef { name: self.row.name.clone(), uuid: self.uuid }
+    }
+
+    /// Whether it has disks, and so is more than a configuration.
+    pub fn is_created(&self) -> bool {
+        self.image.is_some()
+    }
+
+    /// Whether it is being made right now; lists show such machines first.
+    pub fn is_being_created(&self) -> bool {
+        self.row.job.is_some() && self.row.observed.state == MachineState::Configured
+    }
+
+    /// Whether a search, given in lower case, finds it.
+    pub fn matches(&self, search: &str) -> bool {
+        self.haystack.contains(search)
+            || self.row.observed.addresses.iter().any(|a| a.ip.to_string().contains(search))
+    }
+
+    /// Takes over from an older knowledge of the same machine what its record does not tell.
+    pub fn inherit(&mut self, before: &Known) {
+        self.stamp = before.stamp;
+        self.learnt.clone_from(&before.learnt);
+        self.row.job.clone_from(&before.row.job);
+        self.row.observed.figures = before.row.observed.figures;
+    }
+
+    /// Takes over what the host says of its addresses.
+    pub fn set_addresses(&mut self, learnt: Vec<Address>) {
+        self.learnt = learnt;
+    }
+
+    /// Takes over figures, rounded so that noise is no news.
+    pub fn set_figures(&mut self, figures: Figures) {
+        const PAGE: u64 = 1 << 20;
+        let coarse = |n: Option<u64>, unit: u64| n.map(|n| n / unit * unit);
+        self.row.observed.figures = Figures {
+            cpu_percent: figures.cpu_percent.map(f32::round),
+            memory_used: coarse(figures.memory_used, PAGE),
+            disk_used: coarse(figures.disk_used, PAGE),
+            disk_size: figures.disk_size,
+            disk_read_rate: coarse(figures.disk_read_rate, 1024),
+            disk_write_rate: coarse(figures.disk_write_rate, 1024),
+            net_rx_rate: coarse(figures.net_rx_rate, 1024),
+            net_tx_rate: coarse(figures.net_tx_rate, 1024),
+        };
+    }
+
+    /// Makes the row say what the rest says. Called after every change.
+    pub fn settle(&mut self) {
+        let created = self.is_created();
+        let (state, warning) = match &self.domain {
+            Domain::Unknown(why) if created => {
+                (MachineState::Unknown, Some(format!("Its host “{}” does not answer: {why}.", self.row.host)))
+            }
+            Domain::Unknown(_) => (MachineState::Configured, None),
+            // While a job makes or removes the machine, a missing domain is no news.
+            Domain::Absent if created && self.row.job.is_none() => (
+                MachineState::Configured,
+                Some(
+                    "Its domain is gone from the host; its disks are still there. “Create from configuration” \
+                     defines it again with these disks."
+                        .to_owned(),
+                ),
+            ),
+            Domain::Absent => (MachineState::Configured, None),
+            Domain::Present(state) => (*state, None),
+        };
+        let observed = &mut self.row.observed;
+        observed.state = state;
+        observed.warning = warning;
+        if state.is_active() {
+            observed.addresses = addresses(self.static_ip, &self.learnt);
+        } else {
+            self.learnt.clear();
+            observed.addresses.clear();
+            // What a disk occupies stays true while the machine is off; rates do not.
+            let figures = observed.figures;
+            observed.figures = Figures {
+                disk_used: figures.disk_used,
+                disk_size: figures.disk_size,
+                ..Figures::default()
+            };
+        }
+    }
+}
+
+/// Each address once, from its best source.
+fn addresses(fixed: Option<IpAddr>, learnt: &[Address]) -> Vec<Address> {
+    let fixed = fixed.map(|ip| Address { source: AddressSource::Static, ip });
+    let mut all: Vec<Address> = fixed.into_iter().chain(learnt.iter().cloned()).collect();
+    all.sort();
+    let mut unique: Vec<Address> = Vec::with_capacity(all.len());
+    for address in all {
+        if unique.iter().all(|known| known.ip != address.ip) {
+            unique.push(address);
+        }
+    }
+    unique
+}

@@ -1,0 +1,7 @@
+//! Machines as the rules see them: what is known of each right now (`fleet`), what a plan needs to know (`facts`), and what a
+//! new one is born with (`fresh`).
+
+pub(crate) mod facts;
+pub(crate) mod fleet;
+pub(crate) mod fresh;
+pub(crate) mod known;

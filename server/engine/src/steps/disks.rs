@@ -1,0 +1,107 @@
+//! `disks.*`: the machine's disks on its host, and the root that keeps the image they were made from.
+
+use super::{StepCx, StepError, Target};
+use crate::db;
+use crate::db::constraint::{Constraint, violated};
+use crate::db::machines::Disks;
+use crate::error::Error;
+use crate::job::lease::Lease;
+use crate::ports::hypervisor::BootDisk;
+use crate::ports::image_builder::IMAGE_FILE;
+use model::identity;
+
+/// The name of the root that keeps a machine's image.
+fn root_of(target: &Target) -> String {
+    format!("machine-{}", target.record.id)
+}
+
+/// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
+pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    if cx.work.had_disks {
+        return check_kept(cx, &target).await;
+    }
+    let image = cx.work.image.clone().ok_or_else(|| {
+        StepError::new("The job has no image to make disks from. That is a fault of the portal; report it.")
+    })?;
+    // The root comes first: from here on Nix must not collect what the disks will lie upon.
+    cx.engine.builder.add_root(&root_of(&target), &image.store_path).await.map_err(Error::from)?;
+    let spec = &target.record.spec;
+    let has_data = spec.mode.has_data_disk();
+    let from = BootDisk {
+        image: image.store_path.join(IMAGE_FILE),
+        grow_to: (!has_data).then_some(spec.disk),
+    };
+    cx.say("Making the boot disk.");
+    let boot = target
+        .hypervisor
+        .create_boot_disk(&target.machine, &from)
+        .await
+        .map_err(target.host_error("Making the boot disk"))?;
+    let data = if has_data {
+        cx.say(format!("Making a data disk of {}.", spec.disk));
+        let files = identity::files(spec, &target.record.birthmarks);
+        let data = target
+            .hypervisor
+            .create_data_disk(&target.machine, spec.disk, &files)
+            .await
+            .map_err(target.host_error("Making the data disk"))?;
+        cx.work.identity_written = true;
+        Some(data)
+    } else {
+        None
+    };
+    note(cx, &target, Some(&Disks { image: image.id, boot, data })).await
+}
+
+/// The machine had disks before: they must still be there.
+async fn check_kept(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
+    let disks = target.record.disks.as_ref();
+    for volume in disks.iter().flat_map(|d| std::iter::once(&d.boot).chain(&d.data)) {
+        let found = target.hypervisor.disk_use(volume).await;
+        if found.map_err(target.host_error("Looking at the disks"))?.is_none() {
+            return Err(StepError::new(format!(
+                "The disk {} is gone from the host. Destroy the machine, then create it again.",
+                volume.0
+            )));
+        }
+    }
+    cx.say("The disks are there and are used again.");
+    Ok(())
+}
+
+/// Removes what `create` made. Disks that were there before the job stay.
+pub(super) async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    if cx.work.had_disks {
+        return Ok(());
+    }
+    cx.work.identity_written = false;
+    retire(cx, lease).await
+}
+
+/// Removes all disks, then the root, then the note of them: what the note names is never gone without the note being read again.
+pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    target
+        .hypervisor
+        .remove_disks(&target.machine)
+        .await
+        .map_err(target.host_error("Removing the disks"))?;
+    cx.engine.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
+    note(cx, &target, None).await?;
+    cx.say("The disks are removed.");
+    Ok(())
+}
+
+/// Writes down which disks the machine has.
+async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result<(), StepError> {
+    let mut tx = cx.engine.db.begin().await?;
+    db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| match violated(&error) {
+        Some(Constraint::Reference) => {
+            StepError::new("The image was removed while the disks were being made. Try again; it will be built anew.")
+        }
+        _ => error.into(),
+    })?;
+    tx.commit().await.map_err(Error::from)?;
+    cx.refresh_machine().await
+}

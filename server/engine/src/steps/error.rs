@@ -1,0 +1,99 @@
+//! Why a step did not do it.
+
+use crate::error::{Error, chain};
+use crate::ports::hypervisor::HypervisorError;
+use crate::ports::image_builder::BuildError;
+use model::Fault;
+use model::host::HostName;
+use model::job::BuildFailure;
+use std::error::Error as StdError;
+
+/// Why a step did not do it. `Display` is for the person: what happened, why, what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct StepError {
+    message: String,
+    /// The same call may succeed later without anybody changing anything.
+    pub retriable: bool,
+    /// Nothing went wrong: the step was asked to stop.
+    pub stop: Option<Stop>,
+    /// The part of a failed build that a person needs first.
+    pub build: Option<Box<BuildFailure>>,
+    #[source]
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Who asked a step to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody cancelled the job, or the portal ends; the runner knows which.
+    Asked,
+}
+
+impl StepError {
+    /// A failure that only a person can mend.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retriable: false, stop: None, build: None, source: None }
+    }
+
+    /// The step was asked to stop.
+    pub fn stopped() -> Self {
+        Self { stop: Some(Stop::Asked), ..Self::new("The step was asked to stop.") }
+    }
+
+    /// A host did not do what it was asked. `what` begins the sentence: “Starting the machine”.
+    pub fn host(what: &str, host: &HostName, source: HypervisorError) -> Self {
+        let advice = match &source {
+            HypervisorError::Unreachable { .. } => "Look at the hosts page for the reason.",
+            HypervisorError::Foreign { .. } => "Choose another name, or remove that machine on the host.",
+            HypervisorError::NoSuchMachine { .. } => "Somebody removed it on the host; create it again.",
+            HypervisorError::Unsupported { .. } => "Choose another kind of host for this.",
+            HypervisorError::Failed { .. } | HypervisorError::NoAgent => {
+                "Test the host on the hosts page, then try again."
+            }
+        };
+        Self {
+            retriable: source.is_retriable(),
+            message: format!("{what} did not work on host “{host}”: {source}. {advice}"),
+            source: Some(Box::new(source)),
+            ..Self::new("")
+        }
+    }
+
+    /// The image builder failed.
+    pub fn build(error: &BuildError) -> Self {
+        match error {
+            BuildError::Cancelled => Self::stopped(),
+            BuildError::Failed(failure) => Self {
+                build: Some(Box::new(failure.clone())),
+                ..Self::new(format!(
+                    "{} failed to build. Its last lines tell why; mend the profile and try again.",
+                    failure.derivation
+                ))
+            },
+            other => Self::new(format!("The image builder did not get anywhere: {}.", chain(other))),
+        }
+    }
+
+    /// The error with all its causes, for the server's log.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+impl From<Error> for StepError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Fault(Fault::Unavailable { host }) => Self {
+                retriable: true,
+                ..Self::new(format!("Host “{host}” is not configured or does not answer. Look at the hosts page."))
+            },
+            Error::Fault(fault) => Self::new(fault.to_string()),
+            Error::Build(error) => Self::build(&error),
+            error => Self {
+                source: Some(Box::new(error)),
+                ..Self::new("Something went wrong on the server. Its log tells more; try again.")
+            },
+        }
+    }
+}

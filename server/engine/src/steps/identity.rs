@@ -1,0 +1,30 @@
+//! `identity.*`: the files that make a machine itself, on its disk.
+
+use super::{StepCx, StepError};
+use crate::job::lease::Lease;
+use crate::ports::hypervisor::DiskRole;
+use model::identity;
+
+/// Writes the identity files; removals included. A data disk that this job has just made has them already.
+pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    if cx.work.identity_written {
+        cx.say("The identity is on the data disk.");
+        return Ok(());
+    }
+    let target = cx.machine().await?;
+    let disks = target.record.disks.as_ref().ok_or_else(|| {
+        StepError::new("The machine has no disk to write its identity to. Destroy it, then create it again.")
+    })?;
+    let (volume, role) = match &disks.data {
+        Some(data) => (data, DiskRole::Data),
+        None => (&disks.boot, DiskRole::Boot),
+    };
+    let files = identity::files(&target.record.spec, &target.record.birthmarks);
+    target
+        .hypervisor
+        .write_identity(volume, role, &files)
+        .await
+        .map_err(target.host_error("Writing the identity"))?;
+    cx.say("The identity is written.");
+    Ok(())
+}

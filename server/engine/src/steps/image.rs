@@ -1,0 +1,114 @@
+//! `image.*`: the image in the Nix store, its row and its garbage-collector root.
+
+use super::work::Image;
+use super::{StepCx, StepError};
+use crate::db;
+use crate::db::constraint::{Constraint, violated};
+use crate::error::Error;
+use crate::job::lease::Lease;
+use crate::ports::image_builder::{BuildEvent, ImageKey};
+use model::image::ImageId;
+use std::sync::Arc;
+
+/// The name of the root that keeps an image.
+pub(super) fn root_of(image: ImageId) -> String {
+    format!("image-{image}")
+}
+
+/// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row and
+/// store path are there is not built again.
+pub(super) async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    if cx.work.had_disks {
+        return keep_image(cx).await;
+    }
+    let key = cx.work.key.clone().ok_or_else(|| {
+        StepError::new("The job does not say which image it needs. That is a fault of the portal; report it.")
+    })?;
+    let known = db::images::by_key(&mut *cx.engine.db.read().await?, &key).await?;
+    if let Some(row) = known
+        && row.rooted
+        && cx.engine.builder.is_valid(&row.store_path).await.map_err(Error::from)?
+    {
+        cx.say(format!("The image {} ({}) has been built already.", key.profiles, key.mode.as_str()));
+        cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
+        return Ok(());
+    }
+    cx.say(format!("Building the image {} ({}).", key.profiles, key.mode.as_str()));
+    let listener = listener(cx);
+    let engine = cx.engine.clone();
+    let built = engine.builds.join(&key, &engine.builder, &engine.tasks, listener, cx.cancel).await;
+    let built = built.map_err(|error| StepError::build(&error))?;
+    record(cx, &key, &built).await
+}
+
+/// Writes what a build says to the job's log.
+fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
+    let (log, clock, step) = (cx.log.clone(), cx.engine.clock.clone(), cx.step);
+    let progress = cx.progress.clone();
+    Arc::new(move |event| match event {
+        BuildEvent::Line { from, level, text } => {
+            log.append(clock.now(), step.name(), from.as_deref(), level, &text);
+        }
+        BuildEvent::Progress(now) => {
+            progress.send_replace(Some(now));
+        }
+    })
+}
+
+/// Writes the image's row, then its root: a crash in between leaves a row that is not rooted, which the next run mends.
+async fn record(
+    cx: &mut StepCx<'_>,
+    key: &ImageKey,
+    built: &crate::ports::image_builder::Built,
+) -> Result<(), StepError> {
+    let origin =
+        db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.engine.clock.now() };
+    let mut tx = cx.engine.db.begin().await?;
+    let row = db::images::upsert(&mut tx, key, built, &origin).await?;
+    tx.commit().await.map_err(Error::from)?;
+    if !row.rooted {
+        cx.engine.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
+        let mut tx = cx.engine.db.begin().await?;
+        db::images::set_rooted(&mut tx, row.id).await?;
+        tx.commit().await.map_err(Error::from)?;
+    }
+    show_newest(cx).await?;
+    cx.say(format!("The image is {}.", row.store_path.display()));
+    cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
+    Ok(())
+}
+
+/// The image that the machine's disks were made from.
+async fn keep_image(cx: &mut StepCx<'_>) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let gone = || StepError::new("The machine's disks are gone. Destroy it, then create it again.");
+    let disks = target.record.disks.as_ref().ok_or_else(gone)?;
+    let row = db::images::by_id(&mut *cx.engine.db.read().await?, disks.image).await?.ok_or_else(gone)?;
+    cx.say("The machine keeps its disks and the image they were made from.");
+    cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
+    Ok(())
+}
+
+/// Forgets an image: first the row, because the database knows whether a machine boots it, then the root.
+pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let Some(image) = cx.work.removing else { return Ok(()) };
+    let mut tx = cx.engine.db.begin().await?;
+    db::images::delete(&mut tx, image).await.map_err(|error| match violated(&error) {
+        Some(Constraint::Reference) => {
+            StepError::new("A machine boots this image. Destroy the machine first, or leave the image.")
+        }
+        _ => error.into(),
+    })?;
+    tx.commit().await.map_err(Error::from)?;
+    cx.engine.builder.remove_root(&root_of(image)).await.map_err(Error::from)?;
+    show_newest(cx).await?;
+    cx.say("The image is forgotten; Nix removes it when it next collects garbage.");
+    Ok(())
+}
+
+/// Machines show whether a newer image than theirs has been built.
+async fn show_newest(cx: &StepCx<'_>) -> Result<(), StepError> {
+    let newest = db::images::newest(&mut *cx.engine.db.read().await?).await?;
+    cx.engine.fleet.set_newest(newest);
+    Ok(())
+}

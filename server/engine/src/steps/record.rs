@@ -1,0 +1,75 @@
+//! `record.*`: the machine's row.
+
+use super::{StepCx, StepError};
+use crate::db::constraint::{Constraint, violated};
+use crate::db::{self, Conn};
+use crate::engine::Engine;
+use crate::error::{Error, Result as Inner};
+use crate::job::lease::Lease;
+use crate::machine::fresh;
+use model::account::UserId;
+use model::machine::{MachineId, Spec};
+use model::{Fault, Time};
+use uuid::Uuid;
+
+/// How often birthmarks are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
+const DRAWS: usize = 8;
+
+/// Writes the row, in the transaction that accepts the job: the database decides whose name it is, while the person who
+/// typed it still sees the form.
+pub(crate) async fn insert(
+    conn: &mut Conn,
+    engine: &Engine,
+    owner: UserId,
+    spec: &Spec,
+    now: Time,
+) -> Inner<MachineId> {
+    let unknown = || Fault::invalid("host", "There is no such host; choose one of the list.");
+    let host = engine.hosts.get(&spec.host).ok_or_else(unknown)?.id;
+    let id = MachineId(Uuid::now_v7());
+    let mut collision = None;
+    for _ in 0..DRAWS {
+        let birthmarks = fresh::birthmarks()?;
+        let new = db::machines::New { id, owner, host, spec, birthmarks: &birthmarks, now };
+        match db::machines::insert(conn, &new).await {
+            Ok(()) => return Ok(id),
+            Err(error) => match violated(&error) {
+                Some(Constraint::MachineName) => return Err(name_taken().into()),
+                Some(Constraint::Birthmark) => collision = Some(error),
+                _ => return Err(error),
+            },
+        }
+    }
+    Err(collision.unwrap_or(Error::Fault(name_taken())))
+}
+
+/// What is said beside the name's field. It tells that the name exists, which names on a network do anyway.
+fn name_taken() -> Fault {
+    Fault::invalid("name", "There is a machine of this name already; choose another one.")
+}
+
+/// The row was written when the job was accepted; this only says so.
+pub(super) async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    cx.say(format!("The configuration of {} is saved.", target.machine.name));
+    Ok(())
+}
+
+/// Removes the row; the name is free again. Also what undoes a new one.
+pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let Some(id) = cx.work.machine else { return Ok(()) };
+    let mut tx = cx.engine.db.begin().await?;
+    let record = db::machines::by_id(&mut tx, id).await?;
+    db::machines::delete(&mut tx, id).await?;
+    tx.commit().await.map_err(Error::from)?;
+    if let Some(record) = record {
+        cx.say(format!("The configuration of {} is removed.", record.spec.name));
+    }
+    // By the id, not only when the row was there: after a crash in between the row is gone and the name may still be shown.
+    if let Some(name) = cx.job.operation.machine()
+        && cx.engine.fleet.get(name).is_some_and(|known| known.row.id == id)
+    {
+        cx.engine.fleet.remove(name);
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! The guest's agent: is it there, read a file, run a program.
+//!
+//! What a guest answers is data from an untrusted computer: it is parsed into the fixed structures below, bounded, and
+//! shown; nothing here acts upon it. Protocol: qga/qapi-schema.json in QEMU's source.
+
+use super::connect::Link;
+use super::error::{failed, of_agent};
+use super::power::find;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::ports::hypervisor::{GuestExit, HypervisorError, MachineRef, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Most bytes taken of a file or of one output stream.
+const MOST: usize = 64 * 1024;
+/// Seconds that one answer may take; the agent answers at once or not at all.
+const ANSWER_SECONDS: i32 = 5;
+/// How long a program in the guest may run.
+const RUN_LIMIT: Duration = Duration::from_secs(60);
+/// How often the program is asked after: at first soon, then less so.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Serialize)]
+struct Request<A> {
+    execute: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<A>,
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    #[serde(rename = "return")]
+    value: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct OpenFile<'a> {
+    path: &'a str,
+    mode: &'static str,
+}
+
+#[derive(Serialize)]
+struct Handle {
+    handle: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Piece {
+    #[serde(rename = "buf-b64")]
+    data: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Exec<'a> {
+    path: &'a str,
+    arg: &'a [&'a str],
+    capture_output: bool,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+struct Process {
+    pid: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Status {
+    exited: bool,
+    exitcode: Option<i32>,
+    #[serde(default)]
+    out_data: String,
+    #[serde(default)]
+    err_data: String,
+}
+
+/// See the port.
+pub async fn ping(link: &Link, machine: &MachineRef) -> Result<()> {
+    ask::<Nothing>(link, machine, "guest-ping", None::<()>).await.map(drop)
+}
+
+/// See the port.
+pub async fn read(link: &Link, machine: &MachineRef, path: &str) -> Result<Vec<u8>> {
+    let handle: i64 = ask(link, machine, "guest-file-open", Some(OpenFile { path, mode: "r" })).await?;
+    let piece: Result<Piece> =
+        ask(link, machine, "guest-file-read", Some(Handle { handle, count: Some(MOST) })).await;
+    // Closed whatever came of reading; what closing says changes nothing.
+    let _: Result<Nothing> = ask(link, machine, "guest-file-close", Some(Handle { handle, count: None })).await;
+    decode(&piece?.data)
+}
+
+/// See the port.
+pub async fn run(link: &Link, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit> {
+    let Some((path, arg)) = argv.split_first() else {
+        return Err(failed("Running a program in the guest", "no program was named"));
+    };
+    let process: Process =
+        ask(link, machine, "guest-exec", Some(Exec { path, arg, capture_output: true })).await?;
+    let started = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let status: Status = ask(link, machine, "guest-exec-status", Some(process)).await?;
+        if status.exited {
+            return Ok(GuestExit {
+                code: status.exitcode,
+                stdout: decode(&status.out_data)?,
+                stderr: decode(&status.err_data)?,
+            });
+        }
+        if started.elapsed() > RUN_LIMIT {
+            let why = format!("“{path}” still runs after {} s", RUN_LIMIT.as_secs());
+            return Err(failed("Running a program in the guest", why));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn ask<T: DeserializeOwned>(
+    link: &Link,
+    machine: &MachineRef,
+    execute: &'static str,
+    arguments: Option<impl Serialize>,
+) -> Result<T> {
+    let request = serde_json::to_string(&Request { execute, arguments }).map_err(|e| failed(execute, e.to_string()))?;
+    let machine = machine.clone();
+    let answer = link
+        .agent_call(move |live| {
+            let domain = find(&live.connect, &machine)?;
+            domain.qemu_agent_command(&request, ANSWER_SECONDS, 0).map_err(of_agent(execute, &machine))
+        })
+        .await?;
+    parse(execute, &answer)
+}
+
+fn parse<T: DeserializeOwned>(execute: &'static str, answer: &str) -> Result<T> {
+    let parsed: std::result::Result<Answer<T>, _> = serde_json::from_str(answer);
+    parsed.map(|a| a.value).map_err(|e| nonsense(execute, &e.to_string()))
+}
+
+/// Decodes base64 and keeps the first [`MOST`] bytes.
+fn decode(text: &str) -> Result<Vec<u8>> {
+    // Four characters are three bytes: what lies beyond the bound is not even looked at.
+    let end = text.len().min(MOST.div_ceil(3) * 4);
+    let mut bytes = text
+        .get(..end)
+        .and_then(|head| STANDARD.decode(head.as_bytes()).ok())
+        .ok_or_else(|| nonsense("Reading from the guest", "it is not base64"))?;
+    bytes.truncate(MOST);
+    Ok(bytes)
+}
+
+fn nonsense(what: &str, why: &str) -> HypervisorError {
+    failed(what, format!("the guest's agent gave an answer that makes no sense ({why})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_into_fixed_structures() {
+        let status: Status =
+            parse("x", r#"{"return":{"exited":true,"exitcode":3,"out-data":"aGk=","new-field":[1]}}"#).unwrap();
+        assert!(status.exited);
+        assert_eq!((status.exitcode, decode(&status.out_data).unwrap()), (Some(3), b"hi".to_vec()));
+        for hostile in ["", "{}", "[]", r#"{"return":"x"}"#, r#"{"return":{"exited":"yes"}}"#, "\u{0}", "{\"return\":"] {
+            assert!(parse::<Status>("x", hostile).is_err(), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn output_is_cut_and_broken_base64_is_refused() {
+        let long = STANDARD.encode(vec![b'x'; MOST * 3]);
+        assert_eq!(decode(&long).unwrap().len(), MOST);
+        for broken in ["a", "====", "ä€😀", "aGk"] {
+            assert!(decode(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn requests_are_json_whatever_the_path() {
+        let request = Request { execute: "guest-file-open", arguments: Some(OpenFile { path: "/a\"b\n", mode: "r" }) };
+        let text = serde_json::to_string(&request).unwrap();
+        assert_eq!(text, r#"{"execute":"guest-file-open","arguments":{"path":"/a\"b\n","mode":"r"}}"#);
+        assert_eq!(serde_json::to_string(&Request { execute: "guest-ping", arguments: None::<()> }).unwrap(), r#"{"execute":"guest-ping"}"#);
+    }
+}

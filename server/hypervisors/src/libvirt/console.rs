@@ -1,0 +1,201 @@
+//! The serial console as a pair of channels over a libvirt stream.
+//!
+//! ```text
+//! guest ─► libvirtd ─► stream ─ event-loop thread: drain ─► output channel ─► hub
+//!                        ▲
+//!                        └─ pump task: send ◄─ input channel ◄─ hub
+//! ```
+//!
+//! The stream does not block. Its bytes are taken on the event-loop thread, where that is a copy in memory; when the output
+//! channel is full, reading is switched off until there is room, so a slow reader costs nothing but its own delay. The
+//! pump task owns the stream: it alone sends, ends it and takes the callback back, however the console ends. This works for
+//! every kind of URI, which reading the pty would not.
+
+use super::connect::Link;
+use super::error::of_machine;
+use super::power::find;
+use super::sys::{StreamSink, watch_stream};
+use bytes::Bytes;
+use engine::ports::hypervisor::{ConsoleStream, MachineRef, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use virt::stream::Stream;
+use virt_sys::{
+    VIR_STREAM_EVENT_ERROR as ERROR, VIR_STREAM_EVENT_HANGUP as HANGUP, VIR_STREAM_EVENT_READABLE as READABLE,
+    VIR_STREAM_EVENT_WRITABLE as WRITABLE,
+};
+
+/// Pieces that wait in each direction.
+const DEPTH: usize = 64;
+/// Largest piece, in bytes.
+const PIECE: usize = 64 * 1024;
+/// What a stream that does not block answers when there is nothing to read or no room to write (virStreamRecv(3)).
+const WOULD_BLOCK: isize = -2;
+
+/// Opens the console of a running machine. Somebody else's session is not thrown out: who uses `virsh console` on the host
+/// keeps it, and the caller is told.
+pub async fn open(link: &Link, machine: &MachineRef) -> Result<ConsoleStream> {
+    let machine = machine.clone();
+    let (stream, lost) = link
+        .call(move |live| {
+            let fault = |error| of_machine("Opening the console", &machine)(error);
+            let domain = find(&live.connect, &machine)?;
+            let stream = Stream::new(&live.connect, virt_sys::VIR_STREAM_NONBLOCK).map_err(fault)?;
+            domain.open_console(None, &stream, virt_sys::VIR_DOMAIN_CONSOLE_SAFE).map_err(fault)?;
+            Ok((stream, live.ended.clone()))
+        })
+        .await?;
+    let (output, from_guest) = mpsc::channel(DEPTH);
+    let (to_guest, input) = mpsc::channel(DEPTH);
+    let console = Arc::new(Console {
+        stream,
+        output,
+        buffer: Mutex::new(vec![0; PIECE].into_boxed_slice()),
+        mask: Mutex::new(READABLE | ERROR | HANGUP),
+        full: Notify::new(),
+        writable: Notify::new(),
+        ended: CancellationToken::new(),
+    });
+    let sink: StreamSink = {
+        let console = Arc::clone(&console);
+        Arc::new(move |events| console.on_events(events))
+    };
+    if let Err(error) = watch_stream(&console.stream, READABLE | ERROR | HANGUP, sink) {
+        tracing::warn!(error = error.message(), "a console stream cannot be watched");
+        console.ended.cancel();
+    }
+    tokio::spawn(pump(console, input, lost));
+    Ok(ConsoleStream { output: from_guest, input: to_guest })
+}
+
+struct Console {
+    stream: Stream,
+    output: mpsc::Sender<Bytes>,
+    buffer: Mutex<Box<[u8]>>,
+    /// The events asked for; its lock orders the changes from the two threads.
+    mask: Mutex<u32>,
+    /// Reading was switched off because the output channel is full.
+    full: Notify,
+    /// There is room to write again.
+    writable: Notify,
+    /// The stream reached its end or failed.
+    ended: CancellationToken,
+}
+
+impl Console {
+    /// Runs on the event-loop thread.
+    fn on_events(&self, events: u32) {
+        if events & READABLE != 0 {
+            self.drain();
+        }
+        if events & WRITABLE != 0 {
+            self.change_mask(|mask| mask & !WRITABLE);
+            self.writable.notify_one();
+        }
+        if events & (ERROR | HANGUP) != 0 && events & READABLE == 0 {
+            self.end();
+        }
+    }
+
+    fn drain(&self) {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let slot = match self.output.try_reserve() {
+                Ok(slot) => Some(slot),
+                // Nobody listens any more, but somebody may still type.
+                Err(TrySendError::Closed(())) => None,
+                Err(TrySendError::Full(())) => {
+                    self.change_mask(|mask| mask & !READABLE);
+                    self.full.notify_one();
+                    return;
+                }
+            };
+            match self.stream.recv(&mut buffer) {
+                Ok(WOULD_BLOCK) => return,
+                Ok(count) => match usize::try_from(count).ok().filter(|n| *n > 0).and_then(|n| buffer.get(..n)) {
+                    Some(bytes) => slot.map(|slot| slot.send(Bytes::copy_from_slice(bytes))).unwrap_or_default(),
+                    None => return self.end(),
+                },
+                Err(error) => {
+                    tracing::debug!(error = error.message(), "a console ended");
+                    return self.end();
+                }
+            }
+        }
+    }
+
+    /// No further events: a stream at its end reports that for ever.
+    fn end(&self) {
+        self.change_mask(|_| 0);
+        self.ended.cancel();
+    }
+
+    fn change_mask(&self, change: impl FnOnce(u32) -> u32) {
+        let mut mask = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = change(*mask);
+        if wanted != *mask {
+            *mask = wanted;
+            if let Err(error) = self.stream.event_update_callback(wanted) {
+                tracing::debug!(error = error.message(), "a console stream ended under our hands");
+                self.ended.cancel();
+            }
+        }
+    }
+
+    /// Sends all bytes, waiting for room. False when the stream takes no more.
+    async fn send(&self, mut bytes: Bytes) -> bool {
+        while !bytes.is_empty() {
+            match self.stream.send(&bytes) {
+                Ok(WOULD_BLOCK) => {
+                    self.change_mask(|mask| mask | WRITABLE);
+                    self.writable.notified().await;
+                }
+                Ok(count) => match usize::try_from(count) {
+                    Ok(count) => drop(bytes.split_to(count.min(bytes.len()))),
+                    Err(_) => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+async fn pump(console: Arc<Console>, mut input: mpsc::Receiver<Bytes>, lost: CancellationToken) {
+    let work = async {
+        let (mut stalled, mut typing, mut listening) = (false, true, true);
+        while typing || listening {
+            tokio::select! {
+                () = console.full.notified(), if !stalled => stalled = true,
+                slot = console.output.reserve(), if stalled => {
+                    drop(slot);
+                    stalled = false;
+                    console.change_mask(|mask| mask | READABLE);
+                }
+                () = console.output.closed(), if listening => listening = false,
+                typed = input.recv(), if typing => match typed {
+                    Some(bytes) => if !console.send(bytes).await { return },
+                    None => typing = false,
+                },
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = console.ended.cancelled() => {}
+        () = lost.cancelled() => {}
+    }
+    input.close();
+    // Both talk to the host.
+    let closed = spawn_blocking(move || {
+        let removed = console.stream.event_remove_callback();
+        let aborted = console.stream.clone().abort();
+        tracing::trace!(?removed, ?aborted, "console closed");
+    });
+    if let Err(error) = closed.await {
+        tracing::warn!(%error, "a console was not closed cleanly");
+    }
+}

@@ -1,0 +1,269 @@
+//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `engine::disk`.
+//!
+//! A machine's folder can be passed through by everybody (0711) because QEMU may run as another user, but its files are
+//! 0600 and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path
+//! is refused, whoever hands it in.
+
+use super::error::failed;
+use engine::disk::{DiskError, ext4, qcow};
+use engine::exec::{Program, chain};
+use engine::ports::hypervisor::{BootDisk, DiskRole, DiskUse, HypervisorError, MachineRef, Result, Volume};
+use model::identity::IdentityFile;
+use model::machine::MachineName;
+use model::size::DiskGib;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+const BOOT: &str = "boot.qcow2";
+const DATA: &str = "data.qcow2";
+const NVRAM: &str = "nvram.qcow2";
+/// How a scratch folder of `engine::disk` begins.
+const SCRATCH: &str = ".tmp-";
+
+/// The folders of all machines of one host.
+#[derive(Clone, Debug)]
+pub struct Store {
+    machines: PathBuf,
+    firmware: PathBuf,
+}
+
+impl Store {
+    /// The store in this state directory.
+    ///
+    /// # Errors
+    /// When the path is relative and the current directory is gone.
+    pub fn new(state: &Path) -> io::Result<Self> {
+        let state = std::path::absolute(state)?;
+        Ok(Self { machines: state.join("machines"), firmware: state.join("firmware") })
+    }
+
+    /// Where the machines' folders lie.
+    pub fn root(&self) -> &Path {
+        &self.machines
+    }
+
+    /// A machine's own UEFI variables.
+    pub fn nvram(&self, name: &MachineName) -> PathBuf {
+        self.folder(name).join(NVRAM)
+    }
+
+    fn folder(&self, name: &MachineName) -> PathBuf {
+        self.machines.join(name.as_str())
+    }
+
+    /// Makes a boot disk as an overlay on the image, or leaves the one that is there on the same image.
+    pub async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
+        let path = self.make_folder(&machine.name)?.join(BOOT);
+        let size = from.grow_to.map(DiskGib::bytes);
+        let fits = |found: &qcow::Info| {
+            found.backing.as_deref() == Some(&*from.image) && size.is_none_or(|s| found.virtual_size >= s)
+        };
+        if !qcow::info(&path).await.is_ok_and(|found| fits(&found)) {
+            qcow::create_overlay(&path, &from.image, size).await.map_err(disk_error("Making the boot disk"))?;
+        }
+        volume(&path)
+    }
+
+    /// Makes the data disk, or leaves the one that is there in this size. What it holds of the identity is brought up to
+    /// date either way.
+    pub async fn create_data_disk(
+        &self,
+        machine: &MachineRef,
+        size: DiskGib,
+        identity: &[IdentityFile],
+    ) -> Result<Volume> {
+        let path = self.make_folder(&machine.name)?.join(DATA);
+        if qcow::info(&path).await.is_ok_and(|found| found.virtual_size == size.bytes()) {
+            ext4::write_identity(&path, DiskRole::Data, identity).await
+        } else {
+            ext4::create_data_disk(&path, size.bytes(), identity).await
+        }
+        .map_err(disk_error("Making the data disk"))?;
+        volume(&path)
+    }
+
+    /// See the port.
+    pub async fn write_identity(&self, volume: &Volume, role: DiskRole, files: &[IdentityFile]) -> Result<()> {
+        let path = self.checked(volume)?;
+        ext4::write_identity(path, role, files).await.map_err(disk_error("Writing the identity files"))
+    }
+
+    /// See the port.
+    pub async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.checked(volume)?;
+        ext4::read_identity(path, role, name).await.map_err(disk_error("Reading an identity file"))
+    }
+
+    /// See the port.
+    pub async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>> {
+        let path = self.checked(volume)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let found = qcow::info(path).await.map_err(disk_error("Measuring a disk"))?;
+        Ok(Some(DiskUse { size: found.virtual_size, used: found.actual_size }))
+    }
+
+    /// The image below a boot disk.
+    pub async fn image_of(&self, volume: &Volume) -> Result<Option<PathBuf>> {
+        let path = self.checked(volume)?;
+        Ok(qcow::info(path).await.map_err(disk_error("Reading the boot disk"))?.backing)
+    }
+
+    /// Every file in the machine's folder but its UEFI variables, which go with the definition.
+    pub fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
+        let folder = self.folder(&machine.name);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(io_error("Listing", &folder, &e)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| io_error("Listing", &folder, &e))?;
+            let is_file = entry.file_type().is_ok_and(|t| t.is_file());
+            if is_file && entry.file_name() != NVRAM {
+                found.push(volume(&entry.path())?);
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    /// Removes the machine's folder with all that is in it.
+    pub async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
+        let folder = self.folder(&machine.name);
+        self.clear_scratch(&folder).await?;
+        gone_is_fine(fs::remove_dir_all(&folder)).map_err(|e| io_error("Removing", &folder, &e))
+    }
+
+    /// Ends what a crash in the middle of an edit left: its folder holds a mount, and cannot be removed before.
+    async fn clear_scratch(&self, folder: &Path) -> Result<()> {
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if let Some(disk) = name.to_str().and_then(|n| n.strip_prefix(SCRATCH)) {
+                let disk = folder.join(disk);
+                engine::disk::clear_scratch(&disk).await.map_err(disk_error("Clearing an unfinished edit"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine's UEFI variables, copied from the template the first time and its own ever after: a snapshot of a
+    /// running machine refers to them, and so does the guest's boot order.
+    pub async fn ensure_nvram(&self, name: &MachineName, template: &Path) -> Result<PathBuf> {
+        let path = self.make_folder(name)?.join(NVRAM);
+        if path.exists() {
+            return Ok(path);
+        }
+        let template = self.qcow2_template(template).await?;
+        let unfinished = path.with_extension("new");
+        let copied = fs::copy(&template, &unfinished)
+            .and_then(|_| fs::set_permissions(&unfinished, Permissions::from_mode(0o600)))
+            .and_then(|()| fs::rename(&unfinished, &path));
+        copied.map_err(|e| io_error("Making the UEFI variables", &path, &e))?;
+        Ok(path)
+    }
+
+    /// Removes them. Gone already is fine.
+    pub fn remove_nvram(&self, name: &MachineName) -> Result<()> {
+        let path = self.nvram(name);
+        gone_is_fine(fs::remove_file(&path)).map_err(|e| io_error("Removing", &path, &e))
+    }
+
+    /// The template as qcow2, converted once: a copy takes no time, a conversion for each machine would.
+    async fn qcow2_template(&self, template: &Path) -> Result<PathBuf> {
+        let about = |e: &io::Error| io_error("Reading the UEFI variables' template", template, e);
+        let facts = fs::metadata(template).map_err(|e| about(&e))?;
+        // Another version of the package is another file, by its time and size.
+        let key = format!("{}-{}-{}.qcow2", facts.len(), facts.mtime(), facts.ino());
+        let path = self.firmware.join(key);
+        if path.exists() {
+            return Ok(path);
+        }
+        make_dir(&self.firmware, 0o700)?;
+        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+        Program::new("qemu-img")
+            .args(["convert", "-f", "raw", "-O", "qcow2"])
+            .arg(template)
+            .arg(&unfinished)
+            .run()
+            .await
+            .map_err(|e| failed("Making the UEFI variables' template", chain(&e)))?;
+        fs::rename(&unfinished, &path).map_err(|e| io_error("Renaming", &path, &e))?;
+        Ok(path)
+    }
+
+    fn make_folder(&self, name: &MachineName) -> Result<PathBuf> {
+        make_dir(&self.machines, 0o711)?;
+        let folder = self.folder(name);
+        make_dir(&folder, 0o711)?;
+        Ok(folder)
+    }
+
+    /// The path of a volume, if it is one of ours: `<machines>/<name>/<file>`.
+    fn checked<'a>(&self, volume: &'a Volume) -> Result<&'a Path> {
+        let path = Path::new(&volume.0);
+        let inside = path.strip_prefix(&self.machines).ok().is_some_and(|rest| {
+            rest.components().count() == 2 && rest.components().all(|c| matches!(c, Component::Normal(_)))
+        });
+        if inside { Ok(path) } else { Err(failed("Using a disk", format!("{} is not a machine's disk", volume.0))) }
+    }
+}
+
+fn volume(path: &Path) -> Result<Volume> {
+    match path.to_str() {
+        Some(text) => Ok(Volume(text.to_owned())),
+        None => Err(failed("Using a disk", format!("the path {} is not UTF-8", path.display()))),
+    }
+}
+
+/// Makes a folder with exactly this mode, whatever the umask says; one that is there keeps its own.
+fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
+    .map_err(|e| io_error("Making the folder", path, &e))
+}
+
+fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn io_error(what: &str, path: &Path, error: &io::Error) -> HypervisorError {
+    failed(what, format!("{}: {error}", path.display()))
+}
+
+fn disk_error(what: &'static str) -> impl FnOnce(DiskError) -> HypervisorError {
+    move |error| failed(what, chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_machines_are_volumes() {
+        let store = Store::new(Path::new("/state")).unwrap();
+        assert!(store.checked(&Volume("/state/machines/web/boot.qcow2".into())).is_ok());
+        for foreign in [
+            "/etc/passwd",
+            "/state/machines/web",
+            "/state/machines/../machines/x",
+            "/state/machines/web/../../db",
+            "machines/web/boot.qcow2",
+            "/state/machines2/web/boot.qcow2",
+            "",
+        ] {
+            assert!(store.checked(&Volume(foreign.into())).is_err(), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! libvirt behind the port: local or remote, QEMU with KVM or without.
+//!
+//! | file | what |
+//! |---|---|
+//! | `connect.rs` | the connection: opened, watched, opened again; blocking calls off the async threads |
+//! | `events.rs` | libvirt's event loop and its events in the port's words |
+//! | `definition.rs`, `domain_xml.rs` | domains: defined, removed, written as XML |
+//! | `acceleration.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
+//! | `power.rs` | states, starting and stopping |
+//! | `disks.rs` | a machine's files |
+//! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
+//! | `check.rs` | the host's findings |
+//! | `sys.rs` | all unsafe code |
+//!
+//! The server's composition root makes a [`Libvirt`] per configured host.
+
+mod acceleration;
+mod addresses;
+mod agent;
+mod check;
+mod connect;
+mod console;
+mod definition;
+mod disks;
+mod domain_xml;
+mod error;
+mod events;
+mod firmware;
+mod network;
+mod power;
+mod stats;
+mod sys;
+
+pub use acceleration::AccelerationSetting;
+
+use async_trait::async_trait;
+use connect::{Link, is_local};
+use definition::HostFacts;
+use disks::Store;
+use engine::ports::hypervisor::{
+    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent, Hypervisor,
+    MachineRef, Power, Result, Seen, Volume,
+};
+use model::address::Address;
+use model::host::Finding;
+use model::identity::IdentityFile;
+use model::machine::MachineState;
+use model::size::DiskGib;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Mutex, broadcast};
+use uuid::Uuid;
+
+/// What is configured about a host.
+#[derive(Clone, Debug)]
+pub struct LibvirtSettings {
+    /// The portal's state directory; machines' files go into `machines/` below it. It exists, and QEMU's user can pass it.
+    pub state: PathBuf,
+    /// KVM, emulation, or what works.
+    pub acceleration: AccelerationSetting,
+}
+
+impl LibvirtSettings {
+    /// The usual settings over this state directory.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        Self { state: state.into(), acceleration: AccelerationSetting::default() }
+    }
+}
+
+/// A libvirt host.
+pub struct Libvirt {
+    link: Link,
+    store: Store,
+    acceleration: AccelerationSetting,
+    facts: Mutex<Option<HostFacts>>,
+}
+
+impl Libvirt {
+    /// The host at `uri` (libvirt.org/uri.html), connected to in the background: a host that does not answer is tried again
+    /// and says so when it is asked something. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the state directory is relative and the current directory is gone.
+    pub fn connect(uri: &str, settings: LibvirtSettings) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            store: Store::new(&settings.state)?,
+            acceleration: settings.acceleration,
+            facts: Mutex::new(None),
+            link: Link::open(uri),
+        }))
+    }
+}
+
+#[async_trait]
+impl Hypervisor for Libvirt {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { thin_provisioning: true, offline_grow: true, own_firewall: false, snapshots_with_memory: true }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.findings().await
+    }
+
+    async fn bridges(&self) -> Result<Vec<String>> {
+        if is_local(self.link.uri()) {
+            return Ok(network::local_bridges());
+        }
+        self.link.call(|live| Ok(network::remote_bridges(&live.connect))).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<Seen>> {
+        self.link.call(|live| stats::inventory(&live.connect)).await
+    }
+
+    fn events(&self) -> broadcast::Receiver<HostEvent> {
+        self.link.subscribe()
+    }
+
+    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>> {
+        self.link.call(|live| stats::counters(&live.connect)).await
+    }
+
+    async fn put_definition(&self, definition: &Definition) -> Result<()> {
+        self.define(definition).await
+    }
+
+    async fn remove_definition(&self, machine: &MachineRef) -> Result<()> {
+        self.undefine(machine).await
+    }
+
+    async fn state(&self, machine: &MachineRef) -> Result<MachineState> {
+        let machine = machine.clone();
+        self.link.call(move |live| power::state(&live.connect, &machine)).await
+    }
+
+    async fn power(&self, machine: &MachineRef, power: Power) -> Result<()> {
+        let machine = machine.clone();
+        self.link.call(move |live| power::change(&live.connect, &machine, power)).await
+    }
+
+    async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
+        self.store.create_boot_disk(machine, from).await
+    }
+
+    async fn create_data_disk(
+        &self,
+        machine: &MachineRef,
+        size: DiskGib,
+        identity: &[IdentityFile],
+    ) -> Result<Volume> {
+        self.store.create_data_disk(machine, size, identity).await
+    }
+
+    async fn write_identity(&self, volume: &Volume, role: DiskRole, identity: &[IdentityFile]) -> Result<()> {
+        self.store.write_identity(volume, role, identity).await
+    }
+
+    async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>> {
+        self.store.read_identity(volume, role, name).await
+    }
+
+    async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>> {
+        self.store.disk_use(volume).await
+    }
+
+    async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
+        self.store.disks(machine)
+    }
+
+    async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
+        self.store.remove_disks(machine).await
+    }
+
+    async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {
+        console::open(&self.link, machine).await
+    }
+
+    async fn addresses(&self, machine: &MachineRef) -> Result<Vec<Address>> {
+        addresses::of(&self.link, machine).await
+    }
+
+    async fn agent_ping(&self, machine: &MachineRef) -> Result<()> {
+        agent::ping(&self.link, machine).await
+    }
+
+    async fn agent_read(&self, machine: &MachineRef, path: &str) -> Result<Vec<u8>> {
+        agent::read(&self.link, machine, path).await
+    }
+
+    async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit> {
+        agent::run(&self.link, machine, argv).await
+    }
+}

@@ -1,0 +1,128 @@
+//! Starting and stopping, and what state a domain is in.
+//!
+//! libvirt refuses what is done already (“domain is already running”), and its check and its act are one call while ours
+//! would be two. So the act comes first, and only if it is refused is the state asked for.
+
+use super::domain_xml::NAT_NETWORK;
+use super::error::{is, of_machine};
+use super::network;
+use engine::ports::hypervisor::{HypervisorError, MachineRef, Power, Result};
+use model::machine::MachineState;
+use virt::connect::Connect;
+use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
+use virt::enumutil::Enum;
+use virt::error::{Error, ErrorNumber};
+
+/// The domain of a machine.
+pub fn find(connect: &Connect, machine: &MachineRef) -> Result<Domain> {
+    connect.lookup_domain_by_uuid(machine.uuid).map_err(of_machine("Looking for the machine", machine))
+}
+
+/// The state of a machine; configured only if there is no domain.
+pub fn state(connect: &Connect, machine: &MachineRef) -> Result<MachineState> {
+    let domain = match find(connect, machine) {
+        Err(HypervisorError::NoSuchMachine { .. }) => return Ok(MachineState::Configured),
+        found => found?,
+    };
+    match state_of(&domain).map_err(of_machine("Reading the state", machine)) {
+        // Undefined between the two calls.
+        Err(HypervisorError::NoSuchMachine { .. }) => Ok(MachineState::Configured),
+        state => state,
+    }
+}
+
+fn state_of(domain: &Domain) -> std::result::Result<MachineState, Error> {
+    let (state, reason) = domain.state()?;
+    // The wrapper lets a failed call through as state -1.
+    if state.to_raw() == u32::MAX {
+        return Err(Error::last_error());
+    }
+    let crashed =
+        matches!(reason, Enum::Known(DomainStateReason::Shutoff(why)) if why.is(DomainShutoffReason::Crashed));
+    Ok(from_libvirt(state.to_raw(), crashed))
+}
+
+/// The port's word for a `virDomainState`; `crashed` is what the reason says of a domain that is shut off.
+pub fn from_libvirt(state: u32, crashed: bool) -> MachineState {
+    match state {
+        virt_sys::VIR_DOMAIN_RUNNING | virt_sys::VIR_DOMAIN_BLOCKED => MachineState::Running,
+        virt_sys::VIR_DOMAIN_PAUSED | virt_sys::VIR_DOMAIN_PMSUSPENDED => MachineState::Paused,
+        virt_sys::VIR_DOMAIN_SHUTDOWN => MachineState::ShuttingDown,
+        virt_sys::VIR_DOMAIN_SHUTOFF if crashed => MachineState::Crashed,
+        virt_sys::VIR_DOMAIN_SHUTOFF => MachineState::Off,
+        virt_sys::VIR_DOMAIN_CRASHED => MachineState::Crashed,
+        _ => MachineState::Unknown,
+    }
+}
+
+/// Does something with a machine's power.
+pub fn change(connect: &Connect, machine: &MachineRef, power: Power) -> Result<()> {
+    let domain = find(connect, machine)?;
+    let outcome = match power {
+        Power::Start => start(connect, &domain)?,
+        // Without flags libvirt asks the guest's agent where there is one and presses the ACPI button otherwise.
+        Power::ShutDown => domain.shutdown(),
+        Power::Reboot => domain.reboot(0),
+        Power::ForceOff => domain.destroy(),
+        Power::Suspend => domain.suspend(),
+        Power::Resume => domain.resume(),
+    };
+    match outcome {
+        Err(error) if !is(&error, ErrorNumber::NoDomain) && is_so_already(&domain, power) => {
+            tracing::debug!(machine.name = %machine.name, error = error.message(), "already so");
+            Ok(())
+        }
+        outcome => outcome.map_err(of_machine(title(power), machine)),
+    }
+}
+
+/// Starts the domain; where its network is what is missing, sees to that and tries once more.
+fn start(connect: &Connect, domain: &Domain) -> Result<std::result::Result<(), Error>> {
+    match domain.create() {
+        Err(error) if network::is_to_blame(&error) && uses_nat(domain) => {
+            network::ensure_nat(connect)?;
+            Ok(domain.create())
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+fn uses_nat(domain: &Domain) -> bool {
+    let wanted = format!("network='{NAT_NETWORK}'");
+    domain.xml_desc(virt_sys::VIR_DOMAIN_XML_INACTIVE).is_ok_and(|xml| xml.contains(&wanted))
+}
+
+fn is_so_already(domain: &Domain, power: Power) -> bool {
+    let Ok(state) = state_of(domain) else { return false };
+    match power {
+        Power::Start => state.is_active(),
+        Power::ShutDown | Power::ForceOff => !state.is_active(),
+        Power::Suspend => state == MachineState::Paused,
+        Power::Resume => state == MachineState::Running,
+        Power::Reboot => false,
+    }
+}
+
+fn title(power: Power) -> &'static str {
+    match power {
+        Power::Start => "Starting the machine",
+        Power::ShutDown => "Asking the machine to shut down",
+        Power::Reboot => "Asking the machine to reboot",
+        Power::ForceOff => "Forcing the machine off",
+        Power::Suspend => "Suspending the machine",
+        Power::Resume => "Resuming the machine",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_word_and_a_new_one_is_unknown() {
+        assert_eq!(from_libvirt(virt_sys::VIR_DOMAIN_SHUTOFF, false), MachineState::Off);
+        assert_eq!(from_libvirt(virt_sys::VIR_DOMAIN_SHUTOFF, true), MachineState::Crashed);
+        assert_eq!(from_libvirt(virt_sys::VIR_DOMAIN_PMSUSPENDED, false), MachineState::Paused);
+        assert_eq!(from_libvirt(99, false), MachineState::Unknown);
+    }
+}
