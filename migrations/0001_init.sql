@@ -129,6 +129,8 @@ create table job_steps (
     idx    integer not null,
     name   text    not null,
     what   text    not null,
+    -- What becomes of it when the job does not succeed.
+    after  text    not null check (after in ('nothing', 'undo', 'forward')),
     state  text    not null check (state in ('pending', 'running', 'done', 'failed', 'undone')),
     began  integer,
     ended  integer,

@@ -48,19 +48,30 @@
           findutils
         ];
         text = ''
-          # Every link into an older generation goes; files that the user wrote never do.
-          find "$HOME" -xdev -type l -lname '/nix/store/*-home-manager-files/*' ! -lname "$1/*" -delete
+          # Which links were made is noted, so that an upgrade takes away those that it no longer brings without searching
+          # the whole home. A file that the user put in place of a link stays.
+          notes="$HOME/.local/state/snowglobe/home-links"
+          mkdir -p "''${notes%/*}"
+          if [ -e "$notes" ]; then
+            while IFS= read -r file; do
+              case $(readlink "$HOME/$file" || true) in
+                /nix/store/*-home-manager-files/*) rm -f "$HOME/$file" ;;
+              esac
+            done <"$notes"
+          fi
 
           cd "$1"
-          find . \( -type f -o -type l \) -print0 | while IFS= read -r -d "" file; do
-            target="$HOME/''${file#./}"
+          find . \( -type f -o -type l \) -printf '%P\n' | while IFS= read -r file; do
+            target="$HOME/$file"
             if [ -e "$target" ] && ! [ -L "$target" ]; then
-              echo "kept as it is, the user's own file: $target"
+              echo "kept as it is, the user's own file: $target" >&2
               continue
             fi
             mkdir -p "''${target%/*}"
-            ln -sfn "$1/''${file#./}" "$target"
-          done
+            ln -sfn "$1/$file" "$target"
+            printf '%s\n' "$file"
+          done >"$notes.new"
+          mv "$notes.new" "$notes"
         '';
       };
     in

@@ -204,10 +204,15 @@ class Guest:
         argv += ["-mon", "chardev=monitor,mode=control"]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.started = time.monotonic()
-        self.serial = Serial(connect(folder / "serial", self.process))
-        self.agent = Agent(connect(folder / "agent", self.process))
-        self.monitor = connect(folder / "monitor", self.process)
-        self.monitor.sendall(b'{"execute":"qmp_capabilities"}\n')
+        try:
+            self.serial = Serial(connect(folder / "serial", self.process))
+            self.agent = Agent(connect(folder / "agent", self.process))
+            self.monitor = connect(folder / "monitor", self.process)
+            self.monitor.sendall(b'{"execute":"qmp_capabilities"}\n')
+        except BaseException:
+            # No `with` block will end it.
+            self.__exit__(None, None, None)
+            raise
 
     def __enter__(self):
         return self

@@ -10,6 +10,7 @@ let
 in
 rec {
   # modulesFor { system?, profiles, mode, revision?, date?, modules? }: everything that makes such a machine, as NixOS modules.
+  # With system = null the caller says for which platform, as the test driver does.
   modulesFor =
     {
       profiles,
@@ -27,13 +28,13 @@ rec {
       ../modules
       (../modes + "/${mode}.nix")
       {
-        nixpkgs.hostPlatform = nixpkgs.lib.mkDefault system;
         vm = {
           profiles = set;
           image = { inherit revision date; };
         };
       }
     ]
+    ++ when (system != null) { nixpkgs.hostPlatform = nixpkgs.lib.mkDefault system; }
     ++ when (mode == "mutable") { vm.mutable.flakeSource.profiles = profilesDir; }
     ++ when (builtins.elem "home-manager" set) home-manager.nixosModules.home-manager
     ++ registry.modules set

@@ -139,6 +139,8 @@ in
       bootSize = "512M";
       additionalSpace = "1G";
       copyChannel = false;
+      # Nothing beside the image: the portal takes the directory for what it says.
+      postVM = "rm -r $out/nix-support";
     };
   };
 }

@@ -95,6 +95,9 @@ in
   # Explicit, because the identity scripts edit the shadow file in it.
   services.userborn.passwordFilesLocation = "/var/lib/nixos";
 
+  # What the skeleton's links point at belongs to the system, or it would be missing from the image.
+  system.extraDependencies = [ skeleton ];
+
   # The image is replaced, never switched.
   system.switch.enable = false;
   system.disableInstallerTools = true;

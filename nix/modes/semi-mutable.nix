@@ -89,6 +89,9 @@ in
     };
   };
 
+  # Collecting garbage must never hide a path of the image behind the layer.
+  systemd.tmpfiles.rules = [ "L+ /nix/var/nix/gcroots/snowglobe-image - - - - /run/booted-system" ];
+
   nix = {
     settings.experimental-features = [
       "nix-command"

@@ -125,11 +125,7 @@ in
       groups.snowglobe = { };
     };
 
-    virtualisation.libvirtd = lib.mkIf cfg.libvirt {
-      enable = true;
-      onBoot = "ignore";
-      qemu.runAsRoot = false;
-    };
+    virtualisation.libvirtd.enable = lib.mkIf cfg.libvirt true;
 
     # Images are built through the daemon, as by any other user: to be trusted by it would amount to root.
     nix.settings.experimental-features = [

@@ -7,7 +7,6 @@
   binaryen,
   brotli,
   cacert,
-  cargo,
   libvirt,
   lld,
   makeWrapper,
@@ -111,7 +110,7 @@ rustPlatform.buildRustPackage {
     key=$(cd end2end && cat package.json package-lock.json .npmrc | sha256sum | cut -c1-16)
     mkdir -p "$XDG_CACHE_HOME/snowglobe"
     ln -s ${terminal} "$XDG_CACHE_HOME/snowglobe/node-$key"
-    ${lib.getExe cargo} xtask build
+    cargo xtask build
     runHook postBuild
   '';
 

@@ -20,7 +20,6 @@
   nixfmt,
   nodejs,
   openssh,
-  OVMF,
   pkg-config,
   qemu,
   rust-analyzer,
@@ -63,5 +62,4 @@ mkShell {
 
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER = "lld";
   SNOWGLOBE_DEV_SHELL = "1";
-  SNOWGLOBE_OVMF = "${OVMF.fd}/FV";
 }

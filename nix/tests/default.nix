@@ -11,7 +11,10 @@
 let
   inherit (pkgs) lib;
 
-  harness = import ./harness.nix { inherit pkgs modulesFor; };
+  harness = import ./harness.nix {
+    inherit pkgs modulesFor;
+    inherit (nixpkgs.lib.nixos) runTest;
+  };
 
   test = file: import file { inherit lib pkgs harness; };
 in

@@ -1,5 +1,9 @@
 # What the tests share: a node that boots the image of its own configuration, and Python for its disks.
-{ pkgs, modulesFor }:
+{
+  pkgs,
+  modulesFor,
+  runTest,
+}:
 let
   inherit (pkgs) lib;
   qemuImg = "${pkgs.qemu-utils}/bin/qemu-img";
@@ -14,7 +18,10 @@ rec {
       modules ? [ ],
     }:
     {
-      imports = modulesFor { inherit mode profiles modules; };
+      imports = modulesFor {
+        inherit mode profiles modules;
+        system = null;
+      };
 
       virtualisation = {
         # Firmware, boot loader, kernel and root from the image, and not what the test driver would make up.
@@ -39,10 +46,10 @@ rec {
       nodes,
       testScript,
     }:
-    pkgs.testers.runNixOSTest {
+    # Not `pkgs.testers.runNixOSTest`: that one fixes nixpkgs' configuration, and our modules choose what is admitted of it.
+    runTest {
       inherit name nodes;
-      # The modules choose what is admitted of nixpkgs.
-      node.pkgsReadOnly = false;
+      hostPkgs = pkgs;
       testScript = arguments: disks + testScript arguments;
     };
 

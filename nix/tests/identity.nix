@@ -33,6 +33,7 @@ harness.test {
       start_all()
       wait_up(machine)
       client.wait_for_unit("multi-user.target")
+      machine.wait_until_succeeds("ip -4 -o addr show eth1 | grep -q inet")
       address = machine.succeed("ip -4 -o addr show eth1").split()[3].split("/")[0]
       client.succeed("install -m600 ${keys}/key /tmp/key")
       ssh = f"ssh -i /tmp/key -o BatchMode=yes -o StrictHostKeyChecking=no -o ConnectTimeout=5 admin@{address}"

@@ -1,6 +1,7 @@
 # A mutable machine rebuilds itself from /etc/nixos, keeps its identity, and grows with its disk. No network: nixpkgs and all
 # that a rebuild needs are in the image.
 {
+  pkgs,
   harness,
   nixpkgs,
   home-manager,
@@ -28,7 +29,7 @@ harness.test {
     { nodes, ... }:
     ''
       boot_disk("${nodes.machine.system.build.snowglobeImage}")
-      run("${nixpkgs.legacyPackages.x86_64-linux.qemu-utils}/bin/qemu-img", "resize", "-q", os.environ["NIX_DISK_IMAGE"], "+10G")
+      run("${pkgs.qemu-utils}/bin/qemu-img", "resize", "-q", os.environ["NIX_DISK_IMAGE"], "+10G")
       machine.start()
       wait_up(machine)
 

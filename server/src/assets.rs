@@ -3,7 +3,7 @@
 //! They are few and small, so that memory is cheaper than opening them per request, and a request can only ever name
 //! a file that was there at start: no path reaches the disk. `name.br` and `name.gz` beside a file are its compressed forms,
 //! made at build time. A URL with the right `?v=` never changes its content and is cached for ever; any other is
-//! asked for again with its ETag.
+//! asked for again with its `ETag`.
 
 use crate::state::Shared;
 use axum::extract::State;

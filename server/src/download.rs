@@ -18,8 +18,12 @@ use model::portal::Portal;
 use model::{Fault, Time};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The log of a job, one line each; of a running job it grows until the job ends.
+/// A running job that says nothing for so long ends the file: it holds what there is, not what is to come.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The log of a job as it is now, one line each.
 pub async fn job_log(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
@@ -30,13 +34,14 @@ pub async fn job_log(
         Ok(frames) => frames,
         Err(fault) => return plain_fault(&fault),
     };
-    let text = frames.filter_map(async |frame| match frame {
-        JobFrame::Lines { lines } => {
-            let text: String = lines.iter().map(log_line).collect();
-            Some(Ok::<_, Infallible>(text))
-        }
-        JobFrame::Closing { why } => Some(Ok(format!("# {why}\n"))),
-        JobFrame::Job { .. } | JobFrame::Progress { .. } | JobFrame::End => None,
+    let text = stream::unfold(frames, async |mut frames| {
+        let text = match tokio::time::timeout(QUIET, frames.next()).await.ok().flatten()? {
+            JobFrame::Lines { lines } => lines.iter().map(log_line).collect(),
+            JobFrame::Closing { why } => format!("# {why}\n"),
+            JobFrame::Job { .. } | JobFrame::Progress { .. } => String::new(),
+            JobFrame::End => return None,
+        };
+        Some((Ok::<_, Infallible>(text), frames))
     });
     attachment(&format!("job-{id}.log"), "text/plain; charset=utf-8", Body::from_stream(text))
 }

@@ -67,7 +67,7 @@ fn run(matches: &ArgMatches, config: &Config) -> Result<()> {
             Some(("serve", _)) => wire::serve(config).await,
             Some(("migrate", _)) => migrate(config).await,
             Some(("create-admin", given)) => create_admin(config, given).await,
-            _ => unreachable_subcommand(),
+            _ => anyhow::bail!("there is no such subcommand; “snowglobe help” lists them"),
         }
     });
     // A blocking call into a hypervisor that hangs must not keep a stopped portal from ending.
@@ -75,12 +75,10 @@ fn run(matches: &ArgMatches, config: &Config) -> Result<()> {
     done
 }
 
-fn unreachable_subcommand() -> Result<()> {
-    anyhow::bail!("no such subcommand; “snowglobe help” lists them")
-}
-
+/// Opening the engine brings the database up to date. It also takes up open jobs; ending it at once leaves them to the
+/// next start, as any restart does.
 async fn migrate(config: &Config) -> Result<()> {
-    engine::engine::migrate(&config.state).await?;
+    wire::open_engine(config).await?.shut_down().await;
     println!("The database in {} is up to date.", config.state.display());
     Ok(())
 }

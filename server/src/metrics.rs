@@ -10,14 +10,15 @@ use engine::Engine;
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,47 +91,61 @@ struct OfEngine(Arc<Engine>);
 impl Collector for OfEngine {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let now = self.0.metrics();
-        gauge(&mut encoder, "jobs_running", "Jobs that have begun and are not over", now.running)?;
-        gauge(&mut encoder, "jobs_queued", "Jobs that wait for their turn", now.queued)?;
-        gauge(&mut encoder, "console_viewers", "Viewers of consoles", now.console_viewers)?;
-        if let Some(bytes) = resident_bytes() {
-            gauge(&mut encoder, "resident_memory_bytes", "Memory of the server process", bytes)?;
-        }
-        counter(
-            &mut encoder,
-            "audit_entries",
-            "Entries of the audit log written since the start",
-            now.audit_entries,
-        )?;
-        let mut machines =
-            encoder.encode_descriptor("machines", "Machines by state", None, MetricType::Gauge)?;
-        for (state, count) in now.machines {
-            let labels = [("state", state.as_str())];
-            let value = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
-            value.encode(machines.encode_family(&labels)?)?;
-        }
-        let mut jobs =
-            encoder.encode_descriptor("jobs", "Jobs ended since the start", None, MetricType::Counter)?;
-        for ((kind, outcome), count) in now.jobs {
-            let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
+        let out = &mut encoder;
+        gauge(out, "jobs_running", "Jobs that are under way", now.jobs_running)?;
+        gauge(out, "jobs_queued", "Jobs that wait for their turn", now.jobs_queued)?;
+        gauge(out, "builds_running", "Image builds under way, waiting ones included", now.builds)?;
+        gauge(out, "console_viewers", "Viewers of consoles", now.console_viewers)?;
+        gauge(out, "resident_memory_bytes", "Memory of the server process", resident_bytes().unwrap_or(0))?;
+        counter(out, "audit_entries", "Entries written to the audit log", now.audit_entries)?;
+        counter(out, "logins_refused", "Logins refused", now.logins_refused)?;
+        counter(out, "build_seconds", "Time that ended builds took together", now.build_seconds)?;
+        by_label(out, "machines", "Machines by state", MetricType::Gauge, "state", now.machines)?;
+        by_label(out, "hosts", "Hosts by whether they answer", MetricType::Gauge, "state", now.hosts)?;
+        by_label(out, "builds", "Builds that ended", MetricType::Counter, "outcome", now.builds_ended)?;
+        let mut jobs = out.encode_descriptor("jobs", "Jobs that ended", None, MetricType::Counter)?;
+        for ((kind, outcome), count) in now.jobs_ended {
+            let labels = [("kind", kind.as_str()), ("outcome", outcome)];
             ConstCounter::new(count).encode(jobs.encode_family(&labels)?)?;
         }
         Ok(())
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
-    let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    value.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+fn gauge(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstGauge::new(signed(value)).encode(out.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-fn counter(
-    encoder: &mut DescriptorEncoder<'_>,
+fn counter<N>(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> fmt::Result
+where
+    ConstCounter<N>: EncodeMetric,
+{
+    ConstCounter::new(value).encode(out.encode_descriptor(name, help, None, MetricType::Counter)?)
+}
+
+fn by_label(
+    out: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    value: u64,
-) -> Result<(), fmt::Error> {
-    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+    kind: MetricType,
+    label: &str,
+    values: BTreeMap<&'static str, u64>,
+) -> fmt::Result {
+    let mut family = out.encode_descriptor(name, help, None, kind)?;
+    for (value, count) in values {
+        let labels = [(label, value)];
+        let metric = family.encode_family(&labels)?;
+        match kind {
+            MetricType::Counter => ConstCounter::new(count).encode(metric)?,
+            _ => ConstGauge::new(signed(count)).encode(metric)?,
+        }
+    }
+    Ok(())
+}
+
+/// Gauges are signed in the format.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// Resident memory by proc(5), `/proc/self/status`; none where the system has no such file.
@@ -140,7 +155,7 @@ fn resident_bytes() -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The counters as OpenMetrics text, for whoever has the token; without one configured, for this computer.
+/// The counters as text in the format of `OpenMetrics`, for whoever has the token; without one configured, for this computer.
 pub async fn serve(State(server): State<Shared>, request: Request) -> Response {
     let allowed = match &server.metrics_token {
         Some(token) => bears(request.headers(), token.reveal()),

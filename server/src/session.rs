@@ -84,8 +84,8 @@ fn cookie_name(origins: &Origins) -> &'static str {
 fn token(headers: &HeaderMap, origins: &Origins) -> Option<Secret> {
     let name = cookie_name(origins);
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.filter(|(key, _)| *key == name).next()?;
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == name)?;
     let plausible = (32..=256).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
     plausible.then(|| Secret::new(value.to_owned()))
 }

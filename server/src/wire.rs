@@ -1,7 +1,7 @@
 //! The composition root: from a configuration to a running portal. The only place that names a kind of hypervisor.
 
 use crate::assets::Assets;
-use crate::config::{Accel, Config};
+use crate::config::{Config, LibvirtHost};
 use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::state::{Server, Shared};
@@ -12,7 +12,7 @@ use engine::Engine;
 use engine::engine::{Host, Settings};
 use engine::image::{FlakeSource, NixBuilder, NixSettings};
 use engine::ports::clock::SystemClock;
-use hypervisors::libvirt::{Acceleration, Libvirt, LibvirtSettings};
+use hypervisors::libvirt::{Libvirt, LibvirtSettings};
 use ipnet::IpNet;
 use model::account::Secret;
 use std::io;
@@ -70,21 +70,16 @@ pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
         flake,
         extra_nix_config: config.nix_config.clone(),
     });
-    let engine = Engine::open(settings, hosts(config), Arc::new(builder), Arc::new(SystemClock)).await;
+    let engine = Engine::open(settings, hosts(config)?, Arc::new(builder), Arc::new(SystemClock)).await;
     engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
 }
 
-fn hosts(config: &Config) -> Vec<Host> {
-    let accel = match config.accel {
-        Accel::Auto => Acceleration::Auto,
-        Accel::Kvm => Acceleration::Kvm,
-        Accel::Tcg => Acceleration::Tcg,
-    };
-    let connect = |host: &crate::config::LibvirtHost| Host {
-        name: host.name.clone(),
-        kind: "libvirt",
-        target: host.uri.clone(),
-        hypervisor: Libvirt::connect(&host.uri, LibvirtSettings { state: config.state.clone(), accel }),
+fn hosts(config: &Config) -> Result<Vec<Host>> {
+    let connect = |host: &LibvirtHost| {
+        let settings = LibvirtSettings { state: config.state.clone(), acceleration: config.acceleration };
+        let hypervisor = Libvirt::connect(&host.uri, settings)
+            .with_context(|| format!("the host “{}” cannot be used", host.name))?;
+        Ok(Host { name: host.name.clone(), kind: "libvirt", target: host.uri.clone(), hypervisor })
     };
     config.libvirt.iter().map(connect).collect()
 }

@@ -48,6 +48,14 @@ pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Brings the package lists up to date when they do not know `package`: fresh systems come without any.
+pub fn ensure_lists(log: &Log, package: &str) -> Result<()> {
+    if Cmd::new("apt-cache").args(["show", package]).succeeds() {
+        return Ok(());
+    }
+    system::run_as_root(log, apt_get().arg("update"))
+}
+
 /// apt-get that asks nothing, waits for another apt to finish, and retries a lost connection.
 fn apt_get() -> Cmd {
     Cmd::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args([

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::apt;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
 use crate::system::Family;
@@ -40,9 +41,11 @@ impl FromStr for ImageFlake {
     }
 }
 
-/// The value of `NIX_CONFIG` for programs that build images: what the user has set, and what Snowglobe needs.
+/// Settings for whatever builds images: what the user has set, and what Snowglobe needs. Lines of nix.conf, for
+/// `NIX_CONFIG` and for the server's setting `SNOWGLOBE_NIX_CONFIG`.
 pub fn config(offline: bool) -> String {
-    let mut lines = vec![std::env::var("NIX_CONFIG").unwrap_or_default()];
+    let users = ["NIX_CONFIG", "SNOWGLOBE_NIX_CONFIG"].map(|name| std::env::var(name).unwrap_or_default());
+    let mut lines = Vec::from(users);
     lines.push("extra-experimental-features = nix-command flakes".to_owned());
     lines.push("warn-dirty = false".to_owned());
     if sh::is_root() && !has_build_users() {
@@ -108,7 +111,11 @@ pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
              does not have\n  to mend it: connect to a binary cache, or name a flake with --image-flake PATH"
         );
     }
-    let out = project.cache.join("tiny-image");
+    // Beside the script's own cache of unpacked packages.
+    let out = project.cache.join("tiny-image/flake");
+    if !out.is_dir() {
+        apt::ensure_lists(log, "linux-image-cloud-amd64")?;
+    }
     log.run(&Cmd::new(&script).arg(&out).dir(&project.root))
         .context("the offline image flake could not be prepared")?;
     Ok(out)

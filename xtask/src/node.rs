@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::project::{Project, short_hash};
 use crate::sh::{Cmd, Log};
@@ -34,9 +34,9 @@ pub fn install(project: &Project, log: &Log) -> Result<PathBuf> {
         }
         let npm =
             Cmd::new("npm").arg("ci").dir(&draft).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").limit(600);
-        log.run(&npm).context(
-            "the npm packages could not be installed\n  to mend it: see that npm reaches its registry (`npm ping`)",
-        )?;
+        log.run(&npm).map_err(|error| {
+            anyhow!("the npm packages could not be installed: {error:#}\n  to mend it: see that `npm ping` succeeds")
+        })?;
         remove_dir(&home)?;
         fs::rename(&draft, &home)?;
     }

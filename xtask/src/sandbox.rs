@@ -118,7 +118,7 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
     let child = Cmd::new(program)
         .args(args)
         .env(INSIDE, "1")
-        .env("SNOWGLOBE_LIBVIRT_URI", libvirt::DEFAULT_URI)
+        .env("SNOWGLOBE_TEST_LIBVIRT", libvirt::DEFAULT_URI)
         .spawn_on_terminal()?;
     let code = reap_until(&child)?;
     if code != 0 {

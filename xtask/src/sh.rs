@@ -202,6 +202,11 @@ impl Log {
         Ok(Self { path })
     }
 
+    /// A log that keeps what it has.
+    pub fn append(path: PathBuf) -> Result<Self> {
+        if path.is_file() { Ok(Self { path }) } else { Self::create(path) }
+    }
+
     /// The log's file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,14 +3,13 @@
 //! ```text
 //! pkg/frontend.js, pkg/frontend_bg.wasm, pkg/snippets/…   the islands
 //! pkg/snowglobe.css                                       style/main.css and what it imports
-//! pkg/xterm.js, addon-fit.js, addon-search.js, xterm.css  the terminal, loaded by the console page only
+//! pkg/page.js, pkg/terminal.js, …                         app/src/js as it is
+//! pkg/xterm.js, pkg/xterm.css, pkg/addon-fit.js           the terminal, loaded by the console page only
 //! *                                                       style/public as it is
-//! manifest.json                                           { "files": { "pkg/frontend.js": "1f0c…", … } }
 //! ```
 //!
-//! Beside each file that compresses lie `.br` and `.gz`. The hashes of the manifest (the first 16 digits of each
-//! file's SHA-256) let a page name `pkg/frontend.js?v=1f0c…`, which a browser may then keep for ever.
-//! Called by `up`, `build`, `wasm` and the tests.
+//! Beside each file that compresses lie `.br` and `.gz`: made once here, at the highest effort, and never by the
+//! server. Names have no hash in them; the server adds `?v=` with one. Called by `up`, `build`, `wasm` and the tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,11 +25,10 @@ use crate::sh::{Cmd, Log};
 use crate::wasm::{self, remove_dir};
 
 /// What the terminal is made of: the file inside `node_modules`, and its name in the site.
-const TERMINAL: [(&str, &str); 4] = [
+const TERMINAL: [(&str, &str); 3] = [
     ("@xterm/xterm/lib/xterm.mjs", "pkg/xterm.js"),
     ("@xterm/xterm/css/xterm.css", "pkg/xterm.css"),
     ("@xterm/addon-fit/lib/addon-fit.mjs", "pkg/addon-fit.js"),
-    ("@xterm/addon-search/lib/addon-search.mjs", "pkg/addon-search.js"),
 ];
 
 /// Kinds of files that get smaller; pictures and fonts do not.
@@ -39,7 +37,8 @@ const COMPRESSES: [&str; 7] = ["css", "html", "js", "json", "svg", "txt", "wasm"
 /// Below this, in bytes, compression saves no packet.
 const WORTH_COMPRESSING: usize = 512;
 
-const MANIFEST: &str = "manifest.json";
+/// Scripts without a build step of their own.
+const SCRIPTS: &str = "app/src/js";
 
 /// Builds the whole site. Quick when nothing changed.
 pub fn build(project: &Project, line: &Line) -> Result<()> {
@@ -63,19 +62,19 @@ fn assemble(project: &Project, log: &Log, pkg: &Path, modules: &Path) -> Result<
     if public.is_dir() {
         collect(&public, "", &mut files)?;
     }
+    collect(&project.root.join(SCRIPTS), "pkg", &mut files)?;
     for (from, to) in TERMINAL {
-        files.insert(to.to_owned(), read(&modules.join(from))?);
+        files.insert(to.to_owned(), without_source_map(read(&modules.join(from))?));
     }
     files.insert(
         "pkg/snowglobe.css".to_owned(),
         css::bundle(&project.root.join("style/main.css"))?.into_bytes(),
     );
-    let hashes: BTreeMap<&String, String> =
-        files.iter().map(|(name, bytes)| (name, short_hash(bytes, 16))).collect();
-    let manifest = serde_json::to_vec_pretty(&serde_json::json!({ "files": hashes }))?;
-
+    let made_from: String =
+        files.iter().map(|(name, bytes)| format!("{} {name}\n", short_hash(bytes, 64))).collect();
     let site = project.site();
-    if fs::read(site.join(MANIFEST)).is_ok_and(|old| old == manifest) {
+    let stamp = project.target.join("xtask/site.made-from");
+    if site.is_dir() && fs::read_to_string(&stamp).is_ok_and(|old| old == made_from) {
         return Ok(());
     }
     // Whole or not at all: a server that is running keeps the old files open until the new ones stand.
@@ -84,9 +83,9 @@ fn assemble(project: &Project, log: &Log, pkg: &Path, modules: &Path) -> Result<
     for (name, bytes) in &files {
         write(log, &draft.join(name), bytes)?;
     }
-    fs::write(draft.join(MANIFEST), manifest)?;
     remove_dir(&site)?;
-    fs::rename(&draft, &site).with_context(|| format!("{} cannot be put in place", site.display()))
+    fs::rename(&draft, &site).with_context(|| format!("{} cannot be put in place", site.display()))?;
+    fs::write(&stamp, made_from).with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
 /// Reads a tree of files under their names in the site. Hidden files are our own notes.
@@ -105,6 +104,15 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> R
         }
     }
     Ok(())
+}
+
+/// Without the last line, which names a file for debuggers that the site does not have.
+fn without_source_map(mut script: Vec<u8>) -> Vec<u8> {
+    const MARK: &[u8] = b"//# sourceMappingURL=";
+    if let Some(at) = script.windows(MARK.len()).rposition(|window| window == MARK) {
+        script.truncate(at);
+    }
+    script
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

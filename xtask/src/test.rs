@@ -93,9 +93,10 @@ fn components(project: &Project) -> Result<()> {
         return Ok(());
     }
     let add = Cmd::new("rustup").args(["component", "add", "rustfmt", "clippy"]);
-    project.log("components")?.run(&add).context(
-        "rustfmt and clippy are needed to check the sources\n  to mend it: run `rustup component add rustfmt clippy`",
-    )
+    project
+        .log("components")?
+        .run(&add)
+        .context("rustfmt and clippy are needed to check the sources, and rustup could not fetch them")
 }
 
 fn run_all(run: &Run<'_>, chosen: &[&'static Part]) -> Vec<Outcome> {
@@ -125,7 +126,10 @@ fn run_one(run: &Run<'_>, part: &'static Part, started: Instant) -> Outcome {
     match &verdict {
         Ok(Verdict::Passed(_)) => println!("{} {:10} passed in {took} s", clock(started), part.name),
         Ok(Verdict::Skipped(why)) => println!("{} {:10} skipped: {why}", clock(started), part.name),
-        Err(error) => println!("{} {:10} FAILED after {took} s\n{error:#}", clock(started), part.name),
+        Err(error) => {
+            println!("{} {:10} FAILED after {took} s\n{error:#}", clock(started), part.name);
+            parts::keep(run, part.name, error);
+        }
     }
     Outcome { part, verdict }
 }
@@ -149,8 +153,11 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
             Ok(Verdict::Skipped(_)) => skipped += 1,
             Err(_) => {
                 failed.push(part.name);
-                let log = parts::log_path(part.name);
-                println!("{} failed; its log is target/{log}", part.name);
+                println!(
+                    "{} failed; its words are above and in target/{}",
+                    part.name,
+                    parts::log_path(part.name)
+                );
             }
         }
     }

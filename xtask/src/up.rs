@@ -19,7 +19,7 @@ use crate::sh::{self, Cmd};
 use crate::site;
 use crate::system::{self, For};
 
-/// Options of `up`. Every one is also a setting of the server, under the name of its environment variable.
+/// Options of `up`. The server's other settings are taken from the environment as they are.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Address to listen on.
@@ -31,9 +31,6 @@ pub struct Options {
     /// Where the portal keeps its data [default: /var/lib/snowglobe for root, else ~/.local/state/snowglobe].
     #[arg(long, env = "SNOWGLOBE_STATE", value_name = "DIR")]
     state: Option<PathBuf>,
-    /// The libvirt to manage.
-    #[arg(long, env = "SNOWGLOBE_LIBVIRT_URI", default_value = libvirt::DEFAULT_URI, value_name = "URI")]
-    libvirt_uri: String,
     /// Do everything but start the server.
     #[arg(long)]
     prepare_only: bool,
@@ -47,7 +44,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     steps.step("installing what is missing", |line| system::install(project, &[For::Portal], line))?;
     steps.step("building the browser's part", |line| site::build(project, line))?;
     steps.step("building the server", |_| build_server(project))?;
-    steps.step("asking libvirt", |line| libvirt::ensure(project, &options.libvirt_uri, line))?;
+    steps.step("asking libvirt", |line| libvirt::ensure(project, line))?;
     let state = steps.step("making the state directory", |line| state_dir(options.state.as_deref(), line))?;
     let (flake, offline) = steps
         .step("choosing where images come from", |line| choose_flake(project, &options.image_flake, line))?;
@@ -61,8 +58,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .env("SNOWGLOBE_LISTEN", &options.listen)
         .env("SNOWGLOBE_SITE", project.site())
         .env("SNOWGLOBE_STATE", state)
-        .env("SNOWGLOBE_LIBVIRT_URI", &options.libvirt_uri)
-        .env("NIX_CONFIG", nix::config(offline));
+        .env("SNOWGLOBE_NIX_CONFIG", nix::config(offline));
     let server = match flake {
         Some(flake) => server.env("SNOWGLOBE_IMAGE_FLAKE", flake),
         None => server.env_remove("SNOWGLOBE_IMAGE_FLAKE"),
@@ -148,7 +144,6 @@ fn is_closed(dir: &Path) -> bool {
 /// The flake for the server (none: its own, for NixOS), and whether it must do without a network.
 fn choose_flake(project: &Project, wanted: &ImageFlake, line: &Line) -> Result<(Option<PathBuf>, bool)> {
     let tiny = || -> Result<(Option<PathBuf>, bool)> {
-        system::install(project, &[For::TinyImage], line)?;
         Ok((Some(nix::prepare_tiny(project, &project.log("tiny-image")?)?), true))
     };
     match wanted {

@@ -107,7 +107,6 @@ in
       paths.snowglobe-identity = {
         description = "Watch the machine's identity";
         wantedBy = [ "multi-user.target" ];
-        after = [ "snowglobe-identity.service" ];
         pathConfig.PathChanged = "/var/identity";
       };
     };

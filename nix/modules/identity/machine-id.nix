@@ -30,7 +30,7 @@
 
         # The defaults of the scripts are right here, so the platform file may be empty. Nobody else runs yet: no lock.
         IDENTITY=$identity SNOWGLOBE_PLATFORM=/dev/null SNOWGLOBE_LOCKED=yes \
-          /bin/sh ${config.vm.identity.scripts}/libexec/snowglobe-identity hostname machine-id || true
+          "$BASH" ${config.vm.identity.scripts}/libexec/snowglobe-identity hostname machine-id || true
 
         # A machine that was given no id keeps the one of its first boot.
         if [ -s $id ] && ! [ -e $identity/machine-id ] && ! [ -s $target ]; then

@@ -24,7 +24,7 @@ use crate::console::Hub;
 use crate::db::Db;
 use crate::error::chain;
 use crate::hosts::Hosts;
-use crate::job::queue::LiveJobs;
+use crate::job::live::LiveJobs;
 use crate::job::recover;
 use crate::machine::fleet::Fleet;
 use crate::metrics::{Counts, Metrics};
@@ -39,7 +39,7 @@ use model::host::HostName;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,9 @@ pub struct Host {
     /// The connection.
     pub hypervisor: Arc<dyn Hypervisor>,
 }
+
+/// How long `open` waits for the hosts; one that is down must not keep the portal from starting.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Why the engine could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +159,8 @@ pub struct Engine {
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) probe: Arc<dyn Probe>,
+    /// Jobs outlive the call that started them and hold the engine itself.
+    me: Weak<Engine>,
     /// Held, never read: two engines on one state directory would undo each other's jobs.
     _lock: File,
 }
@@ -176,7 +181,7 @@ impl Engine {
     }
 
     /// As [`Engine::open`], with a probe that tests use to stop or fail a job at a chosen step.
-    pub(crate) async fn open_with(
+    pub async fn open_with(
         settings: Settings,
         hosts: Vec<Host>,
         builder: Arc<dyn ImageBuilder>,
@@ -190,7 +195,8 @@ impl Engine {
         let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
-        let engine = Arc::new(Engine {
+        let engine = Arc::new_cyclic(|me| Engine {
+            me: me.clone(),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Semaphore::new(settings.job_slots.max(1)),
             jobs: LiveJobs::new(state.join("jobs")),
@@ -212,9 +218,16 @@ impl Engine {
             fleet,
             probe,
         });
-        watch::start(&engine);
         recover::open_jobs(&engine).await.map_err(load)?;
+        watch::start(&engine);
+        engine.first_look().await;
         Ok(engine)
+    }
+
+    /// Gives the hosts a moment to answer, so that the first page shows what is and not “unknown”.
+    async fn first_look(&self) {
+        let looks = self.hosts.all().filter(|entry| entry.hypervisor().is_some()).map(|entry| entry.looked_at());
+        let _ = tokio::time::timeout(FIRST_LOOK, futures::future::join_all(looks)).await;
     }
 
     /// Ends work in good order: no new steps; a running step ends first, a build or a wait is broken off; sockets are told
@@ -234,7 +247,7 @@ impl Engine {
     /// [`Fault::Internal`] if the database does not answer.
     pub async fn setup_token(&self) -> Result<Option<Secret>, Fault> {
         let cx = self.internal_cx();
-        let empty = self.db.no_users().await.map_err(|e| cx.fault(e))?;
+        let empty = auth::login::needs_setup(self).await.map_err(|e| cx.fault(e))?;
         Ok(empty.then(|| self.setup.token()))
     }
 
@@ -260,7 +273,7 @@ impl Engine {
     /// [`Fault::Internal`] if the database does not answer.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserView>, Fault> {
         let cx = self.internal_cx();
-        self.db.user_by_name(name).await.map_err(|e| cx.fault(e))
+        auth::login::user_by_name(self, name).await.map_err(|e| cx.fault(e))
     }
 
     /// Makes an administrator, or makes an existing user one and gives a new password, for the command line.
@@ -270,6 +283,11 @@ impl Engine {
     pub async fn create_administrator(&self, name: &str, password: &Secret) -> Result<(), Fault> {
         let cx = self.internal_cx();
         auth::login::create_administrator(self, &cx, name, password).await.map_err(|e| cx.fault(e))
+    }
+
+    /// The engine as its tasks hold it. `None` only while the last holder lets go.
+    pub(crate) fn shared(&self) -> Option<Arc<Engine>> {
+        self.me.upgrade()
     }
 
     /// The context of what nobody asked for over the network.

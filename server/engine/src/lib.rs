@@ -6,3 +6,5 @@ pub mod disk;
 pub mod exec;
 pub mod ports;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;

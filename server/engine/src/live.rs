@@ -7,6 +7,7 @@ use crate::audit;
 use crate::authorize::{Visible, allow_machine, authorize, visible};
 use crate::console::{Attachment, ConsoleItem};
 use crate::cx::Cx;
+use crate::db::sessions;
 use crate::engine::Engine;
 use crate::error::{Error, Result as Inner};
 use crate::job::follow;
@@ -47,7 +48,8 @@ impl Engine {
     pub async fn still_allowed(&self, user: UserId, purpose: &TicketPurpose) -> Result<(), Fault> {
         let cx = self.internal_cx();
         let check = async {
-            let user = self.db.user_with_session(user, cx.now).await?.ok_or(Fault::Unauthenticated)?;
+            let user = sessions::user(&mut *self.db.read().await?, user, cx.now).await?;
+            let user = user.ok_or(Fault::Unauthenticated)?;
             let cx = Cx { actor: Actor { user: Some(user), from: None }, ..cx.clone() };
             may_open(self, &cx, purpose).await
         };

@@ -22,6 +22,17 @@ pub(crate) enum After {
     Forward,
 }
 
+impl After {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            After::Nothing => "nothing",
+            After::Undo => "undo",
+            After::Forward => "forward",
+        }
+    }
+}
+
 /// A row's cell: a step and its mark.
 pub(crate) type Cell = (Step, After);
 

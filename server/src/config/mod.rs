@@ -6,7 +6,7 @@
 
 mod read;
 
-pub use read::{Accel, Config, LibvirtHost, LogFormat, Mistake};
+pub use read::{Config, LibvirtHost, LogFormat, Mistake};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};

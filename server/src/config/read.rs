@@ -3,6 +3,7 @@
 use super::{SETTINGS, given};
 use crate::origin::{Origin, Origins};
 use clap::ArgMatches;
+use hypervisors::libvirt::AccelerationSetting;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::host::HostName;
@@ -18,17 +19,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// How machines are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accel {
-    /// KVM where it works, emulation elsewhere.
-    Auto,
-    /// KVM, whatever the checks say.
-    Kvm,
-    /// Emulation.
-    Tcg,
 }
 
 /// One libvirt host to manage.
@@ -60,7 +50,7 @@ pub struct Config {
     /// Hosts.
     pub libvirt: Vec<LibvirtHost>,
     /// How machines run.
-    pub accel: Accel,
+    pub acceleration: AccelerationSetting,
     /// Images built at a time.
     pub build_slots: usize,
     /// Jobs run at a time.
@@ -202,7 +192,12 @@ impl Config {
             image_flake: read.text("image-flake").map(PathBuf::from),
             nix_config: read.text("nix-config"),
             libvirt: read.hosts(),
-            accel: read.parse("accel", Accel::Auto, accel, "auto, kvm or tcg"),
+            acceleration: read.parse(
+                "accel",
+                AccelerationSetting::Auto,
+                |t| t.parse().ok(),
+                "auto, kvm or tcg",
+            ),
             build_slots: read.count("build-slots", 1, 64),
             job_slots: read.count("job-slots", 8, 256),
             sample_every: Duration::from_secs(read.count("sample-seconds", 5, 3600) as u64),
@@ -270,15 +265,6 @@ fn libvirt_host(text: &str) -> Option<LibvirtHost> {
 
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-}
-
-fn accel(text: &str) -> Option<Accel> {
-    Some(match text {
-        "auto" => Accel::Auto,
-        "kvm" => Accel::Kvm,
-        "tcg" => Accel::Tcg,
-        _ => return None,
-    })
 }
 
 fn log_format(text: &str) -> Option<LogFormat> {

@@ -47,13 +47,13 @@ pub(crate) enum Done {
 #[derive(Debug, Default)]
 pub(crate) struct Again {
     fault: Option<Fault>,
-    plan: Option<Plan>,
+    plan: Option<Box<Plan>>,
 }
 
 impl From<Fault> for Again {
     fn from(fault: Fault) -> Self {
         let plan = match &fault {
-            Fault::PlanChanged { plan } => Some((**plan).clone()),
+            Fault::PlanChanged { plan } => Some(plan.clone()),
             _ => None,
         };
         Self { fault: Some(fault), plan }
@@ -88,7 +88,7 @@ pub async fn post(
             pages::see_other(&routes::login(uri.path()))
         }
         Err(Again { fault, plan }) => {
-            let form = FormState { data: data.without_secrets(), fault, plan };
+            let form = FormState { data: data.without_secrets(), fault, plan: plan.map(|plan| *plan) };
             pages::render(&server, &visitor, &uri, headers, form).await
         }
     }

@@ -47,7 +47,7 @@ impl Post<'_> {
             return Err(Fault::refused("There is nothing to be planned.").into());
         };
         let plan = self.server.portal.plan(&self.visitor.actor, operation).await?;
-        Err(Again { fault: None, plan: Some(plan) })
+        Err(Again { fault: None, plan: Some(Box::new(plan)) })
     }
 
     /// Plans everything before anything is submitted: of several builds, a mistake in one stops all.
@@ -79,7 +79,7 @@ impl Post<'_> {
             "confirm",
             format!("Type the machine's name, {name}, to confirm what will be lost."),
         );
-        Err(Again { fault: Some(fault), plan: Some(plan.clone()) })
+        Err(Again { fault: Some(fault), plan: Some(Box::new(plan.clone())) })
     }
 
     async fn submit(

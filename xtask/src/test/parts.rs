@@ -86,6 +86,12 @@ pub fn log_path(name: &str) -> String {
     format!("xtask/logs/test-{name}.log")
 }
 
+/// Adds a failure to the part's log; some parts have nothing else in theirs. It was printed, so losing it is no harm.
+pub fn keep(run: &Run<'_>, name: &str, error: &anyhow::Error) {
+    let _ =
+        Log::append(run.project.target.join(log_path(name))).and_then(|log| log.note(&format!("{error:#}")));
+}
+
 /// What is compiled for the host: all but the part for browsers and the tool that only its build uses.
 const HOST: [&str; 5] = ["--workspace", "--exclude", "frontend", "--exclude", "wasm-glue"];
 
@@ -104,7 +110,8 @@ impl Run<'_> {
         let command = command
             .env("SNOWGLOBE_TEST_IMAGE_FLAKE", flake)
             .env("SNOWGLOBE_SITE", self.project.site())
-            .env("NIX_CONFIG", nix::config(true));
+            .env("NIX_CONFIG", nix::config(true))
+            .env("SNOWGLOBE_NIX_CONFIG", nix::config(true));
         log.run(&sandbox::wrap(self.project, name, &command)?)
     }
 
@@ -122,16 +129,20 @@ fn absent(what: &str) -> Result<Verdict> {
     Ok(Verdict::Skipped(format!("{what} is not there")))
 }
 
+/// Adds to a failure how to mend it, last, where it is read first.
+fn mend(outcome: Result<()>, how: &str) -> Result<()> {
+    outcome.map_err(|error| anyhow!("{error:#}\n  to mend it: {how}"))
+}
+
 fn fmt(run: &Run<'_>, name: &str) -> Result<Verdict> {
-    run.log(name)?
-        .run(&run.cargo().args(["fmt", "--all", "--check"]))
-        .context("to mend it: cargo fmt --all")?;
+    let fmt = run.cargo().args(["fmt", "--all", "--check", "--", "--color=never"]);
+    mend(run.log(name)?.run(&fmt), "run `cargo fmt --all`")?;
     passed()
 }
 
 fn lock(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let tree = run.cargo().args(["tree", "--locked", "--workspace", "--depth=0"]);
-    run.log(name)?.run(&tree).context("to mend it: run `cargo check` and commit Cargo.lock")?;
+    mend(run.log(name)?.run(&tree), "run `cargo check` and commit Cargo.lock")?;
     passed()
 }
 
@@ -152,7 +163,7 @@ fn clippy(run: &Run<'_>, name: &str) -> Result<Verdict> {
 }
 
 fn docs(run: &Run<'_>, name: &str) -> Result<Verdict> {
-    // Set here, RUSTDOCFLAGS would replace the flags of .cargo/config.toml; --config adds to them.
+    // The flags that .cargo/config.toml gives to rustc do not reach rustdoc.
     let doc = run.cargo().arg("doc").args(HOST).args(["--no-deps", "--document-private-items"]);
     run.log(name)?.run(&doc.env("RUSTDOCFLAGS", "--cfg erase_components -D warnings"))?;
     passed()

@@ -8,7 +8,7 @@ use crate::db::constraint::{Constraint, violated};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use model::Fault;
-use model::account::{Role, Secret, SessionUser, UserId, UserName, password_fault};
+use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, password_fault};
 use model::audit::Outcome;
 use model::portal::LoggedIn;
 use uuid::Uuid;
@@ -30,6 +30,7 @@ pub(crate) async fn login(
     let fits = engine.passwords.verify(&cut(password), stored).await?;
     let Some(user) = user.filter(|_| fits) else {
         // The name is what somebody typed; the log shows a short, printable piece of it.
+        engine.counts.login_refused();
         let subject = model::address::brief(name);
         audit::over(engine, cx, "login", Some(&subject), Outcome::Denied, None).await?;
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
@@ -146,6 +147,16 @@ pub(crate) async fn change_password(
     tx.commit().await?;
     sessions::rights_changed(engine, user.id);
     Ok(())
+}
+
+/// Whether there is no user yet.
+pub(crate) async fn needs_setup(engine: &Engine) -> Result<bool> {
+    db::users::none(&mut *engine.db.read().await?).await
+}
+
+/// A user by name.
+pub(crate) async fn user_by_name(engine: &Engine, name: &UserName) -> Result<Option<UserView>> {
+    db::users::by_name(&mut *engine.db.read().await?, name).await
 }
 
 /// A user who is to be, and the hash of the password; everything that is wrong with either at once.

@@ -159,7 +159,7 @@ impl Reader {
 
     fn take(&self, bytes: bytes::Bytes) {
         if let Some(transcript) = &self.transcript {
-            transcript.write(bytes.clone());
+            transcript.write(&bytes);
         }
         self.line.update(|s| s.history.push(bytes));
     }

@@ -3,22 +3,21 @@
 //! Writing happens in a task of its own behind a bounded queue, so that a full or slow disk never holds up the guest: what
 //! does not fit is left out, and the file says how much. Errors are logged and end the transcript, nothing else.
 
-use bytes::{Bytes, BytesMut};
+use crate::sync::lock;
 use model::time::Time;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::fs::{DirBuilder, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 /// How much is kept for one machine, in bytes, all boots together.
 const TOTAL: u64 = 32 * 1024 * 1024;
 /// Where a boot's file is continued in another, in bytes, so that the oldest part can go.
 const PART: u64 = 4 * 1024 * 1024;
-/// How many pieces may wait for the disk.
-const QUEUE: usize = 1024;
+/// How much may wait for the disk, in bytes.
+const WAITING: usize = 2 * 1024 * 1024;
 
 /// The transcripts of one machine.
 #[derive(Clone, Debug)]
@@ -29,8 +28,23 @@ pub(super) struct Transcripts {
 /// The transcript of one boot. Dropping it lets it finish what it was given.
 #[derive(Debug)]
 pub(super) struct Transcript {
-    queue: mpsc::Sender<Bytes>,
-    left_out: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
+}
+
+/// What was said and is not on disk yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    said: Mutex<Said>,
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    bytes: Vec<u8>,
+    /// How many bytes found no room since the last write.
+    left_out: u64,
+    /// Nothing more will come.
+    is_over: bool,
 }
 
 impl Transcripts {
@@ -41,26 +55,60 @@ impl Transcripts {
 
     /// Begins a boot's transcript. No file is made before there is something to write.
     pub(super) fn begin(&self, start: Time) -> Transcript {
-        let (queue, pieces) = mpsc::channel(QUEUE);
-        let left_out = Arc::new(AtomicU64::new(0));
-        let writer =
-            Writer { dir: self.dir.clone(), name: file_name(start), part: 1, left_out: left_out.clone() };
+        let waiting = Arc::new(Waiting::default());
+        let writer = Writer { dir: self.dir.clone(), name: file_name(start), part: 1 };
+        let source = waiting.clone();
         tokio::spawn(async move {
             let dir = writer.dir.clone();
-            if let Err(error) = writer.run(pieces).await {
+            if let Err(error) = writer.run(&source).await {
                 tracing::warn!(dir = %dir.display(), %error, "a console's transcript cannot be written; this boot's ends here");
             }
         });
-        Transcript { queue, left_out }
+        Transcript { waiting }
     }
 }
 
 impl Transcript {
     /// Takes what the guest said; never waits.
-    pub(super) fn write(&self, bytes: Bytes) {
-        let size = bytes.len() as u64;
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(bytes) {
-            self.left_out.fetch_add(size, Ordering::Relaxed);
+    pub(super) fn write(&self, bytes: &[u8]) {
+        let mut said = lock(&self.waiting.said);
+        if said.bytes.len() + bytes.len() > WAITING {
+            said.left_out += bytes.len() as u64;
+        } else {
+            said.bytes.extend_from_slice(bytes);
+        }
+        drop(said);
+        self.waiting.more.notify_one();
+    }
+}
+
+impl Drop for Transcript {
+    fn drop(&mut self) {
+        lock(&self.waiting.said).is_over = true;
+        self.waiting.more.notify_one();
+    }
+}
+
+impl Waiting {
+    /// Everything said since the last call; `None` when that was all.
+    async fn take(&self) -> Option<Vec<u8>> {
+        loop {
+            let is_over = {
+                let mut said = lock(&self.said);
+                let left_out = std::mem::take(&mut said.left_out);
+                if left_out > 0 {
+                    let note = format!("\r\n[{left_out} bytes were not recorded]\r\n");
+                    said.bytes.extend_from_slice(note.as_bytes());
+                }
+                if !said.bytes.is_empty() {
+                    return Some(std::mem::take(&mut said.bytes));
+                }
+                said.is_over
+            };
+            if is_over {
+                return None;
+            }
+            self.more.notified().await;
         }
     }
 }
@@ -75,20 +123,12 @@ struct Writer {
     dir: PathBuf,
     name: String,
     part: u32,
-    left_out: Arc<AtomicU64>,
 }
 
 impl Writer {
-    async fn run(mut self, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<()> {
-        let mut batch = Vec::new();
+    async fn run(mut self, source: &Waiting) -> io::Result<()> {
         let mut open: Option<(File, u64)> = None;
-        while pieces.recv_many(&mut batch, QUEUE).await > 0 {
-            let mut text = BytesMut::new();
-            batch.drain(..).for_each(|piece| text.extend_from_slice(&piece));
-            let left_out = self.left_out.swap(0, Ordering::Relaxed);
-            if left_out > 0 {
-                text.extend_from_slice(format!("\r\n[{left_out} bytes were not recorded]\r\n").as_bytes());
-            }
+        while let Some(text) = source.take().await {
             let (mut file, written) = match open.take() {
                 Some(open) => open,
                 None => (self.create().await?, 0),
@@ -151,32 +191,47 @@ mod tests {
         files
     }
 
-    async fn record(dir: &Path, start: i64, pieces: &[Bytes]) {
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        let name = file_name(Time(start));
-        let writer = Writer { dir: dir.to_owned(), name, part: 1, left_out: Arc::default() };
-        let feed = async {
-            for piece in pieces {
-                queue.send(piece.clone()).await.unwrap();
+    async fn record(dir: &Path, start: i64, pieces: &[&[u8]]) {
+        let writer = Writer { dir: dir.to_owned(), name: file_name(Time(start)), part: 1 };
+        let transcript = Transcript { waiting: Arc::default() };
+        let source = transcript.waiting.clone();
+        let writing = tokio::spawn(async move { writer.run(&source).await });
+        for piece in pieces {
+            transcript.write(piece);
+            // Gives the writer its turn until it has taken what is there.
+            while !lock(&transcript.waiting.said).bytes.is_empty() {
+                tokio::task::yield_now().await;
             }
-            drop(queue);
-        };
-        tokio::join!(feed, async { writer.run(receiver).await.unwrap() });
+        }
+        drop(transcript);
+        writing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn a_boot_is_a_file_and_the_oldest_go_first() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("web-1");
-        record(&dir, 1_763_854_215_123, &[Bytes::from_static(b"first "), Bytes::from_static(b"boot")]).await;
+        record(&dir, 1_763_854_215_123, &[b"first ", b"boot"]).await;
         assert_eq!(files(&dir), [("20251122T233015.123Z.log".to_owned(), 10)]);
-        let megabyte = Bytes::from(vec![b'x'; 1 << 20]);
-        record(&dir, 1_763_854_300_000, &vec![megabyte; 80]).await;
+        let megabyte = vec![b'x'; 1 << 20];
+        record(&dir, 1_763_854_300_000, &vec![&megabyte[..]; 80]).await;
         let kept = files(&dir);
         let total: u64 = kept.iter().map(|(_, size)| size).sum();
-        assert!(total <= TOTAL + PART, "{total}");
+        assert!(total <= TOTAL, "{total}");
         assert!(total > TOTAL / 2, "{total}");
         assert!(kept.iter().all(|(name, _)| !name.starts_with("20251122T233015")), "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_leaves_out_what_does_not_fit_and_says_so() {
+        let waiting = Arc::new(Waiting::default());
+        let transcript = Transcript { waiting: waiting.clone() };
+        let piece = vec![b'x'; 1 << 20];
+        (0..5).for_each(|_| transcript.write(&piece));
+        drop(transcript);
+        let text = waiting.take().await.unwrap();
+        assert!(text.ends_with(b"[3145728 bytes were not recorded]\r\n"));
+        assert_eq!(waiting.take().await, None);
     }
 
     #[tokio::test]
@@ -184,11 +239,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("not-a-folder");
         std::fs::write(&file, "").unwrap();
-        let transcript = Transcripts::of(file.clone()).begin(Time(0));
-        for _ in 0..10 * QUEUE {
-            transcript.write(Bytes::from_static(b"x"));
-        }
-        transcript.queue.closed().await;
-        assert!(std::fs::metadata(file).unwrap().is_file());
+        let waiting = Arc::new(Waiting::default());
+        let transcript = Transcript { waiting: waiting.clone() };
+        let writer = Writer { dir: file, name: file_name(Time(0)), part: 1 };
+        transcript.write(b"x");
+        assert!(writer.run(&waiting).await.is_err());
+        (0..100).for_each(|_| transcript.write(&[0; 100_000]));
+        assert!(lock(&waiting.said).bytes.len() <= WAITING);
     }
 }

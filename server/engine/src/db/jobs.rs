@@ -2,7 +2,9 @@
 
 use super::{Conn, from_json, parse, parse_some, to_json};
 use crate::authorize::Visible;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::operations::{After, Cell};
+use crate::steps::Step;
 use crate::steps::work::Work;
 use model::Time;
 use model::account::UserId;
@@ -51,6 +53,7 @@ pub(crate) async fn insert(
     conn: &mut Conn,
     new: &New<'_>,
     steps: &[PlannedStep],
+    marks: &[Cell],
     done: usize,
 ) -> Result<()> {
     sqlx::query(
@@ -71,15 +74,17 @@ pub(crate) async fn insert(
     .bind(new.now.0)
     .execute(&mut *conn)
     .await?;
-    for (idx, step) in steps.iter().enumerate() {
+    for (idx, (step, (_, after))) in steps.iter().zip(marks).enumerate() {
         let done = idx < done;
         sqlx::query(
-            "insert into job_steps (job_id, idx, name, what, state, began, ended) values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into job_steps (job_id, idx, name, what, after, state, began, ended) \
+             values (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(new.id.to_string())
         .bind(index(idx))
         .bind(&step.name)
         .bind(&step.what)
+        .bind(after.as_str())
         .bind(if done { StepState::Done } else { StepState::Pending }.as_str())
         .bind(done.then_some(new.now.0))
         .bind(done.then_some(new.now.0))
@@ -263,6 +268,36 @@ pub(crate) async fn steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepView>> {
                 state: from_json("a step's state", &format!("\"{state}\""))?,
                 began: began.map(Time),
                 ended: ended.map(Time),
+            })
+        })
+        .collect()
+}
+
+/// A step as the runner needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepRow {
+    pub step: Step,
+    pub after: After,
+    pub state: StepState,
+}
+
+/// The steps of a job as it was accepted, even if the table has other ones today.
+pub(crate) async fn run_steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepRow>> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("select name, after, state from job_steps where job_id = ? order by idx")
+            .bind(id.to_string())
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter()
+        .map(|(name, after, state)| {
+            let unknown = || {
+                let why = format!("there is no step “{name}” in this version");
+                Error::Damaged { what: "a job's step", source: why.into() }
+            };
+            Ok(StepRow {
+                step: Step::from_name(&name).ok_or_else(unknown)?,
+                after: from_json("a step's mark", &format!("\"{after}\""))?,
+                state: from_json("a step's state", &format!("\"{state}\""))?,
             })
         })
         .collect()

@@ -2,6 +2,7 @@
 
 use super::{StepCx, StepError};
 use crate::job::lease::Lease;
+use model::machine::MachineState;
 use std::time::Duration;
 
 /// How often the host is asked while somebody waits: a DHCP lease comes without an event.
@@ -17,9 +18,14 @@ pub(super) async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError
     let deadline = tokio::time::Instant::now() + limit;
     let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
-        let known = cx.engine.fleet.get(name);
-        if let Some(address) = known.as_ref().and_then(|k| k.row.observed.addresses.first()) {
+        let Some(known) = cx.engine.fleet.get(name) else { return Ok(()) };
+        let observed = &known.row.observed;
+        if let Some(address) = observed.addresses.first() {
             cx.say(format!("The machine is at {}.", address.ip));
+            return Ok(());
+        }
+        if !observed.state.is_active() && observed.state != MachineState::Unknown {
+            cx.warn("The machine has stopped before it had an address: look at its console.");
             return Ok(());
         }
         tokio::select! {

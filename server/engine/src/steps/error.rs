@@ -15,30 +15,23 @@ pub(crate) struct StepError {
     message: String,
     /// The same call may succeed later without anybody changing anything.
     pub retriable: bool,
-    /// Nothing went wrong: the step was asked to stop.
-    pub stop: Option<Stop>,
+    /// Nothing went wrong: somebody cancelled the job, or the portal ends.
+    pub stopped: bool,
     /// The part of a failed build that a person needs first.
     pub build: Option<Box<BuildFailure>>,
     #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Who asked a step to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Somebody cancelled the job, or the portal ends; the runner knows which.
-    Asked,
-}
-
 impl StepError {
     /// A failure that only a person can mend.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retriable: false, stop: None, build: None, source: None }
+        Self { message: message.into(), retriable: false, stopped: false, build: None, source: None }
     }
 
     /// The step was asked to stop.
     pub fn stopped() -> Self {
-        Self { stop: Some(Stop::Asked), ..Self::new("The step was asked to stop.") }
+        Self { stopped: true, ..Self::new("The step was asked to stop.") }
     }
 
     /// A host did not do what it was asked. `what` begins the sentence: “Starting the machine”.

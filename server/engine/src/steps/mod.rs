@@ -19,7 +19,7 @@ mod power;
 mod record;
 pub(crate) mod work;
 
-pub(crate) use error::{Stop, StepError};
+pub(crate) use error::StepError;
 pub(crate) use record::insert as insert_record;
 
 use crate::db::{self, machines::MachineRecord};

@@ -64,7 +64,10 @@ pub fn decide(setting: AccelerationSetting, local: bool, host_lists_kvm: bool) -
 fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
     let found = |what: &str, fix: &str| Some(Problem { what: what.to_owned(), fix: fix.to_owned() });
     if !host_lists_kvm {
-        return found("QEMU on this host has no KVM", "Install QEMU with KVM (Debian: apt-get install qemu-system-x86).");
+        return found(
+            "QEMU on this host has no KVM",
+            "Install QEMU with KVM (Debian: apt-get install qemu-system-x86).",
+        );
     }
     if !local {
         return None;
@@ -82,9 +85,10 @@ fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
             found("/dev/kvm is not there", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
         }
         // QEMU runs as us, see `Platform::run_as`.
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            found("/dev/kvm may not be opened", "Join its group: usermod -aG kvm \"$USER\", then log in again.")
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => found(
+            "/dev/kvm may not be opened",
+            "Join its group: usermod -aG kvm \"$USER\", then log in again.",
+        ),
         Err(e) => found(&format!("/dev/kvm cannot be opened ({e})"), "Look at dmesg for messages of kvm."),
     }
 }

@@ -17,7 +17,12 @@ const INNER: [&str; 10] = ["lo", "docker", "podman", "veth", "br-", "virbr", "cn
 /// Every address of a machine, best source first, each address once.
 pub async fn of(link: &Link, machine: &MachineRef) -> Result<Vec<Address>> {
     let (agent, host) = tokio::join!(
-        ask(link, machine, true, &[(AddressSource::Agent, virt_sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)]),
+        ask(
+            link,
+            machine,
+            true,
+            &[(AddressSource::Agent, virt_sys::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)]
+        ),
         ask(
             link,
             machine,
@@ -50,7 +55,9 @@ async fn ask(
                 Ok(cards) => told.push((*source, cards)),
                 Err(error) => match of_machine("Asking for addresses", &machine)(error) {
                     lost @ HypervisorError::Unreachable { .. } => return Err(lost),
-                    silent => tracing::trace!(machine.name = %machine.name, ?source, error = %silent, "no addresses"),
+                    silent => {
+                        tracing::trace!(machine.name = %machine.name, ?source, error = %silent, "no addresses")
+                    }
                 },
             }
         }
@@ -62,7 +69,9 @@ async fn ask(
 fn select(told: Told) -> Vec<Address> {
     let mut found: Vec<Address> = Vec::new();
     for (source, cards) in told {
-        let inner = |card: &Card| source == AddressSource::Agent && INNER.iter().any(|name| card.name.starts_with(name));
+        let inner = |card: &Card| {
+            source == AddressSource::Agent && INNER.iter().any(|name| card.name.starts_with(name))
+        };
         for text in cards.iter().filter(|card| !inner(card)).flat_map(|card| &card.addresses) {
             let Ok(ip) = text.parse::<IpAddr>() else { continue };
             if found.len() < MOST && is_useful(ip) && !found.iter().any(|known| known.ip == ip) {
@@ -104,13 +113,15 @@ mod tests {
             ),
             (AddressSource::Lease, vec![card("vnet0", &["192.168.122.20", "192.168.122.21"])]),
         ];
-        let found: Vec<String> = select(told).into_iter().map(|a| format!("{:?} {}", a.source, a.ip)).collect();
+        let found: Vec<String> =
+            select(told).into_iter().map(|a| format!("{:?} {}", a.source, a.ip)).collect();
         assert_eq!(found, ["Agent 192.168.122.20", "Agent fd00::5", "Lease 192.168.122.21"]);
     }
 
     #[test]
     fn a_guest_that_claims_thousands_gets_a_few() {
-        let many: Vec<String> = (0..5000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0001 + n).to_string()).collect();
+        let many: Vec<String> =
+            (0..5000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0001 + n).to_string()).collect();
         let told = vec![(AddressSource::Agent, vec![Card { name: "eth0".into(), addresses: many }])];
         assert_eq!(select(told).len(), MOST);
     }

@@ -94,7 +94,8 @@ pub async fn read(link: &Link, machine: &MachineRef, path: &str) -> Result<Vec<u
     let piece: Result<Piece> =
         ask(link, machine, "guest-file-read", Some(Handle { handle, count: Some(MOST) })).await;
     // Closed whatever came of reading; what closing says changes nothing.
-    let _: Result<Nothing> = ask(link, machine, "guest-file-close", Some(Handle { handle, count: None })).await;
+    let _: Result<Nothing> =
+        ask(link, machine, "guest-file-close", Some(Handle { handle, count: None })).await;
     decode(&piece?.data)
 }
 
@@ -131,7 +132,8 @@ async fn ask<T: DeserializeOwned>(
     execute: &'static str,
     arguments: Option<impl Serialize>,
 ) -> Result<T> {
-    let request = serde_json::to_string(&Request { execute, arguments }).map_err(|e| failed(execute, e.to_string()))?;
+    let request =
+        serde_json::to_string(&Request { execute, arguments }).map_err(|e| failed(execute, e.to_string()))?;
     let machine = machine.clone();
     let answer = link
         .agent_call(move |live| {
@@ -170,10 +172,13 @@ mod tests {
     #[test]
     fn answers_are_read_into_fixed_structures() {
         let status: Status =
-            parse("x", r#"{"return":{"exited":true,"exitcode":3,"out-data":"aGk=","new-field":[1]}}"#).unwrap();
+            parse("x", r#"{"return":{"exited":true,"exitcode":3,"out-data":"aGk=","new-field":[1]}}"#)
+                .unwrap();
         assert!(status.exited);
         assert_eq!((status.exitcode, decode(&status.out_data).unwrap()), (Some(3), b"hi".to_vec()));
-        for hostile in ["", "{}", "[]", r#"{"return":"x"}"#, r#"{"return":{"exited":"yes"}}"#, "\u{0}", "{\"return\":"] {
+        for hostile in
+            ["", "{}", "[]", r#"{"return":"x"}"#, r#"{"return":{"exited":"yes"}}"#, "\u{0}", "{\"return\":"]
+        {
             assert!(parse::<Status>("x", hostile).is_err(), "{hostile}");
         }
     }
@@ -189,9 +194,13 @@ mod tests {
 
     #[test]
     fn requests_are_json_whatever_the_path() {
-        let request = Request { execute: "guest-file-open", arguments: Some(OpenFile { path: "/a\"b\n", mode: "r" }) };
+        let request =
+            Request { execute: "guest-file-open", arguments: Some(OpenFile { path: "/a\"b\n", mode: "r" }) };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(text, r#"{"execute":"guest-file-open","arguments":{"path":"/a\"b\n","mode":"r"}}"#);
-        assert_eq!(serde_json::to_string(&Request { execute: "guest-ping", arguments: None::<()> }).unwrap(), r#"{"execute":"guest-ping"}"#);
+        assert_eq!(
+            serde_json::to_string(&Request { execute: "guest-ping", arguments: None::<()> }).unwrap(),
+            r#"{"execute":"guest-ping"}"#
+        );
     }
 }

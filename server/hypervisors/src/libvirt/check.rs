@@ -120,7 +120,9 @@ fn acceleration(facts: &HostFacts) -> Finding {
 fn firmware(facts: &HostFacts) -> Finding {
     match &facts.firmware {
         Some(found) => ok("firmware", format!("UEFI firmware: {}.", found.code.display())),
-        None => error_finding("firmware", format!("Machines cannot boot: {NO_FIRMWARE}."), FIRMWARE_FIX.into()),
+        None => {
+            error_finding("firmware", format!("Machines cannot boot: {NO_FIRMWARE}."), FIRMWARE_FIX.into())
+        }
     }
 }
 
@@ -150,13 +152,17 @@ fn disk(machines: &Path) -> Finding {
         return error_finding("disk", format!("{} is not there.", machines.display()), "Create it.".into());
     };
     if rustix::process::geteuid().is_root() {
-        let closed = existing.ancestors().find(|path| {
-            path.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o001 == 0)
-        });
+        let closed = existing
+            .ancestors()
+            .find(|path| path.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o001 == 0));
         if let Some(closed) = closed {
             return error_finding(
                 "disk",
-                format!("QEMU's user cannot reach {}: {} is closed to it.", machines.display(), closed.display()),
+                format!(
+                    "QEMU's user cannot reach {}: {} is closed to it.",
+                    machines.display(),
+                    closed.display()
+                ),
                 format!("Let others pass through it: chmod o+x {}", closed.display()),
             );
         }
@@ -213,7 +219,10 @@ mod tests {
         set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         let found = disk(&dir.path().join("machines"));
         assert_eq!(found.level, Level::Error);
-        assert_eq!(found.fix.unwrap(), format!("Let others pass through it: chmod o+x {}", dir.path().display()));
+        assert_eq!(
+            found.fix.unwrap(),
+            format!("Let others pass through it: chmod o+x {}", dir.path().display())
+        );
         set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         assert!(disk(&dir.path().join("machines")).what.contains("free in"));
     }

@@ -77,7 +77,8 @@ struct Shared {
 impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
-        if let State::Up(live) = self.shared.state.send_replace(State::Down("the portal is stopping".into())) {
+        if let State::Up(live) = self.shared.state.send_replace(State::Down("the portal is stopping".into()))
+        {
             release(live);
         }
     }
@@ -260,7 +261,8 @@ pub fn is_local(uri: &str) -> bool {
 
 /// True for a driver that runs with the rights of its user alone, without networks and security drivers of its own.
 pub fn is_session(uri: &str) -> bool {
-    uri.split_once("://").is_some_and(|(_, rest)| rest.split('?').next().is_some_and(|p| p.ends_with("/session")))
+    uri.split_once("://")
+        .is_some_and(|(_, rest)| rest.split('?').next().is_some_and(|p| p.ends_with("/session")))
 }
 
 #[cfg(test)]
@@ -269,10 +271,18 @@ mod tests {
 
     #[test]
     fn local_and_remote_uris() {
-        for local in ["qemu:///system", "qemu+unix:///system?socket=/run/x", "test:///default", "qemu:///session"] {
+        for local in
+            ["qemu:///system", "qemu+unix:///system?socket=/run/x", "test:///default", "qemu:///session"]
+        {
             assert!(is_local(local), "{local}");
         }
-        for remote in ["qemu+ssh://root@kvm1/system", "qemu://kvm1/system", "qemu+tls://kvm1:16514/system", "qemu+ssh:///system", ""] {
+        for remote in [
+            "qemu+ssh://root@kvm1/system",
+            "qemu://kvm1/system",
+            "qemu+tls://kvm1:16514/system",
+            "qemu+ssh:///system",
+            "",
+        ] {
             assert!(!is_local(remote), "{remote}");
         }
         assert!(is_session("qemu:///session?x=1") && !is_session("qemu:///system"));

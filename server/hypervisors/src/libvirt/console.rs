@@ -12,9 +12,9 @@
 //! every kind of URI, which reading the pty would not.
 
 use super::connect::Link;
-use super::error::of_machine;
+use super::error::{of_host, of_machine};
 use super::power::find;
-use super::sys::{StreamSink, watch_stream};
+use super::sys::{StreamSink, StreamWatch};
 use bytes::Bytes;
 use engine::ports::hypervisor::{ConsoleStream, MachineRef, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +24,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use virt::stream::Stream;
 use virt_sys::{
-    VIR_STREAM_EVENT_ERROR as ERROR, VIR_STREAM_EVENT_HANGUP as HANGUP, VIR_STREAM_EVENT_READABLE as READABLE,
-    VIR_STREAM_EVENT_WRITABLE as WRITABLE,
+    VIR_STREAM_EVENT_ERROR as ERROR, VIR_STREAM_EVENT_HANGUP as HANGUP,
+    VIR_STREAM_EVENT_READABLE as READABLE, VIR_STREAM_EVENT_WRITABLE as WRITABLE,
 };
 
 /// Pieces that wait in each direction.
@@ -63,11 +63,9 @@ pub async fn open(link: &Link, machine: &MachineRef) -> Result<ConsoleStream> {
         let console = Arc::clone(&console);
         Arc::new(move |events| console.on_events(events))
     };
-    if let Err(error) = watch_stream(&console.stream, READABLE | ERROR | HANGUP, sink) {
-        tracing::warn!(error = error.message(), "a console stream cannot be watched");
-        console.ended.cancel();
-    }
-    tokio::spawn(pump(console, input, lost));
+    let watch = StreamWatch::new(&console.stream, READABLE | ERROR | HANGUP, sink)
+        .map_err(of_host("Watching the console"))?;
+    tokio::spawn(pump(console, watch, input, lost));
     Ok(ConsoleStream { output: from_guest, input: to_guest })
 }
 
@@ -115,10 +113,14 @@ impl Console {
             };
             match self.stream.recv(&mut buffer) {
                 Ok(WOULD_BLOCK) => return,
-                Ok(count) => match usize::try_from(count).ok().filter(|n| *n > 0).and_then(|n| buffer.get(..n)) {
-                    Some(bytes) => slot.map(|slot| slot.send(Bytes::copy_from_slice(bytes))).unwrap_or_default(),
-                    None => return self.end(),
-                },
+                Ok(count) => {
+                    match usize::try_from(count).ok().filter(|n| *n > 0).and_then(|n| buffer.get(..n)) {
+                        Some(bytes) => {
+                            slot.map(|slot| slot.send(Bytes::copy_from_slice(bytes))).unwrap_or_default()
+                        }
+                        None => return self.end(),
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(error = error.message(), "a console ended");
                     return self.end();
@@ -164,7 +166,12 @@ impl Console {
     }
 }
 
-async fn pump(console: Arc<Console>, mut input: mpsc::Receiver<Bytes>, lost: CancellationToken) {
+async fn pump(
+    console: Arc<Console>,
+    watch: StreamWatch,
+    mut input: mpsc::Receiver<Bytes>,
+    lost: CancellationToken,
+) {
     let work = async {
         let (mut stalled, mut typing, mut listening) = (false, true, true);
         while typing || listening {
@@ -191,9 +198,11 @@ async fn pump(console: Arc<Console>, mut input: mpsc::Receiver<Bytes>, lost: Can
     input.close();
     // Both talk to the host.
     let closed = spawn_blocking(move || {
-        let removed = console.stream.event_remove_callback();
-        let aborted = console.stream.clone().abort();
-        tracing::trace!(?removed, ?aborted, "console closed");
+        watch.end(&console.stream);
+        // A stream that ended by itself has nothing left to abort.
+        if let Err(error) = console.stream.clone().abort() {
+            tracing::trace!(error = error.message(), "a console's stream had ended");
+        }
     });
     if let Err(error) = closed.await {
         tracing::warn!(%error, "a console was not closed cleanly");

@@ -9,6 +9,7 @@ use super::firmware::{self, Firmware};
 use engine::ports::hypervisor::{Definition, HypervisorError, MachineRef, Result};
 use std::path::Path;
 use virt::connect::Connect;
+use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 
 /// What a host can do for a machine. Found once and kept until the host's check looks again.
@@ -102,11 +103,7 @@ impl Libvirt {
                 if domain.is_active().map_err(fault)? {
                     domain.destroy().or_else(|e| gone_meanwhile(&domain, e)).map_err(fault)?;
                 }
-                let everything = virt_sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-                    | virt_sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-                    | virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-                    | virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM;
-                match domain.undefine_flags(everything) {
+                match undefine_with_all(&domain) {
                     Err(error) if is(&error, ErrorNumber::NoDomain) => Ok(()),
                     done => done.map_err(fault),
                 }
@@ -116,7 +113,19 @@ impl Libvirt {
     }
 }
 
-fn gone_meanwhile(domain: &virt::domain::Domain, error: Error) -> std::result::Result<(), Error> {
+/// Undefines a domain with everything libvirt keeps for it.
+fn undefine_with_all(domain: &Domain) -> std::result::Result<(), Error> {
+    let every_driver =
+        virt_sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | virt_sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+    let newer = virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM;
+    match domain.undefine_flags(every_driver | newer) {
+        // A driver that does not know these flags has nothing that they would remove.
+        Err(error) if is(&error, ErrorNumber::InvalidArg) => domain.undefine_flags(every_driver),
+        done => done,
+    }
+}
+
+fn gone_meanwhile(domain: &Domain, error: Error) -> std::result::Result<(), Error> {
     if domain.is_active().is_ok_and(|active| !active) { Ok(()) } else { Err(error) }
 }
 

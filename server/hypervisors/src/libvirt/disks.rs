@@ -61,7 +61,9 @@ impl Store {
             found.backing.as_deref() == Some(&*from.image) && size.is_none_or(|s| found.virtual_size >= s)
         };
         if !qcow::info(&path).await.is_ok_and(|found| fits(&found)) {
-            qcow::create_overlay(&path, &from.image, size).await.map_err(disk_error("Making the boot disk"))?;
+            qcow::create_overlay(&path, &from.image, size)
+                .await
+                .map_err(disk_error("Making the boot disk"))?;
         }
         volume(&path)
     }
@@ -85,13 +87,23 @@ impl Store {
     }
 
     /// See the port.
-    pub async fn write_identity(&self, volume: &Volume, role: DiskRole, files: &[IdentityFile]) -> Result<()> {
+    pub async fn write_identity(
+        &self,
+        volume: &Volume,
+        role: DiskRole,
+        files: &[IdentityFile],
+    ) -> Result<()> {
         let path = self.checked(volume)?;
         ext4::write_identity(path, role, files).await.map_err(disk_error("Writing the identity files"))
     }
 
     /// See the port.
-    pub async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>> {
+    pub async fn read_identity(
+        &self,
+        volume: &Volume,
+        role: DiskRole,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>> {
         let path = self.checked(volume)?;
         ext4::read_identity(path, role, name).await.map_err(disk_error("Reading an identity file"))
     }
@@ -146,7 +158,9 @@ impl Store {
             let name = entry.file_name();
             if let Some(disk) = name.to_str().and_then(|n| n.strip_prefix(SCRATCH)) {
                 let disk = folder.join(disk);
-                engine::disk::clear_scratch(&disk).await.map_err(disk_error("Clearing an unfinished edit"))?;
+                engine::disk::clear_scratch(&disk)
+                    .await
+                    .map_err(disk_error("Clearing an unfinished edit"))?;
             }
         }
         Ok(())
@@ -210,7 +224,11 @@ impl Store {
         let inside = path.strip_prefix(&self.machines).ok().is_some_and(|rest| {
             rest.components().count() == 2 && rest.components().all(|c| matches!(c, Component::Normal(_)))
         });
-        if inside { Ok(path) } else { Err(failed("Using a disk", format!("{} is not a machine's disk", volume.0))) }
+        if inside {
+            Ok(path)
+        } else {
+            Err(failed("Using a disk", format!("{} is not a machine's disk", volume.0)))
+        }
     }
 }
 

@@ -79,7 +79,12 @@ fn firmware(x: &mut Xml, platform: &Platform) -> io::Result<()> {
         text(x, "type", &[("arch", "x86_64"), ("machine", "q35")], "hvm")?;
         // Named rather than found by libvirt: its search wants variables in the format of the template, and a snapshot of a
         // running machine wants them in qcow2.
-        text(x, "loader", &[("readonly", "yes"), ("type", "pflash"), ("format", "raw")], utf8(&platform.firmware)?)?;
+        text(
+            x,
+            "loader",
+            &[("readonly", "yes"), ("type", "pflash"), ("format", "raw")],
+            utf8(&platform.firmware)?,
+        )?;
         element(x, "nvram", &[("type", "file"), ("format", "qcow2")], |x| {
             empty(x, "source", &[("file", utf8(&platform.nvram)?)])
         })
@@ -134,13 +139,17 @@ fn devices(x: &mut Xml, machine: &Definition, platform: &Platform) -> io::Result
         disk(x, &data.0, "vdb", |_| Ok(()))?;
     }
     network_card(x, machine)?;
-    element(x, "serial", &[("type", "pty")], |x| empty(x, "target", &[("type", "isa-serial"), ("port", "0")]))?;
+    element(x, "serial", &[("type", "pty")], |x| {
+        empty(x, "target", &[("type", "isa-serial"), ("port", "0")])
+    })?;
     element(x, "console", &[("type", "pty")], |x| empty(x, "target", &[("type", "serial"), ("port", "0")]))?;
     element(x, "channel", &[("type", "unix")], |x| {
         empty(x, "target", &[("type", "virtio"), ("name", AGENT_CHANNEL)])
     })?;
     // A guest without entropy waits for it at its first boot, where it makes its SSH host key.
-    element(x, "rng", &[("model", "virtio")], |x| text(x, "backend", &[("model", "random")], "/dev/urandom"))?;
+    element(x, "rng", &[("model", "virtio")], |x| {
+        text(x, "backend", &[("model", "random")], "/dev/urandom")
+    })?;
     element(x, "memballoon", &[("model", "virtio")], |x| empty(x, "stats", &[("period", BALLOON_PERIOD)]))?;
     // No screen, no sound, no USB: the machine is used by its serial line and by SSH, and memory is for guests.
     empty(x, "controller", &[("type", "usb"), ("model", "none")])?;

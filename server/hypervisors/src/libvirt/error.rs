@@ -19,7 +19,10 @@ pub fn of_host(what: &'static str) -> impl FnOnce(Error) -> HypervisorError {
 }
 
 /// An error of a call that is about one machine.
-pub fn of_machine<'a>(what: &'static str, machine: &'a MachineRef) -> impl FnOnce(Error) -> HypervisorError + 'a {
+pub fn of_machine<'a>(
+    what: &'static str,
+    machine: &'a MachineRef,
+) -> impl FnOnce(Error) -> HypervisorError + 'a {
     move |error| {
         if is(&error, ErrorNumber::NoDomain) {
             return HypervisorError::NoSuchMachine { name: machine.name.clone() };
@@ -29,7 +32,10 @@ pub fn of_machine<'a>(what: &'static str, machine: &'a MachineRef) -> impl FnOnc
 }
 
 /// An error of a call that went to the guest's agent.
-pub fn of_agent<'a>(what: &'static str, machine: &'a MachineRef) -> impl FnOnce(Error) -> HypervisorError + 'a {
+pub fn of_agent<'a>(
+    what: &'static str,
+    machine: &'a MachineRef,
+) -> impl FnOnce(Error) -> HypervisorError + 'a {
     move |error| {
         let silent = [
             ErrorNumber::AgentUnresponsive,
@@ -38,7 +44,11 @@ pub fn of_agent<'a>(what: &'static str, machine: &'a MachineRef) -> impl FnOnce(
             // The machine is off.
             ErrorNumber::OperationInvalid,
         ];
-        if silent.iter().any(|number| is(&error, *number)) { HypervisorError::NoAgent } else { of_machine(what, machine)(error) }
+        if silent.iter().any(|number| is(&error, *number)) {
+            HypervisorError::NoAgent
+        } else {
+            of_machine(what, machine)(error)
+        }
     }
 }
 

@@ -83,7 +83,9 @@ fn translate(event: RawEvent) -> Option<HostEvent> {
 
 fn state_after(event: u32, detail: u32) -> Option<MachineState> {
     match event {
-        virt_sys::VIR_DOMAIN_EVENT_STARTED | virt_sys::VIR_DOMAIN_EVENT_RESUMED => Some(MachineState::Running),
+        virt_sys::VIR_DOMAIN_EVENT_STARTED | virt_sys::VIR_DOMAIN_EVENT_RESUMED => {
+            Some(MachineState::Running)
+        }
         virt_sys::VIR_DOMAIN_EVENT_SUSPENDED | virt_sys::VIR_DOMAIN_EVENT_PMSUSPENDED => {
             Some(MachineState::Paused)
         }

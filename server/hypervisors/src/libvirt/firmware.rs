@@ -29,7 +29,8 @@ const PLACES: &[(&str, &str)] = &[
 /// The first firmware whose files are there: those that libvirt names, then the known places.
 pub fn find(domain_capabilities: Option<&str>, is_file: impl Fn(&Path) -> bool) -> Option<Firmware> {
     let told = domain_capabilities.map(loaders).unwrap_or_default().into_iter().filter_map(with_variables);
-    let known = PLACES.iter().map(|(code, variables)| Firmware { code: code.into(), variables: variables.into() });
+    let known =
+        PLACES.iter().map(|(code, variables)| Firmware { code: code.into(), variables: variables.into() });
     told.chain(known).find(|f| is_file(&f.code) && is_file(&f.variables))
 }
 
@@ -85,13 +86,17 @@ mod tests {
     #[test]
     fn without_both_files_the_next_place_is_tried() {
         let arch = |path: &Path| path.starts_with("/usr/share/edk2/x64");
-        assert_eq!(find(Some(CAPABILITIES), arch).unwrap().code, Path::new("/usr/share/edk2/x64/OVMF_CODE.4m.fd"));
+        assert_eq!(
+            find(Some(CAPABILITIES), arch).unwrap().code,
+            Path::new("/usr/share/edk2/x64/OVMF_CODE.4m.fd")
+        );
         assert_eq!(find(None, |_| false), None);
     }
 
     #[test]
-    fn broken_xml_gives_no_loaders() {
-        assert_eq!(loaders("<a><loader><value>/x"), Vec::<PathBuf>::new());
+    fn broken_xml_ends_the_list() {
+        assert_eq!(loaders("<a><loader><value>/x</value></b><value>/y</value>"), [PathBuf::from("/x")]);
         assert_eq!(loaders("</a></b>"), Vec::<PathBuf>::new());
+        assert_eq!(loaders("<loader><value>&nonsense;"), Vec::<PathBuf>::new());
     }
 }

@@ -38,8 +38,8 @@ use connect::{Link, is_local};
 use definition::HostFacts;
 use disks::Store;
 use engine::ports::hypervisor::{
-    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent, Hypervisor,
-    MachineRef, Power, Result, Seen, Volume,
+    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
+    Hypervisor, MachineRef, Power, Result, Seen, Volume,
 };
 use model::address::Address;
 use model::host::Finding;
@@ -95,7 +95,12 @@ impl Libvirt {
 #[async_trait]
 impl Hypervisor for Libvirt {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { thin_provisioning: true, offline_grow: true, own_firewall: false, snapshots_with_memory: true }
+        Capabilities {
+            thin_provisioning: true,
+            offline_grow: true,
+            own_firewall: false,
+            snapshots_with_memory: true,
+        }
     }
 
     async fn check(&self) -> Vec<Finding> {

@@ -119,7 +119,14 @@ mod tests {
     #[test]
     fn only_real_bridges_are_offered() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, is_bridge) in [("br0", true), ("vmbr1", true), ("eth0", false), ("virbr0", true), ("docker0", true), ("br-9f3", true)] {
+        for (name, is_bridge) in [
+            ("br0", true),
+            ("vmbr1", true),
+            ("eth0", false),
+            ("virbr0", true),
+            ("docker0", true),
+            ("br-9f3", true),
+        ] {
             let path = dir.path().join(name);
             std::fs::create_dir(&path).unwrap();
             if is_bridge {

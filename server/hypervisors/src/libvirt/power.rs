@@ -37,8 +37,7 @@ fn state_of(domain: &Domain) -> std::result::Result<MachineState, Error> {
     if state.to_raw() == u32::MAX {
         return Err(Error::last_error());
     }
-    let crashed =
-        matches!(reason, Enum::Known(DomainStateReason::Shutoff(why)) if why.is(DomainShutoffReason::Crashed));
+    let crashed = matches!(reason, Enum::Known(DomainStateReason::Shutoff(why)) if why.is(DomainShutoffReason::Crashed));
     Ok(from_libvirt(state.to_raw(), crashed))
 }
 

@@ -18,7 +18,8 @@ pub fn inventory(connect: &Connect) -> Result<Vec<Seen>> {
 }
 
 fn seen(stats: DomainStats) -> Seen {
-    let value = |name: &str| stats.values.iter().find(|(n, _)| n == name).and_then(|(_, v)| u32::try_from(*v).ok());
+    let value =
+        |name: &str| stats.values.iter().find(|(n, _)| n == name).and_then(|(_, v)| u32::try_from(*v).ok());
     let crashed = value("state.reason") == Some(virt_sys::VIR_DOMAIN_SHUTOFF_CRASHED);
     let state = from_libvirt(value("state.state").unwrap_or(virt_sys::VIR_DOMAIN_NOSTATE), crashed);
     Seen { uuid: stats.uuid, name: stats.name, state }
@@ -31,7 +32,8 @@ pub fn counters(connect: &Connect) -> Result<Vec<(Uuid, Counters)>> {
         | virt_sys::VIR_DOMAIN_STATS_INTERFACE
         | virt_sys::VIR_DOMAIN_STATS_BLOCK;
     let active = virt_sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
-    let stats = all_stats(connect, groups, active | NO_WAIT).map_err(of_host("Reading the machines' counters"))?;
+    let stats =
+        all_stats(connect, groups, active | NO_WAIT).map_err(of_host("Reading the machines' counters"))?;
     Ok(stats.iter().map(|domain| (domain.uuid, read(&domain.values))).collect())
 }
 
@@ -115,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_guests_own_word_on_memory_wins_and_nonsense_does_not() {
-        let guest = read(&values(&[("balloon.available", 1000), ("balloon.usable", 400), ("balloon.rss", 9000)]));
+        let guest =
+            read(&values(&[("balloon.available", 1000), ("balloon.usable", 400), ("balloon.rss", 9000)]));
         assert_eq!(guest.memory_used, Some(600 * 1024));
         let lying = read(&values(&[("balloon.available", 1), ("balloon.usable", 400), ("balloon.rss", 9)]));
         assert_eq!(lying.memory_used, Some(9 * 1024));

@@ -6,9 +6,11 @@
 
 #![expect(unsafe_code, reason = "libvirt is a C library; this module is the border")]
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -49,7 +51,6 @@ impl Registration {
     pub fn new(connect: &Connect, sink: &EventSink) -> Result<Self, Error> {
         let mut made = Self { connect: connect.clone(), callbacks: Vec::new(), watches_close: false };
         made.add(c::VIR_DOMAIN_EVENT_ID_LIFECYCLE, erase_lifecycle(on_lifecycle), sink)?;
-        // SAFETY of the two below: see `add`; the callback's type is the one documented for the event.
         for (id, callback) in [
             (c::VIR_DOMAIN_EVENT_ID_REBOOT, on_reboot as Generic),
             (c::VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, erase_agent(on_agent)),
@@ -202,41 +203,60 @@ unsafe fn copied(text: *const c_char) -> Option<String> {
     Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
-/// Calls `sink` with the mask of what happened whenever one of `events` happens on a non-blocking stream. Whoever asks for
-/// this ends it with [`Stream::event_remove_callback`], which is what frees the sink.
-///
-/// # Errors
-/// When the driver's streams have no events.
-pub fn watch_stream(stream: &Stream, events: c_uint, sink: StreamSink) -> Result<(), Error> {
-    let opaque: *mut c_void = Box::into_raw(Box::new(sink)).cast();
-    // SAFETY: the stream is alive; `opaque` is a `Box<StreamSink>` that `free_stream_sink` or the branch below ends once.
-    let code = unsafe {
-        c::virStreamEventAddCallback(
-            stream.as_ptr(),
-            events.cast_signed(),
-            Some(on_stream),
-            opaque,
-            Some(free_stream_sink),
-        )
-    };
-    if code < 0 {
-        let error = Error::last_error();
-        // SAFETY: libvirt refused and did not keep `opaque`.
-        unsafe { free_stream_sink(opaque) };
-        return Err(error);
+/// The sinks of watched streams. libvirt is given a number instead of a pointer: its remote driver does not call the
+/// function that frees what a stream's callback was given, so a pointer would leak with each console.
+static WATCHED: Mutex<BTreeMap<usize, StreamSink>> = Mutex::new(BTreeMap::new());
+static NEXT: AtomicUsize = AtomicUsize::new(1);
+
+/// A watched stream. [`StreamWatch::end`] takes the callback back; dropping it only makes it deaf.
+pub struct StreamWatch(usize);
+
+impl StreamWatch {
+    /// Calls `sink` with the mask of what happened whenever one of `events` happens on a non-blocking stream.
+    ///
+    /// # Errors
+    /// When the driver's streams have no events.
+    pub fn new(stream: &Stream, events: c_uint, sink: StreamSink) -> Result<Self, Error> {
+        let watch = Self(NEXT.fetch_add(1, Ordering::Relaxed));
+        watched().insert(watch.0, sink);
+        // SAFETY: the stream is alive, and the opaque pointer is a number that is never followed.
+        let code = unsafe {
+            c::virStreamEventAddCallback(
+                stream.as_ptr(),
+                events.cast_signed(),
+                Some(on_stream),
+                ptr::without_provenance_mut(watch.0),
+                None,
+            )
+        };
+        if code < 0 { Err(Error::last_error()) } else { Ok(watch) }
     }
-    Ok(())
+
+    /// Takes the callback back. Talks to the host.
+    pub fn end(self, stream: &Stream) {
+        if let Err(error) = stream.event_remove_callback() {
+            tracing::debug!(error = error.message(), "a stream's callback was gone already");
+        }
+    }
+}
+
+impl Drop for StreamWatch {
+    fn drop(&mut self) {
+        // Bound first: the sink may own a stream, whose end must not happen under the lock.
+        let sink = watched().remove(&self.0);
+        drop(sink);
+    }
+}
+
+fn watched() -> MutexGuard<'static, BTreeMap<usize, StreamSink>> {
+    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 unsafe extern "C" fn on_stream(_: c::virStreamPtr, events: c_int, opaque: *mut c_void) {
-    // SAFETY: `opaque` is the `Box<StreamSink>` of `watch_stream`, alive until `free_stream_sink`.
-    let sink = unsafe { &*opaque.cast::<StreamSink>() };
-    sink(events.cast_unsigned());
-}
-
-unsafe extern "C" fn free_stream_sink(opaque: *mut c_void) {
-    // SAFETY: `opaque` came from `watch_stream`, and libvirt calls this once, after the last callback.
-    drop(unsafe { Box::from_raw(opaque.cast::<StreamSink>()) });
+    let sink = watched().get(&opaque.addr()).cloned();
+    if let Some(sink) = sink {
+        sink(events.cast_unsigned());
+    }
 }
 
 /// The statistics of one domain.

@@ -39,7 +39,9 @@ fn outline(xml: &str) -> Vec<String> {
     let mut seen = Vec::new();
     loop {
         match reader.read_event().unwrap() {
-            Event::Start(e) | Event::Empty(e) => seen.push(String::from_utf8(e.name().as_ref().to_vec()).unwrap()),
+            Event::Start(e) | Event::Empty(e) => {
+                seen.push(String::from_utf8(e.name().as_ref().to_vec()).unwrap())
+            }
             Event::Eof => return seen,
             _ => {}
         }
@@ -60,7 +62,11 @@ fn a_mutable_machine_on_kvm_and_a_bridge() {
     let xml = render(&machine, &platform(Accelerator::Kvm)).unwrap();
     assert!(xml.starts_with("<domain type=\"kvm\">"));
     assert!(xml.contains("<cpu mode=\"host-passthrough\""));
-    assert!(xml.contains("<interface type=\"bridge\"><mac address=\"52:54:00:aa:bb:cc\"/><source bridge=\"br0\"/>"));
+    assert!(
+        xml.contains(
+            "<interface type=\"bridge\"><mac address=\"52:54:00:aa:bb:cc\"/><source bridge=\"br0\"/>"
+        )
+    );
     assert!(!xml.contains("<readonly/>"));
     assert!(!xml.contains("vdb"));
     assert!(!xml.contains("tb-cache"));
@@ -71,7 +77,9 @@ fn outside_root_qemu_runs_as_the_portals_user_and_a_session_says_nothing_of_owne
     let mut host = platform(Accelerator::Tcg);
     host.run_as = Some("+1000:+100".into());
     let xml = render(&definition(), &host).unwrap();
-    assert!(xml.contains("<seclabel type=\"static\" model=\"dac\" relabel=\"yes\"><label>+1000:+100</label></seclabel>"));
+    assert!(xml.contains(
+        "<seclabel type=\"static\" model=\"dac\" relabel=\"yes\"><label>+1000:+100</label></seclabel>"
+    ));
     host.manages_ownership = false;
     assert!(!render(&definition(), &host).unwrap().contains("seclabel"));
 }
@@ -79,7 +87,9 @@ fn outside_root_qemu_runs_as_the_portals_user_and_a_session_says_nothing_of_owne
 #[test]
 fn values_cannot_become_markup() {
     let plain = outline(&render(&definition(), &platform(Accelerator::Tcg)).unwrap());
-    for hostile in ["'/><evil/>", "\"/><evil/>", "</source><evil/>", "]]><evil/>", "&lt;evil/&gt;&quot;", "<!--", "a\nb"] {
+    for hostile in
+        ["'/><evil/>", "\"/><evil/>", "</source><evil/>", "]]><evil/>", "&lt;evil/&gt;&quot;", "<!--", "a\nb"]
+    {
         let mut machine = definition();
         machine.boot = Volume(format!("/s/{hostile}"));
         let mut host = platform(Accelerator::Tcg);

@@ -1,0 +1,196 @@
+//! What must hold for pages, for every page where it can be said so.
+
+use crate::html::{assert_sound, tags};
+use crate::world::{HOSTILE, ID, World, actor, plan};
+use app::routes::{self, PAGES};
+use app::{App, AssetVersion, FormState, RequestToken, shell};
+use axum::body::{Body, to_bytes};
+use http::{Request, StatusCode};
+use leptos::prelude::provide_context;
+use model::account::{Actor, Role, Secret};
+use model::fault::{Fault, FieldError};
+use model::form::FormData;
+use model::portal::Portal;
+use std::sync::Arc;
+
+struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    html: String,
+}
+
+/// Renders a page as the server does.
+async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
+    // Another test may have been first; there is one executor for all.
+    let _ = any_spawner::Executor::init_tokio();
+    let portal: Arc<dyn Portal> = Arc::new(world);
+    let context = move || {
+        provide_context(portal.clone());
+        provide_context(actor.clone());
+        provide_context(RequestToken(Some(Secret::new("token".to_owned()))));
+        provide_context(AssetVersion("v1".to_owned()));
+        provide_context(form.clone());
+    };
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let response = leptos_axum::render_app_async_with_context(context, shell)(request).await;
+    let (parts, body) = response.into_parts();
+    let location = parts.headers.get(http::header::LOCATION).map(|v| v.to_str().unwrap().to_owned());
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    Answer { status: parts.status, location, html: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+async fn show(path: &str) -> Answer {
+    get(World { machines: 3 }, actor(Role::Administrator), path, FormState::default()).await
+}
+
+async fn posted(path: &str, pairs: &[(&str, &str)], fault: Option<Fault>) -> Answer {
+    let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let form = FormState { data: FormData(pairs), fault, plan: None };
+    get(World { machines: 3 }, actor(Role::Administrator), path, form).await
+}
+
+fn filled(pattern: &str) -> String {
+    pattern.replace("{name}", "web-1").replace("{id}", &ID.to_string())
+}
+
+#[tokio::test]
+async fn every_page_is_sound_and_shows_hostile_text_as_text() {
+    for pattern in PAGES {
+        let page = filled(pattern);
+        let answer = show(&page).await;
+        let expected = if *pattern == routes::LOGIN { StatusCode::SEE_OTHER } else { StatusCode::OK };
+        assert_eq!(answer.status, expected, "{page}: {}", answer.html);
+        assert_sound(&page, &answer.html);
+        assert!(answer.html.contains("· Snowglobe</title>"), "{page} has no title of its own");
+        assert!(!answer.html.contains(HOSTILE), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_table_of_pages_is_the_one_that_leptos_routes_by() {
+    let mut routed: Vec<String> =
+        leptos_axum::generate_route_list(App).iter().map(|r| r.path().to_owned()).collect();
+    let mut named: Vec<String> = PAGES.iter().map(|p| (*p).to_owned()).collect();
+    routed.sort();
+    named.sort();
+    assert_eq!(routed, named);
+}
+
+#[tokio::test]
+async fn whoever_is_not_logged_in_is_led_to_the_login_and_back() {
+    let answer = get(World { machines: 3 }, Actor::anonymous(None), "/?q=web", FormState::default()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(answer.location.as_deref(), Some("/login?next=%2F%3Fq%3Dweb"));
+    assert!(!answer.html.contains("Main\""), "no navigation before the login");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    for path in ["/machines/other", "/machines/No%20Name", "/jobs/1", "/nowhere", "/machines/web-1/nothing"] {
+        let answer = show(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_sound(path, &answer.html);
+    }
+}
+
+#[tokio::test]
+async fn a_form_with_mistakes_keeps_every_value_and_tells_each_beside_its_field() {
+    let wrong = vec![FieldError::new("memory", HOSTILE), FieldError::new("admin_keys", "That is not a key.")];
+    let pairs = [
+        ("intent", "create"),
+        ("name", "\"><b>web"),
+        ("memory", "12 <i>"),
+        ("admin_keys", "</textarea>\nsecond"),
+        ("profiles", "docker"),
+        ("mode", "mutable"),
+        ("network", "bridge:gone"),
+        ("root_password", "secret-word"),
+    ];
+    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::Invalid { fields: wrong })).await;
+    assert_sound("new machine", &answer.html);
+    let tags = tags(&answer.html);
+    let field = |name: &str| tags.iter().find(|t| t.get("name") == Some(name)).cloned().unwrap();
+    assert_eq!(field("name").get("value"), Some("&quot;&gt;&lt;b&gt;web"));
+    assert_eq!(field("memory").get("aria-invalid"), Some("true"));
+    assert_eq!(field("memory").get("aria-describedby"), Some("memory-error"));
+    assert!(field("memory").get("autofocus").is_some(), "the first wrong field has the focus");
+    assert!(field("name").get("aria-invalid").is_none());
+    assert!(answer.html.contains("&lt;/textarea&gt;\nsecond"));
+    assert!(!answer.html.contains("secret-word"), "a password is never shown again");
+    let checked =
+        |value: &str| tags.iter().any(|t| t.get("value") == Some(value) && t.get("checked").is_some());
+    assert!(checked("docker") && checked("mutable") && !checked("podman") && !checked("immutable"));
+    assert!(tags.iter().any(|t| t.get("value") == Some("bridge:gone") && t.get("selected").is_some()));
+    assert!(
+        answer.html.contains("2 things need a correction") && answer.html.contains("href=\"#field-memory\"")
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_of_profiles_is_told_without_javascript() {
+    let pairs = [("intent", "create"), ("profiles", "podman"), ("mode", "immutable")];
+    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::refused("No."))).await;
+    assert!(answer.html.contains("“podman” needs “docker”: choose it too."));
+    assert!(answer.html.contains("core, podman</output>"));
+}
+
+#[tokio::test]
+async fn the_form_of_a_failed_job_opens_again_with_its_values() {
+    let answer = show(&routes::new_machine_again(model::job::JobId(ID))).await;
+    let tags = tags(&answer.html);
+    assert!(tags.iter().any(|t| t.get("name") == Some("name") && t.get("value") == Some("web-1")));
+    assert!(tags.iter().any(|t| t.get("value") == Some("bridge:br0") && t.get("selected").is_some()));
+}
+
+#[tokio::test]
+async fn destroying_and_purging_are_two_choices_each_with_its_own_digest() {
+    let answer = show("/machines/web-1/destroy").await;
+    let tags = tags(&answer.html);
+    let digests: Vec<&str> =
+        tags.iter().filter(|t| t.get("name") == Some("digest")).filter_map(|t| t.get("value")).collect();
+    let shown = [plan("Destroy web-1", false), plan("Purge web-1", true)].map(|p| p.digest().to_string());
+    assert_eq!(digests, shown);
+    assert_eq!(tags.iter().filter(|t| t.get("name") == Some("confirm")).count(), 1);
+    assert!(answer.html.contains("the data disk of 30 GiB"));
+}
+
+#[tokio::test]
+async fn a_changed_plan_is_shown_again_with_what_was_posted() {
+    let changed = Fault::PlanChanged { plan: Box::new(plan("Force off web-1", true)) };
+    let digest = plan("Force off web-1", true).digest().to_string();
+    let pairs = [("intent", "force_off"), ("machine", "web-1"), ("digest", "old"), ("from", HOSTILE)];
+    let answer = posted("/machines/web-1", &pairs, Some(changed)).await;
+    assert_sound("changed plan", &answer.html);
+    assert!(answer.html.contains(&digest) && !answer.html.contains("value=\"old\""));
+    assert!(tags(&answer.html).iter().any(|t| t.get("name") == Some("confirm")));
+}
+
+#[tokio::test]
+async fn members_are_not_shown_what_would_be_refused() {
+    let show = |path| get(World { machines: 1 }, actor(Role::Member), path, FormState::default());
+    let home = show("/").await.html;
+    assert!(
+        !home.contains("href=\"/audit\"")
+            && !home.contains("href=\"/users\"")
+            && home.contains("href=\"/hosts\"")
+    );
+    assert!(!show("/hosts").await.html.contains("check_host"));
+    assert!(!show("/images").await.html.contains("/remove\""));
+}
+
+#[tokio::test]
+async fn an_empty_portal_leads_to_the_first_machine() {
+    let answer = get(World { machines: 0 }, actor(Role::Member), "/", FormState::default()).await;
+    assert!(answer.html.contains("Create the first machine") && !answer.html.contains("role=\"search\""));
+}
+
+#[tokio::test]
+async fn pages_without_islands_load_no_wasm_and_pages_stay_small() {
+    for (path, islands) in [("/hosts", 0), ("/images", 0), ("/", 1), ("/machines/web-1/console", 2)] {
+        let answer = show(path).await;
+        let found = tags(&answer.html).iter().filter(|t| t.name == "leptos-island").count();
+        assert_eq!(found, islands, "{path}");
+        assert!(!answer.html.contains(".wasm"), "the wasm is fetched by the script, not by the page");
+    }
+    assert!(show("/").await.html.len() < 20_000);
+}

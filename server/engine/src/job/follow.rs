@@ -1,0 +1,262 @@
+//! Following a job: its state, its log from any line on, the progress of its build, until it is over.
+//!
+//! A follower holds only receivers, never the job: it cannot keep one alive or hold one up. It reads the log's file at its own
+//! pace, so the slowest of fifty costs the other forty-nine nothing.
+
+use super::live::Pulse;
+use super::log::{Reader, Written, path_of};
+use super::view::{Source, view};
+use crate::authorize::authorize;
+use crate::cx::Cx;
+use crate::db;
+use crate::engine::Engine;
+use crate::error::{Result, chain};
+use crate::live::closing_job_frame;
+use futures::stream::{self, Stream, StreamExt as _};
+use model::Fault;
+use model::job::{BuildProgress, JobFrame, JobId, JobView, LogLine};
+use model::permission::Action;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Lines and figures are sent at most this often, so that a chatty build makes large frames and not many.
+const EVERY: Duration = Duration::from_millis(30);
+
+/// Lets the actor see a job, or says why not; answers whether they may also steer it.
+pub(crate) async fn see(engine: &Engine, cx: &Cx, id: JobId) -> Result<bool> {
+    cx.user()?;
+    let people = db::jobs::people(&mut *engine.db.read().await?, id).await?;
+    if people.is_empty() {
+        return Err(Fault::not_found("job").into());
+    }
+    authorize(engine, cx, Action::SeeJob, &people, Some(&id.to_string())).await?;
+    let steerers = steerers(engine, id).await?;
+    Ok(cx.actor.is_administrator() || cx.user().is_ok_and(|user| steerers.contains(&user.id)))
+}
+
+/// Lets the actor see a job, or says why not.
+pub(crate) async fn allowed(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
+    see(engine, cx, id).await.map(drop)
+}
+
+/// Who may cancel and retry a job: who asked for it and who owned its machine, not who only joined its build.
+pub(crate) async fn steerers(engine: &Engine, id: JobId) -> Result<Vec<model::account::UserId>> {
+    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+    Ok(job.map_or_else(Vec::new, |job| std::iter::once(job.actor).chain(job.owner).collect()))
+}
+
+/// What a follower is given next.
+enum Piece {
+    /// Whole lines of the log as they are stored, each ended by a line feed.
+    Lines(Vec<u8>),
+    Frame(JobFrame),
+}
+
+/// The receivers of a job that is not over.
+struct Live {
+    written: watch::Receiver<Written>,
+    pulse: watch::Receiver<Pulse>,
+    progress: watch::Receiver<Option<BuildProgress>>,
+}
+
+/// Somebody who follows a job.
+pub(crate) struct Follower {
+    id: JobId,
+    source: Source,
+    reader: Reader,
+    live: Option<Live>,
+    closing: CancellationToken,
+    /// The state as it was sent last.
+    sent: Option<Box<JobView>>,
+    last: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The job's state has to be sent (again).
+    State,
+    /// The log is followed.
+    Log,
+    /// Everything has been sent but the last frame.
+    End,
+    /// Nothing follows.
+    Over,
+}
+
+impl Follower {
+    /// Begins to follow.
+    pub async fn open(engine: &Engine, cx: &Cx, id: JobId, after: Option<u64>) -> Result<Self> {
+        let steers = see(engine, cx, id).await?;
+        let live = engine.jobs.get(id).map(|live| Live {
+            written: live.log.written(),
+            pulse: live.pulse.subscribe(),
+            progress: live.progress.subscribe(),
+        });
+        Ok(Self {
+            id,
+            source: Source { db: engine.db.clone(), builder: engine.builder.clone(), steers },
+            reader: Reader::new(path_of(engine.jobs.dir(), id), after),
+            live,
+            closing: engine.closing.clone(),
+            sent: None,
+            last: Instant::now(),
+            stage: Stage::State,
+        })
+    }
+
+    /// Frames as values.
+    pub fn frames(self) -> impl Stream<Item = JobFrame> + Send {
+        self.pieces().map(|piece| match piece {
+            Piece::Frame(frame) => frame,
+            Piece::Lines(raw) => JobFrame::Lines { lines: lines(&raw) },
+        })
+    }
+
+    /// Frames as JSON texts.
+    pub fn texts(self) -> impl Stream<Item = String> + Send {
+        self.pieces().map(|piece| match piece {
+            Piece::Frame(frame) => serde_json::to_string(&frame).unwrap_or_default(),
+            Piece::Lines(raw) => lines_text(&raw),
+        })
+    }
+
+    fn pieces(self) -> impl Stream<Item = Piece> + Send {
+        stream::unfold(self, |mut follower| async move {
+            let piece = follower.next().await?;
+            Some((piece, follower))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Piece> {
+        loop {
+            match self.stage {
+                Stage::State => {
+                    self.stage = Stage::Log;
+                    if let Some(frame) = self.state().await {
+                        return Some(frame);
+                    }
+                }
+                Stage::Log => {
+                    if let Some(piece) = self.log().await {
+                        return Some(piece);
+                    }
+                }
+                Stage::End => {
+                    self.stage = Stage::Over;
+                    return Some(Piece::Frame(JobFrame::End));
+                }
+                Stage::Over => return None,
+            }
+        }
+    }
+
+    /// The job's state, unless it is what was sent before.
+    async fn state(&mut self) -> Option<Piece> {
+        let mut view = match view(&self.source, self.id, None).await {
+            Ok(Some(view)) => Box::new(view),
+            Ok(None) => return self.broken("The job is gone."),
+            Err(error) => {
+                tracing::error!(job.id = %self.id, error = chain(&error), "a follower cannot read its job");
+                return self.broken("The job cannot be read; the server's log tells why.");
+            }
+        };
+        if let Some(live) = &mut self.live {
+            view.progress.clone_from(&live.progress.borrow_and_update());
+        }
+        let news = self.sent.as_deref() != Some(&*view);
+        self.sent = Some(view.clone());
+        news.then_some(Piece::Frame(JobFrame::Job { view }))
+    }
+
+    fn broken(&mut self, why: &str) -> Option<Piece> {
+        self.stage = Stage::Over;
+        Some(Piece::Frame(JobFrame::Closing { why: why.to_owned() }))
+    }
+
+    /// The next lines; where there are none, waits until something happens.
+    async fn log(&mut self) -> Option<Piece> {
+        let over = self.live.as_ref().is_none_or(|live| live.pulse.borrow().over);
+        // Read after `over`: what was written before the end is seen before the end is.
+        let limit = match &mut self.live {
+            Some(live) => live.written.borrow_and_update().bytes,
+            None => u64::MAX,
+        };
+        match self.reader.next(limit).await {
+            Ok(Some(raw)) => {
+                self.last = Instant::now();
+                return Some(Piece::Lines(raw));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(job.id = %self.id, %error, "a job's log cannot be read");
+                return self.broken("The job's log cannot be read; the server's log tells why.");
+            }
+        }
+        if over {
+            self.live = None;
+            self.stage = Stage::End;
+            return self.state().await;
+        }
+        self.wait().await
+    }
+
+    async fn wait(&mut self) -> Option<Piece> {
+        let Some(live) = &mut self.live else { return None };
+        let pace = tokio::time::sleep_until(self.last + EVERY);
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => {
+                self.stage = Stage::Over;
+                return Some(Piece::Frame(closing_job_frame()));
+            }
+            // A job that is over closes its senders; the value they leave says so, and is read next.
+            _ = live.pulse.changed() => self.stage = Stage::State,
+            _ = async { pace.await; live.written.changed().await } => {}
+            Ok(()) = async { tokio::time::sleep(EVERY).await; live.progress.changed().await } => {
+                let now = live.progress.borrow_and_update().clone();
+                return now.map(|progress| Piece::Frame(JobFrame::Progress { progress }));
+            }
+        }
+        None
+    }
+}
+
+/// The lines of a piece of log.
+fn lines(raw: &[u8]) -> Vec<LogLine> {
+    // A line that does not parse was not written by us; the rest of the log is still worth showing.
+    raw.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// The frame [`JobFrame::Lines`] as JSON, from lines that are JSON.
+fn lines_text(raw: &[u8]) -> String {
+    let lines = String::from_utf8_lossy(raw);
+    let lines = lines.trim_end_matches('\n').replace('\n', ",");
+    format!("{{\"type\":\"lines\",\"lines\":[{lines}]}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Time;
+    use model::job::LogLevel;
+
+    #[test]
+    fn the_text_of_lines_is_the_frame_of_lines() {
+        let line = |seq, text: &str| LogLine {
+            seq,
+            at: Time(5),
+            step: "image.build".to_owned(),
+            from: None,
+            level: LogLevel::Output,
+            text: text.to_owned(),
+        };
+        let both = vec![line(0, "a \"quoted\" </script>"), line(1, "b, c")];
+        let raw: String = both.iter().map(|l| serde_json::to_string(l).unwrap() + "\n").collect();
+        let frame: JobFrame = serde_json::from_str(&lines_text(raw.as_bytes())).unwrap();
+        assert_eq!(frame, JobFrame::Lines { lines: both.clone() });
+        assert_eq!(lines(raw.as_bytes()), both);
+    }
+}

@@ -1,0 +1,258 @@
+//! A job's log: one file per job, one JSON line per line, exactly as a browser gets it.
+//!
+//! Lines are appended with plain writes: the kernel's page cache is the ring from which followers read, so there is no
+//! second copy in memory, a slow follower reads from the same file later, and none of them can hold the job up. How far
+//! the file is good is published through a `watch`, after the write. A process that dies in the middle of a line
+//! leaves half of one, which is cut off when the file is opened again.
+
+use super::text::clean;
+use crate::sync::lock;
+use model::Time;
+use model::job::{JobId, LogLevel, LogLine};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tokio::sync::watch;
+
+/// The largest log, in bytes; a builder that prints without end must not fill the disk.
+const LOG_MAX: u64 = 256 << 20;
+/// How much a follower reads at once, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+/// How far a log is good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Lines.
+    pub lines: u64,
+    /// Bytes of whole lines.
+    pub bytes: u64,
+}
+
+/// A log that is being written.
+#[derive(Debug)]
+pub(crate) struct JobLog {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    written: watch::Sender<Written>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    at: Written,
+    /// Set when the disk is full or the log too long: said once, then silence.
+    ended: bool,
+}
+
+/// Where the log of a job lies.
+pub(crate) fn path_of(dir: &Path, job: JobId) -> PathBuf {
+    dir.join(format!("{job}.log"))
+}
+
+impl JobLog {
+    /// Opens the log of a job, or makes it. Half a line at its end is cut off.
+    pub fn open(dir: &Path, job: JobId) -> std::io::Result<Self> {
+        let path = path_of(dir, job);
+        let file = File::options().create(true).append(true).read(true).mode(0o600).open(&path)?;
+        let at = measure(&file)?;
+        file.set_len(at.bytes)?;
+        let writer = Mutex::new(Writer { file, at, ended: false });
+        Ok(Self { path, writer, written: watch::Sender::new(at) })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells how far it is good, now and whenever that changes.
+    pub fn written(&self) -> watch::Receiver<Written> {
+        self.written.subscribe()
+    }
+
+    /// Appends what was said, a line each.
+    pub fn append(&self, at: Time, step: &str, from: Option<&str>, level: LogLevel, text: &str) {
+        let mut writer = lock(&self.writer);
+        for line in text.split('\n') {
+            writer.append(at, step, from, level, clean(line));
+        }
+        self.written.send_replace(writer.at);
+    }
+}
+
+impl Writer {
+    fn append(&mut self, at: Time, step: &str, from: Option<&str>, level: LogLevel, text: String) {
+        if self.ended {
+            return;
+        }
+        let full = self.at.bytes >= LOG_MAX;
+        let text = if full { "The log is full; the rest is not kept.".to_owned() } else { text };
+        let line = LogLine {
+            seq: self.at.lines,
+            at,
+            step: step.to_owned(),
+            from: from.map(clean),
+            level,
+            text,
+        };
+        let mut json = match serde_json::to_vec(&line) {
+            Ok(json) => json,
+            Err(error) => return tracing::error!(%error, "a log line cannot be written as JSON"),
+        };
+        json.push(b'\n');
+        self.ended = full;
+        match self.file.write_all(&json) {
+            Ok(()) => {
+                self.at.lines += 1;
+                self.at.bytes += u64::try_from(json.len()).unwrap_or(0);
+            }
+            Err(error) => {
+                // Half a line may be there now; without it the file goes on to be readable.
+                let _ = self.file.set_len(self.at.bytes);
+                self.ended = true;
+                tracing::error!(%error, "a job's log cannot be written; its job goes on");
+            }
+        }
+    }
+}
+
+/// Counts whole lines.
+fn measure(file: &File) -> std::io::Result<Written> {
+    let mut reader = BufReader::with_capacity(CHUNK, file);
+    let mut at = Written::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let n = reader.read_until(b'\n', &mut line)?;
+        if n == 0 || line.last() != Some(&b'\n') {
+            return Ok(at);
+        }
+        at.lines += 1;
+        at.bytes += u64::try_from(n).unwrap_or(0);
+    }
+}
+
+/// Reads a log from a place on, in chunks of whole lines.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    /// Lines that are still to be skipped.
+    skip: u64,
+    offset: u64,
+}
+
+impl Reader {
+    /// Reads what follows the line numbered `after`, or everything.
+    pub fn new(path: PathBuf, after: Option<u64>) -> Self {
+        Self { path, skip: after.map_or(0, |n| n.saturating_add(1)), offset: 0 }
+    }
+
+    /// The next whole lines up to `limit` bytes of the file, or nothing if there are none yet. A job whose log was never
+    /// begun has an empty one.
+    pub async fn next(&mut self, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+        loop {
+            if self.offset >= limit {
+                return Ok(None);
+            }
+            let (path, offset) = (self.path.clone(), self.offset);
+            let read = tokio::task::spawn_blocking(move || read_chunk(&path, offset, limit)).await;
+            let mut chunk = read.map_err(std::io::Error::other)??;
+            let whole = chunk.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+            if whole == 0 {
+                return Ok(None);
+            }
+            chunk.truncate(whole);
+            self.offset += u64::try_from(whole).unwrap_or(0);
+            let rest = self.skip_lines(&chunk);
+            chunk.drain(..rest);
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    /// How many bytes of the chunk are lines that the follower has seen already.
+    fn skip_lines(&mut self, chunk: &[u8]) -> usize {
+        let mut at = 0;
+        while self.skip > 0 {
+            let Some(end) = chunk.iter().skip(at).position(|b| *b == b'\n') else { break };
+            at += end + 1;
+            self.skip -= 1;
+        }
+        at
+    }
+}
+
+fn read_chunk(path: &Path, offset: u64, limit: u64) -> std::io::Result<Vec<u8>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let there = usize::try_from(limit.saturating_sub(offset)).unwrap_or(CHUNK);
+    let mut chunk = vec![0; there.min(CHUNK)];
+    let mut filled = 0;
+    while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = offset + u64::try_from(filled).unwrap_or(0);
+        match file.read_at(rest, at)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Time;
+
+    fn append(log: &JobLog, text: &str) {
+        log.append(Time(1), "image.build", Some("hello-1.0"), LogLevel::Output, text);
+    }
+
+    async fn all(path: &Path, after: Option<u64>) -> Vec<LogLine> {
+        let mut reader = Reader::new(path.to_owned(), after);
+        let mut lines = Vec::new();
+        while let Some(chunk) = reader.next(u64::MAX).await.unwrap() {
+            lines.extend(chunk.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| {
+                serde_json::from_slice::<LogLine>(l).unwrap()
+            }));
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn lines_are_numbered_cleaned_and_read_from_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobId(uuid::Uuid::now_v7());
+        let log = JobLog::open(dir.path(), job).unwrap();
+        append(&log, "one\n\u{1b}[31mtwo\u{1b}[0m");
+        append(&log, "<script>three</script>");
+        let lines = all(log.path(), None).await;
+        let texts: Vec<_> = lines.iter().map(|l| (l.seq, l.text.as_str())).collect();
+        assert_eq!(texts, [(0, "one"), (1, "two"), (2, "<script>three</script>")]);
+        assert_eq!(all(log.path(), Some(1)).await.first().unwrap().seq, 2);
+        assert_eq!(all(log.path(), Some(99)).await, []);
+        assert_eq!(all(&dir.path().join("none.log"), None).await, []);
+        assert_eq!(log.written().borrow().lines, 3);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_after_a_crash_is_cut_off_and_numbers_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobId(uuid::Uuid::now_v7());
+        let log = JobLog::open(dir.path(), job).unwrap();
+        append(&log, "whole");
+        let path = log.path().to_owned();
+        drop(log);
+        File::options().append(true).open(&path).unwrap().write_all(b"{\"seq\":1,\"at\":").unwrap();
+        let log = JobLog::open(dir.path(), job).unwrap();
+        append(&log, "next");
+        let lines = all(&path, None).await;
+        assert_eq!(lines.iter().map(|l| (l.seq, l.text.as_str())).collect::<Vec<_>>(), [(0, "whole"), (1, "next")]);
+    }
+}

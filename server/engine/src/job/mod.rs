@@ -1,0 +1,23 @@
+//! Jobs: accepted operations being carried out.
+//!
+//! ```text
+//!  submit (queue) ──► queued ──► running ──► succeeded
+//!                       │           │ a step fails, or somebody cancels
+//!                       │           ▼
+//!                       └──────► undoing ──► failed | cancelled
+//! ```
+//!
+//! One task per open job (`runner`), which holds the job's [`lease::Lease`]; so all that happens to a job happens in one place,
+//! in order. Every arrow and every finished step is one transaction; no transaction spans a step. `recover` starts the
+//! same task for each job that a crash or a shutdown left open, so recovery is the ordinary path begun in the middle.
+
+pub(crate) mod follow;
+pub(crate) mod lease;
+pub(crate) mod live;
+pub(crate) mod log;
+pub(crate) mod queue;
+pub(crate) mod recover;
+pub(crate) mod runner;
+pub(crate) mod text;
+pub(crate) mod unwind;
+pub(crate) mod view;

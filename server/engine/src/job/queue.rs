@@ -1,0 +1,224 @@
+//! Accepting operations: authorise, plan, one transaction, start.
+
+use crate::audit;
+use crate::authorize::{allow_machine, authorize};
+use crate::cx::Cx;
+use crate::db::constraint::{Constraint, violated};
+use crate::db::{self, Tx};
+use crate::engine::Engine;
+use crate::error::{Error, Result, chain};
+use crate::job::runner;
+use crate::machine::facts::{self, Facts, needed_image};
+use crate::operations;
+use crate::steps::work::Work;
+use crate::steps::{Step, insert_record};
+use model::Fault;
+use model::account::UserId;
+use model::audit::Outcome;
+use model::job::JobId;
+use model::machine::MachineId;
+use model::operation::{Operation, OperationKind};
+use model::permission::Action;
+use model::plan::{Plan, PlanDigest};
+use model::portal::Submitted;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Lets the actor do this, or says why not. Answers who owns what it is done to.
+pub(crate) async fn allow(engine: &Engine, cx: &Cx, operation: &Operation) -> Result<UserId> {
+    let me = cx.user_id()?;
+    let action = Action::Operate(operation.kind());
+    match operation {
+        Operation::Build { .. } | Operation::Create { .. } | Operation::Configure { .. } => {
+            authorize(engine, cx, action, &[me], None).await?;
+            Ok(me)
+        }
+        Operation::RemoveImage { image } => {
+            authorize(engine, cx, action, &[], Some(&image.to_string())).await?;
+            Ok(me)
+        }
+        on_machine => {
+            let name = on_machine.machine().ok_or_else(|| Fault::not_found("machine"))?;
+            Ok(allow_machine(engine, cx, action, name).await?.owner)
+        }
+    }
+}
+
+/// What the operation would do now.
+pub(crate) async fn plan(engine: &Engine, cx: &Cx, operation: &Operation) -> Result<Plan> {
+    allow(engine, cx, operation).await?;
+    let outside = facts::outside(engine, operation).await;
+    let mut conn = engine.db.read().await?;
+    let (plan, _) = facts::plan_on(engine, &mut conn, operation, outside).await?;
+    Ok(plan.map_err(Fault::from)?)
+}
+
+/// Accepts an operation: from here on it will be done or undone, whatever happens to the process.
+pub(crate) async fn submit(
+    engine: &Arc<Engine>,
+    cx: &Cx,
+    operation: Operation,
+    shown: Option<PlanDigest>,
+) -> Result<Submitted> {
+    if engine.closing.is_cancelled() {
+        return Err(Fault::refused("The portal is being stopped. Try again when it is back.").into());
+    }
+    let owner = allow(engine, cx, &operation).await?;
+    let outside = facts::outside(engine, &operation).await;
+    let mut tx = engine.db.begin().await?;
+    let (plan, facts) = facts::plan_on(engine, &mut tx, &operation, outside).await?;
+    let plan = plan.map_err(Fault::from)?;
+    if shown.is_some_and(|digest| digest != plan.digest()) {
+        return Err(Fault::PlanChanged { plan: Box::new(plan) }.into());
+    }
+    let id = JobId(Uuid::now_v7());
+    let build_key = build_key(&operation, &facts);
+    if let Some(key) = &build_key
+        && let Some(job) = db::jobs::open_build(&mut tx, key).await?
+    {
+        return join_build(tx, cx, job, &facts, &operation).await;
+    }
+    // The log is opened before the commit, so that nobody who sees the job finds it without one.
+    let live = engine
+        .jobs
+        .open(id, &engine.closing)
+        .map_err(|source| Error::Io { what: "a job's log cannot be opened", source })?;
+    match accept(engine, cx, tx, &Accepted { id, operation: &operation, owner, facts: &facts, build_key }, &plan).await
+    {
+        Ok(machine) => {
+            show_new(engine, machine).await;
+            runner::start(engine, live).await;
+            Ok(Submitted { job: id })
+        }
+        Err(error) => {
+            engine.jobs.close(id);
+            let _ = std::fs::remove_file(live.log.path());
+            Err(error)
+        }
+    }
+}
+
+/// Somebody builds this already: their job is the answer, and is visible to this actor from now on.
+async fn join_build(
+    mut tx: Tx,
+    cx: &Cx,
+    job: JobId,
+    facts: &Facts,
+    operation: &Operation,
+) -> Result<Submitted> {
+    db::jobs::add_asker(&mut tx, job, cx.user_id()?).await?;
+    let subject = subject(operation, facts);
+    let detail = Some("joined the build that is under way");
+    let action = operation.kind().as_str();
+    audit::done_in(&mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
+    tx.commit().await?;
+    Ok(Submitted { job })
+}
+
+/// What is written when an operation is accepted.
+struct Accepted<'a> {
+    id: JobId,
+    operation: &'a Operation,
+    owner: UserId,
+    facts: &'a Facts,
+    build_key: Option<String>,
+}
+
+/// Writes everything in one transaction; answers the id of a new machine. After its commit nothing may fail any more.
+async fn accept(
+    engine: &Engine,
+    cx: &Cx,
+    mut tx: Tx,
+    new: &Accepted<'_>,
+    plan: &Plan,
+) -> Result<Option<MachineId>> {
+    let user = cx.user()?;
+    let mut work = work_of(new.operation, new.facts);
+    let mut machine = None;
+    if let Operation::Create { spec } | Operation::Configure { spec } = new.operation {
+        machine = Some(insert_record(&mut tx, engine, new.owner, spec, cx.now).await?);
+        work.machine = machine;
+    }
+    // What is done here already is marked as done in the job: the row of a new machine.
+    let done = usize::from(machine.is_some());
+    let subject = subject(new.operation, new.facts);
+    let action = new.operation.kind().as_str();
+    let audit_seq = audit::begin_in(&mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
+    let row = db::jobs::New {
+        id: new.id,
+        operation: new.operation,
+        actor: user.id,
+        actor_name: user.name.as_str(),
+        owner: new.operation.machine().map(|_| new.owner),
+        work: &work,
+        build_key: new.build_key.clone(),
+        audit_seq,
+        now: cx.now,
+    };
+    let marks = operations::steps(new.operation.kind());
+    debug_assert!(done == 0 || marks.first().is_some_and(|(step, _)| *step == Step::RecordNew));
+    if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, marks, done).await {
+        return Err(match violated(&error) {
+            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation).await?,
+            _ => error,
+        });
+    }
+    tx.commit().await?;
+    Ok(machine)
+}
+
+/// Shows a new machine in lists.
+async fn show_new(engine: &Engine, machine: Option<MachineId>) {
+    let Some(id) = machine else { return };
+    let show = async {
+        if let Some(record) = db::machines::by_id(&mut *engine.db.read().await?, id).await? {
+            engine.fleet.put(&record);
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = show.await {
+        tracing::error!(error = chain(&error), "a new machine cannot be shown before the next start");
+    }
+}
+
+/// The job that was quicker.
+async fn busy(tx: &mut Tx, operation: &Operation) -> Result<Error> {
+    let job = match operation.machine() {
+        Some(machine) => db::jobs::open_on(tx, machine).await?,
+        None => None,
+    };
+    let ended = || Fault::refused("Another job has just ended on this machine. Try again.");
+    Ok(job.map_or_else(ended, |job| Fault::Busy { job }).into())
+}
+
+/// What the job's steps begin with.
+fn work_of(operation: &Operation, facts: &Facts) -> Work {
+    let machine = facts.machine.as_ref();
+    let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
+    Work {
+        machine: machine.map(|m| m.id),
+        had_disks: operation.kind() == OperationKind::Provision && machine.is_some_and(|m| m.created),
+        key: needed.and_then(|(profiles, mode)| facts.key(profiles, mode)),
+        removing: match operation {
+            Operation::RemoveImage { image } => Some(*image),
+            _ => None,
+        },
+        ..Work::default()
+    }
+}
+
+/// What an open build is found by.
+fn build_key(operation: &Operation, facts: &Facts) -> Option<String> {
+    let Operation::Build { profiles, mode } = operation else { return None };
+    let key = facts.key(profiles, *mode)?;
+    Some(format!("{} {} {}", key.profiles, key.mode.as_str(), key.source))
+}
+
+/// What the audit log says the operation is done to.
+fn subject(operation: &Operation, facts: &Facts) -> Option<String> {
+    match operation {
+        Operation::Build { profiles, mode } => Some(format!("{profiles} ({})", mode.as_str())),
+        Operation::RemoveImage { .. } => facts.image.as_ref().map(|image| image.title.clone()),
+        on_machine => on_machine.machine().map(ToString::to_string),
+    }
+}

@@ -1,0 +1,337 @@
+//! The runner of one job: step after step, and back again if one fails.
+//!
+//! It reads the job from the database, goes on at the first step that is not done, and writes each result down before it
+//! takes the next step. So it does not matter whether it begins a job or takes it up after a crash. When the database itself
+//! fails, it waits and begins again from what is written there.
+
+use super::lease::Lease;
+use super::live::LiveJob;
+use super::unwind;
+use crate::db::{self, jobs::JobRecord, jobs::StepRow};
+use crate::engine::Engine;
+use crate::error::{Error, Result, chain};
+use crate::operations::After;
+use crate::probe::{Moment, Verdict, When};
+use crate::steps::work::Work;
+use crate::steps::{StepCx, StepError};
+use model::audit::Outcome;
+use model::job::{Failure, JobState, LogLevel, StepState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often a step that only goes forward is tried when trying again may help.
+const FORWARD_TRIES: u32 = 5;
+/// The first pause between two tries; each further one is twice as long, up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Starts the runner of an open job.
+pub(crate) async fn start(engine: &Arc<Engine>, live: Arc<LiveJob>) {
+    announce(engine, &live).await;
+    engine.tasks.spawn(run(engine.clone(), live));
+}
+
+async fn run(engine: Arc<Engine>, live: Arc<LiveJob>) {
+    let Some(lease) = engine.jobs.lease(live.id) else { return };
+    let mut tries = 0;
+    while let Err(error) = drive(&engine, &live, &lease).await {
+        tracing::error!(job.id = %live.id, error = chain(&error), "a job's state cannot be read or written");
+        if matches!(error, Error::Damaged { .. }) {
+            give_up(&engine, &live, &error).await;
+            return;
+        }
+        tries += 1;
+        if pause(tries, &engine.closing).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How going forward ended.
+enum End {
+    Done,
+    Failed(Failure),
+    Cancelled,
+    /// The portal ends; the job is taken up at the next start.
+    Left,
+}
+
+/// Runs the job from where the database says it stands.
+async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Result<()> {
+    let mut conn = engine.db.read().await?;
+    let Some(job) = db::jobs::load(&mut conn, live.id).await? else { return Ok(()) };
+    let steps = db::jobs::run_steps(&mut conn, live.id).await?;
+    drop(conn);
+    if job.state.is_over() {
+        engine.jobs.close(live.id);
+        return Ok(());
+    }
+    let work = job.work.clone();
+    let mut run = Run { engine, live, lease, job, steps, work };
+    if run.job.state != JobState::Undoing {
+        let failure = match run.forward().await? {
+            End::Left => return Ok(()),
+            End::Done => return run.finish(JobState::Succeeded, None).await,
+            End::Failed(failure) => Some(failure),
+            End::Cancelled => None,
+        };
+        run.begin_undoing(failure).await?;
+    }
+    if unwind::unwind(&mut run).await? == unwind::Unwound::Left {
+        return Ok(());
+    }
+    let state = if run.job.failure.is_some() { JobState::Failed } else { JobState::Cancelled };
+    let failure = run.job.failure.clone();
+    run.finish(state, failure).await
+}
+
+/// One job being run.
+pub(super) struct Run<'a> {
+    pub engine: &'a Arc<Engine>,
+    pub live: &'a Arc<LiveJob>,
+    pub lease: &'a Lease,
+    pub job: JobRecord,
+    pub steps: Vec<StepRow>,
+    pub work: Work,
+}
+
+impl Run<'_> {
+    async fn forward(&mut self) -> Result<End> {
+        if self.job.state == JobState::Queued {
+            self.say(LogLevel::Info, &format!("{}, asked for by {}.", self.job.operation.title(), self.job.actor_name));
+        }
+        for index in 0..self.steps.len() {
+            let Some(row) = self.steps.get(index).copied().filter(|row| row.state != StepState::Done) else {
+                continue;
+            };
+            let slot = if row.step.only_waits() { None } else { self.slot().await };
+            if let Some(end) = self.asked_to_stop() {
+                return Ok(end);
+            }
+            self.live.begin();
+            self.mark(index, StepState::Running).await?;
+            let outcome = self.attempt(index, row).await;
+            drop(slot);
+            match outcome {
+                Ok(()) => self.mark(index, StepState::Done).await?,
+                Err(error) if error.stopped => match self.asked_to_stop() {
+                    // The step stays marked as running: the next start takes it up.
+                    Some(End::Left) => return Ok(End::Left),
+                    _ => {
+                        self.mark(index, StepState::Failed).await?;
+                        return Ok(End::Cancelled);
+                    }
+                },
+                Err(error) => {
+                    self.mark(index, StepState::Failed).await?;
+                    return Ok(End::Failed(self.failure(row, &error)));
+                }
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// A slot among the jobs that work; none if the job is to stop before it gets one.
+    async fn slot(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        tokio::select! {
+            biased;
+            () = self.live.cancel.cancelled() => None,
+            slot = self.engine.job_slots.acquire() => slot.ok(),
+        }
+    }
+
+    /// Whether the job may go on to the next step.
+    fn asked_to_stop(&self) -> Option<End> {
+        if self.engine.closing.is_cancelled() {
+            return Some(End::Left);
+        }
+        (self.job.cancel || self.live.cancel.is_cancelled()).then_some(End::Cancelled)
+    }
+
+    /// Does a step; one that only goes forward is tried again for a while.
+    async fn attempt(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
+        let mut tries = 1;
+        loop {
+            let error = match self.attempt_once(index, row).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let again = row.after == After::Forward && error.retriable && tries < FORWARD_TRIES;
+            if !again {
+                return Err(error);
+            }
+            self.say_in(row, LogLevel::Warning, &format!("{error} Trying again."));
+            let cancel = self.live.cancel.clone();
+            if pause(tries, &cancel).await.is_err() {
+                return Err(StepError::stopped());
+            }
+            tries += 1;
+        }
+    }
+
+    async fn attempt_once(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
+        self.probe(index, row, When::BeforeRun).await?;
+        loop {
+            let lease = self.lease;
+            let cancel = self.live.cancel.clone();
+            row.step.run(&mut self.step_cx(row, &cancel), lease).await?;
+            if self.probe(index, row, When::AfterRun).await? != Verdict::Again {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets a test have its say.
+    pub(super) async fn probe(
+        &self,
+        index: usize,
+        row: StepRow,
+        when: When,
+    ) -> std::result::Result<Verdict, StepError> {
+        let moment = Moment { job: self.job.id, step: row.step.name(), index, when };
+        match self.engine.probe.at(moment).await {
+            Verdict::Fail => Err(StepError::new("The probe let this step fail.")),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// What a step works with.
+    pub(super) fn step_cx<'b>(&'b mut self, row: StepRow, cancel: &'b CancellationToken) -> StepCx<'b> {
+        StepCx {
+            engine: self.engine,
+            job: &self.job,
+            work: &mut self.work,
+            cancel,
+            log: &self.live.log,
+            step: row.step,
+            progress: &self.live.progress,
+        }
+    }
+
+    fn failure(&self, row: StepRow, error: &StepError) -> Failure {
+        tracing::warn!(job.id = %self.job.id, step = row.step.name(), error = error.chain(), "a step failed");
+        self.say_in(row, LogLevel::Error, &error.to_string());
+        Failure {
+            step: row.step.name().to_owned(),
+            message: error.to_string(),
+            build: error.build.as_deref().cloned(),
+        }
+    }
+
+    /// Writes a step's state down, and with it what the steps hand on.
+    pub(super) async fn mark(&mut self, index: usize, state: StepState) -> Result<()> {
+        let now = self.engine.clock.now();
+        let mut tx = self.engine.db.begin().await?;
+        if self.job.state == JobState::Queued {
+            db::jobs::set_state(&mut tx, self.job.id, JobState::Running, now).await?;
+        }
+        db::jobs::set_step(&mut tx, self.job.id, index, state, now).await?;
+        db::jobs::save_work(&mut tx, self.job.id, &self.work).await?;
+        tx.commit().await?;
+        if self.job.state == JobState::Queued {
+            self.job.state = JobState::Running;
+        }
+        if let Some(row) = self.steps.get_mut(index) {
+            row.state = state;
+        }
+        announce(self.engine, self.live).await;
+        Ok(())
+    }
+
+    async fn begin_undoing(&mut self, failure: Option<Failure>) -> Result<()> {
+        if failure.is_none() {
+            self.say(LogLevel::Warning, "The job was cancelled.");
+        }
+        let mut tx = self.engine.db.begin().await?;
+        db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
+        db::jobs::set_state(&mut tx, self.job.id, JobState::Undoing, self.engine.clock.now()).await?;
+        tx.commit().await?;
+        self.job.failure = failure;
+        self.job.state = JobState::Undoing;
+        announce(self.engine, self.live).await;
+        Ok(())
+    }
+
+    /// Ends the job, in the same transaction as its audit entry.
+    async fn finish(&mut self, state: JobState, failure: Option<Failure>) -> Result<()> {
+        let now = self.engine.clock.now();
+        let outcome = match state {
+            JobState::Succeeded => Outcome::Succeeded,
+            JobState::Cancelled => Outcome::Cancelled,
+            _ => Outcome::Failed,
+        };
+        let detail = failure.as_ref().map(|f| f.message.as_str());
+        let mut tx = self.engine.db.begin().await?;
+        db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
+        db::jobs::finish(&mut tx, self.job.id, state, now).await?;
+        db::audit::complete(&mut tx, self.job.audit_seq, outcome, detail, now).await?;
+        tx.commit().await?;
+        self.engine.counts.job_ended(self.job.operation.kind(), state);
+        self.engine.counts.audited();
+        self.say(LogLevel::Info, &format!("{}.", state.title()));
+        announce(self.engine, self.live).await;
+        self.engine.jobs.close(self.live.id);
+        Ok(())
+    }
+
+    /// Writes a line about the job as a whole.
+    fn say(&self, level: LogLevel, text: &str) {
+        self.live.log.append(self.engine.clock.now(), "job", None, level, text);
+    }
+
+    /// Writes a line about a step.
+    pub(super) fn say_in(&self, row: StepRow, level: LogLevel, text: &str) {
+        self.live.log.append(self.engine.clock.now(), row.step.name(), None, level, text);
+    }
+}
+
+/// Waits before another try, longer each time; fails when asked to stop.
+pub(super) async fn pause(tries: u32, stop: &CancellationToken) -> std::result::Result<(), ()> {
+    let pause = PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX);
+    tokio::select! {
+        () = stop.cancelled() => Err(()),
+        () = tokio::time::sleep(pause) => Ok(()),
+    }
+}
+
+/// Shows a job as it stands now: on its machine's row, to sockets, to its followers.
+pub(super) async fn announce(engine: &Engine, live: &LiveJob) {
+    let tell = async {
+        let mut conn = engine.db.read().await?;
+        let Some(summary) = db::jobs::summary(&mut conn, live.id).await? else { return Ok(()) };
+        let people = db::jobs::people(&mut conn, live.id).await?;
+        if let Some(machine) = &summary.machine {
+            let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
+            engine.fleet.set_job(machine, badge);
+        }
+        engine.fleet.tell_job(summary.badge, people);
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = tell.await {
+        tracing::error!(job.id = %live.id, error = chain(&error), "a job's state cannot be shown");
+    }
+    live.beat();
+}
+
+/// Ends a job that cannot be read, so that it does not hold its machine for ever.
+async fn give_up(engine: &Engine, live: &LiveJob, error: &Error) {
+    let failure = Failure {
+        step: "job".to_owned(),
+        message: format!("The job cannot be taken up: {}. Look at what it left on the host.", chain(error)),
+        build: None,
+    };
+    let end = async {
+        let mut tx = engine.db.begin().await?;
+        db::jobs::set_failure(&mut tx, live.id, Some(&failure)).await?;
+        db::jobs::finish(&mut tx, live.id, JobState::Failed, engine.clock.now()).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = end.await {
+        tracing::error!(job.id = %live.id, error = chain(&error), "a damaged job cannot be ended");
+    }
+    announce(engine, live).await;
+    engine.jobs.close(live.id);
+}

@@ -1,0 +1,45 @@
+//! A job as its own page shows it.
+
+use super::live::LiveJob;
+use crate::db::{self, Db};
+use crate::error::Result;
+use crate::operations::After;
+use crate::ports::image_builder::ImageBuilder;
+use model::job::{JobId, JobState, JobView, StepState};
+use model::operation::OperationKind;
+use std::sync::Arc;
+
+/// What a view is made from besides the job's id.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub db: Db,
+    pub builder: Arc<dyn ImageBuilder>,
+    /// Whether whoever looks may cancel and retry.
+    pub steers: bool,
+}
+
+/// The job, if there is one.
+pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> Result<Option<JobView>> {
+    let mut conn = source.db.read().await?;
+    let Some(job) = db::jobs::load(&mut conn, id).await? else { return Ok(None) };
+    let Some(summary) = db::jobs::summary(&mut conn, id).await? else { return Ok(None) };
+    let steps = db::jobs::steps(&mut conn, id).await?;
+    let marks = db::jobs::run_steps(&mut conn, id).await.unwrap_or_default();
+    drop(conn);
+    let state = summary.badge.state;
+    // What only goes forward is half done once it has begun, and stopping there would be worse than going on.
+    let committed = marks.iter().any(|row| row.after == After::Forward && row.state != StepState::Pending);
+    let stopped = matches!(state, JobState::Failed | JobState::Cancelled);
+    let is_form = matches!(summary.kind, OperationKind::Create | OperationKind::Configure);
+    let waiting = matches!(state, JobState::Queued | JobState::Running);
+    Ok(Some(JobView {
+        can_cancel: source.steers && waiting && !committed && !job.cancel,
+        can_retry: source.steers && stopped,
+        form_again: source.steers && stopped && is_form,
+        reproduce: job.work.key.as_ref().map(|key| source.builder.reproduce(key)),
+        progress: live.and_then(|live| live.progress.borrow().clone()),
+        failure: job.failure,
+        summary,
+        steps,
+    }))
+}

@@ -1,0 +1,300 @@
+//! What every hypervisor must do, told once and run against each: the memory one of the engine's tests, libvirt, Proxmox.
+//!
+//! [`holds`] makes its own machines, with names beginning in `contract-`, and removes them. It panics with what it saw when
+//! a promise of the port (`ports/hypervisor.rs`) is broken. It waits on events, never on time; [`Subject::patience`] is
+//! only how long it believes in a broken one.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "this is a test that several packages share")]
+
+use crate::ports::hypervisor::{
+    BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
+};
+use model::identity::IdentityFile;
+use model::machine::{Birthmarks, MachineName, MachineState, Network};
+use model::size::DiskGib;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// What is put to the test.
+pub struct Subject {
+    /// The hypervisor, connected.
+    pub hypervisor: Arc<dyn Hypervisor>,
+    /// An image that machines can be made from.
+    pub image: PathBuf,
+    /// How long an event may take.
+    pub patience: Duration,
+}
+
+/// Runs every part of the contract.
+///
+/// # Panics
+/// When a part is broken.
+pub async fn holds(subject: &Subject) {
+    what_is_not_there_is_an_answer(subject).await;
+    disks_are_made_once_and_go_when_told(subject).await;
+    identity_files_are_written_read_and_removed(subject).await;
+    a_single_disk_grows_to_its_size(subject).await;
+    definitions_can_be_put_again_and_removed_again(subject).await;
+    somebody_elses_machine_is_left_alone(subject).await;
+    power_goes_through_its_states_and_tells(subject).await;
+    the_console_lives_as_long_as_the_machine_runs(subject).await;
+}
+
+/// Every query and removal of a machine that nobody made.
+pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
+    let (host, machine) = (&subject.hypervisor, Machine::new("none").name());
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
+    for power in
+        [Power::Start, Power::ShutDown, Power::Reboot, Power::ForceOff, Power::Suspend, Power::Resume]
+    {
+        let answer = host.power(&machine, power).await;
+        assert!(matches!(answer, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}: {answer:?}");
+    }
+    let console = host.console(&machine).await;
+    assert!(matches!(console, Err(HypervisorError::NoSuchMachine { .. })), "{console:?}");
+    assert!(host.agent_ping(&machine).await.is_err());
+    assert_eq!(host.disks(&machine).await.unwrap(), []);
+    host.remove_definition(&machine).await.unwrap();
+    host.remove_disks(&machine).await.unwrap();
+    assert!(!host.check().await.is_empty(), "a host that can be asked has findings");
+}
+
+/// Disks: made, made again, listed, measured, removed, removed again.
+pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::new("disks").with_disks(subject).await;
+    let (machine, boot, data) = (made.name(), made.boot(), made.data());
+    assert_eq!(made.create_boot(subject, None).await, boot);
+    assert_eq!(made.create_data(subject, &identity("one")).await, data);
+    let listed = host.disks(&machine).await.unwrap();
+    assert!(listed.contains(&boot) && listed.contains(&data), "{listed:?}");
+    let sizes = host.disk_use(&data).await.unwrap().unwrap();
+    assert_eq!(sizes.size, gib(1).bytes());
+    assert!(sizes.used < sizes.size, "a new data disk is thin: {sizes:?}");
+    assert!(host.disk_use(&boot).await.unwrap().unwrap().size > 0);
+    host.remove_disks(&machine).await.unwrap();
+    host.remove_disks(&machine).await.unwrap();
+    assert_eq!(host.disks(&machine).await.unwrap(), []);
+    assert_eq!(host.disk_use(&data).await.unwrap(), None);
+}
+
+/// Identity files: those of the disk's birth, changes, removals, and the same again.
+pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::new("identity").with_disks(subject).await;
+    let data = made.data();
+    let read = async |name: &str| host.read_identity(&data, DiskRole::Data, name).await.unwrap();
+    assert_eq!(read("hostname").await.as_deref(), Some(b"one".as_slice()));
+    assert_eq!(read("hosts").await.as_deref(), Some(HOSTS.as_bytes()));
+    let mut changed = identity("two");
+    changed.last_mut().unwrap().content = None;
+    for _ in 0..2 {
+        host.write_identity(&data, DiskRole::Data, &changed).await.unwrap();
+        assert_eq!(read("hostname").await.as_deref(), Some(b"two".as_slice()));
+        assert_eq!(read("hosts").await, None);
+    }
+    // Only what is named changes.
+    host.write_identity(&data, DiskRole::Data, &identity("three")[1..]).await.unwrap();
+    assert_eq!(read("hostname").await.as_deref(), Some(b"two".as_slice()));
+    assert_eq!(read("hosts").await.as_deref(), Some(HOSTS.as_bytes()));
+    assert_eq!(read("ssh_host_ed25519_key").await, None);
+    made.remove(subject).await;
+}
+
+/// The only disk of a machine without a data disk.
+pub async fn a_single_disk_grows_to_its_size(subject: &Subject) {
+    let made = Machine::new("single");
+    let boot = made.create_boot(subject, Some(gib(40))).await;
+    assert_eq!(subject.hypervisor.disk_use(&boot).await.unwrap().unwrap().size, gib(40).bytes());
+    made.remove(subject).await;
+}
+
+/// Definitions: put, put again, changed, removed, removed again, with their events and their place in the inventory.
+pub async fn definitions_can_be_put_again_and_removed_again(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::new("define").with_disks(subject).await;
+    let mut events = host.events();
+    let mut definition = made.definition();
+    host.put_definition(&definition).await.unwrap();
+    wait(subject, &mut events, |e| *e == HostEvent::Defined { uuid: made.uuid }).await;
+    host.put_definition(&definition).await.unwrap();
+    definition.memory = 384.try_into().unwrap();
+    host.put_definition(&definition).await.unwrap();
+    assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Off);
+    let seen: Vec<_> = host.inventory().await.unwrap().into_iter().filter(|s| s.uuid == made.uuid).collect();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!((seen[0].name.as_str(), seen[0].state), (made.name.as_str(), MachineState::Off));
+    host.remove_definition(&made.name()).await.unwrap();
+    wait(subject, &mut events, |e| *e == HostEvent::Undefined { uuid: made.uuid }).await;
+    host.remove_definition(&made.name()).await.unwrap();
+    assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Configured);
+    assert!(!host.disks(&made.name()).await.unwrap().is_empty(), "a definition goes without its disks");
+    made.remove(subject).await;
+}
+
+/// A machine of the wanted name that has another identifier.
+pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let theirs = Machine::new("foreign").with_disks(subject).await;
+    host.put_definition(&theirs.definition()).await.unwrap();
+    let mut ours = theirs.definition();
+    ours.birthmarks.uuid = Uuid::new_v4();
+    let answer = host.put_definition(&ours).await;
+    assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
+    let namesake = MachineRef { uuid: ours.birthmarks.uuid, ..theirs.name() };
+    let power = host.power(&namesake, Power::Start).await;
+    assert!(matches!(power, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}");
+    host.remove_definition(&namesake).await.unwrap();
+    assert_eq!(host.state(&theirs.name()).await.unwrap(), MachineState::Off);
+    theirs.remove(subject).await;
+}
+
+/// Every verb, twice, with the state and the event that follow.
+pub async fn power_goes_through_its_states_and_tells(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::new("power").with_disks(subject).await;
+    host.put_definition(&made.definition()).await.unwrap();
+    let machine = made.name();
+    let mut events = host.events();
+    host.power(&machine, Power::ShutDown).await.unwrap();
+    for (power, state) in [
+        (Power::Start, MachineState::Running),
+        (Power::Suspend, MachineState::Paused),
+        (Power::Resume, MachineState::Running),
+        (Power::ForceOff, MachineState::Off),
+        (Power::Start, MachineState::Running),
+    ] {
+        host.power(&machine, power).await.unwrap();
+        let expected = HostEvent::State { uuid: made.uuid, state };
+        wait(subject, &mut events, |e| *e == expected).await;
+        assert_eq!(host.state(&machine).await.unwrap(), state, "after {power:?}");
+        host.power(&machine, power).await.unwrap();
+        assert_eq!(host.state(&machine).await.unwrap(), state, "after {power:?} again");
+    }
+    let counted = host.counters().await.unwrap();
+    assert!(counted.iter().any(|(uuid, _)| *uuid == made.uuid), "a running machine has counters");
+    // Removing the definition of a running machine ends it: nothing may run that nobody knows.
+    host.remove_definition(&machine).await.unwrap();
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
+    assert!(host.inventory().await.unwrap().iter().all(|seen| seen.uuid != made.uuid));
+    made.remove(subject).await;
+}
+
+/// The console: refused while off, open while running, closed by the machine's end, and open again after.
+pub async fn the_console_lives_as_long_as_the_machine_runs(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::new("console").with_disks(subject).await;
+    host.put_definition(&made.definition()).await.unwrap();
+    let machine = made.name();
+    assert!(host.console(&machine).await.is_err(), "a machine that is off has no console");
+    for _ in 0..2 {
+        host.power(&machine, Power::Start).await.unwrap();
+        let mut console = host.console(&machine).await.unwrap();
+        console.input.send(b"\r".as_slice().into()).await.unwrap();
+        host.power(&machine, Power::ForceOff).await.unwrap();
+        let end = async { while console.output.recv().await.is_some() {} };
+        timeout(subject.patience, end).await.unwrap_or_else(|_| panic!("the console outlived the machine"));
+    }
+    made.remove(subject).await;
+}
+
+/// Waits for an event, telling what came instead when it does not come.
+async fn wait(subject: &Subject, events: &mut Receiver<HostEvent>, wanted: impl Fn(&HostEvent) -> bool) {
+    let mut seen = Vec::new();
+    let found = timeout(subject.patience, async {
+        loop {
+            match events.recv().await {
+                Ok(event) if wanted(&event) => return,
+                Ok(event) => seen.push(event),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => panic!("the host's events ended"),
+            }
+        }
+    });
+    let result = found.await;
+    assert!(result.is_ok(), "an event did not come; instead: {seen:?}");
+}
+
+const HOSTS: &str = "10.0.0.7 nas \"quoted\" $(touch /x)\n";
+
+fn identity(hostname: &str) -> Vec<IdentityFile> {
+    vec![
+        IdentityFile { name: "hostname", mode: 0o644, content: Some(hostname.to_owned()) },
+        IdentityFile { name: "hosts", mode: 0o600, content: Some(HOSTS.to_owned()) },
+    ]
+}
+
+fn gib(size: u64) -> DiskGib {
+    size.try_into().unwrap()
+}
+
+/// A machine of the contract's own.
+struct Machine {
+    name: MachineName,
+    uuid: Uuid,
+    disks: Option<(Volume, Volume)>,
+}
+
+impl Machine {
+    /// Its name is new each time, so that what a broken run left behind does not break the next.
+    fn new(kind: &str) -> Self {
+        let uuid = Uuid::new_v4();
+        let name = format!("contract-{kind}-{:08x}", uuid.as_fields().0).parse().unwrap();
+        Self { name, uuid, disks: None }
+    }
+
+    async fn with_disks(mut self, subject: &Subject) -> Self {
+        let boot = self.create_boot(subject, None).await;
+        let data = self.create_data(subject, &identity("one")).await;
+        self.disks = Some((boot, data));
+        self
+    }
+
+    async fn create_boot(&self, subject: &Subject, grow_to: Option<DiskGib>) -> Volume {
+        let from = BootDisk { image: subject.image.clone(), grow_to };
+        subject.hypervisor.create_boot_disk(&self.name(), &from).await.unwrap()
+    }
+
+    async fn create_data(&self, subject: &Subject, files: &[IdentityFile]) -> Volume {
+        subject.hypervisor.create_data_disk(&self.name(), gib(1), files).await.unwrap()
+    }
+
+    fn name(&self) -> MachineRef {
+        MachineRef { name: self.name.clone(), uuid: self.uuid }
+    }
+
+    fn boot(&self) -> Volume {
+        self.disks.as_ref().map(|(boot, _)| boot.clone()).unwrap()
+    }
+
+    fn data(&self) -> Volume {
+        self.disks.as_ref().map(|(_, data)| data.clone()).unwrap()
+    }
+
+    fn definition(&self) -> Definition {
+        let [.., a, b, c] = *self.uuid.as_bytes();
+        Definition {
+            name: self.name.clone(),
+            birthmarks: Birthmarks {
+                uuid: self.uuid,
+                mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
+                machine_id: self.uuid.simple().to_string().parse().unwrap(),
+            },
+            memory: 256.try_into().unwrap(),
+            vcpus: 1.try_into().unwrap(),
+            network: Network::Nat,
+            boot: self.boot(),
+            data: Some(self.data()),
+        }
+    }
+
+    async fn remove(&self, subject: &Subject) {
+        subject.hypervisor.remove_definition(&self.name()).await.unwrap();
+        subject.hypervisor.remove_disks(&self.name()).await.unwrap();
+    }
+}

@@ -1,0 +1,289 @@
+//! Real libvirtd, real QEMU, a real image. Needs `SNOWGLOBE_TEST_LIBVIRT` (a URI) and `SNOWGLOBE_TEST_IMAGE` (a qcow2 file
+//! that honours the images' contract), as `cargo xtask test` sets them in a namespace of its own.
+
+use crate::support::{PATIENCE, connected, event, machine, state};
+use engine::ports::hypervisor::{
+    BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, MachineRef, Power, Volume,
+};
+use engine::testing::contract::{self, Subject};
+use hypervisors::libvirt::Libvirt;
+use model::address::AddressSource;
+use model::host::Level;
+use model::identity::IdentityFile;
+use model::machine::{Birthmarks, MachineState, Network};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+use uuid::Uuid;
+use virt::connect::Connect;
+
+/// A guest's boot under emulation, on a computer that does other things as well.
+const BOOT: Duration = Duration::from_secs(180);
+
+struct Real {
+    uri: String,
+    image: PathBuf,
+    state: TempDir,
+    host: Arc<Libvirt>,
+}
+
+/// The real host, or a loud word that there is none.
+async fn real() -> Option<Real> {
+    let (Ok(uri), Some(image)) =
+        (std::env::var("SNOWGLOBE_TEST_LIBVIRT"), std::env::var_os("SNOWGLOBE_TEST_IMAGE"))
+    else {
+        eprintln!("SKIPPED: set SNOWGLOBE_TEST_LIBVIRT and SNOWGLOBE_TEST_IMAGE, or run `cargo xtask test`");
+        return None;
+    };
+    let state = state();
+    let host = connected(&uri, &state).await;
+    Some(Real { uri, image: image.into(), state, host })
+}
+
+impl Real {
+    async fn create(&self, name: &str) -> Definition {
+        let machine = machine(name, Uuid::new_v4());
+        let from = BootDisk { image: self.image.clone(), grow_to: None };
+        let boot = self.host.create_boot_disk(&machine, &from).await.unwrap();
+        let identity = identity(name, &machine.uuid);
+        let data = self.host.create_data_disk(&machine, 2.try_into().unwrap(), &identity).await.unwrap();
+        let definition = definition(&machine, boot, data);
+        self.host.put_definition(&definition).await.unwrap();
+        definition
+    }
+
+    async fn remove(&self, machine: &MachineRef) {
+        self.host.remove_definition(machine).await.unwrap();
+        self.host.remove_disks(machine).await.unwrap();
+    }
+}
+
+fn identity(name: &str, uuid: &Uuid) -> Vec<IdentityFile> {
+    vec![
+        IdentityFile { name: "hostname", mode: 0o644, content: Some(name.to_owned()) },
+        IdentityFile { name: "machine-id", mode: 0o644, content: Some(uuid.simple().to_string()) },
+    ]
+}
+
+fn definition(machine: &MachineRef, boot: Volume, data: Volume) -> Definition {
+    let [.., a, b, c] = *machine.uuid.as_bytes();
+    Definition {
+        name: machine.name.clone(),
+        birthmarks: Birthmarks {
+            uuid: machine.uuid,
+            mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
+            machine_id: machine.uuid.simple().to_string().parse().unwrap(),
+        },
+        memory: 256.try_into().unwrap(),
+        vcpus: 1.try_into().unwrap(),
+        network: Network::Nat,
+        boot,
+        data: Some(data),
+    }
+}
+
+fn named(definition: &Definition) -> MachineRef {
+    MachineRef { name: definition.name.clone(), uuid: definition.birthmarks.uuid }
+}
+
+#[tokio::test]
+async fn real_contract() {
+    let Some(real) = real().await else { return };
+    contract::holds(&Subject {
+        hypervisor: real.host.clone(),
+        image: real.image.clone(),
+        patience: PATIENCE,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn real_check_finds_what_is_there() {
+    let Some(real) = real().await else { return };
+    let findings = real.host.check().await;
+    for finding in &findings {
+        eprintln!(
+            "{:12} {:7?} {} {}",
+            finding.name,
+            finding.level,
+            finding.what,
+            finding.fix.as_deref().unwrap_or("")
+        );
+    }
+    for name in ["connection", "acceleration", "firmware", "network", "tools", "disk"] {
+        let finding = findings.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no finding {name}"));
+        assert_ne!(finding.level, Level::Error, "{finding:?}");
+        assert!(finding.level == Level::Ok || finding.fix.is_some(), "{finding:?}");
+    }
+}
+
+#[tokio::test]
+async fn real_disks_stay_closed_and_the_image_keeps_its_owner() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(real) = real().await else { return };
+    let before = std::fs::metadata(&real.image).unwrap();
+    let definition = real.create("owner").await;
+    let machine = named(&definition);
+    let begun = Instant::now();
+    real.host.power(&machine, Power::Start).await.unwrap();
+    eprintln!("started in {:?}", begun.elapsed());
+    let while_running = std::fs::metadata(&real.image).unwrap();
+    assert_eq!(
+        (before.uid(), before.gid(), before.mode()),
+        (while_running.uid(), while_running.gid(), while_running.mode())
+    );
+    for volume in real.host.disks(&machine).await.unwrap() {
+        assert_eq!(std::fs::metadata(&volume.0).unwrap().mode() & 0o777, 0o600, "{volume:?}");
+    }
+    let data = definition.data.clone().unwrap();
+    let refused = real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.uuid)).await;
+    assert!(refused.is_err(), "the disk of a running machine is not edited");
+    real.host.power(&machine, Power::ForceOff).await.unwrap();
+    real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.uuid)).await.unwrap();
+    assert!(real.state.path().join("machines/owner/nvram.qcow2").exists());
+    real.remove(&machine).await;
+    assert!(!real.state.path().join("machines/owner").exists());
+}
+
+#[tokio::test]
+async fn real_event_from_outside_comes_within_milliseconds() {
+    let Some(real) = real().await else { return };
+    let definition = real.create("outside").await;
+    let machine = named(&definition);
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let mut events = real.host.events();
+    let uri = real.uri.clone();
+    let suspended = tokio::task::spawn_blocking(move || {
+        let outside = Connect::open(Some(&uri)).unwrap();
+        let domain = outside.lookup_domain_by_uuid(machine.uuid).unwrap();
+        domain.suspend().unwrap();
+        Instant::now()
+    });
+    let wanted = HostEvent::State { uuid: definition.birthmarks.uuid, state: MachineState::Paused };
+    event(&mut events, |e| *e == wanted).await;
+    let heard = Instant::now();
+    let done = suspended.await.unwrap();
+    eprintln!(
+        "heard {:?} after libvirt's own answer to the one who did it",
+        heard.saturating_duration_since(done)
+    );
+    assert!(heard.saturating_duration_since(done) < Duration::from_millis(200));
+    real.remove(&named(&definition)).await;
+}
+
+#[tokio::test]
+async fn real_guest_boots_answers_and_shuts_down() {
+    let Some(real) = real().await else { return };
+    let definition = real.create("guest").await;
+    let machine = named(&definition);
+    let mut events = real.host.events();
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let mut console = real.host.console(&machine).await.unwrap();
+    let shown = read_until(&mut console, "login:").await;
+    assert!(shown.contains("guest login:"), "the prompt has the machine's own name: {shown}");
+
+    let ready = HostEvent::Agent { uuid: machine.uuid, connected: true };
+    timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
+    real.host.agent_ping(&machine).await.unwrap();
+    assert_eq!(real.host.agent_read(&machine, "/var/identity/hostname").await.unwrap(), b"guest");
+    let exit =
+        real.host.agent_run(&machine, &["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]).await.unwrap();
+    assert_eq!(
+        (exit.code, exit.stdout.as_slice(), exit.stderr.as_slice()),
+        (Some(3), &b"out\n"[..], &b"err\n"[..])
+    );
+    assert!(real.host.agent_read(&machine, "/nowhere").await.is_err());
+
+    let addresses = real.host.addresses(&machine).await.unwrap();
+    eprintln!("addresses: {addresses:?}");
+    assert!(addresses.iter().any(|a| a.source == AddressSource::Agent), "{addresses:?}");
+    assert!(addresses.iter().all(|a| !a.ip.is_loopback()), "{addresses:?}");
+    let counters = real.host.counters().await.unwrap();
+    let (_, counted) = counters.iter().find(|(uuid, _)| *uuid == machine.uuid).unwrap();
+    eprintln!("counters: {counted:?}");
+    assert!(counted.cpu_nanos > Some(0) && counted.disk_read > Some(0) && counted.memory_used > Some(0));
+    assert!(counted.disk_size >= Some(2 << 30), "{counted:?}");
+
+    real.host.power(&machine, Power::ShutDown).await.unwrap();
+    let off = HostEvent::State { uuid: machine.uuid, state: MachineState::Off };
+    timeout(BOOT, event(&mut events, |e| *e == off)).await.unwrap();
+    timeout(PATIENCE, async { while console.output.recv().await.is_some() {} }).await.unwrap();
+    real.remove(&machine).await;
+}
+
+#[tokio::test]
+async fn real_console_of_a_machine_that_is_rebooted_goes_on() {
+    let Some(real) = real().await else { return };
+    let machine = named(&real.create("rebooted").await);
+    let mut events = real.host.events();
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let mut console = real.host.console(&machine).await.unwrap();
+    read_until(&mut console, "login:").await;
+    // Nobody else gets in meanwhile, and the one who is in keeps the line.
+    assert!(real.host.console(&machine).await.is_err());
+    real.host.power(&machine, Power::Reboot).await.unwrap();
+    event(&mut events, |e| *e == HostEvent::Rebooted { uuid: machine.uuid }).await;
+    read_until(&mut console, "login:").await;
+    // A dropped console frees the line.
+    drop(console);
+    let reopened = timeout(PATIENCE, async {
+        loop {
+            if let Ok(console) = real.host.console(&machine).await {
+                return console;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    reopened.await.unwrap();
+    real.remove(&machine).await;
+}
+
+#[tokio::test]
+async fn real_lost_connection_is_told_and_comes_back() {
+    let Some(real) = real().await else { return };
+    let socket = Connect::open(Some(&real.uri)).map(|_| "/run/libvirt/libvirt-sock").unwrap();
+    let proxy = real.state.path().join("proxy.sock");
+    let listener = UnixListener::bind(&proxy).unwrap();
+    let relay = |listener: UnixListener| {
+        tokio::spawn(async move {
+            let mut relays = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                relays.spawn(async move {
+                    let mut far = UnixStream::connect(socket).await?;
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await
+                });
+            }
+        })
+    };
+    let first = relay(listener);
+    let host = connected(&format!("qemu+unix:///system?socket={}", proxy.display()), &real.state).await;
+    let mut events = host.events();
+    first.abort();
+    event(&mut events, |e| matches!(e, HostEvent::Disconnected { .. })).await;
+    assert!(host.inventory().await.is_err());
+    std::fs::remove_file(&proxy).unwrap();
+    let second = relay(UnixListener::bind(&proxy).unwrap());
+    event(&mut events, |e| *e == HostEvent::Connected).await;
+    host.inventory().await.unwrap();
+    second.abort();
+}
+
+/// What the console shows up to this text.
+async fn read_until(console: &mut ConsoleStream, wanted: &str) -> String {
+    let mut shown = String::new();
+    let found = timeout(BOOT, async {
+        while let Some(bytes) = console.output.recv().await {
+            shown.push_str(&String::from_utf8_lossy(&bytes));
+            if shown.contains(wanted) {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    assert_eq!(found, Ok(true), "“{wanted}” did not come; instead: {shown}");
+    shown
+}

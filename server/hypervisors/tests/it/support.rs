@@ -1,0 +1,56 @@
+//! What the tests share: a host over a directory of its own, and waiting for events.
+
+use engine::ports::hypervisor::{HostEvent, Hypervisor, MachineRef};
+use hypervisors::libvirt::{Libvirt, LibvirtSettings};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::broadcast::Receiver;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// How long something that must come may take on a slow computer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A state directory that QEMU's user can pass through.
+pub fn state() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("snowglobe-")
+        .permissions(Permissions::from_mode(0o711))
+        .tempdir()
+        .unwrap()
+}
+
+/// A host on this URI.
+pub fn host(uri: &str, state: &TempDir) -> Arc<Libvirt> {
+    Libvirt::connect(uri, LibvirtSettings::new(state.path())).unwrap()
+}
+
+/// A host that is connected.
+pub async fn connected(uri: &str, state: &TempDir) -> Arc<Libvirt> {
+    let host = host(uri, state);
+    host.inventory().await.unwrap();
+    host
+}
+
+/// Names a machine.
+pub fn machine(name: &str, uuid: Uuid) -> MachineRef {
+    MachineRef { name: name.parse().unwrap(), uuid }
+}
+
+/// The first event that is wanted.
+pub async fn event(events: &mut Receiver<HostEvent>, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
+    let mut seen = Vec::new();
+    let found = timeout(PATIENCE, async {
+        loop {
+            match events.recv().await.unwrap() {
+                event if wanted(&event) => return event,
+                event => seen.push(event),
+            }
+        }
+    })
+    .await;
+    found.unwrap_or_else(|_| panic!("an event did not come; instead: {seen:?}"))
+}

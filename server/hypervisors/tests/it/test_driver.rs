@@ -1,0 +1,153 @@
+//! libvirt's built-in mock driver: one world per process, without guests, console or agent, good for lists and events.
+
+use crate::support::{PATIENCE, connected, event, host, machine, state};
+use engine::ports::hypervisor::{HostEvent, Hypervisor, HypervisorError, Power};
+use model::host::Level;
+use model::machine::MachineState;
+use std::time::Instant;
+use uuid::Uuid;
+use virt::connect::Connect;
+
+const URI: &str = "test:///default";
+
+/// Defines a domain behind the portal's back.
+fn define(connect: &Connect, name: &str) -> Uuid {
+    let uuid = Uuid::new_v4();
+    let xml = format!(
+        "<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>8</memory>\
+         <os><type>hvm</type></os></domain>"
+    );
+    connect.define_domain_xml(&xml).unwrap();
+    uuid
+}
+
+#[tokio::test]
+async fn power_states_and_events() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let mut events = host.events();
+    let outside = Connect::open(Some(URI)).unwrap();
+    let uuid = define(&outside, "power");
+    event(&mut events, |e| *e == HostEvent::Defined { uuid }).await;
+    let machine = machine("power", uuid);
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Off);
+    for (power, state) in [
+        (Power::ForceOff, MachineState::Off),
+        (Power::Start, MachineState::Running),
+        (Power::Start, MachineState::Running),
+        (Power::Suspend, MachineState::Paused),
+        (Power::Suspend, MachineState::Paused),
+        (Power::Resume, MachineState::Running),
+        (Power::Resume, MachineState::Running),
+        (Power::ShutDown, MachineState::Off),
+        (Power::ShutDown, MachineState::Off),
+    ] {
+        host.power(&machine, power).await.unwrap();
+        assert_eq!(host.state(&machine).await.unwrap(), state, "{power:?}");
+    }
+    for wanted in [MachineState::Running, MachineState::Paused, MachineState::Running, MachineState::Off] {
+        event(
+            &mut events,
+            |e| matches!(e, HostEvent::State { uuid: u, state } if *u == uuid && *state == wanted),
+        )
+        .await;
+    }
+    host.remove_definition(&machine).await.unwrap();
+    event(&mut events, |e| *e == HostEvent::Undefined { uuid }).await;
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
+}
+
+#[tokio::test]
+async fn what_the_host_does_by_itself_is_told_at_once() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    let uuid = define(&outside, "elsewhere");
+    let mut events = host.events();
+    let domain = outside.lookup_domain_by_uuid(uuid).unwrap();
+    let begun = Instant::now();
+    domain.create().unwrap();
+    event(&mut events, |e| *e == HostEvent::State { uuid, state: MachineState::Running }).await;
+    let took = begun.elapsed();
+    eprintln!("an event reached its subscriber after {took:?}");
+    assert!(took < PATIENCE / 300, "{took:?}");
+    domain.destroy().unwrap();
+    domain.undefine().unwrap();
+}
+
+#[tokio::test]
+async fn thousands_of_machines_are_listed_in_one_call() {
+    const MANY: usize = 2000;
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    let made: Vec<Uuid> = (0..MANY).map(|n| define(&outside, &format!("many-{n}"))).collect();
+    let begun = Instant::now();
+    let seen = host.inventory().await.unwrap();
+    let took = begun.elapsed();
+    eprintln!("{} machines listed in {took:?}", seen.len());
+    let off: Vec<Uuid> = seen.iter().filter(|s| s.state == MachineState::Off).map(|s| s.uuid).collect();
+    assert!(made.iter().all(|uuid| off.contains(uuid)));
+    assert!(seen.iter().any(|s| s.uuid == made[7] && s.name == "many-7"));
+    for uuid in made {
+        outside.lookup_domain_by_uuid(uuid).unwrap().undefine().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_this_driver_cannot_do_is_an_error_in_words() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let gone = machine("gone", Uuid::new_v4());
+    let refused = host.power(&gone, Power::Start).await;
+    assert!(
+        matches!(&refused, Err(HypervisorError::NoSuchMachine { name }) if name.as_str() == "gone"),
+        "{refused:?}"
+    );
+    host.remove_definition(&gone).await.unwrap();
+    let outside = Connect::open(Some(URI)).unwrap();
+    let uuid = define(&outside, "mute");
+    let mute = machine("mute", uuid);
+    host.power(&mute, Power::Start).await.unwrap();
+    let console = host.console(&mute).await;
+    assert!(
+        matches!(&console, Err(HypervisorError::Failed { why, .. }) if why.contains("not supported")),
+        "{console:?}"
+    );
+    assert!(host.agent_run(&mute, &["true"]).await.is_err());
+    assert!(host.agent_run(&mute, &[]).await.is_err());
+    host.addresses(&mute).await.unwrap();
+    host.remove_definition(&mute).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_says_so_and_is_a_finding() {
+    let state = state();
+    let gone = host("qemu+unix:///system?socket=/nonexistent/libvirt.sock", &state);
+    let answer = gone.inventory().await;
+    assert!(
+        matches!(&answer, Err(HypervisorError::Unreachable { why }) if why.contains("/nonexistent")),
+        "{answer:?}"
+    );
+    let findings = gone.check().await;
+    let connection = findings.iter().find(|f| f.name == "connection").unwrap();
+    assert_eq!(connection.level, Level::Error);
+    assert!(connection.fix.as_ref().unwrap().contains("virsh -c qemu+unix:///system"), "{connection:?}");
+    assert!(
+        findings.iter().any(|f| f.name == "tools"),
+        "what does not need the host is looked at all the same"
+    );
+}
+
+#[tokio::test]
+async fn a_uri_that_makes_no_sense_is_no_panic() {
+    let state = state();
+    for uri in ["", "nonsense", "test:///\0", "qemu+ssh://", "://", "xen:///system"] {
+        let answer = host(uri, &state).inventory().await;
+        // An empty URI means whatever libvirt finds on the computer.
+        assert!(
+            uri.is_empty() || matches!(answer, Err(HypervisorError::Unreachable { .. })),
+            "{uri:?}: {answer:?}"
+        );
+    }
+}

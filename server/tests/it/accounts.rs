@@ -1,0 +1,142 @@
+//! The first administrator, login and throttling, passwords, sessions, users.
+
+use crate::world::{PASSWORD, Wishes, World};
+
+#[tokio::test]
+async fn the_setup_link_works_once() {
+    let world = World::empty(Wishes::default()).await;
+    let nobody = world.nobody();
+    let fields = |token| {
+        [
+            ("intent", "setup"),
+            ("token", token),
+            ("name", "ada"),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ]
+    };
+    assert_eq!(nobody.post("/setup", &fields("guessed")).await.status, 403);
+    let differ = [
+        ("intent", "setup"),
+        ("token", world.setup_token.as_str()),
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("password_again", "another one"),
+    ];
+    let reply = nobody.post("/setup", &differ).await;
+    assert_eq!(reply.status, 422);
+    assert!(
+        reply.body.contains("The two passwords differ") && reply.body.contains("value=\"ada\""),
+        "{}",
+        reply.body
+    );
+    assert!(!reply.body.contains(PASSWORD), "a password is never shown again");
+    let reply = nobody.post("/setup", &fields(&world.setup_token)).await;
+    assert_eq!((reply.status, reply.location()), (303, "/"));
+    assert!(reply.cookie().unwrap().starts_with("snowglobe="));
+    let again = nobody.post("/setup", &fields(&world.setup_token)).await;
+    assert!((400..500).contains(&again.status), "{}", again.status);
+    assert!(again.cookie().is_none());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
+    let (world, _admin) = World::new().await;
+    let nobody = world.nobody();
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        let reply =
+            nobody.post("/login", &[("intent", "login"), ("name", "ada"), ("password", "wrong")]).await;
+        if statuses.is_empty() {
+            assert!(
+                reply.body.contains("value=\"ada\"") && reply.body.contains("is wrong"),
+                "{}",
+                reply.body
+            );
+        }
+        statuses.push(reply.status);
+    }
+    assert_eq!(statuses.first(), Some(&422));
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    // The right password does not help while the account is throttled; time does.
+    let right = [("intent", "login"), ("name", "ada"), ("password", PASSWORD)];
+    assert_eq!(nobody.post("/login", &right).await.status, 429);
+    world.clock.advance_millis(24 * 3600 * 1000);
+    assert_eq!(nobody.post("/login", &right).await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn login_leads_to_where_one_wanted_to_go_and_never_elsewhere() {
+    let (world, _admin) = World::new().await;
+    let nobody = world.nobody();
+    let asked = nobody.get("/jobs?open=true").await;
+    assert_eq!(asked.location(), "/login?next=%2Fjobs%3Fopen%3Dtrue");
+    let login = [("intent", "login"), ("name", "ada"), ("password", PASSWORD)];
+    assert_eq!(nobody.post(asked.location(), &login).await.location(), "/jobs?open=true");
+    for evil in ["https://evil.test/", "//evil.test", "/\\evil.test"] {
+        let mut fields = login.to_vec();
+        fields.push(("next", evil));
+        assert_eq!(nobody.post("/login", &fields).await.location(), "/", "{evil}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_and_its_cookie() {
+    let (world, admin) = World::new().await;
+    let reply = admin.post("/jobs", &[("intent", "logout")]).await;
+    assert_eq!((reply.status, reply.location()), (303, "/login"));
+    assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert_eq!(admin.get("/").await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_the_other_sessions() {
+    let (world, here) = World::new().await;
+    let elsewhere = world.login("ada").await;
+    let change = |old, new| {
+        [
+            ("intent", "change_password"),
+            ("old_password", old),
+            ("new_password", new),
+            ("new_password_again", new),
+        ]
+    };
+    let new = "another four random words";
+    assert_eq!(here.post("/account", &change("not this one", new)).await.status, 422);
+    assert_eq!(here.post("/account", &change(PASSWORD, "short")).await.status, 422);
+    let reply = here.post("/account", &change(PASSWORD, new)).await;
+    assert_eq!((reply.status, reply.location()), (303, "/account?done=change_password"));
+    assert_eq!((here.get("/").await.status, elsewhere.get("/").await.status), (200, 303));
+    let login = |password| [("intent", "login"), ("name", "ada"), ("password", password)];
+    assert_eq!(world.nobody().post("/login", &login(PASSWORD)).await.status, 422);
+    assert_eq!(world.nobody().post("/login", &login(new)).await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn roles_and_accounts_are_for_administrators_and_one_always_remains() {
+    let (world, admin) = World::new().await;
+    let member = world.user(&admin, "mia", "member").await;
+    let (ada, mia) = (world.id_of("ada").await, world.id_of("mia").await);
+    for fields in [
+        vec![("intent", "set_role"), ("user", mia.as_str()), ("role", "administrator")],
+        vec![("intent", "disable"), ("user", ada.as_str())],
+        vec![("intent", "add_user"), ("name", "eve"), ("role", "administrator"), ("password", PASSWORD)],
+        vec![("intent", "check_host"), ("host", "local")],
+    ] {
+        for page in ["/users", "/", "/login"] {
+            assert_eq!(member.post(page, &fields).await.status, 403, "{fields:?} at {page}");
+        }
+    }
+    let last = admin.post("/users", &[("intent", "disable"), ("user", &ada)]).await;
+    assert_eq!(last.status, 409, "the last administrator stays");
+    let promoted =
+        admin.post("/users", &[("intent", "set_role"), ("user", &mia), ("role", "administrator")]).await;
+    assert_eq!((promoted.status, promoted.location()), (303, "/users?done=set_role"));
+    assert_eq!(member.get("/users").await.status, 200, "a role counts from the next request on");
+    world.end().await;
+}

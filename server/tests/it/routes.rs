@@ -1,0 +1,158 @@
+//! Every row of the route table × every kind of person, with every method of the row.
+
+use crate::socket::Socket;
+use crate::world::{Person, World};
+use http::Method;
+use model::account::TicketPurpose;
+use model::console::ConsoleRole;
+use server::routes::{Access, Answer, Row, TABLE};
+
+/// What stands for a row's parameters: things that the member may see.
+struct Things {
+    machine: String,
+    job: String,
+    image: String,
+}
+
+impl Things {
+    fn path(&self, row: &Row) -> String {
+        let id = if row.path.starts_with("/images") { &self.image } else { &self.job };
+        let path = row.path.replace("{name}", &self.machine).replace("{machine}", &self.machine);
+        path.replace("{id}", id).replace("{*file}", "page.js")
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_every_kind_of_person_as_its_row_says() {
+    let (world, admin) = World::new().await;
+    let member = world.user(&admin, "mia", "member").await;
+    let disabled = world.user(&admin, "dan", "member").await;
+    let dan = world.id_of("dan").await;
+    assert_eq!(admin.post("/users", &[("intent", "disable"), ("user", &dan)]).await.status, 303);
+
+    member.configure("web-1").await;
+    let job = member.latest_job("web-1").await;
+    let build = admin.job("/images", &[("intent", "build"), ("mode", "immutable"), ("set", "core")]).await;
+    let images = admin.get("/images").await;
+    let image = images
+        .body
+        .split("/images/")
+        .nth(1)
+        .expect("an image is listed")
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert_ne!(build, job);
+    let things = Things { machine: "web-1".to_owned(), job, image };
+
+    let people = [
+        ("anonymous", world.nobody(), Access::Anyone),
+        ("disabled", disabled, Access::Anyone),
+        ("member", member, Access::Member),
+        ("administrator", admin, Access::Administrator),
+    ];
+    for row in TABLE {
+        for (title, person, rank) in &people {
+            for method in row.answer.methods() {
+                let what = format!("{method} {} as {title}", row.path);
+                check(row, &things.path(row), method, person, *rank, &what).await;
+            }
+        }
+    }
+    world.end().await;
+}
+
+async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Access, what: &str) {
+    let may = rank >= row.access;
+    let logged_in = rank >= Access::Member;
+    match row.answer {
+        Answer::Page | Answer::JobLog | Answer::AuditCsv if !logged_in && !may => {
+            let reply =
+                if *method == Method::POST { person.post(path, &[]).await } else { person.get(path).await };
+            assert_eq!(reply.status, 303, "{what}");
+            assert!(reply.location().starts_with("/login"), "{what}: {}", reply.location());
+        }
+        Answer::Page if *method == Method::POST => {
+            let reply = person.post(path, &[("intent", "nonsense")]).await;
+            assert!(matches!(reply.status, 403 | 422), "{what}: {}", reply.status);
+        }
+        Answer::Page | Answer::JobLog | Answer::AuditCsv => {
+            assert_eq!(person.get(path).await.status, if may { 200 } else { 403 }, "{what}");
+        }
+        Answer::Api => {
+            let body = match row.path {
+                "/api/plan" => {
+                    serde_json::json!({ "form": [["intent", "build"], ["mode", "immutable"], ["set", "core"]] })
+                }
+                _ => serde_json::json!({ "purpose": TicketPurpose::Events }),
+            };
+            let reply = person.call(path, &body).await;
+            assert_eq!(reply.status, if may { 200 } else { 401 }, "{what}: {}", reply.body);
+        }
+        Answer::Events | Answer::Job | Answer::Console => check_socket(row, path, person, may, what).await,
+        Answer::Asset | Answer::Metrics | Answer::Health => {
+            assert_eq!(person.get(path).await.status, 200, "{what}");
+        }
+    }
+}
+
+async fn check_socket(row: &Row, path: &str, person: &Person, may: bool, what: &str) {
+    if !may {
+        let refused = Socket::open(person, path, Some(&person.origin)).await.err();
+        assert_eq!(refused, Some(401), "{what}");
+        return;
+    }
+    let last = path.rsplit('/').next().unwrap();
+    let purpose = match row.answer {
+        Answer::Events => TicketPurpose::Events,
+        Answer::Job => TicketPurpose::Job { id: last.parse().unwrap() },
+        // The machine has only been configured: there is no console, and that is the answer to whoever may have one.
+        _ => TicketPurpose::Console { machine: last.parse().unwrap(), role: ConsoleRole::Watcher },
+    };
+    let ticket = person.ticket(&purpose).await;
+    let with_ticket = app::routes::sockets::with_ticket(path, &ticket);
+    let refused = person.socket(&with_ticket).await.err();
+    let expected = if row.answer == Answer::Console { Some(409) } else { None };
+    assert_eq!(refused, expected, "{what}");
+}
+
+#[tokio::test]
+async fn what_has_no_row_is_not_found_and_says_nothing() {
+    let (world, admin) = World::new().await;
+    for path in [
+        "/nothing",
+        "/machines",
+        "/machines/web/x/y",
+        "/.env",
+        "/pkg/none.js",
+        "/pkg/../Cargo.toml",
+        "/api/none",
+        "/machines/%2e%2e",
+    ] {
+        assert_eq!(admin.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(world.nobody().get("/nothing").await.status, 404);
+    // Somebody else's machine and one that does not exist answer alike.
+    admin.configure("web-1").await;
+    let member = world.user(&admin, "mia", "member").await;
+    let (foreign, none) = (member.get("/machines/web-1").await, member.get("/machines/web-2").await);
+    assert_eq!((foreign.status, none.status), (404, 404));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_method_that_a_row_does_not_have_is_refused() {
+    let (world, admin) = World::new().await;
+    for (method, path) in [
+        ("DELETE", "/"),
+        ("PUT", "/account"),
+        ("PATCH", "/machines/new"),
+        ("POST", "/ws/events"),
+        ("GET", "/api/plan"),
+    ] {
+        let reply = admin.ask(method, path, &[("origin", &admin.origin)], b"").await;
+        assert_eq!(reply.status, 405, "{method} {path}");
+    }
+    world.end().await;
+}
