@@ -5,7 +5,7 @@
 use crate::{FormState, RequestToken};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
-use leptos_router::hooks::{use_location, use_params_map, use_query_map};
+use leptos_router::hooks::{use_location, use_query_map};
 use leptos_router::params::ParamsMap;
 use model::account::{Actor, Secret};
 use model::fault::Fault;
@@ -58,7 +58,8 @@ impl Cx {
             actor,
             token: use_context::<RequestToken>().and_then(|t| t.0),
             form: use_context::<FormState>().unwrap_or_default(),
-            params: use_params_map().get_untracked(),
+            // The page for paths that lead nowhere has no parameters, and the hook for them would panic there.
+            params: use_context::<ArcMemo<ParamsMap>>().map(|p| p.get_untracked()).unwrap_or_default(),
             query: use_query_map().get_untracked(),
             path: if search.is_empty() { path } else { format!("{path}?{search}") },
             response: use_context(),

@@ -1,6 +1,7 @@
 //! The document around every page, and the table that leads from a path to its page.
 
 use crate::parts::frame::theme_script;
+use crate::parts::verbatim::escape;
 use crate::routes::assets;
 use crate::{AssetVersion, pages};
 use leptos::nonce::use_nonce;
@@ -41,9 +42,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     let ssr = SsrMode::Async;
     view! {
-        <Title formatter=|title: String| {
-            if title.is_empty() { "Snowglobe".to_owned() } else { format!("{title} · Snowglobe") }
-        }/>
+        <Title formatter=whole_title/>
         <Router>
             <FlatRoutes fallback=pages::errors::NotFound>
                 <Route path=path!("/") view=pages::machines::Machines ssr=ssr.clone()/>
@@ -70,4 +69,9 @@ pub fn App() -> impl IntoView {
             </FlatRoutes>
         </Router>
     }
+}
+
+/// A page's title as it stands in the tab.
+fn whole_title(title: String) -> String {
+    if title.is_empty() { "Snowglobe".to_owned() } else { format!("{} · Snowglobe", escape(&title)) }
 }

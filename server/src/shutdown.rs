@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long ending may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
+/// How much of it is for sockets: a browser that does not read is not waited for longer.
+const SOCKETS_LIMIT: Duration = Duration::from_secs(3);
 
 /// The two signals that mean “end”.
 pub struct Signals {
@@ -50,13 +52,14 @@ pub fn watch(mut signals: Signals, stopping: CancellationToken) {
     });
 }
 
-/// Waits for sockets and for the engine, at most [`LIMIT`] in all.
+/// Waits for sockets and then for the engine, at most [`LIMIT`] in all. In this order, because a console's end is an
+/// entry in the audit log.
 pub async fn finish(server: &Shared) {
-    let orderly = async {
-        server.sockets.close();
-        tokio::join!(server.sockets.wait(), server.engine.shut_down());
-    };
-    if tokio::time::timeout(LIMIT, orderly).await.is_err() {
+    server.sockets.close();
+    if tokio::time::timeout(SOCKETS_LIMIT, server.sockets.wait()).await.is_err() {
+        tracing::debug!(open = server.sockets.len(), "some browsers do not listen any more");
+    }
+    if tokio::time::timeout(LIMIT - SOCKETS_LIMIT, server.engine.shut_down()).await.is_err() {
         tracing::warn!(
             seconds = LIMIT.as_secs(),
             "a step took too long to end; it goes on at the next start"

@@ -8,10 +8,9 @@ use crate::state::{Server, Shared};
 use crate::{routes, shutdown};
 use anyhow::{Context as _, Result, bail};
 use axum::serve::ListenerExt as _;
-use engine::Engine;
-use engine::engine::{Host, Settings};
-use engine::image::{FlakeSource, NixBuilder, NixSettings};
+use engine::image::{BuilderSettings, FlakeSource, NixBuilder};
 use engine::ports::clock::SystemClock;
+use engine::{Engine, Host, Settings};
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
 use ipnet::IpNet;
 use model::account::Secret;
@@ -65,7 +64,7 @@ pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
         ..Settings::new(&config.state)
     };
     let flake = config.image_flake.clone().map_or(FlakeSource::Embedded, FlakeSource::Path);
-    let builder = NixBuilder::new(NixSettings {
+    let builder = NixBuilder::new(BuilderSettings {
         state: config.state.clone(),
         flake,
         extra_nix_config: config.nix_config.clone(),

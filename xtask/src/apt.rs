@@ -15,37 +15,31 @@ use crate::system;
 
 /// The release whose virtualisation packages come from its backports.
 const OLD_RELEASE: &str = "bookworm";
+const BACKPORTS: &str = "bookworm-backports";
 
 /// Packages that come from the backports there, all of them or none: their versions depend on each other.
-const FROM_BACKPORTS: [&str; 6] =
-    ["libvirt-daemon-system", "libvirt-clients", "libvirt-dev", "qemu-system-x86", "qemu-utils", "ovmf"];
+const FROM_BACKPORTS: [&str; 5] =
+    ["libvirt-daemon-system", "libvirt-clients", "libvirt-dev", "qemu-system-x86", "qemu-utils"];
 
 const OUR_SOURCE: &str = "/etc/apt/sources.list.d/snowglobe-backports.sources";
 
 /// Installs packages, with the package lists brought up to date first.
 pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
-    let backports = system::os_release("VERSION_CODENAME").as_deref() == Some(OLD_RELEASE)
-        && packages.iter().any(|package| FROM_BACKPORTS.contains(package));
-    if backports {
+    let old = system::os_release("VERSION_CODENAME").as_deref() == Some(OLD_RELEASE);
+    if old && packages.iter().any(|package| FROM_BACKPORTS.contains(package)) {
         add_backports(log)?;
     }
     // A source that is broken and none of ours must not stop us: the install below says whether it mattered.
     if let Err(error) = system::run_as_root(log, apt_get().arg("update")) {
         log.note(&format!("going on with the old package lists: {error:#}"))?;
     }
-    let (new, ordinary): (Vec<&str>, Vec<&str>) =
-        packages.iter().partition(|package| backports && FROM_BACKPORTS.contains(package));
-    let install = || apt_get().args(["install", "--yes", "--no-install-recommends"]);
-    if !new.is_empty() {
-        system::run_as_root(
-            log,
-            install().arg(format!("--target-release={OLD_RELEASE}-backports")).args(new),
-        )?;
+    let mut install = apt_get().args(["install", "--yes", "--no-install-recommends"]);
+    if old && has_suite(BACKPORTS) {
+        // All in one transaction and from one suite: libraries from there and tools of the old release that want
+        // the old libraries would shut each other out.
+        install = install.arg(format!("--target-release={BACKPORTS}"));
     }
-    if !ordinary.is_empty() {
-        system::run_as_root(log, install().args(ordinary))?;
-    }
-    Ok(())
+    system::run_as_root(log, install.args(packages))
 }
 
 /// Brings the package lists up to date when they do not know `package`: fresh systems come without any.
@@ -75,26 +69,30 @@ struct Archive {
 }
 
 fn add_backports(log: &Log) -> Result<()> {
-    let suite = format!("{OLD_RELEASE}-backports");
-    let sources = configured_sources();
-    if sources.iter().any(|(file, text)| archive_with_suite(file, text, &suite).is_some()) {
+    if has_suite(BACKPORTS) {
         return Ok(());
     }
+    let sources = configured_sources();
     let found = sources.iter().find_map(|(file, text)| archive_with_suite(file, text, OLD_RELEASE));
     let archive = found.ok_or_else(|| {
         anyhow!(
-            "libvirt and QEMU must come from {suite}, and no configured source names {OLD_RELEASE}, from which its \
-             address could be taken\n  to mend it: add {suite} to /etc/apt/sources.list.d"
+            "libvirt and QEMU must come from {BACKPORTS}, and no configured source names {OLD_RELEASE}, from which its \
+             address could be taken\n  to mend it: add {BACKPORTS} to /etc/apt/sources.list.d"
         )
     })?;
     let signed = archive.signed_by.map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
     let text = format!(
         "# Written by `cargo xtask`: libvirt and QEMU of one age, from the archive that was configured already.\n\
-         Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\n{signed}",
+         Types: deb\nURIs: {}\nSuites: {BACKPORTS}\nComponents: main\n{signed}",
         archive.uris
     );
     log.note(&format!("adding {OUR_SOURCE}"))?;
     write_as_root(log, Path::new(OUR_SOURCE), &text)
+}
+
+/// Whether a configured source has a suite.
+fn has_suite(suite: &str) -> bool {
+    configured_sources().iter().any(|(file, text)| archive_with_suite(file, text, suite).is_some())
 }
 
 /// Writes beside the logs first, then lets `install` put it in place, which sudo can do for us.

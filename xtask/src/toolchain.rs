@@ -21,6 +21,8 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// The oldest compiler that the workspace is written for.
+const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src";
 
 /// A compiler for wasm that is ready to be used.
@@ -64,6 +66,12 @@ impl Toolchain {
             ));
             apt::install(log, &DEBIAN_PACKAGES)?;
         }
+        if !debian_is_here() {
+            bail!(
+                "rustup cannot fetch {TARGET}, and the compiler of Debian's rustc-web is older than {OLDEST}\n  to mend \
+                 it: add the suite of Debian's security updates to the apt sources, or let rustup reach its server"
+            );
+        }
         debian(log)
     }
 
@@ -105,8 +113,18 @@ fn has_std() -> bool {
     })
 }
 
+/// Whether Debian's compiler is there and new enough; the release without its security updates has an old one.
 fn debian_is_here() -> bool {
-    [DEBIAN_CARGO, DEBIAN_RUSTC, DEBIAN_STD].iter().all(|path| Path::new(path).exists())
+    let there = [DEBIAN_CARGO, DEBIAN_RUSTC, DEBIAN_STD].iter().all(|path| Path::new(path).exists());
+    let version =
+        || Cmd::new(DEBIAN_RUSTC).arg("--version").capture().ok().and_then(|said| version_of(&said));
+    there && version() >= version_of(&format!("rustc {OLDEST}"))
+}
+
+/// `rustc 1.96.0 (…)` → (1, 96).
+fn version_of(said: &str) -> Option<(u32, u32)> {
+    let mut numbers = said.split_whitespace().nth(1)?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn debian(log: &Log) -> Result<Toolchain> {
@@ -137,4 +155,17 @@ pub fn describe() -> String {
         return format!("ok       Debian's compiler, which builds the standard library for {TARGET} along");
     }
     format!("missing  standard library for {TARGET}; rustup target add {TARGET}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_versions_as_numbers() {
+        assert_eq!(version_of("rustc 1.96.0 (ac68faa20 2026-05-25)"), Some((1, 96)));
+        assert!(version_of("rustc 1.100.0") > version_of("rustc 1.90"));
+        assert_eq!(version_of("rustc"), None);
+        assert!(version_of(&format!("rustc {OLDEST}")).is_some());
+    }
 }

@@ -1,71 +1,33 @@
 //! Helps with the form of a new machine while it is filled in: judges each field by the rule that the server uses, tells
 //! conflicts of profiles at once, and shows the plan. Without JavaScript, a button shows the plan.
 
-use crate::parts::plan;
 use leptos::prelude::*;
-use model::image::Profiles;
-use model::operation::OperationKind;
-use model::plan::Plan;
 
-/// What stands in the place of the plan.
-#[derive(Clone, Debug, PartialEq)]
-enum Preview {
-    /// The form is not complete yet.
-    Incomplete,
-    /// What would happen.
-    Ready(Box<Plan>),
-    /// Why it could not be done.
-    #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only the island learns of a refusal"))]
-    Refused(String),
-}
-
-/// The plan beside the form, and the hidden fields that go with it.
+/// Attaches itself to the form of this id and to the place for the plan. Renders nothing of its own.
 #[island]
 pub fn FormHelp(
     /// The form's id.
     form: String,
-    /// All profiles, to judge combinations by.
-    profiles: Profiles,
-    /// A plan that was asked for by the button.
-    plan: Option<Plan>,
 ) -> impl IntoView {
-    let preview = RwSignal::new(plan.map_or(Preview::Incomplete, |plan| Preview::Ready(Box::new(plan))));
     #[cfg(feature = "hydrate")]
-    client::attach(&form, profiles, preview);
+    client::attach(&form);
     #[cfg(not(feature = "hydrate"))]
-    drop((form, profiles));
-    view! {
-        <section class="card plan-card" aria-live="polite">
-            <h2>"What will happen"</h2>
-            {move || preview.with(view_of)}
-            // Filled in only by the island, which knows whether the plan still fits the fields.
-            <input type="hidden" name="digest" id="plan-digest" disabled/>
-            <input type="hidden" name="of" value=OperationKind::Create.as_str()/>
-            <button class="button no-js" name="intent" value="show_plan">"Show the plan"</button>
-        </section>
-    }
-}
-
-fn view_of(preview: &Preview) -> AnyView {
-    match preview {
-        Preview::Incomplete => {
-            view! { <p class="none">"The plan stands here when the form is filled in."</p> }.into_any()
-        }
-        Preview::Ready(shown) => plan::plan(shown).into_any(),
-        Preview::Refused(why) => view! { <p class="notice" data-tone="bad">{why.clone()}</p> }.into_any(),
-    }
+    drop(form);
 }
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use super::Preview;
     use crate::api;
     use crate::islands::dom;
+    use crate::parts::machine_form::{PLAN_DIGEST, PLAN_PLACE};
+    use crate::parts::plan;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
     use model::fault::{Fault, FieldError};
     use model::form::{FormData, operations};
-    use model::image::{ProfileSet, Profiles, conflicts};
+    use model::image::{
+        CORE, ProfileMeta, ProfileName, ProfilePorts, ProfileSet, Profiles, SizeClass, conflicts,
+    };
     use model::machine::Mode;
     use model::operation::OperationKind;
     use std::cell::{Cell, RefCell};
@@ -81,7 +43,6 @@ mod client {
     struct Help {
         form: HtmlFormElement,
         profiles: Profiles,
-        preview: RwSignal<Preview>,
         /// Fields that somebody has left: only those are told what is wrong with them.
         left: RefCell<BTreeSet<String>>,
         /// What the server found wrong, until the form changes.
@@ -90,13 +51,12 @@ mod client {
         turn: Cell<u32>,
     }
 
-    pub fn attach(form: &str, profiles: Profiles, preview: RwSignal<Preview>) {
+    pub fn attach(form: &str) {
         let found = dom::document().get_element_by_id(form);
         let Some(form) = found.and_then(|f| f.dyn_into::<HtmlFormElement>().ok()) else { return };
         let help = Rc::new(Help {
             form: form.clone(),
-            profiles,
-            preview,
+            profiles: profiles_of(&form),
             left: RefCell::default(),
             found: RefCell::default(),
             turn: Cell::new(0),
@@ -164,7 +124,7 @@ mod client {
         /// Asks for the plan, if there can be one.
         fn ask(self: &Rc<Self>) {
             if !self.errors().is_empty() {
-                return self.preview.set(Preview::Incomplete);
+                return show_plan(plan::incomplete().into_any());
             }
             let (turn, this) = (self.turn.get(), Rc::clone(self));
             spawn_local(async move {
@@ -173,23 +133,23 @@ mod client {
                     return;
                 }
                 match answer {
-                    Ok(plan) => {
-                        this.offer_digest(Some(plan.digest().as_str()));
-                        this.preview.set(Preview::Ready(Box::new(plan)));
+                    Ok(shown) => {
+                        this.offer_digest(Some(shown.digest().as_str()));
+                        show_plan(plan::plan(&shown).into_any());
                     }
                     Err(api::ApiError(Fault::Invalid { fields })) => {
-                        this.preview.set(Preview::Incomplete);
+                        show_plan(plan::incomplete().into_any());
                         *this.found.borrow_mut() = fields;
                         this.show_errors();
                     }
-                    Err(api::ApiError(fault)) => this.preview.set(Preview::Refused(fault.to_string())),
+                    Err(api::ApiError(fault)) => show_plan(plan::refused(fault.to_string()).into_any()),
                 }
             });
         }
 
         /// With a digest, the server does only what is shown here.
         fn offer_digest(&self, digest: Option<&str>) {
-            let input = dom::document().get_element_by_id("plan-digest");
+            let input = dom::document().get_element_by_id(PLAN_DIGEST);
             if let Some(input) = input.and_then(|i| i.dyn_into::<HtmlInputElement>().ok()) {
                 input.set_disabled(digest.is_none());
                 input.set_value(digest.unwrap_or_default());
@@ -242,6 +202,41 @@ mod client {
                 list.set_hidden(told.is_empty());
                 dom::patch(&list, told.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
             }
+        }
+    }
+
+    fn show_plan(view: AnyView) {
+        if let Some(place) = dom::document().get_element_by_id(PLAN_PLACE) {
+            dom::patch(&place, view);
+        }
+    }
+
+    /// What the cards say of their profiles.
+    fn profiles_of(form: &HtmlFormElement) -> Profiles {
+        let mut found: Profiles = CORE.parse().map(|core| (core, meta_of(None))).into_iter().collect();
+        let Ok(cards) = form.query_selector_all("[name=profiles]") else { return found };
+        for card in (0..cards.length()).filter_map(|i| cards.item(i)?.dyn_into::<Element>().ok()) {
+            let name = card.get_attribute("value").and_then(|name| name.parse().ok());
+            found.extend(name.map(|name: ProfileName| (name, meta_of(Some(&card)))));
+        }
+        found
+    }
+
+    /// A profile as far as it is needed to judge combinations; without a card, one that goes with everything.
+    fn meta_of(card: Option<&Element>) -> ProfileMeta {
+        fn list<T: std::str::FromStr>(card: Option<&Element>, name: &str) -> Vec<T> {
+            let text = card.and_then(|c| c.get_attribute(name)).unwrap_or_default();
+            text.split(',').filter_map(|item| item.parse().ok()).collect()
+        }
+        ProfileMeta {
+            title: String::new(),
+            summary: String::new(),
+            brings: Vec::new(),
+            needs: list(card, "data-needs"),
+            conflicts: list(card, "data-conflicts"),
+            ports: ProfilePorts::default(),
+            modes: card.map_or(Mode::ALL.to_vec(), |_| list(card, "data-modes")),
+            size: SizeClass::Small,
         }
     }
 

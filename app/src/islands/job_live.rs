@@ -1,166 +1,104 @@
-//! A job while it runs: state, steps, progress, log.
+//! Keeps a job's page fresh: state, steps, progress; and fills its log.
 
 use super::status;
-use crate::parts::{badge, job, time};
-use crate::routes;
 use leptos::prelude::*;
-use model::job::{BuildProgress, JobView};
+use model::job::JobId;
 
-/// What the island knows, renewed by the socket.
-#[derive(Clone, Copy)]
-struct Live {
-    job: RwSignal<JobView>,
-    progress: RwSignal<Option<BuildProgress>>,
-    status: RwSignal<status::Status>,
-    now: RwSignal<model::time::Time>,
-}
-
-/// The job's live part. Without JavaScript it shows how things stood when the page was made, and the log is a link.
+/// Follows a job, patches the live regions of its page, and feeds the log. Without JavaScript the page shows how things
+/// stood when it was made, and the log is a link.
 #[island]
 pub fn JobLive(
-    /// The job as the page shows it first.
-    job: JobView,
+    /// The job.
+    id: JobId,
 ) -> impl IntoView {
-    let live = Live {
-        progress: RwSignal::new(job.progress.clone()),
-        job: RwSignal::new(job),
-        status: RwSignal::new(status::Status::default()),
-        now: RwSignal::new(time::now()),
-    };
-    let log = NodeRef::<leptos::html::Section>::new();
+    let status = RwSignal::new(status::Status::default());
     #[cfg(feature = "hydrate")]
-    client::follow(live, log);
-    view! {
-        <div class="job">
-            <div class="job-head">
-                {move || badge::job_state(live.job.with(|j| j.summary.badge.state))}
-                <span class="job-now" aria-live="polite">{move || live.job.with(now_running)}</span>
-                <span class="note">{move || live.job.with(|j| job::duration(&j.summary, live.now.get()))}</span>
-                {move || live.job.with(buttons)}
-            </div>
-            {status::note(live.status)}
-            {move || live.job.with(|j| j.failure.as_ref().map(job::failure))}
-            {move || live.progress.with(|p| p.as_ref().map(job::build_progress))}
-            {move || live.job.with(|j| job::steps(&j.steps, live.now.get()))}
-            {log_section(live, log)}
-        </div>
-    }
-}
-
-/// The running step in words, for those who hear the page.
-fn now_running(job: &JobView) -> String {
-    if job.summary.badge.state.is_over() {
-        return String::new();
-    }
-    job.summary.badge.step.clone().unwrap_or_default()
-}
-
-fn buttons(job: &JobView) -> AnyView {
-    let button = |intent: &'static str, words: &'static str| {
-        view! {
-            <form method="post" class="inline">
-                <input type="hidden" name="job" value=job.summary.badge.id.to_string()/>
-                <button class="button" name="intent" value=intent>{words}</button>
-            </form>
-        }
-    };
-    let again = routes::new_machine_again(job.summary.badge.id);
-    view! {
-        <div class="buttons">
-            {job.can_cancel.then(|| button("cancel", "Cancel"))}
-            {job.can_retry.then(|| button("retry", "Try again"))}
-            {job.form_again.then(|| view! { <a class="button" href=again>"Change the form and try again"</a> })}
-        </div>
-    }
-    .into_any()
-}
-
-/// The frame of the log; its lines are put in by `log_view`.
-fn log_section(live: Live, node: NodeRef<leptos::html::Section>) -> impl IntoView {
-    let download = routes::job_log(live.job.with_untracked(|j| j.summary.badge.id));
-    view! {
-        <section class="log-section" node_ref=node aria-labelledby="log-title">
-            <div class="log-tools">
-                <h2 id="log-title">"Log"</h2>
-                <span class="log-search js-only">
-                    <input type="search" data-log="search" placeholder="Search the log" aria-label="Search the log"/>
-                    <span data-log="found" role="status"></span>
-                    <button type="button" class="button" data-log="previous" aria-label="Previous match">"↑"</button>
-                    <button type="button" class="button" data-log="next" aria-label="Next match">"↓"</button>
-                </span>
-                <label class="tick js-only"><input type="checkbox" data-log="follow" checked/>"Follow"</label>
-                <label class="tick js-only"><input type="checkbox" data-log="wrap"/>"Wrap"</label>
-                <button type="button" class="button js-only" data-log="copy">"Copy"</button>
-                <a class="button" href=download download="">"Download"</a>
-            </div>
-            <div class="log js-only" data-log="lines" tabindex="0" role="region" aria-label="Log lines"></div>
-            <p class="no-js">"The log is live where JavaScript runs; the download has all of it."</p>
-        </section>
-    }
+    client::follow(id, status);
+    #[cfg(not(feature = "hydrate"))]
+    let _ = id;
+    status::note(status)
 }
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use super::Live;
+    use crate::islands::dom;
     use crate::islands::log_view::LogView;
     use crate::islands::socket::{Frame, Next, Socket};
+    use crate::islands::status::Status;
+    use crate::parts::job::{LOG_SECTION, PROGRESS, build_progress, regions};
     use crate::parts::time;
     use crate::routes::sockets;
-    use leptos::html::Section;
     use leptos::prelude::*;
     use model::account::TicketPurpose;
-    use model::job::JobFrame;
+    use model::job::{JobFrame, JobId, JobView};
+    use std::cell::RefCell;
     use std::rc::Rc;
     use std::time::Duration;
+    use wasm_bindgen::JsCast;
 
-    pub fn follow(live: Live, node: NodeRef<Section>) {
-        Effect::new(move |_| {
-            if let Some(section) = node.get()
-                && let Some(log) = LogView::attach(&section)
-            {
-                connect(live, log);
-            }
-        });
-        // Durations of what runs grow; what is over stands still.
-        set_interval(
-            move || {
-                if !live.job.with_untracked(|j| j.summary.badge.state.is_over()) {
-                    live.now.set(time::now());
-                }
-            },
-            Duration::from_secs(1),
-        );
-    }
+    /// The job as it was last told.
+    type Known = Rc<RefCell<Option<JobView>>>;
 
-    fn connect(live: Live, log: Rc<LogView>) {
-        let id = live.job.with_untracked(|j| j.summary.badge.id);
+    pub fn follow(id: JobId, status: RwSignal<Status>) {
+        let section = dom::document().get_element_by_id(LOG_SECTION).and_then(|s| s.dyn_into().ok());
+        let Some(log) = section.and_then(|section| LogView::attach(&section)) else { return };
+        let known = Known::default();
+        tick(Rc::clone(&known));
         let seen = Rc::clone(&log);
         Socket::open(
-            live.status,
+            status,
             move || TicketPurpose::Job { id },
             move || sockets::job(id, seen.last_seq()),
             move |frame| {
                 let Frame::Text(text) = frame else { return Next::Stay };
                 match serde_json::from_str::<JobFrame>(&text) {
-                    Ok(frame) => take(live, &log, frame),
+                    Ok(frame) => take(&known, &log, frame),
                     Err(_) => Next::Closing("The portal was renewed: load the page again.".to_owned()),
                 }
             },
         );
     }
 
-    fn take(live: Live, log: &Rc<LogView>, frame: JobFrame) -> Next {
+    /// Durations of what runs grow; what is over stands still.
+    fn tick(known: Known) {
+        set_interval(
+            move || {
+                if let Some(job) = known.borrow().as_ref().filter(|j| !j.summary.badge.state.is_over()) {
+                    show(job);
+                }
+            },
+            Duration::from_secs(1),
+        );
+    }
+
+    fn take(known: &Known, log: &LogView, frame: JobFrame) -> Next {
         match frame {
             JobFrame::Job { view } => {
-                live.now.set(time::now());
-                live.progress.set(view.progress.clone());
-                live.job.set(*view);
+                show(&view);
+                known.replace(Some(*view));
             }
             JobFrame::Lines { lines } => log.append(lines),
-            JobFrame::Progress { progress } => live.progress.set(Some(progress)),
+            JobFrame::Progress { progress } => {
+                patch(PROGRESS, build_progress(&progress).into_any());
+                if let Some(job) = known.borrow_mut().as_mut() {
+                    job.progress = Some(progress);
+                }
+            }
             JobFrame::End => return Next::Over,
             JobFrame::Closing { why } => return Next::Closing(why),
         }
         Next::Stay
+    }
+
+    fn show(job: &JobView) {
+        for (name, view) in regions(job, time::now()) {
+            patch(name, view);
+        }
+    }
+
+    fn patch(region: &str, view: AnyView) {
+        if let Some(place) = dom::find(&format!("[data-live={region}]")) {
+            dom::patch(&place, view);
+        }
     }
 }

@@ -2,50 +2,54 @@
 
 use super::status;
 use leptos::prelude::*;
-use model::machine::MachineRow;
+use model::machine::MachineId;
 
 /// Follows one machine and patches the regions of its page that are marked as live.
 #[island]
 pub fn LiveMachine(
-    /// The machine as the page shows it.
-    row: MachineRow,
+    /// The machine.
+    id: MachineId,
 ) -> impl IntoView {
     let status = RwSignal::new(status::Status::default());
     #[cfg(feature = "hydrate")]
-    client::follow(row, status);
+    client::follow(id, status);
     #[cfg(not(feature = "hydrate"))]
-    drop(row);
+    let _ = id;
     status::note(status)
 }
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use crate::islands::events::{self};
+    use crate::islands::events;
     use crate::islands::status::Status;
     use crate::islands::{dom, refresh};
     use crate::parts::address;
     use crate::parts::machine_head::{Region, head, job, usage};
     use leptos::prelude::*;
-    use model::machine::MachineRow;
+    use model::job::JobId;
+    use model::machine::{MachineId, MachineRow, MachineState};
 
-    pub fn follow(mut shown: MachineRow, status: RwSignal<Status>) {
+    pub fn follow(id: MachineId, status: RwSignal<Status>) {
+        // What the page shows of the machine; nothing is known of what the server rendered, so that the first state is
+        // shown in full.
+        let mut shown: Option<MachineRow> = None;
         events::follow(status, move |machines, _| {
-            let Some(row) = machines.get(&shown.id).filter(|row| **row != shown) else {
-                if !machines.contains_key(&shown.id) {
-                    status.set(Status::Ended { why: "This machine is gone.".to_owned() });
-                }
-                return;
+            let Some(row) = machines.get(&id) else {
+                return status.set(Status::Ended { why: "This machine is gone.".to_owned() });
             };
+            if shown.as_ref() == Some(row) {
+                return;
+            }
             show(row);
             // What can be done depends on more than the row; the server is asked when that may have changed.
-            if possibilities(row) != possibilities(&shown) {
+            if shown.as_ref().map(possibilities) != Some(possibilities(row)) {
                 refresh::refresh(&["[data-live=actions]", "[data-live=jobs]"]);
             }
-            shown = row.clone();
+            shown = Some(row.clone());
         });
     }
 
-    fn possibilities(row: &MachineRow) -> impl PartialEq + use<> {
+    fn possibilities(row: &MachineRow) -> (MachineState, Option<JobId>, bool) {
         (row.observed.state, row.job.as_ref().map(|job| job.id), row.update_available)
     }
 

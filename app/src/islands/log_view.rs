@@ -228,10 +228,11 @@ impl LogView {
 
     /// Looks for the search words in the lines from this one on.
     fn find_in(&self, from: usize) {
-        let wanted = self.search.value().to_lowercase();
+        let wanted = self.search.value().to_ascii_lowercase();
         if !wanted.is_empty() {
             let lines = self.lines.borrow();
-            let fits = |(i, line): (usize, &LogLine)| line.text.to_lowercase().contains(&wanted).then_some(i);
+            let fits =
+                |(i, line): (usize, &LogLine)| line.text.to_ascii_lowercase().contains(&wanted).then_some(i);
             self.matches.borrow_mut().extend(lines.iter().enumerate().skip(from).filter_map(fits));
         }
         let words = match (wanted.is_empty(), self.matches.borrow().len()) {

@@ -3,6 +3,7 @@
 use super::page;
 use crate::islands::job_live::JobLive;
 use crate::parts::frame::{Section, heading};
+use crate::parts::job::{LOG_SECTION, NOW, regions};
 use crate::parts::{address, faults, time};
 use crate::routes;
 use leptos::prelude::*;
@@ -18,7 +19,11 @@ pub fn Job() -> impl IntoView {
             {heading(&job.summary.badge.title, ().into_any())}
             {faults::summary(&cx.form, &[])}
             {about(&job)}
-            <JobLive job=job.clone()/>
+            <div class="job">
+                {live(&job)}
+                <JobLive id=id/>
+                {log(id)}
+            </div>
             {reproduce(&job)}
         }
         .into_any())
@@ -35,6 +40,38 @@ fn about(job: &JobView) -> AnyView {
             <span>{format!("asked by {}", job.summary.actor)}</span>
             <span>{time::relative(job.summary.created)}</span>
         </p>
+    }
+    .into_any()
+}
+
+/// The regions that `JobLive` keeps fresh.
+fn live(job: &JobView) -> AnyView {
+    let regions = regions(job, time::now()).map(|(name, view)| {
+        view! { <div data-live=name aria-live=(name == NOW).then_some("polite")>{view}</div> }
+    });
+    regions.into_iter().collect_view().into_any()
+}
+
+/// The frame of the log; its lines are put in where JavaScript runs.
+fn log(id: JobId) -> AnyView {
+    view! {
+        <section class="log-section" id=LOG_SECTION aria-labelledby="log-title">
+            <div class="log-tools">
+                <h2 id="log-title">"Log"</h2>
+                <span class="log-search js-only">
+                    <input type="search" data-log="search" placeholder="Search the log" aria-label="Search the log"/>
+                    <span data-log="found" role="status"></span>
+                    <button type="button" class="button" data-log="previous" aria-label="Previous match">"↑"</button>
+                    <button type="button" class="button" data-log="next" aria-label="Next match">"↓"</button>
+                </span>
+                <label class="tick js-only"><input type="checkbox" data-log="follow" checked/>"Follow"</label>
+                <label class="tick js-only"><input type="checkbox" data-log="wrap"/>"Wrap"</label>
+                <button type="button" class="button js-only" data-log="copy">"Copy"</button>
+                <a class="button" href=routes::job_log(id) download="">"Download"</a>
+            </div>
+            <div class="log js-only" data-log="lines" tabindex="0" role="region" aria-label="Log lines"></div>
+            <p class="no-js">"The log is live where JavaScript runs; the download has all of it."</p>
+        </section>
     }
     .into_any()
 }

@@ -5,13 +5,15 @@ use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::parts::fields::{FormView, names};
 use crate::parts::frame::{Section, heading};
-use crate::parts::{faults, table};
+use crate::parts::machine_form::{FORM, PLAN_DIGEST, PLAN_PLACE};
+use crate::parts::{faults, plan, table};
 use crate::routes;
 use leptos::prelude::*;
 use model::fault::Fault;
 use model::form::{self, FormData};
 use model::job::JobId;
 use model::operation::OperationKind;
+use model::plan::Plan;
 use model::portal::Choices;
 
 const KIND: OperationKind = OperationKind::Create;
@@ -31,10 +33,10 @@ pub fn NewMachine() -> impl IntoView {
         Ok(view! {
             {heading("New machine", ().into_any())}
             {faults::summary(&cx.form, &names)}
-            <form method="post" id="machine-form" class="with-aside" novalidate>
+            <form method="post" id=FORM class="with-aside" novalidate>
                 <div class="form-body">{groups}</div>
                 <aside class="form-aside" aria-label="Plan">
-                    <FormHelp form="machine-form".to_owned() profiles=choices.profiles.clone() plan=shown_plan(&cx)/>
+                    {plan_card(shown_plan(&cx))}
                     <div class="buttons">
                         <button class="button primary" name="intent" value=KIND.as_str()>{KIND.title()}</button>
                         <button class="button" name="intent" value=OperationKind::Configure.as_str()>
@@ -43,9 +45,29 @@ pub fn NewMachine() -> impl IntoView {
                     </div>
                 </aside>
             </form>
+            <FormHelp form=FORM.to_owned()/>
         }
         .into_any())
     })
+}
+
+/// The plan beside the form. Without JavaScript a button shows it; with JavaScript it is there by itself, and its digest
+/// makes sure that nothing else is done than what it shows.
+fn plan_card(shown: Option<Plan>) -> AnyView {
+    let content = match shown {
+        Some(shown) => plan::plan(&shown).into_any(),
+        None => plan::incomplete().into_any(),
+    };
+    view! {
+        <section class="card plan-card">
+            <h2>"What will happen"</h2>
+            <div id=PLAN_PLACE aria-live="polite">{content}</div>
+            <input type="hidden" name="digest" id=PLAN_DIGEST disabled/>
+            <input type="hidden" name="of" value=KIND.as_str()/>
+            <button class="button no-js" name="intent" value="show_plan">"Show the plan"</button>
+        </section>
+    }
+    .into_any()
 }
 
 /// What the fields hold: what was posted; or what led to the job that is being tried again; or what a new form holds.
@@ -66,7 +88,7 @@ async fn values(cx: &Cx, choices: &Choices) -> Result<FormData, Fault> {
 }
 
 /// The plan that was asked for by the button, or the new one when the situation changed.
-fn shown_plan(cx: &Cx) -> Option<model::plan::Plan> {
+fn shown_plan(cx: &Cx) -> Option<Plan> {
     match &cx.form.fault {
         Some(Fault::PlanChanged { plan }) => Some((**plan).clone()),
         _ => cx.form.plan.clone(),

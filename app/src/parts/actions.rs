@@ -28,7 +28,12 @@ pub enum From {
 }
 
 /// A form with one button that does `kind` to the machine.
-pub fn operate(machine: &MachineName, kind: OperationKind, from: From, class: &'static str) -> impl IntoView + use<> {
+pub fn operate(
+    machine: &MachineName,
+    kind: OperationKind,
+    from: From,
+    class: &'static str,
+) -> impl IntoView + use<> {
     let label = format!("{} {machine}", kind.title());
     view! {
         <form method="post" class="inline">

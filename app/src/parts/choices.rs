@@ -65,6 +65,7 @@ fn profile_card(
         (!names.is_empty())
             .then(|| view! { <span class="note">{format!("{word} {}", names.join(", "))}</span> })
     };
+    let modes: Vec<&str> = meta.modes.iter().map(|mode| mode.as_str()).collect();
     let brings = (!meta.brings.is_empty()).then(|| meta.brings.join(", "));
     let size = match meta.size {
         SizeClass::Small => "small",
@@ -73,7 +74,10 @@ fn profile_card(
     };
     view! {
         <label class="choice">
-            <input id=id type="checkbox" name=field value=name.to_string() checked=checked/>
+            <input
+                id=id type="checkbox" name=field value=name.to_string() checked=checked
+                data-needs=joined(&meta.needs) data-conflicts=joined(&meta.conflicts) data-modes=modes.join(",")
+            />
             <span class="choice-title">{meta.title.clone()}<span class="tag">{size}</span></span>
             <span>{meta.summary.clone()}</span>
             {brings.map(|text| view! { <span class="note">{format!("Brings {text}")}</span> })}
@@ -82,6 +86,11 @@ fn profile_card(
         </label>
     }
     .into_any()
+}
+
+/// Names as the island reads them back, to judge combinations by.
+fn joined(names: &[ProfileName]) -> String {
+    names.iter().map(ProfileName::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The three modes with what each means.

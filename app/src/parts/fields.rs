@@ -4,6 +4,7 @@
 use crate::FormState;
 use crate::parts::choices;
 use crate::parts::faults::{field_id, first_wrong};
+use crate::parts::verbatim::escape;
 use leptos::prelude::*;
 use model::form::{Entry, Field, FormData, Group};
 use model::operation::OperationKind;
@@ -139,7 +140,7 @@ impl<'a> FormView<'a> {
                 spellcheck="false" aria-invalid=self.invalid(field.name) aria-describedby=self.described_by(field)
                 autofocus=self.focused(field.name)
             >
-                {self.data.raw(field.name).to_owned()}
+                {escape(self.data.raw(field.name))}
             </textarea>
         }
         .into_any()

@@ -8,8 +8,9 @@ use model::size::Bytes;
 pub fn cpu(figures: &Figures) -> AnyView {
     match figures.cpu_percent {
         Some(percent) => {
-            let text = format!("{percent:.0} %");
-            meter("Processor", f64::from(percent), text).into_any()
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–100")]
+            let percent = percent.clamp(0.0, 100.0).round() as u64;
+            meter("Processor", percent, format!("{percent} %")).into_any()
         }
         None => nothing(),
     }
@@ -35,17 +36,16 @@ fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> AnyView {
     match (used, size.filter(|s| *s > 0)) {
         (Some(used), Some(size)) => {
             let text = format!("{} of {}", Bytes(used), Bytes(size));
-            #[expect(clippy::cast_precision_loss, reason = "a bar a few hundred pixels wide")]
-            let percent = used as f64 / size as f64 * 100.0;
-            meter(label, percent, text).into_any()
+            // A hundredth of the size first: a hundred times what is used might not fit.
+            meter(label, used / (size / 100).max(1), text).into_any()
         }
         (Some(used), None) => view! { <span class="figure">{Bytes(used).to_string()}</span> }.into_any(),
         (None, _) => nothing(),
     }
 }
 
-fn meter(label: &'static str, percent: f64, text: String) -> impl IntoView + use<> {
-    let value = format!("{:.0}", percent.clamp(0.0, 100.0));
+fn meter(label: &'static str, percent: u64, text: String) -> impl IntoView + use<> {
+    let value = percent.min(100).to_string();
     view! {
         <span class="figure">
             <meter min="0" max="100" high="90" value=value aria-label=label></meter>

@@ -1,10 +1,60 @@
 //! A job's steps, its failure and its progress; shown by the page first and by the island `JobLive` from then on.
 
-use crate::parts::time;
+use crate::parts::{badge, time};
+use crate::routes;
 use leptos::prelude::*;
-use model::job::{BuildProgress, Failure, JobSummary, StepState, StepView};
+use model::job::{BuildProgress, Failure, JobId, JobSummary, JobView, StepState, StepView};
 use model::size::Bytes;
 use model::time::Time;
+
+/// The region that tells how far a build has come.
+pub const PROGRESS: &str = "job-progress";
+/// The region that names the running step, for those who hear the page.
+pub const NOW: &str = "job-now";
+/// The id of the log's section.
+pub const LOG_SECTION: &str = "log-section";
+
+/// The live regions of a job's page in their order, by the value of their `data-live`.
+pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 5] {
+    [
+        ("job-head", head(job, now).into_any()),
+        (NOW, running_step(job).into_any()),
+        ("job-failure", job.failure.as_ref().map(failure).into_any()),
+        (PROGRESS, job.progress.as_ref().map(build_progress).into_any()),
+        ("job-steps", steps(&job.steps, now).into_any()),
+    ]
+}
+
+fn head(job: &JobView, now: Time) -> impl IntoView + use<> {
+    let id = job.summary.badge.id;
+    view! {
+        {badge::job_state(job.summary.badge.state)}
+        <span class="note">{duration(&job.summary, now)}</span>
+        <div class="buttons">
+            {job.can_cancel.then(|| button(id, "cancel", "Cancel"))}
+            {job.can_retry.then(|| button(id, "retry", "Try again"))}
+            {job.form_again.then(|| {
+                view! { <a class="button" href=routes::new_machine_again(id)>"Change the form and try again"</a> }
+            })}
+        </div>
+    }
+}
+
+fn button(id: JobId, intent: &'static str, words: &'static str) -> impl IntoView + use<> {
+    view! {
+        <form method="post" class="inline">
+            <input type="hidden" name="job" value=id.to_string()/>
+            <button class="button" name="intent" value=intent>{words}</button>
+        </form>
+    }
+}
+
+fn running_step(job: &JobView) -> String {
+    if job.summary.badge.state.is_over() {
+        return String::new();
+    }
+    job.summary.badge.step.clone().unwrap_or_default()
+}
 
 /// The steps in order, each with its state and how long it took.
 pub fn steps(steps: &[StepView], now: Time) -> impl IntoView + use<> {

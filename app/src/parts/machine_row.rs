@@ -58,8 +58,8 @@ pub fn composition(row: &MachineRow) -> String {
 
 /// True when a machine belongs on a page with this filter: the same question that the server's query answers.
 pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
-    let search = filter.search.trim().to_lowercase();
-    let found = |text: &str| text.to_lowercase().contains(&search);
+    let search = filter.search.trim().to_ascii_lowercase();
+    let found = |text: &str| text.to_ascii_lowercase().contains(&search);
     let text_fits = search.is_empty()
         || found(row.name.as_str())
         || found(&row.owner)

@@ -14,9 +14,12 @@ pub mod figures;
 #[cfg(feature = "ssr")]
 pub mod frame;
 pub mod job;
+pub mod machine_form;
 pub mod machine_head;
 pub mod machine_row;
 pub mod plan;
 #[cfg(feature = "ssr")]
 pub mod table;
 pub mod time;
+#[cfg(feature = "ssr")]
+pub mod verbatim;

@@ -17,6 +17,16 @@ pub fn plan(plan: &Plan) -> impl IntoView + use<> {
     }
 }
 
+/// What stands there while a form is not complete.
+pub fn incomplete() -> impl IntoView + use<> {
+    view! { <p class="none">"The plan stands here when the form is filled in."</p> }
+}
+
+/// Why what the form asks for could not be done.
+pub fn refused(why: String) -> impl IntoView + use<> {
+    view! { <p class="notice" data-tone="bad">{why}</p> }
+}
+
 fn warnings(texts: &[String]) -> Option<impl IntoView + use<>> {
     let items = texts.iter().map(|text| view! { <li>{text.clone()}</li> }).collect_view();
     (!texts.is_empty()).then(|| view! { <ul class="notice" data-tone="warn">{items}</ul> })

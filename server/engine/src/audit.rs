@@ -12,6 +12,7 @@ use model::job::JobId;
 
 /// Begins an entry in a transaction of the caller.
 pub(crate) async fn begin_in(
+    engine: &Engine,
     conn: &mut Conn,
     cx: &Cx,
     action: &str,
@@ -29,11 +30,13 @@ pub(crate) async fn begin_in(
         job_id: job.map(|j| j.to_string()),
         request: cx.request.to_string(),
     };
+    engine.counts.audited();
     db::audit::begin(conn, &begin).await
 }
 
 /// Writes an act that is over already, in a transaction of the caller.
 pub(crate) async fn done_in(
+    engine: &Engine,
     conn: &mut Conn,
     cx: &Cx,
     action: &str,
@@ -41,14 +44,14 @@ pub(crate) async fn done_in(
     outcome: Outcome,
     detail: Option<&str>,
 ) -> Result<()> {
-    let seq = begin_in(conn, cx, action, subject, None).await?;
+    let seq = begin_in(engine, conn, cx, action, subject, None).await?;
     db::audit::complete(conn, seq, outcome, detail, cx.now).await
 }
 
 /// Begins an entry of its own.
 pub(crate) async fn begin(engine: &Engine, cx: &Cx, action: &str, subject: Option<&str>) -> Result<i64> {
     let mut tx = engine.db.begin().await?;
-    let seq = begin_in(&mut tx, cx, action, subject, None).await?;
+    let seq = begin_in(engine, &mut tx, cx, action, subject, None).await?;
     tx.commit().await?;
     Ok(seq)
 }
@@ -79,7 +82,7 @@ pub(crate) async fn over(
     detail: Option<&str>,
 ) -> Result<()> {
     let mut tx = engine.db.begin().await?;
-    done_in(&mut tx, cx, action, subject, outcome, detail).await?;
+    done_in(engine, &mut tx, cx, action, subject, outcome, detail).await?;
     tx.commit().await?;
     Ok(())
 }

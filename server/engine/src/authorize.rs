@@ -15,7 +15,7 @@ use model::permission::{Action, Scope, scope};
 use std::sync::Arc;
 
 /// Which of the things in a list somebody sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visible {
     /// All.
     All,

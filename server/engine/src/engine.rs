@@ -148,7 +148,7 @@ pub struct Engine {
     pub(crate) builds: Builds,
     pub(crate) fleet: Fleet,
     pub(crate) jobs: LiveJobs,
-    pub(crate) job_slots: Semaphore,
+    pub(crate) job_slots: Arc<Semaphore>,
     pub(crate) passwords: Hasher,
     pub(crate) throttle: Throttle,
     pub(crate) tickets: Tickets,
@@ -198,7 +198,7 @@ impl Engine {
         let engine = Arc::new_cyclic(|me| Engine {
             me: me.clone(),
             builds: Builds::new(settings.build_slots, counts.clone()),
-            job_slots: Semaphore::new(settings.job_slots.max(1)),
+            job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
             jobs: LiveJobs::new(state.join("jobs")),
             passwords: Hasher::new(),
             throttle: Throttle::new(clock.clone()),

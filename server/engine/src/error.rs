@@ -2,7 +2,6 @@
 //! portal's functions return is [`Error`], which becomes a [`Fault`] in one place, [`Error::into_fault`].
 
 use crate::auth::password::HashError;
-use crate::ports::hypervisor::HypervisorError;
 use crate::ports::image_builder::BuildError;
 use model::Fault;
 use std::error::Error as StdError;
@@ -20,14 +19,6 @@ pub(crate) enum Error {
     /// The image builder.
     #[error("the image builder failed")]
     Build(#[from] BuildError),
-    /// A host.
-    #[error("host {host} failed")]
-    Host {
-        /// Which.
-        host: String,
-        /// How.
-        source: HypervisorError,
-    },
     /// The disk.
     #[error("{what}")]
     Io {
@@ -62,11 +53,6 @@ impl Error {
     pub fn into_fault(self, request: Uuid) -> Fault {
         match self {
             Error::Fault(fault) => fault,
-            Error::Host { host, source: HypervisorError::Unreachable { why } } => {
-                tracing::warn!(%request, host.name = %host, %why, "host unreachable");
-                Fault::Unavailable { host }
-            }
-            Error::Host { host, source } => Fault::refused(format!("Host “{host}”: {source}.")),
             // Nix missing or a flake that does not evaluate is for the person to know; the builder's words tell what to do.
             Error::Build(error) => {
                 tracing::warn!(%request, error = chain(&error), "image builder failed");

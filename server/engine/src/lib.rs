@@ -1,10 +1,33 @@
 //! The rules of Snowglobe. [`portal`] is the door; `operations.rs` is the table of what there is to do; `job/` runs it;
 //! `ports/` is what it needs of the world. Nothing here knows HTTP, Leptos, libvirt or SSH.
 
+mod audit;
+mod auth;
+mod authorize;
+mod builds;
 pub mod console;
+mod cx;
+mod db;
 pub mod disk;
+pub mod engine;
+mod error;
 pub mod exec;
+mod hosts;
+mod job;
+pub mod live;
+mod machine;
+pub mod metrics;
+mod operations;
+mod plan;
+pub mod portal;
 pub mod ports;
+pub mod probe;
+mod steps;
 mod sync;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod watch;
+
+pub use engine::{Engine, Host, OpenError, Settings};
+pub use live::ConsoleSession;
+pub use metrics::Metrics;

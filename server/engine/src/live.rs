@@ -4,7 +4,7 @@
 //! so. Whoever holds a stream listens to [`Engine::rights_changes`] beside it and asks [`Engine::still_allowed`] again.
 
 use crate::audit;
-use crate::authorize::{Visible, allow_machine, authorize, visible};
+use crate::authorize::{allow_machine, authorize, visible};
 use crate::console::{Attachment, ConsoleItem};
 use crate::cx::Cx;
 use crate::db::sessions;

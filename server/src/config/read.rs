@@ -45,8 +45,8 @@ pub struct Config {
     pub site: PathBuf,
     /// A flake other than the embedded one.
     pub image_flake: Option<PathBuf>,
-    /// Lines for nix.conf.
-    pub nix_config: Option<String>,
+    /// Lines for nix.conf; usually none.
+    pub nix_config: String,
     /// Hosts.
     pub libvirt: Vec<LibvirtHost>,
     /// How machines run.
@@ -190,7 +190,7 @@ impl Config {
             ),
             site: read.text("site").map_or_else(default_site, PathBuf::from),
             image_flake: read.text("image-flake").map(PathBuf::from),
-            nix_config: read.text("nix-config"),
+            nix_config: read.text("nix-config").unwrap_or_default(),
             libvirt: read.hosts(),
             acceleration: read.parse(
                 "accel",

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::Response;
+use engine::ConsoleSession;
 use engine::console::ConsoleItem;
-use engine::live::ConsoleSession;
 use http::HeaderMap;
 use model::Fault;
 use model::account::TicketPurpose;
@@ -46,7 +46,8 @@ pub async fn console(
     let handshake = Handshake { server, visitor, headers, upgrade, ticket, purpose, message_max: PASTE_MAX };
     handshake
         .open(async |server| {
-            Ok(Console(server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?))
+            let session = server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?;
+            Ok(Console { session, machine: machine.clone(), took_over: false })
         })
         .await
 }
@@ -60,12 +61,16 @@ pub fn request(text: &str) -> Result<ConsoleRequest, String> {
         .map_err(|_| "The portal did not understand what this page sent. Load the page again.".to_owned())
 }
 
-struct Console(ConsoleSession);
+struct Console {
+    session: ConsoleSession,
+    machine: MachineName,
+    took_over: bool,
+}
 
 #[async_trait]
 impl Feed for Console {
     async fn next(&mut self) -> Option<Message> {
-        Some(match self.0.next().await? {
+        Some(match self.session.next().await? {
             ConsoleItem::Bytes(bytes) => Message::Binary(bytes),
             ConsoleItem::Notice(notice) => json(&notice),
         })
@@ -73,8 +78,12 @@ impl Feed for Console {
 
     async fn receive(&mut self, message: Message) -> Result<(), String> {
         match message {
-            Message::Binary(bytes) => self.0.type_in(bytes).await,
-            Message::Text(text) => self.0.request(request(text.as_str())?).await,
+            Message::Binary(bytes) => self.session.type_in(bytes).await,
+            Message::Text(text) => {
+                let request = request(text.as_str())?;
+                self.took_over |= request == ConsoleRequest::TakeOver;
+                self.session.request(request).await.map_err(|fault| fault.to_string())?;
+            }
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
         }
         Ok(())
@@ -82,5 +91,11 @@ impl Feed for Console {
 
     fn closing(&self, why: String) -> Message {
         json(&ConsoleNotice::Closing { why })
+    }
+
+    /// Whoever came to watch and took over must keep the right to drive.
+    fn grown_to(&self) -> Option<TicketPurpose> {
+        let machine = self.machine.clone();
+        self.took_over.then_some(TicketPurpose::Console { machine, role: ConsoleRole::Driver })
     }
 }

@@ -51,6 +51,11 @@ pub(crate) trait Feed: Send + 'static {
 
     /// The message that tells why the server closes.
     fn closing(&self, why: String) -> Message;
+
+    /// What the socket is open for besides what its ticket said, once the browser has been allowed more.
+    fn grown_to(&self) -> Option<TicketPurpose> {
+        None
+    }
 }
 
 /// A handshake that is being looked at.
@@ -134,7 +139,7 @@ impl Link {
     async fn exchange<F: Feed>(&self, socket: &mut WebSocket, feed: &mut F) -> End {
         let mut rights = self.server.engine.rights_changes();
         // What changed between the ticket and this line has been missed.
-        if let Err(end) = self.check_rights().await {
+        if let Err(end) = self.check_rights(feed.grown_to()).await {
             return end;
         }
         let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
@@ -150,7 +155,7 @@ impl Link {
                     Ok(user) if user != self.user => {}
                     Err(RecvError::Closed) => return End::Finished,
                     Ok(_) | Err(RecvError::Lagged(_)) => {
-                        if let Err(end) = self.check_rights().await {
+                        if let Err(end) = self.check_rights(feed.grown_to()).await {
                             return end;
                         }
                     }
@@ -159,7 +164,7 @@ impl Link {
                     if heard.elapsed() > SILENCE_MAX {
                         return End::Gone;
                     }
-                    if let Err(end) = self.check_rights().await {
+                    if let Err(end) = self.check_rights(feed.grown_to()).await {
                         return end;
                     }
                     if send(socket, Message::Ping(bytes::Bytes::new())).await.is_err() {
@@ -190,8 +195,9 @@ impl Link {
         }
     }
 
-    async fn check_rights(&self) -> Result<(), End> {
-        let allowed = self.server.engine.still_allowed(self.user, &self.purpose).await;
+    async fn check_rights(&self, grown_to: Option<TicketPurpose>) -> Result<(), End> {
+        let purpose = grown_to.unwrap_or_else(|| self.purpose.clone());
+        let allowed = self.server.engine.still_allowed(self.user, &purpose).await;
         allowed.map_err(|fault| {
             let why = match fault {
                 Fault::Unauthenticated => "Your session has ended. Log in again.".to_owned(),

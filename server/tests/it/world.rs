@@ -5,11 +5,10 @@
 
 use crate::http::{Reply, form, send};
 use crate::socket::Socket;
-use engine::Engine;
-use engine::engine::{Host, Settings};
 use engine::testing::builder::MemoryBuilder;
 use engine::testing::clock::ManualClock;
-use engine::testing::hypervisor::MemoryHypervisor;
+use engine::testing::hypervisor::{MemoryHypervisor, THIN};
+use engine::{Engine, Host, Settings};
 use model::account::TicketPurpose;
 use model::job::JobFilter;
 use server::assets::Assets;
@@ -62,7 +61,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Arc::new(ManualClock::new());
-        let hypervisor = Arc::new(MemoryHypervisor::new());
+        let hypervisor = Arc::new(MemoryHypervisor::new(THIN));
         let host = Host {
             name: "local".parse().unwrap(),
             kind: "libvirt",

@@ -33,13 +33,13 @@ where
             other => format!("{} · {name}", other.title()),
         };
         let header = header(&cx, &machine, tab);
-        let row = machine.row.clone();
+        let id = machine.row.id;
         let body = body(cx, machine).await?;
         Ok(view! {
             <Title text=title/>
             {header}
             {body}
-            <LiveMachine row=row/>
+            <LiveMachine id=id/>
         }
         .into_any())
     })

@@ -39,7 +39,7 @@ pub(crate) async fn login(
     let mut tx = engine.db.begin().await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     let by = acting_as(cx, &logged_in.user);
-    audit::done_in(&mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None).await?;
+    audit::done_in(engine, &mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None).await?;
     tx.commit().await?;
     Ok(logged_in)
 }
@@ -65,7 +65,7 @@ pub(crate) async fn setup(
         return Err(Fault::refused("There is an administrator already. Log in instead.").into());
     }
     let by = acting_as(cx, &user);
-    audit::done_in(&mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
+    audit::done_in(engine, &mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     tx.commit().await?;
     engine.setup.close();
@@ -93,7 +93,7 @@ pub(crate) async fn create_administrator(
     }
     let detail = Some("from the command line");
     let outcome = Outcome::Succeeded;
-    audit::done_in(&mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail).await?;
+    audit::done_in(engine, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail).await?;
     tx.commit().await?;
     engine.setup.close();
     Ok(())
@@ -114,7 +114,7 @@ pub(crate) async fn add_user(
         _ => e,
     })?;
     let detail = Some(role.as_str());
-    audit::done_in(&mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail).await?;
+    audit::done_in(engine, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -143,7 +143,7 @@ pub(crate) async fn change_password(
     let mut tx = engine.db.begin().await?;
     db::users::set_password(&mut tx, user.id, &hash).await?;
     db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
-    audit::done_in(&mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
+    audit::done_in(engine, &mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
     tx.commit().await?;
     sessions::rights_changed(engine, user.id);
     Ok(())

@@ -257,9 +257,3 @@ pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
     }
     Ok(ChainState::Intact { entries })
 }
-
-/// How many entries there are.
-pub(crate) async fn count(conn: &mut Conn) -> Result<i64> {
-    let (n,): (i64,) = sqlx::query_as("select coalesce(max(seq), 0) from audit").fetch_one(conn).await?;
-    Ok(n)
-}

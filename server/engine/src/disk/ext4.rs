@@ -55,7 +55,7 @@ pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]
         .run()
         .await
         .map_err(tool_error("Making a file system"))?;
-    Folder::new(scratch.dir(), "raw", 0, DiskRole::Data).make_so(identity).await?;
+    Folder::new(scratch.dir(), "raw", 0, DiskRole::Data).fill_new(identity).await?;
     qcow::convert_raw(scratch.dir(), "raw", "qcow2").await?;
     scratch.publish("qcow2", path).await
 }
@@ -174,14 +174,29 @@ impl Folder {
         format!("/{}/{name}", self.path.join("/"))
     }
 
+    /// Makes the files of a folder exactly as given, if they are not so already.
     async fn make_so(&self, files: &[IdentityFile]) -> Result<()> {
-        if let Some(odd) = files.iter().find(|f| !is_plain_name(f.name)) {
-            return Err(DiskError::Refused(format!("“{}” is no name for an identity file.", odd.name)));
-        }
-        let (mut commands, there) = self.reach().await?;
+        refuse_odd_names(files)?;
+        let (commands, there) = self.reach().await?;
         if self.is_so(files, &there).await? {
             return Ok(());
         }
+        self.write(commands, files, &there).await
+    }
+
+    /// The same for a file system that was just made and holds nothing yet.
+    async fn fill_new(&self, files: &[IdentityFile]) -> Result<()> {
+        refuse_odd_names(files)?;
+        let mut commands = Vec::new();
+        let mut path = String::new();
+        for part in self.path {
+            path = format!("{path}/{part}");
+            commands.extend(make_directory(&path));
+        }
+        self.write(commands, files, &[]).await
+    }
+
+    async fn write(&self, mut commands: Vec<String>, files: &[IdentityFile], there: &[Entry]) -> Result<()> {
         for (index, file) in files.iter().enumerate() {
             let target = self.inside(file.name);
             if there.iter().any(|e| e.name == file.name) {
@@ -190,9 +205,7 @@ impl Folder {
             if let Some(content) = &file.content {
                 self.lay_out(&format!("new{index}"), content)?;
                 commands.push(format!("write new{index} {target}"));
-                commands.push(format!("sif {target} mode 0{:o}", 0o100_000 | (file.mode & 0o777)));
-                commands.push(format!("sif {target} uid 0"));
-                commands.push(format!("sif {target} gid 0"));
+                commands.extend(own(&target, 0o100_000 | (file.mode & 0o777)));
             }
         }
         self.file_system.write(&commands).await?;
@@ -219,10 +232,7 @@ impl Folder {
                 there = self.file_system.list(&path).await?.unwrap_or_default();
                 continue;
             }
-            commands.push(format!("mkdir {path}"));
-            commands.push(format!("sif {path} mode 040755"));
-            commands.push(format!("sif {path} uid 0"));
-            commands.push(format!("sif {path} gid 0"));
+            commands.extend(make_directory(&path));
             there = Vec::new();
         }
         Ok((commands, Vec::new()))
@@ -283,6 +293,25 @@ impl Folder {
         file.take(READ_MAX).read_to_end(&mut bytes).map_err(io_error("reading", &path))?;
         fs::remove_file(&path).map_err(io_error("removing", &path))?;
         Ok(bytes)
+    }
+}
+
+/// Commands that make a directory that everybody may read.
+fn make_directory(path: &str) -> Vec<String> {
+    let mut commands = vec![format!("mkdir {path}")];
+    commands.extend(own(path, 0o040_755));
+    commands
+}
+
+/// Commands that give a file or directory to root, whoever we are, with this `st_mode`.
+fn own(path: &str, mode: u32) -> [String; 3] {
+    [format!("sif {path} mode 0{mode:o}"), format!("sif {path} uid 0"), format!("sif {path} gid 0")]
+}
+
+fn refuse_odd_names(files: &[IdentityFile]) -> Result<()> {
+    match files.iter().find(|f| !is_plain_name(f.name)) {
+        None => Ok(()),
+        Some(odd) => Err(DiskError::Refused(format!("“{}” is no name for an identity file.", odd.name))),
     }
 }
 

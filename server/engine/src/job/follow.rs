@@ -21,8 +21,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Lines and figures are sent at most this often, so that a chatty build makes large frames and not many.
+/// Lines are sent at most this often, so that a chatty build makes large frames and not many.
 const EVERY: Duration = Duration::from_millis(30);
+/// Figures of a build are sent at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Lets the actor see a job, or says why not; answers whether they may also steer it.
 pub(crate) async fn see(engine: &Engine, cx: &Cx, id: JobId) -> Result<bool> {
@@ -71,6 +73,7 @@ pub(crate) struct Follower {
     /// The state as it was sent last.
     sent: Option<Box<JobView>>,
     last: Instant,
+    last_progress: Instant,
     stage: Stage,
 }
 
@@ -103,6 +106,7 @@ impl Follower {
             closing: engine.closing.clone(),
             sent: None,
             last: Instant::now(),
+            last_progress: Instant::now(),
             stage: Stage::State,
         })
     }
@@ -206,16 +210,24 @@ impl Follower {
     async fn wait(&mut self) -> Option<Piece> {
         let Some(live) = &mut self.live else { return None };
         let pace = tokio::time::sleep_until(self.last + EVERY);
+        let progress_pace = tokio::time::sleep_until(self.last_progress + PROGRESS_EVERY);
         tokio::select! {
             biased;
             () = self.closing.cancelled() => {
                 self.stage = Stage::Over;
                 return Some(Piece::Frame(closing_job_frame()));
             }
-            // A job that is over closes its senders; the value they leave says so, and is read next.
-            _ = live.pulse.changed() => self.stage = Stage::State,
+            beat = live.pulse.changed() => {
+                // A job that is over closes its senders; the value they leave says so. One that is not has lost its engine.
+                if beat.is_err() && !live.pulse.borrow().over {
+                    self.stage = Stage::Over;
+                    return Some(Piece::Frame(closing_job_frame()));
+                }
+                self.stage = Stage::State;
+            }
             _ = async { pace.await; live.written.changed().await } => {}
-            Ok(()) = async { tokio::time::sleep(EVERY).await; live.progress.changed().await } => {
+            Ok(()) = async { progress_pace.await; live.progress.changed().await } => {
+                self.last_progress = Instant::now();
                 let now = live.progress.borrow_and_update().clone();
                 return now.map(|progress| Piece::Frame(JobFrame::Progress { progress }));
             }

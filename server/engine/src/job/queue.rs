@@ -76,7 +76,7 @@ pub(crate) async fn submit(
     if let Some(key) = &build_key
         && let Some(job) = db::jobs::open_build(&mut tx, key).await?
     {
-        return join_build(tx, cx, job, &facts, &operation).await;
+        return join_build(engine, tx, cx, job, &facts, &operation).await;
     }
     // The log is opened before the commit, so that nobody who sees the job finds it without one.
     let live = engine
@@ -100,6 +100,7 @@ pub(crate) async fn submit(
 
 /// Somebody builds this already: their job is the answer, and is visible to this actor from now on.
 async fn join_build(
+    engine: &Engine,
     mut tx: Tx,
     cx: &Cx,
     job: JobId,
@@ -110,7 +111,7 @@ async fn join_build(
     let subject = subject(operation, facts);
     let detail = Some("joined the build that is under way");
     let action = operation.kind().as_str();
-    audit::done_in(&mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
+    audit::done_in(engine, &mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
     tx.commit().await?;
     Ok(Submitted { job })
 }
@@ -143,7 +144,7 @@ async fn accept(
     let done = usize::from(machine.is_some());
     let subject = subject(new.operation, new.facts);
     let action = new.operation.kind().as_str();
-    let audit_seq = audit::begin_in(&mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
+    let audit_seq = audit::begin_in(engine, &mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
     let row = db::jobs::New {
         id: new.id,
         operation: new.operation,

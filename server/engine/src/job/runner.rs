@@ -18,6 +18,7 @@ use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// How often a step that only goes forward is tried when trying again may help.
@@ -134,11 +135,11 @@ impl Run<'_> {
     }
 
     /// A slot among the jobs that work; none if the job is to stop before it gets one.
-    async fn slot(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = self.live.cancel.cancelled() => None,
-            slot = self.engine.job_slots.acquire() => slot.ok(),
+            slot = self.engine.job_slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
@@ -269,7 +270,6 @@ impl Run<'_> {
         db::audit::complete(&mut tx, self.job.audit_seq, outcome, detail, now).await?;
         tx.commit().await?;
         self.engine.counts.job_ended(self.job.operation.kind(), state);
-        self.engine.counts.audited();
         self.say(LogLevel::Info, &format!("{}.", state.title()));
         announce(self.engine, self.live).await;
         self.engine.jobs.close(self.live.id);

@@ -9,9 +9,8 @@ use crate::machine::fleet::Known;
 use crate::plan::Refusal;
 use crate::ports::hypervisor::Capabilities;
 use crate::ports::image_builder::ImageKey;
-use model::account::UserId;
 use model::host::HostName;
-use model::image::{ImageId, ProfileSet, Profiles};
+use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
 use model::machine::{MachineId, MachineName, MachineState, Mode, Spec};
 use model::operation::Operation;
@@ -35,7 +34,6 @@ pub(crate) struct Facts {
 #[derive(Clone, Debug)]
 pub(crate) struct MachineFacts {
     pub id: MachineId,
-    pub owner: UserId,
     pub spec: Spec,
     /// What its host says.
     pub state: MachineState,
@@ -68,7 +66,6 @@ pub(crate) struct BuilderFacts {
 /// An image that has been built.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageFacts {
-    pub id: ImageId,
     pub title: String,
     /// Machines that boot it.
     pub users: Vec<MachineName>,
@@ -143,7 +140,6 @@ pub(crate) async fn inside(
     }
     if let Operation::RemoveImage { image } = operation {
         facts.image = db::images::summary(conn, *image, "").await?.map(|summary| ImageFacts {
-            id: *image,
             title: format!("{} ({})", summary.profiles, summary.mode.as_str()),
             users: engine.fleet.users_of(*image).iter().map(|k| k.row.name.clone()).collect(),
         });
@@ -157,7 +153,6 @@ async fn machine(engine: &Engine, conn: &mut Conn, name: &MachineName) -> Result
     let known = engine.fleet.get(name);
     Ok(Some(MachineFacts {
         id: record.id,
-        owner: record.owner,
         state: known.map_or(MachineState::Unknown, |k| state_of(&k)),
         created: record.disks.is_some(),
         busy,

@@ -62,7 +62,7 @@ pub(crate) enum What {
     /// A machine is new or different.
     Machine(Arc<Known>),
     /// A machine is gone.
-    Gone { id: MachineId, name: MachineName, owner: UserId },
+    Gone { id: MachineId, owner: UserId },
     /// A job began, moved on or ended.
     Job { badge: JobBadge, people: Vec<UserId> },
 }
@@ -74,7 +74,7 @@ impl Changed {
             What::Machine(known) if machines.includes(known.owner) => {
                 Change::Machine { row: Box::new(known.row.clone()) }
             }
-            What::Gone { id, owner, .. } if machines.includes(*owner) => Change::Gone { id: *id },
+            What::Gone { id, owner } if machines.includes(*owner) => Change::Gone { id: *id },
             What::Job { badge, people } if people.iter().any(|p| jobs.includes(*p)) => {
                 Change::Job { job: badge.clone() }
             }
@@ -176,7 +176,7 @@ impl Fleet {
         let mut inner = write(&self.inner);
         if let Some(known) = inner.machines.remove(name) {
             inner.by_uuid.remove(&known.uuid);
-            let what = What::Gone { id: known.row.id, name: name.clone(), owner: known.owner };
+            let what = What::Gone { id: known.row.id, owner: known.owner };
             self.publish(&mut inner, what);
         }
     }

@@ -6,7 +6,7 @@ use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
-use crate::ports::hypervisor::BootDisk;
+use crate::ports::hypervisor::{BootDisk, Volume};
 use crate::ports::image_builder::IMAGE_FILE;
 use model::identity;
 
@@ -56,9 +56,10 @@ pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 
 /// The machine had disks before: they must still be there.
 async fn check_kept(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
-    let disks = target.record.disks.as_ref();
-    for volume in disks.iter().flat_map(|d| std::iter::once(&d.boot).chain(&d.data)) {
-        let found = target.hypervisor.disk_use(volume).await;
+    let disks = target.record.disks.clone().into_iter();
+    let volumes: Vec<Volume> = disks.flat_map(|d| std::iter::once(d.boot).chain(d.data)).collect();
+    for volume in volumes {
+        let found = target.hypervisor.disk_use(&volume).await;
         if found.map_err(target.host_error("Looking at the disks"))?.is_none() {
             return Err(StepError::new(format!(
                 "The disk {} is gone from the host. Destroy the machine, then create it again.",

@@ -27,6 +27,8 @@ use crate::engine::Engine;
 use crate::job::lease::Lease;
 use crate::job::log::JobLog;
 use crate::ports::hypervisor::{Hypervisor, MachineRef};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use model::job::LogLevel;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +94,8 @@ steps! {
 }
 
 impl Step {
-    /// Whether it changes something on the machine's host.
+    /// Whether it changes something on the machine's host; what the tests of the operations table ask.
+    #[cfg(test)]
     pub const fn works_on_host(self) -> bool {
         !matches!(self, Step::RecordNew | Step::RecordForget | Step::ImageBuild | Step::ImageForget)
     }
@@ -103,34 +106,34 @@ impl Step {
     }
 
     /// Makes it so.
-    pub async fn run(self, cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    pub fn run<'a>(self, cx: &'a mut StepCx<'_>, lease: &'a Lease) -> BoxFuture<'a, Result<(), StepError>> {
         match self {
-            Step::RecordNew => record::new(cx, lease).await,
-            Step::RecordForget => record::forget(cx, lease).await,
-            Step::ImageBuild => image::build(cx, lease).await,
-            Step::ImageForget => image::forget(cx, lease).await,
-            Step::DisksCreate => disks::create(cx, lease).await,
-            Step::DisksRetire => disks::retire(cx, lease).await,
-            Step::IdentityWrite => identity::write(cx, lease).await,
-            Step::DefinitionPut => definition::put(cx, lease).await,
-            Step::DefinitionRemove => definition::remove(cx, lease).await,
-            Step::PowerStart => power::start(cx, lease).await,
-            Step::PowerShutDown => power::shut_down(cx, lease).await,
-            Step::PowerReboot => power::reboot(cx, lease).await,
-            Step::PowerForceOff | Step::PowerKill => power::force_off(cx, lease).await,
-            Step::PowerSuspend => power::suspend(cx, lease).await,
-            Step::PowerResume => power::resume(cx, lease).await,
-            Step::AddressAwait => address::wait(cx, lease).await,
+            Step::RecordNew => record::new(cx, lease).boxed(),
+            Step::RecordForget => record::forget(cx, lease).boxed(),
+            Step::ImageBuild => image::build(cx, lease).boxed(),
+            Step::ImageForget => image::forget(cx, lease).boxed(),
+            Step::DisksCreate => disks::create(cx, lease).boxed(),
+            Step::DisksRetire => disks::retire(cx, lease).boxed(),
+            Step::IdentityWrite => identity::write(cx, lease).boxed(),
+            Step::DefinitionPut => definition::put(cx, lease).boxed(),
+            Step::DefinitionRemove => definition::remove(cx, lease).boxed(),
+            Step::PowerStart => power::start(cx, lease).boxed(),
+            Step::PowerShutDown => power::shut_down(cx, lease).boxed(),
+            Step::PowerReboot => power::reboot(cx, lease).boxed(),
+            Step::PowerForceOff | Step::PowerKill => power::force_off(cx, lease).boxed(),
+            Step::PowerSuspend => power::suspend(cx, lease).boxed(),
+            Step::PowerResume => power::resume(cx, lease).boxed(),
+            Step::AddressAwait => address::wait(cx, lease).boxed(),
         }
     }
 
     /// Makes it as it was before. Steps whose mark is never “undo” have nothing to do here.
-    pub async fn undo(self, cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    pub fn undo<'a>(self, cx: &'a mut StepCx<'_>, lease: &'a Lease) -> BoxFuture<'a, Result<(), StepError>> {
         match self {
-            Step::RecordNew => record::forget(cx, lease).await,
-            Step::DisksCreate => disks::undo_create(cx, lease).await,
-            Step::DefinitionPut => definition::undo_put(cx, lease).await,
-            Step::PowerStart => power::undo_start(cx, lease).await,
+            Step::RecordNew => record::forget(cx, lease).boxed(),
+            Step::DisksCreate => disks::undo_create(cx, lease).boxed(),
+            Step::DefinitionPut => definition::undo_put(cx, lease).boxed(),
+            Step::PowerStart => power::undo_start(cx, lease).boxed(),
             Step::RecordForget
             | Step::ImageBuild
             | Step::ImageForget
@@ -143,7 +146,7 @@ impl Step {
             | Step::PowerKill
             | Step::PowerSuspend
             | Step::PowerResume
-            | Step::AddressAwait => Ok(()),
+            | Step::AddressAwait => futures::future::ok(()).boxed(),
         }
     }
 }

@@ -1,0 +1,121 @@
+//! The release server over the system's libvirt, with the offline image built: what `start` and `echo` begin with.
+
+use crate::person::Person;
+use crate::process::{Server, needed, state_dir};
+use anyhow::Result;
+use model::job::{JobId, JobView, StepState};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The size of the data disks, in GiB; the form's own default.
+pub const DISK_GIB: &str = "30";
+/// Memory of the machines, in MiB.
+const MEMORY: &str = "256";
+
+/// A portal that can create machines at once.
+pub struct Tiny {
+    state: TempDir,
+    server: Server,
+    /// Somebody who may do everything.
+    pub person: Person,
+}
+
+impl Tiny {
+    /// Starts the server and builds the image.
+    ///
+    /// # Errors
+    /// If one of the two fails.
+    pub async fn begin() -> Result<Self> {
+        let state = state_dir()?;
+        let settings = [
+            ("SNOWGLOBE_IMAGE_FLAKE", needed("SNOWGLOBE_TEST_IMAGE_FLAKE")?),
+            ("SNOWGLOBE_NIX_CONFIG", needed("NIX_CONFIG")?),
+            ("SNOWGLOBE_LIBVIRT_URI", format!("local={}", uri()?).into()),
+        ];
+        let server = Server::start(state.path(), &settings).await?;
+        let mut person = server.administrator().await?;
+        let fields = [("intent", "build"), ("mode", "immutable"), ("profiles", "core")];
+        let job = person.begin_job(app::routes::IMAGES, &fields).await?;
+        person.done(job).await.map_err(|error| error.context(server.last_words()))?;
+        Ok(Self { state, server, person })
+    }
+
+    /// Where the portal keeps a machine's disks; the tools of the reference use a folder beside it.
+    pub fn folder(&self, machine: &str) -> PathBuf {
+        self.state.path().join("machines").join(machine)
+    }
+
+    /// The whole state directory.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// Submits the form for a new machine.
+    ///
+    /// # Errors
+    /// If the portal does not accept it.
+    pub async fn create(&mut self, name: &str) -> Result<JobId> {
+        let fields = [
+            ("intent", "create"),
+            ("name", name),
+            ("host", "local"),
+            ("mode", "immutable"),
+            ("profiles", "core"),
+            ("memory", MEMORY),
+            ("vcpus", "1"),
+            ("disk", DISK_GIB),
+            ("network", "nat"),
+            ("tcp_ports", "22"),
+        ];
+        self.person.begin_job(app::routes::NEW_MACHINE, &fields).await
+    }
+
+    /// Waits until the machine of a create job has been started: its guest may still be far from up.
+    ///
+    /// # Errors
+    /// If the job ends before.
+    pub async fn started(&mut self, job: JobId) -> Result<JobView> {
+        self.person.follow(job).await?.job_until(is_started).await
+    }
+
+    /// Breaks a create job off and waits until everything that it made is gone.
+    ///
+    /// # Errors
+    /// If the portal refuses.
+    pub async fn undo(&mut self, job: JobId) -> Result<()> {
+        let (page, id) = (app::routes::job(job), job.to_string());
+        self.person.post(&page, &[("intent", "cancel"), ("job", &id)]).await?.expect(303, "cancelling a job")?;
+        self.person.end_of(job).await.map(drop)
+    }
+
+    /// Removes a machine with all that belongs to it.
+    ///
+    /// # Errors
+    /// If the portal refuses, or the job fails.
+    pub async fn purge(&mut self, name: &str) -> Result<()> {
+        let fields = [("intent", "purge"), ("machine", name), ("confirm", name)];
+        let job = self.person.begin_job(&format!("/machines/{name}/destroy"), &fields).await?;
+        self.person.done(job).await.map(drop)
+    }
+
+    /// Stops the server.
+    ///
+    /// # Errors
+    /// If it does not end well.
+    pub async fn end(self) -> Result<()> {
+        self.server.stop().await
+    }
+}
+
+/// Whether the step that starts the machine is done.
+pub fn is_started(view: &JobView) -> bool {
+    view.steps.iter().any(|step| step.name == "power.start" && step.state == StepState::Done)
+}
+
+/// libvirt, as the sandbox has it.
+///
+/// # Errors
+/// Outside of a sandbox: starting machines there could touch somebody's own.
+pub fn uri() -> Result<String> {
+    Ok(needed("SNOWGLOBE_TEST_LIBVIRT")?.to_string_lossy().into_owned())
+}

@@ -1,0 +1,22 @@
+//! Images: profiles in, a bootable disk in the Nix store out.
+//!
+//! [`NixBuilder`] implements [`crate::ports::image_builder::ImageBuilder`] with the `nix` of this computer.
+//!
+//! - `flake`: the Nix files an image is made of, those in the binary with the users' own or a folder; their hash.
+//! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, what came of it.
+//! - [`nix_log`]: Nix' machine-readable log, turned into lines, progress and the reason of a failure.
+//! - `profiles`: the profiles' metadata, by `nix eval`.
+//! - `roots`: what the garbage collector must keep.
+//! - `nix`: how the program is called, and the two quoting functions.
+
+mod builder;
+mod flake;
+mod nix;
+pub mod nix_log;
+mod profiles;
+mod roots;
+#[cfg(test)]
+mod tests;
+
+pub use builder::{BuilderSettings, NixBuilder};
+pub use flake::FlakeSource;

@@ -1,0 +1,222 @@
+//! With the real `nix`, on a flake that needs neither nixpkgs nor a network: its builders are `/bin/sh`.
+
+use super::*;
+use crate::exec::Program;
+use crate::ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
+use model::image::SizeClass;
+use model::machine::Mode;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+/// As in a container: one user, no sandbox, no caches.
+const CONFIG: &str = "build-users-group =\nsandbox = false\nsubstituters =";
+
+/// `@salt@` makes every test build anew; the profile `bad` fails, `slow` tells a pipe that it lives and then waits.
+const FLAKE: &str = r#"{
+  outputs = { self }: {
+    lib.profiles = {
+      core = { title = "Core"; summary = "The base."; };
+      bad = { title = "Bad"; summary = "Fails."; needs = [ "core" ]; size = "large"; modes = [ "mutable" ]; };
+      odd = { title = 7; };
+      "Not A Name" = { title = "x"; summary = "y"; };
+    };
+    lib.mkImage = { system, profiles, mode }: derivation {
+      inherit system profiles;
+      name = "image-${mode}";
+      salt = "@salt@";
+      builder = "/bin/sh";
+      args = [ "-c" ''
+        PATH=/usr/bin:/bin
+        echo "building $profiles"
+        case " $profiles " in
+          *" bad "*) echo "cannot find -lfoo" >&2; exit 3 ;;
+          *" slow "*) exec 3>@pipe@; echo alive >&3; sleep 600 & wait ;;
+          *" empty "*) mkdir $out; exit 0 ;;
+        esac
+        mkdir $out && printf 'an image' >$out/nixos.qcow2
+      '' ];
+    };
+  };
+}
+"#;
+
+struct World {
+    dir: tempfile::TempDir,
+    builder: NixBuilder,
+}
+
+impl World {
+    fn new() -> Self {
+        // A name that a URL or a shell would stumble over.
+        let dir = tempfile::Builder::new().prefix("odd $name ?#'%20 ").tempdir().unwrap();
+        let flake = dir.path().join("flake");
+        fs::create_dir(&flake).unwrap();
+        let text = FLAKE.replace("@salt@", &uuid::Uuid::new_v4().to_string());
+        let text =
+            text.replace("@pipe@", &format!("\"{}\"", dir.path().join("pipe").display()).replace('$', "\\$"));
+        fs::write(flake.join("flake.nix"), text).unwrap();
+        let builder = NixBuilder::new(BuilderSettings {
+            state: dir.path().join("state"),
+            flake: FlakeSource::Path(flake),
+            extra_nix_config: CONFIG.to_owned(),
+        });
+        Self { dir, builder }
+    }
+
+    async fn key(&self, profiles: &str) -> ImageKey {
+        let source = self.builder.source().await.unwrap();
+        ImageKey { profiles: profiles.parse().unwrap(), mode: Mode::Immutable, source }
+    }
+
+    async fn build(&self, profiles: &str) -> (Result<Built, BuildError>, Vec<BuildEvent>) {
+        let (key, events) = (self.key(profiles).await, Mutex::new(Vec::new()));
+        let sink = |event| events.lock().unwrap().push(event);
+        let built = self.builder.build(&key, &sink, &CancellationToken::new()).await;
+        (built, events.into_inner().unwrap())
+    }
+}
+
+fn lines(events: &[BuildEvent]) -> Vec<&str> {
+    fn text(event: &BuildEvent) -> Option<&str> {
+        match event {
+            BuildEvent::Line { text, .. } => Some(text),
+            BuildEvent::Progress(_) => None,
+        }
+    }
+    events.iter().filter_map(text).collect()
+}
+
+#[tokio::test]
+async fn real_nix_builds_an_image_once_and_keeps_it_by_its_root() {
+    let world = World::new();
+    let (built, events) = world.build("web").await;
+    let built = built.unwrap();
+    assert_eq!(fs::read_to_string(built.store_path.join("nixos.qcow2")).unwrap(), "an image");
+    assert_eq!(built.size, 8);
+    assert!(built.closure_size.is_some_and(|size| size >= 8));
+    assert!(built.drv_path.is_some());
+    assert!(lines(&events).contains(&"building core web"), "{events:?}");
+    assert!(events.iter().any(|e| matches!(e, BuildEvent::Progress(p) if (p.built, p.to_build) == (1, 1))));
+
+    let began = Instant::now();
+    let (again, events) = world.build("web").await;
+    println!("a build that is there already: {} ms", began.elapsed().as_millis());
+    assert_eq!(again.unwrap(), built);
+    assert!(!lines(&events).contains(&"building core web"));
+
+    let builder = &world.builder;
+    assert!(builder.is_valid(&built.store_path).await.unwrap());
+    assert!(!builder.is_valid(Path::new("/nix/store/00000000000000000000000000000000-none")).await.unwrap());
+    assert!(builder.is_valid(Path::new("/tmp")).await.is_err(), "not in the store at all");
+    builder.add_root("web-1", &built.store_path).await.unwrap();
+    builder.add_root("web-1", &built.store_path).await.unwrap();
+    assert_eq!(builder.roots().await.unwrap(), ["web-1"]);
+    let ask = Program::new("nix-store").args(["--query", "--roots"]).arg(&built.store_path);
+    let roots = ask.env("NIX_CONFIG", CONFIG).run().await.unwrap().stdout.text();
+    assert!(roots.contains("gcroots/web-1"), "{roots}");
+    builder.remove_root("web-1").await.unwrap();
+    builder.remove_root("web-1").await.unwrap();
+    assert_eq!(builder.roots().await.unwrap(), Vec::<String>::new());
+    for bad in ["", "..", "a/b", ".x", "a b"] {
+        assert!(builder.add_root(bad, &built.store_path).await.is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn real_nix_failures_are_told_apart() {
+    let world = World::new();
+    let Err(BuildError::Failed(failure)) = world.build("bad").await.0 else { panic!("it built") };
+    assert_eq!(failure.derivation, "image-immutable");
+    assert_eq!(failure.last_lines, ["building bad core", "cannot find -lfoo"]);
+    let error = world.build("empty").await.0.unwrap_err();
+    assert!(error.to_string().contains("no file nixos.qcow2"), "{error}");
+
+    let stale = ImageKey { source: "0".repeat(64), ..world.key("web").await };
+    let error = world.builder.build(&stale, &|_| (), &CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("have changed"), "{error}");
+
+    let flake = world.dir.path().join("flake/flake.nix");
+    fs::write(&flake, "{ outputs = { self }: { lib.mkImage = _: throw \"no such \\\"thing\\\"\"; }; }")
+        .unwrap();
+    let Err(BuildError::Evaluation { why }) = world.build("web").await.0 else { panic!("it built") };
+    assert!(why.contains("no such \"thing\""), "{why}");
+    fs::write(&flake, "{ outputs = ").unwrap();
+    let Err(BuildError::Evaluation { why }) = world.build("web").await.0 else { panic!("it built") };
+    assert!(why.contains("syntax error"), "{why}");
+    assert!(matches!(world.builder.profiles().await, Err(BuildError::Evaluation { .. })));
+}
+
+/// The builder's shell and its child hold the pipe; its end comes only when both are gone.
+#[tokio::test]
+async fn real_nix_stops_its_builders_when_a_build_is_cancelled() {
+    let world = World::new();
+    let pipe = world.dir.path().join("pipe");
+    Program::new("mkfifo").arg(&pipe).run().await.unwrap();
+    let cancel = CancellationToken::new();
+    let key = world.key("slow").await;
+    let build = world.builder.build(&key, &|_| (), &cancel);
+    let watch = async {
+        let mut pipe = tokio::fs::File::open(&pipe).await.unwrap();
+        let mut alive = [0_u8; 6];
+        pipe.read_exact(&mut alive).await.unwrap();
+        cancel.cancel();
+        let mut rest = Vec::new();
+        tokio::time::timeout(Duration::from_secs(60), pipe.read_to_end(&mut rest)).await.unwrap().unwrap();
+        alive
+    };
+    let (built, alive) = tokio::join!(build, watch);
+    assert!(matches!(built, Err(BuildError::Cancelled)));
+    assert_eq!(&alive, b"alive\n");
+}
+
+#[tokio::test]
+async fn real_nix_reads_profiles_and_leaves_out_broken_ones() {
+    let world = World::new();
+    let profiles = world.builder.profiles().await.unwrap();
+    let names: Vec<_> = profiles.keys().map(|n| n.as_str()).collect();
+    assert_eq!(names, ["bad", "core"]);
+    let bad = &profiles[&"bad".parse().unwrap()];
+    assert_eq!(
+        (bad.title.as_str(), bad.size, bad.modes.as_slice()),
+        ("Bad", SizeClass::Large, &[Mode::Mutable][..])
+    );
+    // From memory: the flake is gone from Nix' view, its stamps are not.
+    let began = Instant::now();
+    assert_eq!(world.builder.profiles().await.unwrap(), profiles);
+    println!("profiles from memory: {} µs", began.elapsed().as_micros());
+}
+
+#[tokio::test]
+async fn real_nix_reads_the_embedded_profiles_without_a_network() {
+    let state = tempfile::tempdir().unwrap();
+    let settings = BuilderSettings {
+        state: state.path().to_owned(),
+        flake: FlakeSource::Embedded,
+        extra_nix_config: CONFIG.to_owned(),
+    };
+    let builder = NixBuilder::new(settings);
+    let began = Instant::now();
+    let profiles = builder.profiles().await.unwrap();
+    println!("{} embedded profiles: {} ms", profiles.len(), began.elapsed().as_millis());
+    assert!(profiles.contains_key(&"core".parse().unwrap()));
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../profiles")).unwrap();
+    let files = files.filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "nix")).count();
+    assert_eq!(profiles.len(), files, "every profile in the repository is readable");
+}
+
+/// The command shown to people is run as it is shown.
+#[tokio::test]
+async fn real_nix_reproduces_a_build_by_the_command_shown() {
+    let world = World::new();
+    let built = world.build("web").await.0.unwrap();
+    let command = world.builder.reproduce(&world.key("web").await);
+    let run = Program::new("sh").args(["-c", &command]).env("NIX_CONFIG", CONFIG);
+    run.run().await.unwrap();
+    let wrapper =
+        fs::read_dir(world.dir.path().join("state/images")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_link(wrapper.join("result")).unwrap(), PathBuf::from(&built.store_path));
+}

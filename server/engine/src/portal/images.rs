@@ -1,0 +1,89 @@
+//! Questions about images and profiles.
+
+use crate::authorize::{authorize, visible};
+use crate::cx::Cx;
+use crate::db::{self, Conn};
+use crate::engine::Engine;
+use crate::error::Result;
+use model::Fault;
+use model::image::{ImageId, ImageSummary, ProfileSet, Profiles};
+use model::permission::Action;
+use model::portal::Choices;
+
+/// What forms offer. A builder that does not answer leaves the list of profiles empty, and the hosts page says why.
+pub(super) async fn choices(engine: &Engine, cx: &Cx) -> Result<Choices> {
+    authorize(engine, cx, Action::SeeImages, &[], None).await?;
+    let profiles = engine.builder.profiles().await.unwrap_or_else(|error| {
+        tracing::warn!(error = crate::error::chain(&error), "the profiles cannot be read");
+        Profiles::default()
+    });
+    let common = common(&profiles);
+    let hosts = super::hosts::list(engine, cx).await?;
+    Ok(Choices { profiles, common, hosts })
+}
+
+/// `core` alone, then each profile with what it needs: what people most often build.
+fn common(profiles: &Profiles) -> Vec<ProfileSet> {
+    let mut sets: Vec<ProfileSet> = Vec::new();
+    let alone = std::iter::once(String::new());
+    let each = profiles.iter().map(|(name, meta)| {
+        let names: Vec<&str> =
+            std::iter::once(name.as_str()).chain(meta.needs.iter().map(|n| n.as_str())).collect();
+        names.join(",")
+    });
+    for text in alone.chain(each) {
+        if let Ok(set) = text.parse::<ProfileSet>()
+            && !sets.contains(&set)
+        {
+            sets.push(set);
+        }
+    }
+    sets.sort_by_key(|set| set.iter().count());
+    sets
+}
+
+/// All images, newest first.
+pub(super) async fn list(engine: &Engine, cx: &Cx) -> Result<Vec<ImageSummary>> {
+    authorize(engine, cx, Action::SeeImages, &[], None).await?;
+    let source = current_source(engine).await;
+    let mut images = db::images::summaries(&mut *engine.db.read().await?, &source).await?;
+    for image in &mut images {
+        add_users(engine, cx, image)?;
+    }
+    Ok(images)
+}
+
+/// One image.
+pub(super) async fn one(engine: &Engine, cx: &Cx, id: ImageId) -> Result<ImageSummary> {
+    authorize(engine, cx, Action::SeeImages, &[], None).await?;
+    let mut conn = engine.db.read().await?;
+    Ok(summary(engine, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
+}
+
+/// One image with its users, for whoever has been let in.
+pub(super) async fn summary(
+    engine: &Engine,
+    cx: &Cx,
+    conn: &mut Conn,
+    id: ImageId,
+) -> Result<Option<ImageSummary>> {
+    let source = current_source(engine).await;
+    let Some(mut image) = db::images::summary(conn, id, &source).await? else { return Ok(None) };
+    add_users(engine, cx, &mut image)?;
+    Ok(Some(image))
+}
+
+/// The machines that boot an image: how many in all, by name those that the actor may see.
+fn add_users(engine: &Engine, cx: &Cx, image: &mut ImageSummary) -> Result<()> {
+    let sees = visible(cx, Action::SeeMachine)?;
+    let users = engine.fleet.users_of(image.id);
+    image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
+    image.machines =
+        users.iter().filter(|known| sees.includes(known.owner)).map(|known| known.row.name.clone()).collect();
+    Ok(())
+}
+
+/// The hash of the flake as it is now; nothing when the builder does not answer, and then no image is current.
+async fn current_source(engine: &Engine) -> String {
+    engine.builder.source().await.unwrap_or_default()
+}

@@ -1,0 +1,115 @@
+//! Questions about jobs, and steering them.
+
+use crate::audit;
+use crate::authorize::{authorize, visible};
+use crate::cx::Cx;
+use crate::db;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::job::{follow, queue, view};
+use model::Fault;
+use model::audit::Outcome;
+use model::form::{FormData, from_spec};
+use model::job::{JobFilter, JobId, JobState, JobSummary, JobView};
+use model::operation::Operation;
+use model::permission::Action;
+use model::plan::PlanDigest;
+use model::portal::Submitted;
+
+/// Accepts an operation. In a task of its own: a browser that hangs up in the middle must not leave a job written down
+/// and not started.
+pub(super) async fn submit(
+    engine: &Engine,
+    cx: &Cx,
+    operation: Operation,
+    shown: Option<PlanDigest>,
+) -> Result<Submitted> {
+    let shared = engine.shared().ok_or_else(|| Fault::refused("The portal is being stopped."))?;
+    let cx = cx.clone();
+    let task = engine.tasks.spawn(async move { queue::submit(&shared, &cx, operation, shown).await });
+    let ended = |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
+    task.await.map_err(ended)?
+}
+
+/// One page of the jobs that the actor may see.
+pub(super) async fn list(engine: &Engine, cx: &Cx, filter: &JobFilter) -> Result<Vec<JobSummary>> {
+    let sees = visible(cx, Action::SeeJob)?;
+    db::jobs::list(&mut *engine.db.read().await?, filter, &sees).await
+}
+
+/// One job.
+pub(super) async fn view(engine: &Engine, cx: &Cx, id: JobId) -> Result<JobView> {
+    let steers = follow::see(engine, cx, id).await?;
+    let source = view::Source { db: engine.db.clone(), builder: engine.builder.clone(), steers };
+    let live = engine.jobs.get(id);
+    let view = view::view(&source, id, live.as_deref()).await?;
+    Ok(view.ok_or_else(|| Fault::not_found("job"))?)
+}
+
+/// The job's row, if the actor may cancel and retry it.
+async fn steer(engine: &Engine, cx: &Cx, id: JobId) -> Result<db::jobs::JobRecord> {
+    follow::see(engine, cx, id).await?;
+    let owners = follow::steerers(engine, id).await?;
+    authorize(engine, cx, Action::SteerJob, &owners, Some(&id.to_string())).await?;
+    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+    Ok(job.ok_or_else(|| Fault::not_found("job"))?)
+}
+
+/// Asks a job to stop. Written down first, so that it is still known after a crash.
+pub(super) async fn cancel(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
+    let job = steer(engine, cx, id).await?;
+    let view = view(engine, cx, id).await?;
+    if job.state.is_over() {
+        return Err(Fault::refused("The job is over already.").into());
+    }
+    if !view.can_cancel {
+        let why = "This job cannot be stopped any more: stopping half-way would leave the machine in pieces.";
+        return Err(Fault::refused(why).into());
+    }
+    let mut tx = engine.db.begin().await?;
+    if !db::jobs::request_cancel(&mut tx, id).await? {
+        return Err(Fault::refused("The job is over already.").into());
+    }
+    let subject = job.operation.machine().map(ToString::to_string);
+    let title = job.operation.title();
+    audit::done_in(engine, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title)).await?;
+    tx.commit().await?;
+    if let Some(live) = engine.jobs.get(id) {
+        live.cancel.cancel();
+        live.beat();
+    }
+    Ok(())
+}
+
+/// Submits a failed or cancelled job's operation again, with the rights of whoever asks now.
+pub(super) async fn retry(engine: &Engine, cx: &Cx, id: JobId) -> Result<Submitted> {
+    let job = steer(engine, cx, id).await?;
+    match job.state {
+        JobState::Failed | JobState::Cancelled => submit(engine, cx, job.operation, None).await,
+        JobState::Succeeded => Err(Fault::refused("The job has succeeded; there is nothing to retry.").into()),
+        _ => Err(Fault::refused("The job is still under way.").into()),
+    }
+}
+
+/// The values of the form that led to a job. Secrets are not among them.
+pub(super) async fn form(engine: &Engine, cx: &Cx, id: JobId) -> Result<FormData> {
+    follow::see(engine, cx, id).await?;
+    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+    let job = job.ok_or_else(|| Fault::not_found("job"))?;
+    let mut data = match &job.operation {
+        Operation::Create { spec } | Operation::Configure { spec } => from_spec(spec),
+        Operation::Build { profiles, mode } => {
+            let mut data = FormData::default();
+            data.set("mode", mode.as_str());
+            data.0.extend(profiles.chosen().map(|p| ("profiles".to_owned(), p.to_string())));
+            data
+        }
+        Operation::RemoveImage { image } => FormData(vec![("image".to_owned(), image.to_string())]),
+        on_machine => {
+            let name = on_machine.machine().map(ToString::to_string).unwrap_or_default();
+            FormData(vec![("machine".to_owned(), name)])
+        }
+    };
+    data.set("intent", job.operation.kind().as_str());
+    Ok(data)
+}

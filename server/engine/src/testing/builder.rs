@@ -1,0 +1,214 @@
+//! An image builder in memory: builds take no time, unless a test holds them.
+
+use crate::ports::image_builder::{
+    BuildError, BuildEvent, BuildSink, Built, ImageBuilder, ImageKey,
+};
+use crate::sync::lock;
+use async_trait::async_trait;
+use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
+use model::job::{BuildFailure, BuildProgress, LogLevel};
+use model::machine::Mode;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The builder and its store.
+#[derive(Debug)]
+pub struct MemoryBuilder {
+    store: Mutex<Store>,
+    /// False while builds are held.
+    open: watch::Sender<bool>,
+    /// How many builds have begun.
+    begun: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    source: String,
+    profiles: Profiles,
+    paths: BTreeSet<PathBuf>,
+    roots: BTreeMap<String, PathBuf>,
+    failure: Option<BuildFailure>,
+    lines: usize,
+    broken: Option<String>,
+}
+
+impl Default for MemoryBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryBuilder {
+    /// A builder with the profiles core, docker, python, and rust, which needs python and does not go with docker.
+    pub fn new() -> Self {
+        let profiles = [
+            profile("core", &[], &[]),
+            profile("docker", &[], &["rust"]),
+            profile("python", &[], &[]),
+            profile("rust", &["python"], &[]),
+        ];
+        let store = Store {
+            source: "source-1".to_owned(),
+            profiles: profiles.into_iter().flatten().collect(),
+            lines: 3,
+            ..Store::default()
+        };
+        Self { store: Mutex::new(store), open: watch::Sender::new(true), begun: watch::Sender::new(0) }
+    }
+
+    /// Changes the flake: from now on, every image is another one.
+    pub fn set_source(&self, source: &str) {
+        source.clone_into(&mut lock(&self.store).source);
+    }
+
+    /// How many lines a build says.
+    pub fn set_lines(&self, lines: usize) {
+        lock(&self.store).lines = lines;
+    }
+
+    /// Lets builds fail, or succeed again.
+    pub fn set_failure(&self, failure: Option<BuildFailure>) {
+        lock(&self.store).failure = failure;
+    }
+
+    /// Takes Nix away, with this reason, or brings it back.
+    pub fn set_broken(&self, why: Option<&str>) {
+        lock(&self.store).broken = why.map(str::to_owned);
+    }
+
+    /// Holds builds after their first line, or lets them go on.
+    pub fn hold(&self, hold: bool) {
+        self.open.send_replace(!hold);
+    }
+
+    /// Waits until so many builds have begun since the builder was made.
+    pub async fn begun(&self, count: usize) {
+        let _ = self.begun.subscribe().wait_for(|begun| *begun >= count).await;
+    }
+
+    /// How many builds have begun.
+    pub fn builds(&self) -> usize {
+        *self.begun.borrow()
+    }
+
+    /// The names of all roots.
+    pub fn root_names(&self) -> Vec<String> {
+        lock(&self.store).roots.keys().cloned().collect()
+    }
+
+    /// Collects garbage: paths without a root go.
+    pub fn collect_garbage(&self) {
+        let mut store = lock(&self.store);
+        let rooted: BTreeSet<PathBuf> = store.roots.values().cloned().collect();
+        store.paths.retain(|path| rooted.contains(path));
+    }
+
+    fn works(&self) -> Result<(), BuildError> {
+        match &lock(&self.store).broken {
+            Some(why) => {
+                Err(BuildError::NoNix { why: why.clone(), fix: "Install Nix.".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn profile(
+    name: &str,
+    needs: &[&str],
+    conflicts: &[&str],
+) -> Option<(model::image::ProfileName, ProfileMeta)> {
+    let names = |list: &[&str]| list.iter().filter_map(|n| n.parse().ok()).collect();
+    let meta = ProfileMeta {
+        title: name.to_owned(),
+        summary: format!("What {name} brings."),
+        brings: vec![name.to_owned()],
+        needs: names(needs),
+        conflicts: names(conflicts),
+        ports: ProfilePorts::default(),
+        modes: Mode::ALL.to_vec(),
+        size: SizeClass::Small,
+    };
+    Some((name.parse().ok()?, meta))
+}
+
+#[async_trait]
+impl ImageBuilder for MemoryBuilder {
+    async fn source(&self) -> Result<String, BuildError> {
+        self.works()?;
+        Ok(lock(&self.store).source.clone())
+    }
+
+    async fn profiles(&self) -> Result<Profiles, BuildError> {
+        self.works()?;
+        Ok(lock(&self.store).profiles.clone())
+    }
+
+    async fn build(
+        &self,
+        key: &ImageKey,
+        sink: BuildSink<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Built, BuildError> {
+        self.works()?;
+        let line = |n: usize| BuildEvent::Line {
+            from: Some("nixos-image".to_owned()),
+            level: LogLevel::Output,
+            text: format!("\u{1b}[32mline\u{1b}[0m {n}"),
+        };
+        let lines = lock(&self.store).lines;
+        let progress = |built| BuildEvent::Progress(BuildProgress { to_build: 1, built, ..BuildProgress::default() });
+        sink(progress(0));
+        sink(line(0));
+        self.begun.send_modify(|begun| *begun += 1);
+        let mut open = self.open.subscribe();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(BuildError::Cancelled),
+            _ = open.wait_for(|open| *open) => {}
+        }
+        for n in 1..lines {
+            sink(line(n));
+        }
+        let mut store = lock(&self.store);
+        if let Some(failure) = &store.failure {
+            return Err(BuildError::Failed(failure.clone()));
+        }
+        sink(progress(1));
+        let name = format!("{} {} {}", key.profiles, key.mode.as_str(), key.source);
+        let hash: String = hex::encode(Sha256::digest(name)).chars().take(32).collect();
+        let store_path = PathBuf::from(format!("/nix/store/{hash}-nixos-image"));
+        store.paths.insert(store_path.clone());
+        Ok(Built { store_path, drv_path: None, size: 20 << 20, closure_size: Some(40 << 20), lock: None })
+    }
+
+    fn reproduce(&self, key: &ImageKey) -> String {
+        format!("nix build {}", key.profiles)
+    }
+
+    async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError> {
+        self.works()?;
+        Ok(lock(&self.store).paths.contains(store_path))
+    }
+
+    async fn add_root(&self, name: &str, store_path: &Path) -> Result<(), BuildError> {
+        self.works()?;
+        lock(&self.store).roots.insert(name.to_owned(), store_path.to_owned());
+        Ok(())
+    }
+
+    async fn remove_root(&self, name: &str) -> Result<(), BuildError> {
+        self.works()?;
+        lock(&self.store).roots.remove(name);
+        Ok(())
+    }
+
+    async fn roots(&self) -> Result<Vec<String>, BuildError> {
+        self.works()?;
+        Ok(self.root_names())
+    }
+}

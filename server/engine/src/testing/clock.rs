@@ -1,0 +1,33 @@
+//! A clock that stands still until it is told.
+
+use crate::ports::clock::Clock;
+use model::Time;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Shows the time that a test decides.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// 2026-01-01T00:00:00Z.
+    pub fn new() -> Self {
+        Self(AtomicI64::new(1_767_225_600_000))
+    }
+
+    /// Lets time pass.
+    pub fn advance_millis(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
+    }
+}
