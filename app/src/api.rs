@@ -6,7 +6,7 @@ use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use model::account::TicketPurpose;
 use model::fault::Fault;
 use model::form::FormData;
-use model::plan::Plan;
+use model::plan::{Plan, PlanDigest};
 use serde::{Deserialize, Serialize};
 
 /// A [`Fault`] on its way to an island.
@@ -36,16 +36,27 @@ impl FromServerFnError for ApiError {
     }
 }
 
-/// What the form would do if it were sent now. Nothing is hashed and nothing is changed.
+/// A plan and its fingerprint; the browser posts it back without having to compute it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Its fingerprint.
+    pub digest: PlanDigest,
+}
+
+/// What the form would do if it were sent now, or what is wrong with it: all of it, each beside its field. Nothing is hashed
+/// and nothing is changed.
 #[server(name = AskPlan, prefix = "/api", endpoint = "plan", input = Json, output = Json)]
-pub async fn plan(form: FormData) -> Result<Plan, ApiError> {
+pub async fn plan(form: FormData) -> Result<Planned, ApiError> {
     let asked = crate::cx::asked()?;
     let operations = model::form::operations(&form, &placeholder_hash);
     let operations = operations.map_err(|fields| crate::cx::tell(Fault::Invalid { fields }))?;
     let Some(operation) = operations.first() else {
         return Err(crate::cx::tell(Fault::refused("There is nothing to be planned.")).into());
     };
-    Ok(asked.portal.plan(&asked.actor, operation).await.map_err(crate::cx::tell)?)
+    let plan = asked.portal.plan(&asked.actor, operation).await.map_err(crate::cx::tell)?;
+    Ok(Planned { digest: plan.digest(), plan })
 }
 
 /// A ticket that opens one socket once.
@@ -57,9 +68,7 @@ pub async fn ticket(purpose: TicketPurpose) -> Result<String, ApiError> {
 }
 
 /// Stands in for a password's hash where a form is only judged, not carried out: a plan does not depend on it.
-///
-/// # Errors
-/// Never; the form's decoder wants a fallible function.
-pub fn placeholder_hash(_clear: &str) -> Result<model::identity::PasswordHash, model::newtype::Refused> {
+#[cfg(feature = "ssr")]
+fn placeholder_hash(_clear: &str) -> Result<model::identity::PasswordHash, model::newtype::Refused> {
     "$6$placeholder$0000000000000000".parse()
 }

@@ -68,9 +68,10 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
   const url = `http://${listen}`;
   for (let tries = 0; tries < 300; tries++) {
     if (child.exitCode !== null) throw new Error(`the portal ended: ${readFileSync(log, "utf8").slice(-2000)}`);
+    // Over a new state directory the last thing printed is the setup link; over a used one there is none.
     const said = readFileSync(log, "utf8");
-    const ready = await fetch(`${url}/healthz`).then((r) => r.ok, () => false);
-    if (ready) {
+    const told = said.includes("first administrator: ") || (state !== undefined && said.includes("listening at"));
+    if (told && (await fetch(`${url}/healthz`).then((r) => r.ok, () => false))) {
       const setupLink = said.match(/Set up the first administrator: (\S+)/)?.[1];
       return { url, setupLink, state: dir, pid: child.pid ?? 0, log };
     }

@@ -87,10 +87,10 @@ test("the hosts page tells how the host is", async () => {
 test("the create form judges beside the field, keeps what was typed, and shows the plan", async () => {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill("Not A Name");
-  await page.getByLabel("Memory").fill("256");
+  await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page.locator("#name-error")).toContainText("must begin with a letter");
-  await expect(page.getByLabel("Memory")).toHaveValue("256");
+  await expect(page.getByRole("textbox", { name: "Memory" })).toHaveValue("256");
   await page.getByLabel("Name (required)").fill(machine);
   await expect(page.locator(".form-aside")).toContainText(/image/i);
   await accessible(page);
@@ -98,7 +98,7 @@ test("the create form judges beside the field, keeps what was typed, and shows t
 
 test("create builds the image, boots the machine and shows its address", async () => {
   test.setTimeout(240_000);
-  await page.getByLabel("Disk").fill("1");
+  await page.getByRole("textbox", { name: "Disk" }).fill("1");
   await page.getByLabel("Console password of “root”").fill(rootPassword);
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/jobs\//);

@@ -27,25 +27,25 @@ async function reloadUntil(what: () => Promise<boolean>, seconds: number): Promi
 test("the plan is shown on request and values stay", async () => {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill(machine);
-  await page.getByLabel("Memory").fill("256");
-  await page.getByLabel("Disk").fill("1");
+  await page.getByRole("textbox", { name: "Memory" }).fill("256");
+  await page.getByRole("textbox", { name: "Disk" }).fill("1");
   await page.getByRole("button", { name: "Show plan" }).click();
   await expect(page.locator(".form-aside li").first()).toBeVisible();
   await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
 });
 
 test("a mistake stands beside its field and nothing typed is lost", async () => {
-  await page.getByLabel("Open TCP ports").fill("22\n99999");
+  await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22\n99999");
   await page.getByRole("button", { name: "Save configuration only" }).click();
   await expect(page.locator("#tcp_ports-error")).toContainText("99999");
-  await expect(page.getByLabel("Open TCP ports")).toHaveValue("22\n99999");
+  await expect(page.getByRole("textbox", { name: "Open TCP ports" })).toHaveValue("22\n99999");
   await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
-  await expect(page.getByLabel("Memory")).toHaveValue("256");
+  await expect(page.getByRole("textbox", { name: "Memory" })).toHaveValue("256");
 });
 
 test("save the configuration, create from it, shut it off, destroy and purge it", async () => {
   test.setTimeout(240_000);
-  await page.getByLabel("Open TCP ports").fill("22");
+  await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22");
   await page.getByRole("button", { name: "Save configuration only" }).click();
   await expect(page).toHaveURL(`${url()}/machines/${machine}`);
   await reloadUntil(async () => (await page.locator("[data-live=head]").innerText()).includes("Not created"), 20);

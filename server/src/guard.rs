@@ -62,6 +62,9 @@ pub async fn protect(State(server): State<Shared>, request: Request, next: Next)
 }
 
 fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(StatusCode, &'static str)> {
+    if has_dot_segment(request.uri().path()) {
+        return Some((StatusCode::NOT_FOUND, "There is nothing at this address."));
+    }
     // Monitoring asks by address; what these two answer is no secret and changes nothing.
     let for_machines = matches!(request.uri().path(), "/healthz" | "/metrics");
     let text = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
@@ -91,8 +94,46 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     None
 }
 
+/// Whether a path goes up or stays in place somewhere, percent-encoded or not. Browsers resolve such paths before they
+/// send them; what arrives still holding one wants two readers of the path to disagree about which page it is.
+fn has_dot_segment(path: &str) -> bool {
+    let decoded = path
+        .to_ascii_lowercase()
+        .replace("%2e", ".")
+        .replace("%2f", "/")
+        .replace("%5c", "/")
+        .replace('\\', "/");
+    decoded.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
 /// Whether a socket's handshake comes from one of our pages. Browsers always send `Origin` with it (RFC 6455 §4.1), so
 /// that its absence is a refusal as well.
 pub fn socket_origin_is_ours(server: &crate::state::Server, headers: &http::HeaderMap) -> bool {
     headers.get(header::ORIGIN).and_then(|o| o.to_str().ok()).is_some_and(|o| server.origins.allow(o))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_goes_up_is_seen_in_every_disguise() {
+        for up in
+            ["/..", "/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/a/./b", "/a%2f..%2fb", "/a/..\\b", "/a/%2e%2e%5cb"]
+        {
+            assert!(has_dot_segment(up), "{up}");
+        }
+        for fine in ["/", "/machines/web-1", "/audit.csv", "/a..b", "/...", "/%2e%2e%2e"] {
+            assert!(!has_dot_segment(fine), "{fine}");
+        }
+    }
+
+    #[test]
+    fn a_page_s_policy_allows_nothing_inline_without_its_nonce() {
+        let policy = page_policy("n0nce");
+        assert!(policy.starts_with("default-src 'none'") && policy.matches("'nonce-n0nce'").count() == 2);
+        assert!(
+            !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'") && !policy.contains('*')
+        );
+    }
 }

@@ -8,12 +8,13 @@ use crate::state::Shared;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long ending may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
-/// How much of it is for sockets: a browser that does not read is not waited for longer.
-const SOCKETS_LIMIT: Duration = Duration::from_secs(3);
+/// How much of it is for browsers: one that does not read is not waited for longer.
+const BROWSERS_LIMIT: Duration = Duration::from_secs(3);
 
 /// The two signals that mean “end”.
 pub struct Signals {
@@ -52,14 +53,15 @@ pub fn watch(mut signals: Signals, stopping: CancellationToken) {
     });
 }
 
-/// Waits for sockets and then for the engine, at most [`LIMIT`] in all. In this order, because a console's end is an
-/// entry in the audit log.
-pub async fn finish(server: &Shared) {
+/// Waits for requests and sockets, then for the engine, at most [`LIMIT`] in all. In this order, because what a request
+/// asked for and a console's end both want to be written down.
+pub async fn finish(server: &Shared, accepting: JoinHandle<io::Result<()>>) {
     server.sockets.close();
-    if tokio::time::timeout(SOCKETS_LIMIT, server.sockets.wait()).await.is_err() {
-        tracing::debug!(open = server.sockets.len(), "some browsers do not listen any more");
+    let browsers = async { tokio::join!(accepting, server.sockets.wait()) };
+    if tokio::time::timeout(BROWSERS_LIMIT, browsers).await.is_err() {
+        tracing::debug!("some browsers do not listen any more");
     }
-    if tokio::time::timeout(LIMIT - SOCKETS_LIMIT, server.engine.shut_down()).await.is_err() {
+    if tokio::time::timeout(LIMIT - BROWSERS_LIMIT, server.engine.shut_down()).await.is_err() {
         tracing::warn!(
             seconds = LIMIT.as_secs(),
             "a step took too long to end; it goes on at the next start"

@@ -91,6 +91,7 @@ pub async fn serve(config: &Config) -> Result<()> {
     let assets = Assets::load(&config.site)?;
     // The port is taken before the engine opens: a second portal must fail without having touched anything.
     let listener = listen(config.listen).await?;
+    let origins = config.origins(listener.local_addr().context("the address listened on is not known")?);
     let signals = shutdown::Signals::new().context("signals cannot be received")?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -99,7 +100,7 @@ pub async fn serve(config: &Config) -> Result<()> {
     let server = assemble(
         engine,
         Surroundings {
-            origins: config.origins.clone(),
+            origins,
             trusted_proxies: config.trusted_proxies.clone(),
             assets,
             metrics_token: config.metrics_token.clone(),
@@ -107,14 +108,12 @@ pub async fn serve(config: &Config) -> Result<()> {
     );
     shutdown::watch(signals, server.stopping.clone());
     announce(&server).await?;
-    run(listener, server).await
+    run(listener, server).await;
+    Ok(())
 }
 
 /// Serves on a listener until `stopping` is cancelled, then ends in good order.
-///
-/// # Errors
-/// If the listener fails.
-pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
+pub async fn run(listener: TcpListener, server: Shared) {
     let stopping = server.stopping.clone();
     // Without it the echo of a key waits for the acknowledgement of the one before (Nagle, RFC 896).
     let listener = listener.tap_io(|stream| {
@@ -126,10 +125,7 @@ pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
     let served = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
     let accepting = tokio::spawn(async move { served.await });
     stopping.cancelled().await;
-    shutdown::finish(&server).await;
-    // Connections that idle browsers keep open end with the process.
-    accepting.abort();
-    Ok(())
+    shutdown::finish(&server, accepting).await;
 }
 
 /// The few lines on standard output that people and programs wait for.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::groups;
 use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
@@ -16,6 +17,9 @@ use crate::system;
 
 /// The connection used when no setting names another.
 pub const DEFAULT_URI: &str = "qemu:///system";
+
+/// Whose members may manage machines; the same on all distributions.
+pub const GROUP: &str = "libvirt";
 
 /// How long a daemon may take until it answers. Its first start probes every QEMU binary.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +43,7 @@ pub fn ensure(project: &Project, line: &Line) -> Result<()> {
         return Ok(());
     }
     let log = project.log("libvirt")?;
+    groups::join(&log, GROUP, "manage its machines", line)?;
     if !answers(DEFAULT_URI) {
         start(&log)?;
         wait_until(PATIENCE, || answers(DEFAULT_URI)).with_context(|| unreachable(&log))?;
@@ -51,26 +56,41 @@ pub fn ensure(project: &Project, line: &Line) -> Result<()> {
 
 /// Whether libvirt answers.
 fn answers(uri: &str) -> bool {
-    virsh(uri).arg("version").limit(20).succeeds()
+    virsh(uri).is_ok_and(|virsh| virsh.arg("version").limit(20).succeeds())
 }
 
-fn virsh(uri: &str) -> Cmd {
-    Cmd::new("virsh").args(["--quiet", "--connect", uri])
+/// virsh with the group that opens libvirt's socket, which the user may have got a moment ago.
+fn virsh(uri: &str) -> Result<Cmd> {
+    groups::with_all(Cmd::new("virsh").args(["--quiet", "--connect", uri]), &[GROUP])
 }
 
 fn start(log: &Log) -> Result<()> {
     if Path::new("/run/systemd/system").is_dir() {
         return start_by_systemd(log);
     }
-    for (daemon, socket) in
-        [("virtlogd", "/run/libvirt/virtlogd-sock"), ("libvirtd", "/run/libvirt/libvirt-sock")]
-    {
+    let daemons = [
+        (Cmd::new("virtlogd").arg("--daemon"), "/run/libvirt/virtlogd-sock"),
+        (Cmd::new("libvirtd").arg("--daemon").args(without_polkit(log)?), "/run/libvirt/libvirt-sock"),
+    ];
+    for (daemon, socket) in daemons {
         if !socket_answers(Path::new(socket)) {
-            system::run_as_root(log, Cmd::new(daemon).arg("--daemon"))
-                .with_context(|| format!("{daemon} could not be started"))?;
+            system::run_as_root(log, daemon.clone()).with_context(|| format!("`{daemon}` failed"))?;
         }
     }
     Ok(())
+}
+
+/// Where no systemd runs, no polkit does either, and libvirt would let nobody in but root. The group that polkit's rule
+/// names then opens the socket itself.
+fn without_polkit(log: &Log) -> Result<Vec<String>> {
+    if sh::is_root() {
+        return Ok(Vec::new());
+    }
+    let file = log.path().with_file_name("libvirtd.conf");
+    let group =
+        format!("unix_sock_group = \"{GROUP}\"\nunix_sock_rw_perms = \"0770\"\nauth_unix_rw = \"none\"\n");
+    std::fs::write(&file, group)?;
+    Ok(vec![format!("--config={}", file.display())])
 }
 
 /// One daemon for all (Debian, Arch), or one for each driver (Fedora).
@@ -87,34 +107,28 @@ fn start_by_systemd(log: &Log) -> Result<()> {
     systemctl(&["libvirtd.service"]).context("systemd could not start libvirtd")
 }
 
-/// Why libvirt is there and still out of reach is nearly always one thing.
 fn unreachable(log: &Log) -> String {
-    let log = log.path().display();
-    if sh::is_root() {
-        return format!(
-            "libvirt was started and does not answer at {DEFAULT_URI} (see {log})\n  to mend it: run `libvirtd` in a terminal and read what it says"
-        );
-    }
     format!(
-        "libvirt was started and does not let this user in at {DEFAULT_URI} (see {log})\n  to mend it: run \
-         `sudo usermod -aG libvirt \"$USER\"`, log out and in again, then run this command again"
+        "libvirt was started and does not answer at {DEFAULT_URI} (see {})\n  to mend it: run `libvirtd` in a terminal, as \
+         root, and read what it says",
+        log.path().display()
     )
 }
 
 /// Makes sure that the network `default` is there, runs, and comes back at the next boot.
 pub fn ensure_network(log: &Log, uri: &str) -> Result<()> {
     let names = |more: &[&str]| -> Result<bool> {
-        let list = virsh(uri).args(["net-list", "--name"]).args(more).limit(20).capture()?;
+        let list = virsh(uri)?.args(["net-list", "--name"]).args(more).limit(20).capture()?;
         Ok(list.lines().any(|name| name.trim() == "default"))
     };
     if !names(&["--all"])? {
         let file = log.path().with_extension("network.xml");
         std::fs::write(&file, DEFAULT_NETWORK)?;
-        log.run(&virsh(uri).arg("net-define").arg(&file))?;
-        log.run(&virsh(uri).args(["net-autostart", "default"]))?;
+        log.run(&virsh(uri)?.arg("net-define").arg(&file))?;
     }
     if !names(&[])? {
-        log.run(&virsh(uri).args(["net-start", "default"]))?;
+        log.run(&virsh(uri)?.args(["net-autostart", "default"]))?;
+        log.run(&virsh(uri)?.args(["net-start", "default"]))?;
     }
     Ok(())
 }

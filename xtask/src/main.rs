@@ -12,8 +12,10 @@
 
 mod apt;
 mod arrows;
+mod bench;
 mod css;
 mod doctor;
+mod groups;
 mod libvirt;
 mod nix;
 mod node;
@@ -52,6 +54,8 @@ enum Verb {
     Up(up::Options),
     /// Runs all the tests.
     Test(test::Options),
+    /// Measures the portal, each figure beside its reference in the same run.
+    Bench(bench::Options),
     /// Builds the site (wasm, styles, terminal) and the optimised server.
     Build,
     /// Builds the site only: target/site.
@@ -90,6 +94,7 @@ fn run(verb: Verb) -> Result<u8> {
     match verb {
         Verb::Up(options) => up::run(&project, &options)?,
         Verb::Test(options) => test::run(&project, &options)?,
+        Verb::Bench(options) => return bench::run(&project, &options),
         Verb::Build => {
             let mut steps = Steps::new(2);
             steps.step("building the browser's part", |line| site::build(&project, line))?;

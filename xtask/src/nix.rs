@@ -3,6 +3,7 @@
 //! NixOS images need a binary cache; without one the small offline image flake (`end2end/tiny-image`) takes their
 //! place, so that everything else still works. Called by `up` and by the tests.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,10 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::apt;
+use crate::groups;
+use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
-use crate::system::Family;
+use crate::system::{self, Family};
 use crate::wasm::remove_dir;
+
+/// Where Nix's daemon listens, on installations that have one.
+const DAEMON: &str = "/nix/var/nix/daemon-socket/socket";
+
+/// Whose members Debian's daemon lets in. Elsewhere there is no such group, and everybody may.
+pub const GROUP: &str = "nix-users";
 
 /// Which flake images are built from, as given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +73,34 @@ pub fn config(offline: bool) -> String {
 fn has_build_users() -> bool {
     std::fs::read_to_string("/etc/group")
         .is_ok_and(|groups| groups.lines().any(|line| line.starts_with("nixbld:")))
+}
+
+/// Makes sure that this user may build. Root always may; other users need a daemon that lets them in, or a store
+/// of their own, as the single-user installation of Nix has it.
+pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
+    if sh::is_root() {
+        return Ok(());
+    }
+    if Path::new(DAEMON).exists() {
+        return groups::join(log, GROUP, "build images", line);
+    }
+    let store = Path::new("/nix");
+    let user = rustix::process::getuid().as_raw();
+    match std::fs::metadata(store) {
+        Ok(meta) if meta.uid() == user => Ok(()),
+        Ok(_) => bail!(
+            "this user cannot write to /nix, and no Nix daemon runs\n  to mend it: start the daemon (`sudo systemctl \
+             start nix-daemon.socket`), or run this command as the owner of /nix"
+        ),
+        Err(_) => {
+            line.note("making /nix, where images are built (sudo may ask for your password)");
+            let make = Cmd::new("install")
+                .args(["--directory", "--mode=0755"])
+                .arg(format!("--owner={user}"))
+                .arg(store);
+            system::run_as_root(log, make)
+        }
+    }
 }
 
 /// Whether one of the configured binary caches answers. Takes at most some seconds.

@@ -76,9 +76,10 @@ pub fn wrap(project: &Project, name: &str, command: &Cmd) -> Result<Cmd> {
         bail!("a sandbox needs root, and sudo is not installed\n  to mend it: run this command as root");
     }
     // The tests find their tools and caches by these.
-    const KEPT: [&str; 6] = ["HOME", "PATH", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "XDG_CACHE_HOME"];
+    const KEPT: [&str; 4] = ["CARGO", "CARGO_HOME", "RUSTUP_HOME", "XDG_CACHE_HOME"];
     let kept = KEPT.iter().filter_map(|key| Some((*key, std::env::var_os(key)?)));
-    Ok(wrapped.envs(kept).by_root())
+    let as_user = Cmd::new("env").args(sh::login_environment()).args(wrapped.argv()).dir(&project.root);
+    Ok(wrapped.env_into(as_user).envs(kept).by_root())
 }
 
 /// Runs a command of the user's in a sandbox, on this terminal. Returns its exit code.

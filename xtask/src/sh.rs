@@ -45,15 +45,14 @@ impl Cmd {
     /// The same command run as root: as it is when we are root, else through `sudo`.
     pub fn by_root(mut self) -> Self {
         if !is_root() {
-            // sudo drops the environment, so what the command needs travels in its argv.
-            let env = self.env.drain(..).filter_map(|(key, value)| {
-                let mut pair = key;
-                pair.push("=");
-                pair.push(value?);
-                Some(pair)
-            });
-            let mut argv: Vec<OsString> = vec!["sudo".into(), "env".into()];
-            argv.extend(env);
+            // sudo clears the environment but for what it is told by name; values, which may be secrets, stay out of argv.
+            let kept = self.env.iter().filter(|(_, value)| value.is_some());
+            let names: Vec<_> = kept.map(|(name, _)| name.to_string_lossy()).collect();
+            let mut argv: Vec<OsString> = vec!["sudo".into()];
+            if !names.is_empty() {
+                argv.push(format!("--preserve-env={}", names.join(",")).into());
+            }
+            argv.push("--".into());
             argv.append(&mut self.argv);
             self.argv = argv;
         }
@@ -256,6 +255,16 @@ impl Log {
 /// Whether this process is root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// What says who is logged in, as arguments for `env`: sudo sets these for root, whatever it is told to keep.
+pub fn login_environment() -> Vec<OsString> {
+    let pair = |key: &str| {
+        let mut pair = OsString::from(format!("{key}="));
+        pair.push(std::env::var_os(key)?);
+        Some(pair)
+    };
+    ["HOME", "USER", "PATH"].into_iter().filter_map(pair).collect()
 }
 
 /// The file of a program in `PATH` or in the administrators' directories.

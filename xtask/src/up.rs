@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::groups;
 use crate::libvirt;
 use crate::nix::{self, ImageFlake};
 use crate::progress::{Line, Steps};
@@ -46,8 +47,10 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     steps.step("building the server", |_| build_server(project))?;
     steps.step("asking libvirt", |line| libvirt::ensure(project, line))?;
     let state = steps.step("making the state directory", |line| state_dir(options.state.as_deref(), line))?;
-    let (flake, offline) = steps
-        .step("choosing where images come from", |line| choose_flake(project, &options.image_flake, line))?;
+    let (flake, offline) = steps.step("choosing where images come from", |line| {
+        nix::ensure_store(&project.log("nix")?, line)?;
+        choose_flake(project, &options.image_flake, line)
+    })?;
     if options.prepare_only {
         println!("Everything is ready; `cargo xtask up` starts the portal.");
         return Ok(());
@@ -63,7 +66,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         Some(flake) => server.env("SNOWGLOBE_IMAGE_FLAKE", flake),
         None => server.env_remove("SNOWGLOBE_IMAGE_FLAKE"),
     };
-    Err(server.replace_this_process())
+    Err(groups::with_all(server, &[libvirt::GROUP, nix::GROUP])?.replace_this_process())
 }
 
 /// Builds the server as it is run: optimised.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 
+use crate::node;
 use crate::progress::Line;
 use crate::project::{Project, short_hash};
 use crate::sh::{Cmd, Log};
@@ -18,9 +19,6 @@ use crate::toolchain::{TARGET, Toolchain};
 pub const PACKAGE: &str = "frontend";
 
 const PROFILE: &str = "wasm-release";
-
-/// Up to this version, wasm-opt must be told of every feature that today's compilers use.
-const OLD_BINARYEN: u32 = 110;
 
 /// Builds the wasm and returns the directory with it and its JavaScript.
 pub fn build(project: &Project, log: &Log, line: &Line) -> Result<PathBuf> {
@@ -42,7 +40,7 @@ pub fn build(project: &Project, log: &Log, line: &Line) -> Result<PathBuf> {
     remove_dir(&draft)?;
     fs::create_dir_all(&draft)?;
     log.run(&Cmd::new(&glue).arg(&compiled).arg(&draft))?;
-    shrink(log, &draft.join(format!("{PACKAGE}_bg.wasm")))?;
+    shrink(project, log, &draft.join(format!("{PACKAGE}_bg.wasm")))?;
     fs::write(draft.join(".made-from"), made_from)?;
     remove_dir(&out)?;
     fs::rename(&draft, &out)?;
@@ -72,31 +70,36 @@ fn glue(project: &Project, log: &Log) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// What rustc's wasm uses and every browser since 2022 knows.
+const WASM_FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Older ones write tables of references that browsers refuse; Debian 12 has 108.
+const BINARYEN_MIN: u32 = 116;
+
 /// Makes the wasm file as small as wasm-opt can.
-fn shrink(log: &Log, wasm: &Path) -> Result<()> {
-    let features: &[&str] = if binaryen_version()? <= OLD_BINARYEN {
-        &["--all-features"]
-    } else {
-        &[
-            "--enable-bulk-memory",
-            "--enable-nontrapping-float-to-int",
-            "--enable-sign-ext",
-            "--enable-mutable-globals",
-            "--enable-reference-types",
-            "--enable-multivalue",
-        ]
-    };
+fn shrink(project: &Project, log: &Log, wasm: &Path) -> Result<()> {
     let small = wasm.with_extension("small");
-    log.run(&Cmd::new("wasm-opt").arg("-Oz").args(features).arg(wasm).arg("-o").arg(&small))?;
+    log.run(&wasm_opt(project, log)?.arg("-Oz").args(WASM_FEATURES).arg(wasm).arg("-o").arg(&small))?;
     fs::rename(&small, wasm)?;
     Ok(())
 }
 
-/// `wasm-opt version 108` or `wasm-opt version 120 (version_120)`.
-fn binaryen_version() -> Result<u32> {
-    let said = Cmd::new("wasm-opt").arg("--version").capture()?;
-    let number = said.split_whitespace().find_map(|word| word.parse().ok());
-    number.ok_or_else(|| anyhow!("`wasm-opt --version` said {said:?}, which names no version"))
+/// The computer's wasm-opt where it is new enough, else the one that npm brings, which is slower.
+fn wasm_opt(project: &Project, log: &Log) -> Result<Cmd> {
+    // `wasm-opt version 108` or `wasm-opt version 120 (version_120)`.
+    let said = Cmd::new("wasm-opt").arg("--version").capture().unwrap_or_default();
+    let version: Option<u32> = said.split_whitespace().find_map(|word| word.parse().ok());
+    if version.is_some_and(|version| version >= BINARYEN_MIN) {
+        return Ok(Cmd::new("wasm-opt"));
+    }
+    Ok(Cmd::new("node").arg(node::install(project, log)?.join("binaryen/bin/wasm-opt")))
 }
 
 /// The version of a package in Cargo.lock.

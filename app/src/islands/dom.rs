@@ -15,6 +15,11 @@ pub fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()
 }
 
+/// A live region of the page, by the value of its `data-live`.
+pub fn region(name: &str) -> Option<Element> {
+    find(&format!("[data-live={name}]"))
+}
+
 /// Builds a view outside the page, below an element of this tag. Nothing of it stays reactive.
 pub fn build<V: IntoView + 'static>(tag: &str, view: V) -> Option<Element> {
     let workshop: HtmlElement = document().create_element(tag).ok()?.dyn_into().ok()?;

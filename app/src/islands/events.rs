@@ -1,18 +1,23 @@
 //! The socket `/ws/events` as a list of machines that keeps itself fresh; both live islands read it.
 
 use super::socket::{Frame, Next, Socket};
-use super::status::Status;
 use crate::routes::sockets;
-use leptos::prelude::*;
 use model::account::TicketPurpose;
 use model::event::{Change, EventFrame};
 use model::machine::{MachineId, MachineRow};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// All machines that the user may see, by id.
-pub type Machines = BTreeMap<MachineId, MachineRow>;
+/// All machines that the user may see, in no order.
+#[derive(Default)]
+pub struct Machines(pub Vec<MachineRow>);
+
+impl Machines {
+    /// A machine by its id.
+    pub fn get(&self, id: MachineId) -> Option<&MachineRow> {
+        self.0.iter().find(|row| row.id == id)
+    }
+}
 
 /// What happened to the list.
 pub enum News {
@@ -23,24 +28,23 @@ pub enum News {
 }
 
 /// Follows the machines and tells of each change.
-pub fn follow(status: RwSignal<Status>, mut tell: impl FnMut(&Machines, News) + 'static) {
-    let machines = Rc::new(RefCell::new(Machines::new()));
+pub fn follow(mut tell: impl FnMut(&Machines, News) + 'static) {
+    let machines = Rc::new(RefCell::new(Machines::default()));
     let mut last = None;
     Socket::open(
-        status,
         || TicketPurpose::Events,
         || sockets::EVENTS.to_owned(),
         move |frame| {
             let Frame::Text(text) = frame else { return Next::Stay };
             // A frame that cannot be read comes from a newer server: connecting again does not help, loading does.
-            let Ok(frame) = serde_json::from_str::<EventFrame>(&text) else {
+            let Ok(frame) = serde_json::from_slice::<EventFrame>(text.as_bytes()) else {
                 return Next::Closing("The portal was renewed: load the page again.".to_owned());
             };
             let mut machines = machines.borrow_mut();
             match frame {
                 EventFrame::Full { seq, machines: all } => {
                     last = Some(seq);
-                    *machines = all.into_iter().map(|row| (row.id, row)).collect();
+                    machines.0 = all;
                     tell(&machines, News::All);
                 }
                 EventFrame::Delta { seq, change } => {
@@ -64,13 +68,19 @@ fn apply(machines: &mut Machines, change: Change) -> Option<MachineId> {
     match change {
         Change::Machine { row } => {
             let id = row.id;
-            machines.insert(id, *row);
+            match machines.0.iter_mut().find(|known| known.id == id) {
+                Some(known) => *known = *row,
+                None => machines.0.push(*row),
+            }
             Some(id)
         }
-        Change::Gone { id } => machines.remove(&id).map(|_| id),
+        Change::Gone { id } => {
+            machines.0.retain(|row| row.id != id);
+            Some(id)
+        }
         Change::Job { job } => {
             let held =
-                machines.values_mut().find(|row| row.job.as_ref().is_some_and(|held| held.id == job.id))?;
+                machines.0.iter_mut().find(|row| row.job.as_ref().is_some_and(|held| held.id == job.id))?;
             held.job = (!job.state.is_over()).then_some(job);
             Some(held.id)
         }

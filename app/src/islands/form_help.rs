@@ -1,5 +1,6 @@
-//! Helps with the form of a new machine while it is filled in: judges each field by the rule that the server uses, tells
-//! conflicts of profiles at once, and shows the plan. Without JavaScript, a button shows the plan.
+//! Helps with the form of a new machine while it is filled in: tells conflicts of profiles at once, asks the server for the
+//! plan after each pause, and shows the plan or what is wrong, each beside its field. The rules stay in one place, on the
+//! server, and the wasm stays small. Without JavaScript, a button shows the plan.
 
 use leptos::prelude::*;
 
@@ -24,14 +25,13 @@ mod client {
     use leptos::prelude::*;
     use leptos::task::spawn_local;
     use model::fault::{Fault, FieldError};
-    use model::form::{FormData, operations};
+    use model::form::FormData;
     use model::image::{
         CORE, ProfileMeta, ProfileName, ProfilePorts, ProfileSet, Profiles, SizeClass, conflicts,
     };
     use model::machine::Mode;
     use model::operation::OperationKind;
     use std::cell::{Cell, RefCell};
-    use std::collections::BTreeSet;
     use std::rc::Rc;
     use std::time::Duration;
     use wasm_bindgen::prelude::*;
@@ -44,8 +44,8 @@ mod client {
         form: HtmlFormElement,
         profiles: Profiles,
         /// Fields that somebody has left: only those are told what is wrong with them.
-        left: RefCell<BTreeSet<String>>,
-        /// What the server found wrong, until the form changes.
+        left: RefCell<Vec<String>>,
+        /// What the server found wrong when it was asked last.
         found: RefCell<Vec<FieldError>>,
         /// Counts changes, so that a late answer to an early question is dropped.
         turn: Cell<u32>,
@@ -93,21 +93,16 @@ mod client {
             data
         }
 
-        fn errors(&self) -> Vec<FieldError> {
-            operations(&self.data(), &api::placeholder_hash).err().unwrap_or_default()
-        }
-
         fn leave(&self, event: &Event) {
             let field = event.target().and_then(|t| t.dyn_into::<Element>().ok());
             if let Some(name) = field.and_then(|f| f.get_attribute("name")) {
-                self.left.borrow_mut().insert(name);
+                self.left.borrow_mut().push(name);
             }
         }
 
         fn changed(self: &Rc<Self>) {
-            self.found.borrow_mut().clear();
             self.turn.set(self.turn.get().wrapping_add(1));
-            self.offer_digest(None);
+            offer_digest(None);
             self.show_errors();
             self.show_composition();
             let (turn, this) = (self.turn.get(), Rc::clone(self));
@@ -121,69 +116,53 @@ mod client {
             );
         }
 
-        /// Asks for the plan, if there can be one.
+        /// Asks for the plan.
         fn ask(self: &Rc<Self>) {
-            if !self.errors().is_empty() {
-                return show_plan(plan::incomplete().into_any());
-            }
             let (turn, this) = (self.turn.get(), Rc::clone(self));
             spawn_local(async move {
                 let answer = api::plan(this.data().without_secrets()).await;
                 if this.turn.get() != turn {
                     return;
                 }
-                match answer {
-                    Ok(shown) => {
-                        this.offer_digest(Some(shown.digest().as_str()));
-                        show_plan(plan::plan(&shown).into_any());
+                let wrong = match answer {
+                    Ok(planned) => {
+                        offer_digest(Some(planned.digest.as_str()));
+                        show_plan(plan::plan(&planned.plan).into_any());
+                        Vec::new()
                     }
                     Err(api::ApiError(Fault::Invalid { fields })) => {
                         show_plan(plan::incomplete().into_any());
-                        *this.found.borrow_mut() = fields;
-                        this.show_errors();
+                        fields
                     }
-                    Err(api::ApiError(fault)) => show_plan(plan::refused(fault.to_string()).into_any()),
-                }
+                    Err(api::ApiError(fault)) => {
+                        show_plan(plan::refused(fault.to_string()).into_any());
+                        Vec::new()
+                    }
+                };
+                this.found.replace(wrong);
+                this.show_errors();
             });
         }
 
-        /// With a digest, the server does only what is shown here.
-        fn offer_digest(&self, digest: Option<&str>) {
-            let input = dom::document().get_element_by_id(PLAN_DIGEST);
-            if let Some(input) = input.and_then(|i| i.dyn_into::<HtmlInputElement>().ok()) {
-                input.set_disabled(digest.is_none());
-                input.set_value(digest.unwrap_or_default());
-            }
-        }
-
-        /// A form with mistakes stays here; the first wrong field gets the focus.
+        /// The digest is that of creating; a form that is sent for something else goes without.
         fn submit(&self, event: &Event) {
             let button = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
             let intent = button.and_then(|b| b.get_attribute("value")).unwrap_or_default();
             if intent != OperationKind::Create.as_str() {
-                self.offer_digest(None);
-            }
-            let errors = self.errors();
-            let Some(first) = errors.first() else { return };
-            event.prevent_default();
-            self.left.borrow_mut().extend(errors.iter().map(|e| e.field.clone()));
-            self.show_errors();
-            let field = dom::find(&format!("#field-{}", first.field));
-            if let Some(field) = field.and_then(|f| f.dyn_into::<HtmlElement>().ok()) {
-                let _ = field.focus();
+                offer_digest(None);
             }
         }
 
         fn show_errors(&self) {
             let (left, found) = (self.left.borrow(), self.found.borrow());
-            let errors = self.errors();
             let Ok(fields) = self.form.query_selector_all("[data-field]") else { return };
             for place in (0..fields.length()).filter_map(|i| fields.item(i)) {
                 let Some(place) = place.dyn_ref::<Element>() else { continue };
                 let name = place.get_attribute("data-field").unwrap_or_default();
-                let local = errors.iter().filter(|_| left.contains(&name));
-                let error = local.chain(found.iter()).find(|e| e.field == name);
-                show_error(place, &name, error.map(|e| e.message.as_str()));
+                // A field that nobody has been to is empty, not wrong; what the page came with stays until it is mended.
+                let error = found.iter().find(|e| e.field == name);
+                let told = error.filter(|_| left.contains(&name) || is_told(place));
+                show_error(place, &name, told.map(|e| e.message.as_str()));
             }
         }
 
@@ -203,6 +182,20 @@ mod client {
                 dom::patch(&list, told.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
             }
         }
+    }
+
+    /// With a digest, the server does only what is shown here.
+    fn offer_digest(digest: Option<&str>) {
+        let input = dom::document().get_element_by_id(PLAN_DIGEST);
+        if let Some(input) = input.and_then(|i| i.dyn_into::<HtmlInputElement>().ok()) {
+            input.set_disabled(digest.is_none());
+            input.set_value(digest.unwrap_or_default());
+        }
+    }
+
+    /// Whether a field shows an error already.
+    fn is_told(place: &Element) -> bool {
+        place.query_selector("[aria-invalid]").ok().flatten().is_some()
     }
 
     fn show_plan(view: AnyView) {

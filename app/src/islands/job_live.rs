@@ -11,12 +11,11 @@ pub fn JobLive(
     /// The job.
     id: JobId,
 ) -> impl IntoView {
-    let status = RwSignal::new(status::Status::default());
     #[cfg(feature = "hydrate")]
-    client::follow(id, status);
+    client::follow(id);
     #[cfg(not(feature = "hydrate"))]
     let _ = id;
-    status::note(status)
+    status::note()
 }
 
 #[cfg(feature = "hydrate")]
@@ -24,7 +23,6 @@ mod client {
     use crate::islands::dom;
     use crate::islands::log_view::LogView;
     use crate::islands::socket::{Frame, Next, Socket};
-    use crate::islands::status::Status;
     use crate::parts::job::{LOG_SECTION, PROGRESS, build_progress, regions};
     use crate::parts::time;
     use crate::routes::sockets;
@@ -39,19 +37,18 @@ mod client {
     /// The job as it was last told.
     type Known = Rc<RefCell<Option<JobView>>>;
 
-    pub fn follow(id: JobId, status: RwSignal<Status>) {
+    pub fn follow(id: JobId) {
         let section = dom::document().get_element_by_id(LOG_SECTION).and_then(|s| s.dyn_into().ok());
         let Some(log) = section.and_then(|section| LogView::attach(&section)) else { return };
         let known = Known::default();
         tick(Rc::clone(&known));
         let seen = Rc::clone(&log);
         Socket::open(
-            status,
             move || TicketPurpose::Job { id },
             move || sockets::job(id, seen.last_seq()),
             move |frame| {
                 let Frame::Text(text) = frame else { return Next::Stay };
-                match serde_json::from_str::<JobFrame>(&text) {
+                match serde_json::from_slice::<JobFrame>(text.as_bytes()) {
                     Ok(frame) => take(&known, &log, frame),
                     Err(_) => Next::Closing("The portal was renewed: load the page again.".to_owned()),
                 }
@@ -97,7 +94,7 @@ mod client {
     }
 
     fn patch(region: &str, view: AnyView) {
-        if let Some(place) = dom::find(&format!("[data-live={region}]")) {
+        if let Some(place) = dom::region(region) {
             dom::patch(&place, view);
         }
     }

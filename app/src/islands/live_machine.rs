@@ -10,18 +10,17 @@ pub fn LiveMachine(
     /// The machine.
     id: MachineId,
 ) -> impl IntoView {
-    let status = RwSignal::new(status::Status::default());
     #[cfg(feature = "hydrate")]
-    client::follow(id, status);
+    client::follow(id);
     #[cfg(not(feature = "hydrate"))]
     let _ = id;
-    status::note(status)
+    status::note()
 }
 
 #[cfg(feature = "hydrate")]
 mod client {
     use crate::islands::events;
-    use crate::islands::status::Status;
+    use crate::islands::status::{self, Status};
     use crate::islands::{dom, refresh};
     use crate::parts::address;
     use crate::parts::machine_head::{Region, head, job, usage};
@@ -29,13 +28,13 @@ mod client {
     use model::job::JobId;
     use model::machine::{MachineId, MachineRow, MachineState};
 
-    pub fn follow(id: MachineId, status: RwSignal<Status>) {
+    pub fn follow(id: MachineId) {
         // What the page shows of the machine; nothing is known of what the server rendered, so that the first state is
         // shown in full.
         let mut shown: Option<MachineRow> = None;
-        events::follow(status, move |machines, _| {
-            let Some(row) = machines.get(&id) else {
-                return status.set(Status::Ended { why: "This machine is gone.".to_owned() });
+        events::follow(move |machines, _| {
+            let Some(row) = machines.get(id) else {
+                return status::show(Status::Ended { why: "This machine is gone.".to_owned() });
             };
             if shown.as_ref() == Some(row) {
                 return;
@@ -62,7 +61,7 @@ mod client {
 
     fn patch(region: Region, view: AnyView) {
         // A tab shows only some of the regions.
-        if let Some(place) = dom::find(&format!("[data-live={}]", region.as_str())) {
+        if let Some(place) = dom::region(region.as_str()) {
             dom::patch(&place, view);
         }
     }

@@ -11,30 +11,27 @@ pub fn LiveMachines(
     /// What the page was asked for; a row that does not fit it goes.
     filter: MachineFilter,
 ) -> impl IntoView {
-    let status = RwSignal::new(status::Status::default());
     #[cfg(feature = "hydrate")]
-    client::follow(filter, status);
+    client::follow(filter);
     #[cfg(not(feature = "hydrate"))]
     drop(filter);
-    status::note(status)
+    status::note()
 }
 
 #[cfg(feature = "hydrate")]
 mod client {
     use crate::islands::dom;
     use crate::islands::events::{self, Machines, News};
-    use crate::islands::status::Status;
     use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
-    use leptos::prelude::*;
     use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachineId, MachineRow};
     use wasm_bindgen::JsCast;
     use web_sys::{Element, HtmlElement};
 
-    pub fn follow(filter: MachineFilter, status: RwSignal<Status>) {
+    pub fn follow(filter: MachineFilter) {
         let Some(body) = dom::find("table.machines tbody") else { return };
-        events::follow(status, move |machines, news| match news {
+        events::follow(move |machines, news| match news {
             News::One(id) if stays(&body, machines, id, &filter) => {
-                if let (Some(tr), Some(row)) = (row_of(&body, id), machines.get(&id)) {
+                if let (Some(tr), Some(row)) = (row_of(&body, id), machines.get(id)) {
                     show(&tr, row);
                 }
             }
@@ -44,7 +41,7 @@ mod client {
 
     /// True when a change can be shown in the row that is there: it neither comes, goes nor moves.
     fn stays(body: &Element, machines: &Machines, id: MachineId, filter: &MachineFilter) -> bool {
-        let (Some(tr), Some(row)) = (row_of(body, id), machines.get(&id)) else { return false };
+        let (Some(tr), Some(row)) = (row_of(body, id), machines.get(id)) else { return false };
         let was_being_created = tr.has_attribute("data-creating");
         matches(row, filter) && was_being_created == is_being_created(row)
     }
@@ -65,7 +62,7 @@ mod client {
 
     /// The whole page of the list: rows in their order, those that are there patched, those that are not made.
     fn show_all(body: &Element, machines: &Machines, filter: &MachineFilter) {
-        let mut fitting: Vec<&MachineRow> = machines.values().filter(|row| matches(row, filter)).collect();
+        let mut fitting: Vec<&MachineRow> = machines.0.iter().filter(|row| matches(row, filter)).collect();
         fitting.sort_by(|a, b| (!is_being_created(a), &a.name).cmp(&(!is_being_created(b), &b.name)));
         let per_page = MACHINES_PER_PAGE as usize;
         let first = per_page.saturating_mul(filter.page as usize);
@@ -83,7 +80,7 @@ mod client {
                 None => put_before(body, place.as_ref(), row),
             }
         }
-        show_counts(fitting.len(), machines.len());
+        show_counts(fitting.len(), machines.0.len());
     }
 
     /// A row that is elsewhere moves; one that is nowhere is made.

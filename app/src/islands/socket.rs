@@ -5,7 +5,7 @@
 //!    └─ logged out, not allowed, not there ──► over, with the reason
 //! ```
 
-use super::status::Status;
+use super::status::{self, Status};
 use crate::api;
 use crate::routes::sockets;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -54,7 +54,6 @@ struct Inner {
     purpose: Box<dyn Fn() -> TicketPurpose>,
     path: Box<dyn Fn() -> String>,
     receive: RefCell<Receive>,
-    status: RwSignal<Status>,
     tries: Cell<u32>,
     over: Cell<bool>,
     why: RefCell<Option<String>>,
@@ -73,7 +72,6 @@ struct Open {
 impl Socket {
     /// Opens a socket. Purpose and path are asked for before each connection, because they say where to go on.
     pub fn open(
-        status: RwSignal<Status>,
         purpose: impl Fn() -> TicketPurpose + 'static,
         path: impl Fn() -> String + 'static,
         receive: impl FnMut(Frame) -> Next + 'static,
@@ -82,7 +80,6 @@ impl Socket {
             purpose: Box::new(purpose),
             path: Box::new(path),
             receive: RefCell::new(Box::new(receive)),
-            status,
             tries: Cell::new(0),
             over: Cell::new(false),
             why: RefCell::new(None),
@@ -113,10 +110,10 @@ impl Socket {
             match api::ticket((this.0.purpose)()).await {
                 Ok(ticket) => this.open_with(&ticket),
                 Err(api::ApiError(Fault::Unauthenticated)) => {
-                    this.end("You are logged out. Load the page to log in again.".to_owned());
+                    Self::end("You are logged out. Load the page to log in again.".to_owned());
                 }
                 Err(api::ApiError(fault @ (Fault::NotFound { .. } | Fault::Denied { .. }))) => {
-                    this.end(fault.to_string());
+                    Self::end(fault.to_string());
                 }
                 Err(api::ApiError(fault)) => this.wait(fault.to_string()),
             }
@@ -131,8 +128,7 @@ impl Socket {
         socket.set_binary_type(BinaryType::Arraybuffer);
         let this = self.clone();
         let on_message = Closure::new(move |event: MessageEvent| this.take(&event));
-        let this = self.clone();
-        let on_open = Closure::new(move |_| this.0.status.set(Status::Live));
+        let on_open = Closure::new(move |_| status::show(Status::Live));
         let this = self.clone();
         let on_close = Closure::new(move |_| this.closed());
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -174,7 +170,7 @@ impl Socket {
     fn closed(&self) {
         let why = self.0.why.take();
         if self.0.over.get() {
-            self.end(String::new());
+            Self::end(String::new());
         } else {
             self.wait(why.unwrap_or_else(|| "The connection was lost.".to_owned()));
         }
@@ -188,14 +184,14 @@ impl Socket {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 15,000")]
         let pause = longest / 2 + (js_sys::Math::random() * f64::from(longest) / 2.0) as u32;
         if tries > 0 || longest > PAUSE_FIRST {
-            self.0.status.set(Status::Waiting { why, seconds: pause.div_ceil(1000) });
+            status::show(Status::Waiting { why, seconds: pause.div_ceil(1000) });
         }
         let this = self.clone();
         set_timeout(move || this.connect(), Duration::from_millis(pause.into()));
     }
 
-    fn end(&self, why: String) {
-        self.0.status.set(Status::Ended { why });
+    fn end(why: String) {
+        status::show(Status::Ended { why });
     }
 }
 

@@ -1,14 +1,19 @@
-//! How a live part of a page is connected, in words.
+//! How the live parts of a page are connected, in words: one line, empty while all is well.
 
 use leptos::prelude::*;
 
+/// The line's `data-live`.
+const REGION: &str = "status";
+
+/// The line, as every live island renders it.
+pub fn note() -> impl IntoView + use<> {
+    view! { <p class="live-note" role="status" data-live=REGION></p> }
+}
+
 /// The state of a socket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "on the server a page is never connected"))]
+#[cfg(feature = "hydrate")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Not yet there; says nothing, because it takes a blink.
-    #[default]
-    Connecting,
     /// Changes arrive.
     Live,
     /// Lost; tried again after so many seconds.
@@ -25,18 +30,15 @@ pub enum Status {
     },
 }
 
-impl Status {
-    /// The sentence for the person; empty while all is well.
-    fn words(&self) -> String {
-        match self {
-            Status::Connecting | Status::Live => String::new(),
-            Status::Waiting { why, seconds } => format!("Not live: {why} Trying again in {seconds} s."),
-            Status::Ended { why } => why.clone(),
-        }
+/// Says when what is shown may be old.
+#[cfg(feature = "hydrate")]
+pub fn show(status: Status) {
+    let words = match status {
+        Status::Live => String::new(),
+        Status::Waiting { why, seconds } => format!("Not live: {why} Trying again in {seconds} s."),
+        Status::Ended { why } => why,
+    };
+    if let Some(line) = super::dom::region(REGION) {
+        line.set_text_content(Some(&words));
     }
-}
-
-/// A line that says when what is shown may be old.
-pub fn note(status: RwSignal<Status>) -> impl IntoView {
-    view! { <p class="live-note" role="status">{move || status.with(Status::words)}</p> }
 }

@@ -6,6 +6,7 @@ pub mod address;
 pub mod badge;
 #[cfg(feature = "ssr")]
 pub mod choices;
+pub mod console;
 #[cfg(feature = "ssr")]
 pub mod faults;
 #[cfg(feature = "ssr")]

@@ -42,7 +42,8 @@ impl Pattern {
         let code = between(&xml, "<loader", "</loader>").and_then(|e| e.split_once('>'));
         let (_, code) = code.context("the machine's definition names no firmware")?;
         let boot = tiny.folder(name).join("boot.qcow2");
-        let info = run("qemu-img", &["info".into(), "--output=json".into(), "-U".into(), boot.into()]).await?;
+        let info =
+            run("qemu-img", &["info".into(), "--output=json".into(), "-U".into(), boot.into()]).await?;
         let info: serde_json::Value = serde_json::from_str(&info)?;
         let image = info.get("backing-filename").and_then(|v| v.as_str());
         let identity = identity_files(tiny.state())?;
@@ -110,7 +111,9 @@ impl Pattern {
     async fn guestfish(&self, data: &Path) -> Result<()> {
         let create = ["create", "-q", "-f", "qcow2"].map(OsString::from);
         run("qemu-img", &[&create[..], &[data.into(), format!("{DISK_GIB}G").into()]].concat()).await?;
-        let mut script = "run\npart-disk /dev/sda gpt\nmkfs ext4 /dev/sda1\nmount /dev/sda1 /\nmkdir /identity\n".to_owned();
+        let mut script =
+            "run\npart-disk /dev/sda gpt\nmkfs ext4 /dev/sda1\nmount /dev/sda1 /\nmkdir /identity\n"
+                .to_owned();
         for file in &self.identity {
             let name = file.file_name().context("a file without a name")?.to_string_lossy();
             script.push_str(&format!("upload {} /identity/{name}\n", file.display()));
@@ -137,6 +140,19 @@ pub async fn remove(tiny: &Tiny, name: &str) -> Result<()> {
     Ok(std::fs::remove_dir_all(tiny.folder(name))?)
 }
 
+/// How long libvirt's own tool takes to list all domains at this address.
+///
+/// # Errors
+/// If it fails, with its words.
+pub async fn list_domains(uri: &str) -> Result<Duration> {
+    let arguments = ["--quiet", "--connect", uri, "list", "--all"].map(OsString::from);
+    let begun = Instant::now();
+    let listed = run("virsh", &arguments).await?;
+    let took = begun.elapsed();
+    ensure!(!listed.trim().is_empty(), "virsh lists no domain at {uri}");
+    Ok(took)
+}
+
 /// Runs virsh against the sandbox's libvirt and answers what it printed.
 ///
 /// # Errors
@@ -150,7 +166,7 @@ pub async fn virsh(arguments: &[&str]) -> Result<String> {
 /// Runs a tool to its end and answers what it printed.
 async fn run(program: &'static str, arguments: &[OsString]) -> Result<String> {
     let ended = Program::new(program).args(arguments.iter().cloned()).limit(LIMIT).keep(1 << 20).run().await;
-    Ok(ended.with_context(|| format!("{program} failed"))?.stdout.text().into_owned())
+    Ok(ended.with_context(|| format!("{program} failed"))?.stdout.text())
 }
 
 /// The files that go onto a data disk, of about the size that the portal's have.

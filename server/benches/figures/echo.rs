@@ -58,8 +58,10 @@ fn figures(ours: &[Duration], theirs: &[Duration]) -> Result<Vec<Figure>> {
     let (ours, theirs) = (ours.context("no key was typed")?, theirs.context("no key was typed")?);
     let more = Samples::one((ours.median() - theirs.median()).max(0.0));
     Ok(vec![
-        Figure::new("console: echo of a key in the browser", Unit::Millis, ours).beside("the guest's own pty", theirs),
-        Figure::new("console: echo over the hypervisor's own", Unit::Millis, more).target(Target::AtMost(5.0)),
+        Figure::new("console: echo of a key in the browser", Unit::Millis, ours)
+            .beside("the guest's own pty", theirs),
+        Figure::new("console: echo over the hypervisor's own", Unit::Millis, more)
+            .target(Target::AtMost(5.0)),
     ])
 }
 
@@ -114,17 +116,15 @@ impl Own {
 fn read_until(terminal: &mut File, end: &[u8]) -> Result<()> {
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
-    while !ends_with(&said, end) {
+    while !contains(&said, end) {
         let n = terminal.read(&mut buffer)?;
         said.extend_from_slice(buffer.get(..n).unwrap_or_default());
     }
     Ok(())
 }
 
-/// Control sequences may follow a prompt.
-fn ends_with(said: &[u8], end: &[u8]) -> bool {
-    let from = said.len().saturating_sub(end.len() + 16);
-    said.get(from..).is_some_and(|tail| tail.windows(end.len()).any(|w| w == end))
+fn contains(said: &[u8], what: &[u8]) -> bool {
+    said.windows(what.len()).any(|w| w == what)
 }
 
 /// The same through the portal.
@@ -141,7 +141,7 @@ impl Portal {
     async fn until(&mut self, end: &[u8], limit: Duration) -> Result<()> {
         let mut said = Vec::new();
         let read = async {
-            while !ends_with(&said, end) {
+            while !contains(&said, end) {
                 match self.0.next().await? {
                     Some(Frame::Bytes(bytes)) => said.extend_from_slice(&bytes),
                     Some(Frame::Text(_)) => {}

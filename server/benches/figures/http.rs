@@ -109,7 +109,8 @@ impl Connection {
         loop {
             let line = self.read_line().await?;
             let digits = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(digits, 16).with_context(|| format!("no chunk size: {line:?}"))?;
+            let size =
+                usize::from_str_radix(digits, 16).with_context(|| format!("no chunk size: {line:?}"))?;
             whole.extend(self.take(size).await?);
             self.read_line().await?;
             if size == 0 {

@@ -46,11 +46,7 @@ impl Person {
         Ok(person)
     }
 
-    /// Somebody who is not logged in.
-    ///
-    /// # Errors
-    /// If nobody listens there.
-    pub async fn nobody(address: &str) -> Result<Self> {
+    async fn nobody(address: &str) -> Result<Self> {
         let connection = Connection::open(address).await?;
         Ok(Self { address: address.to_owned(), cookie: String::new(), connection })
     }
@@ -62,6 +58,14 @@ impl Person {
     pub async fn another_window(&self) -> Result<Self> {
         let connection = Connection::open(&self.address).await?;
         Ok(Self { address: self.address.clone(), cookie: self.cookie.clone(), connection })
+    }
+
+    /// Somebody else at the same portal, who is not logged in.
+    ///
+    /// # Errors
+    /// If nobody listens there any more.
+    pub async fn stranger(&self) -> Result<Self> {
+        Self::nobody(&self.address).await
     }
 
     async fn begin_session(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<()> {

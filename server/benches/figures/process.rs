@@ -33,7 +33,8 @@ pub fn state_dir() -> Result<TempDir> {
 /// # Errors
 /// If it is not, with what to do.
 pub fn needed(name: &str) -> Result<OsString> {
-    std::env::var_os(name).with_context(|| format!("{name} is not set; start the figures by `cargo xtask bench`"))
+    std::env::var_os(name)
+        .with_context(|| format!("{name} is not set; start the figures by `cargo xtask bench`"))
 }
 
 /// A running server. Dropping it kills it.
@@ -60,7 +61,10 @@ impl Server {
         let fresh = !state.join("snowglobe.db").exists();
         let log = state.join("server.log");
         let program = needed("SNOWGLOBE_SERVER")?;
-        #[expect(clippy::disallowed_methods, reason = "engine::exec hides the standard output of what it leaves running")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "engine::exec hides the standard output of what it leaves running"
+        )]
         let mut command = Command::new(program);
         command
             .arg("serve")

@@ -20,6 +20,8 @@ pub enum Unit {
     Bytes,
     /// KiB, shown as MB (10^6), as memory is told by the kernel.
     Kibibytes,
+    /// How many times something is something else.
+    Times,
     /// Things; the word for them.
     Count(&'static str),
 }
@@ -33,6 +35,7 @@ impl Unit {
             Unit::MegabytesPerSecond => format!("{value:.1} MB/s"),
             Unit::Bytes => format!("{:.1} kB", value / 1e3),
             Unit::Kibibytes => format!("{:.1} MB", value * 1024.0 / 1e6),
+            Unit::Times => format!("{value:.2} times"),
             Unit::Count(what) => format!("{value:.0} {what}"),
         }
     }

@@ -64,7 +64,8 @@ impl Measured {
             ("start: form posted → browser knows it runs", millis(&self.wall).context(none)?),
         ];
         let figure = |(name, samples)| {
-            let figure = Figure::new(name, Unit::Millis, samples).target(TARGET).beside("bare tools", tools.clone());
+            let figure =
+                Figure::new(name, Unit::Millis, samples).target(TARGET).beside("bare tools", tools.clone());
             match &fish {
                 Some(fish) => figure.beside("guestfish", fish.clone()),
                 None => figure,

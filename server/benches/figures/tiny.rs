@@ -84,7 +84,10 @@ impl Tiny {
     /// If the portal refuses.
     pub async fn undo(&mut self, job: JobId) -> Result<()> {
         let (page, id) = (app::routes::job(job), job.to_string());
-        self.person.post(&page, &[("intent", "cancel"), ("job", &id)]).await?.expect(303, "cancelling a job")?;
+        self.person
+            .post(&page, &[("intent", "cancel"), ("job", &id)])
+            .await?
+            .expect(303, "cancelling a job")?;
         self.person.end_of(job).await.map(drop)
     }
 

@@ -94,8 +94,10 @@ fn thing(action: Action) -> &'static str {
         Action::SeeImages => "image",
         Action::SeeHosts | Action::CheckHost => "host",
         Action::ManageUsers | Action::ManageOwnAccount => "user",
-        Action::Operate(_) | Action::SeeMachine | Action::WatchConsole | Action::DriveConsole | Action::ReadAudit => {
-            "machine"
-        }
+        Action::Operate(_)
+        | Action::SeeMachine
+        | Action::WatchConsole
+        | Action::DriveConsole
+        | Action::ReadAudit => "machine",
     }
 }

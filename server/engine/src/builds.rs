@@ -168,7 +168,10 @@ impl Shared {
     fn listen(&self, listener: Listener) -> u64 {
         let mut told = lock(&self.told);
         if told.forgotten > 0 {
-            let text = format!("… {} earlier lines are in the log of the job that began this build.", told.forgotten);
+            let text = format!(
+                "… {} earlier lines are in the log of the job that began this build.",
+                told.forgotten
+            );
             listener(BuildEvent::Line { from: None, level: LogLevel::Info, text });
         }
         for event in &told.history {
@@ -183,7 +186,9 @@ impl Shared {
     fn tell(&self, event: BuildEvent) {
         let mut told = lock(&self.told);
         // Of the figures only the latest matter.
-        if matches!(event, BuildEvent::Progress(_)) && matches!(told.history.back(), Some(BuildEvent::Progress(_))) {
+        if matches!(event, BuildEvent::Progress(_))
+            && matches!(told.history.back(), Some(BuildEvent::Progress(_)))
+        {
             told.history.pop_back();
         } else if told.history.len() >= REMEMBERED {
             told.history.pop_front();

@@ -15,9 +15,9 @@
 //! so it lives until [`Engine::shut_down`] or the end of the runtime; the latter is what a crash looks like, and the next
 //! `open` finds the open jobs and goes on with them.
 
-use crate::auth::throttle::Throttle;
 use crate::auth::password::Hasher;
 use crate::auth::setup::Setup;
+use crate::auth::throttle::Throttle;
 use crate::auth::tickets::Tickets;
 use crate::builds::Builds;
 use crate::console::Hub;
@@ -39,7 +39,7 @@ use model::host::HostName;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,7 @@ pub struct Engine {
     /// Jobs outlive the call that started them and hold the engine itself.
     me: Weak<Engine>,
     /// Held, never read: two engines on one state directory would undo each other's jobs.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Engine {
@@ -191,7 +191,8 @@ impl Engine {
         let state = settings.state.clone();
         let lock = prepare(&state)?;
         let db = Db::open(&state).await?;
-        let load = |source: crate::error::Error| OpenError::Load { path: state.clone(), source: source.into() };
+        let load =
+            |source: crate::error::Error| OpenError::Load { path: state.clone(), source: source.into() };
         let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
@@ -209,7 +210,7 @@ impl Engine {
             rights: broadcast::Sender::new(256),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             settings,
             clock,
             db,
@@ -226,7 +227,8 @@ impl Engine {
 
     /// Gives the hosts a moment to answer, so that the first page shows what is and not “unknown”.
     async fn first_look(&self) {
-        let looks = self.hosts.all().filter(|entry| entry.hypervisor().is_some()).map(|entry| entry.looked_at());
+        let looks =
+            self.hosts.all().filter(|entry| entry.hypervisor().is_some()).map(|entry| entry.looked_at());
         let _ = tokio::time::timeout(FIRST_LOOK, futures::future::join_all(looks)).await;
     }
 
@@ -239,6 +241,8 @@ impl Engine {
         self.tasks.close();
         self.tasks.wait().await;
         self.db.close().await;
+        // Another portal may open the directory now, even while somebody still holds this one.
+        drop(crate::sync::lock(&self.lock).take());
     }
 
     /// The secret of the one-time setup link, while there is no user.

@@ -322,13 +322,15 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8]
     }
 }
 
-/// Our own PATH, and the directories of system tools, which the PATH of an ordinary user on Debian lacks.
+/// Our own PATH, the directories of system tools, which the PATH of an ordinary user on Debian lacks, and those where Nix
+/// installs itself and what it installs, which the PATH of a service lacks.
 fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     if !path.is_empty() {
         path.push(":");
     }
     path.push("/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin");
+    path.push(":/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin");
     path
 }
 

@@ -192,7 +192,12 @@ async fn check_nix(engine: &Engine) -> Finding {
                 _ => "Read the server's log, mend the image flake, and test again.".to_owned(),
             };
             tracing::warn!(error = crate::error::chain(&error), "Nix does not work");
-            Finding { name, level: Level::Error, what: format!("No image can be built: {error}."), fix: Some(fix) }
+            Finding {
+                name,
+                level: Level::Error,
+                what: format!("No image can be built: {error}."),
+                fix: Some(fix),
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod engine;
 mod error;
 pub mod exec;
 mod hosts;
+pub mod image;
 mod job;
 pub mod live;
 mod machine;

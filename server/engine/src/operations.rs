@@ -67,9 +67,7 @@ pub(crate) const fn steps(kind: OperationKind) -> &'static [Cell] {
         Op::ForceOff => &[(S::PowerForceOff, Nothing)],
         Op::Suspend => &[(S::PowerSuspend, Nothing)],
         Op::Resume => &[(S::PowerResume, Nothing)],
-        Op::Destroy => {
-            &[(S::PowerKill, Forward), (S::DefinitionRemove, Forward), (S::DisksRetire, Forward)]
-        }
+        Op::Destroy => &[(S::PowerKill, Forward), (S::DefinitionRemove, Forward), (S::DisksRetire, Forward)],
         Op::Purge => &[
             (S::PowerKill, Forward),
             (S::DefinitionRemove, Forward),

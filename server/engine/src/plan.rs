@@ -64,7 +64,9 @@ pub(crate) fn plan(operation: &Operation, facts: &Facts) -> Result<Plan, Refusal
         Operation::Build { .. } => {
             check_image(operation, facts)?;
         }
-        Operation::Create { spec } | Operation::Configure { spec } => new_machine(operation, spec, facts, &mut plan)?,
+        Operation::Create { spec } | Operation::Configure { spec } => {
+            new_machine(operation, spec, facts, &mut plan)?
+        }
         Operation::Provision { .. } => provision(operation, facts, &mut plan)?,
         Operation::Start { .. }
         | Operation::ShutDown { .. }
@@ -81,7 +83,10 @@ pub(crate) fn plan(operation: &Operation, facts: &Facts) -> Result<Plan, Refusal
 fn steps(operation: &Operation, facts: &Facts) -> Vec<PlannedStep> {
     operations::steps(operation.kind())
         .iter()
-        .map(|(step, _)| PlannedStep { name: step.name().to_owned(), what: words::what(*step, operation, facts) })
+        .map(|(step, _)| PlannedStep {
+            name: step.name().to_owned(),
+            what: words::what(*step, operation, facts),
+        })
         .collect()
 }
 
@@ -109,11 +114,7 @@ fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Refusal> {
         None => return Err(Refusal::State("The image builder has not been asked.".to_owned())),
     };
     let found = conflicts(&builder.profiles, profiles, mode);
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::Field { field: "profiles", why: found.join(" ") })
-    }
+    if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
 }
 
 fn new_machine(operation: &Operation, spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
@@ -193,8 +194,9 @@ fn power(kind: OperationKind, facts: &Facts, plan: &mut Plan) -> Result<(), Refu
     }
     plan.downtime = words::downtime(kind);
     if kind == Op::ForceOff {
-        plan.warnings
-            .push("This is pulling the plug: what the guest has not written to its disks is lost.".to_owned());
+        plan.warnings.push(
+            "This is pulling the plug: what the guest has not written to its disks is lost.".to_owned(),
+        );
     }
     Ok(())
 }

@@ -39,7 +39,12 @@ impl Portal for Engine {
         crate::job::queue::plan(self, &cx, operation).await.map_err(|e| cx.fault(e))
     }
 
-    async fn submit(&self, actor: &Actor, operation: Operation, shown: Option<PlanDigest>) -> Result<Submitted, Fault> {
+    async fn submit(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        shown: Option<PlanDigest>,
+    ) -> Result<Submitted, Fault> {
         let cx = self.cx(actor);
         jobs::submit(self, &cx, operation, shown).await.map_err(|e| cx.fault(e))
     }
@@ -152,7 +157,13 @@ impl Portal for Engine {
         accounts::logout(self, &cx, token).await.map_err(|e| cx.fault(e))
     }
 
-    async fn change_password(&self, actor: &Actor, token: &Secret, old: &Secret, new: &Secret) -> Result<(), Fault> {
+    async fn change_password(
+        &self,
+        actor: &Actor,
+        token: &Secret,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<(), Fault> {
         let cx = self.cx(actor);
         login::change_password(self, &cx, token, old, new).await.map_err(|e| cx.fault(e))
     }

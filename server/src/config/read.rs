@@ -37,8 +37,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The origins under which browsers may speak to us.
-    pub origins: Origins,
+    /// What people type, where it is not the address listened on.
+    pub public_url: Option<Origin>,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Files for browsers.
@@ -131,8 +131,7 @@ impl Reader<'_> {
         found
     }
 
-    fn origins(&mut self, listen: SocketAddr) -> Origins {
-        let fallback = Origins::of_listener(listen);
+    fn public_url(&mut self, listen: SocketAddr) -> Option<Origin> {
         let Some(text) = self.text("public-url") else {
             if listen.ip().is_unspecified() {
                 self.mistake(
@@ -141,19 +140,10 @@ impl Reader<'_> {
                     "Set it to what people type, such as https://vms.example.org.",
                 );
             }
-            return fallback;
+            return None;
         };
-        match text.parse::<Origin>() {
-            Ok(public) => Origins::new(public, listen),
-            Err(why) => {
-                self.mistake(
-                    "public-url",
-                    why,
-                    "Write scheme and host only, such as https://vms.example.org.",
-                );
-                fallback
-            }
-        }
+        let fix = "Write scheme and host only, such as https://vms.example.org.";
+        text.parse().map_err(|why: String| self.mistake("public-url", why, fix)).ok()
     }
 
     fn hosts(&mut self) -> Vec<LibvirtHost> {
@@ -181,7 +171,7 @@ impl Config {
         let config = Config {
             state: read.text("state").map_or_else(default_state, PathBuf::from),
             listen,
-            origins: read.origins(listen),
+            public_url: read.public_url(listen),
             trusted_proxies: read.list(
                 "trusted-proxies",
                 "",
@@ -237,10 +227,19 @@ impl Config {
         Self::read(&|name| given(matches, name))
     }
 
+    /// The origins under which browsers may speak to a server that listens here.
+    pub fn origins(&self, listening: SocketAddr) -> Origins {
+        match &self.public_url {
+            Some(public) => Origins::new(public.clone(), listening),
+            None => Origins::of_listener(listening),
+        }
+    }
+
     /// What works and is still unwise, in sentences for the log.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let public = self.origins.public();
+        let origins = self.origins(self.listen);
+        let public = origins.public();
         if !public.is_secure() && !public.is_loopback() {
             found.push(format!(
                 "{public} is not encrypted: passwords and sessions can be read on the way. Put a reverse proxy with TLS before it and set SNOWGLOBE_PUBLIC_URL to its https address."
@@ -306,7 +305,7 @@ mod tests {
     fn nothing_set_gives_a_server_for_this_computer_only() {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.origins.public().to_string(), "http://127.0.0.1:3000");
+        assert_eq!(config.origins(config.listen).public().to_string(), "http://127.0.0.1:3000");
         assert_eq!(config.libvirt.first().unwrap().uri, "qemu:///system");
         assert!(config.warnings().is_empty() && config.metrics_token.is_none());
     }

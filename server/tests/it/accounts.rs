@@ -128,7 +128,7 @@ async fn roles_and_accounts_are_for_administrators_and_one_always_remains() {
         vec![("intent", "add_user"), ("name", "eve"), ("role", "administrator"), ("password", PASSWORD)],
         vec![("intent", "check_host"), ("host", "local")],
     ] {
-        for page in ["/users", "/", "/login"] {
+        for page in ["/users", "/", "/account"] {
             assert_eq!(member.post(page, &fields).await.status, 403, "{fields:?} at {page}");
         }
     }

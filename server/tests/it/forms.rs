@@ -31,7 +31,11 @@ async fn the_plan_is_shown_on_request_and_nothing_is_done() {
     fields.push(("of", "create"));
     let reply = admin.post("/machines/new", &fields).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    assert!(reply.body.contains("Create web-1") && reply.body.contains("value=\"web-1\""));
+    assert!(
+        reply.body.contains("class=\"plan-steps\"") && reply.body.contains("value=\"web-1\""),
+        "{}",
+        reply.body
+    );
     assert_eq!(admin.get("/machines/web-1").await.status, 404);
     world.end().await;
 }

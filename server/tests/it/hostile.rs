@@ -3,6 +3,7 @@
 use crate::world::{World, machine_form};
 use model::form::FormData;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 const HOSTILE: [&str; 12] = [
     "<script>alert(1)</script>",
@@ -77,7 +78,8 @@ async fn hostile_paths_queries_and_users_change_nothing() {
         let reply = admin.post("/users", &fields).await;
         assert_eq!(reply.status, 422, "{text:?}");
         assert_harmless(&reply.body, text);
-        let login = admin.post("/login", &[("intent", "login"), ("name", text), ("password", text)]).await;
+        let login =
+            world.nobody().post("/login", &[("intent", "login"), ("name", text), ("password", text)]).await;
         assert!(matches!(login.status, 422 | 429), "{text:?}: {}", login.status);
     }
     let csv = admin.get("/audit.csv").await.body;
@@ -90,10 +92,13 @@ async fn random_bodies_are_answered_by_every_page_and_server_function() {
     let (world, admin) = World::new().await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let bytes = prop::collection::vec(any::<u8>(), 0..300);
+    let nobody = world.nobody();
     for n in 0..60 {
         let body = bytes.new_tree(&mut runner).unwrap().current();
         let page = ["/machines/new", "/images", "/users", "/account", "/login", "/"][n % 6];
-        let reply = admin.post_bytes(page, &body).await;
+        // Whoever is logged in has no business at the login page and is sent on.
+        let person = if page == "/login" { &nobody } else { &admin };
+        let reply = person.post_bytes(page, &body).await;
         assert!((400..500).contains(&reply.status), "{page}: {}", reply.status);
         for api in ["/api/plan", "/api/ticket"] {
             let headers = [("origin", admin.origin.as_str()), ("content-type", "application/json")];
@@ -151,6 +156,7 @@ proptest! {
         let known = |request: Result<_, String>| request.map_or_else(|why| !why.is_empty(), |_| true);
         prop_assert!(known(server::ws::console_request(&text)));
         let framed = serde_json::json!({ "type": kind, "cols": text, "rows": body }).to_string();
-        prop_assert!(server::ws::console_request(&framed).is_err());
+        let read = server::ws::console_request(&framed);
+        prop_assert!(read.is_err() || kind == "take_over" || kind == "release");
     }
 }

@@ -6,6 +6,7 @@ mod guard;
 mod hostile;
 mod http;
 mod monitoring;
+mod program;
 mod routes;
 mod socket;
 mod sockets;

@@ -39,7 +39,16 @@ pub(crate) async fn login(
     let mut tx = engine.db.begin().await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     let by = acting_as(cx, &logged_in.user);
-    audit::done_in(engine, &mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None).await?;
+    audit::done_in(
+        engine,
+        &mut tx,
+        &by,
+        "login",
+        Some(logged_in.user.name.as_str()),
+        Outcome::Succeeded,
+        None,
+    )
+    .await?;
     tx.commit().await?;
     Ok(logged_in)
 }
@@ -93,7 +102,8 @@ pub(crate) async fn create_administrator(
     }
     let detail = Some("from the command line");
     let outcome = Outcome::Succeeded;
-    audit::done_in(engine, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail).await?;
+    audit::done_in(engine, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail)
+        .await?;
     tx.commit().await?;
     engine.setup.close();
     Ok(())
@@ -114,7 +124,8 @@ pub(crate) async fn add_user(
         _ => e,
     })?;
     let detail = Some(role.as_str());
-    audit::done_in(engine, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail).await?;
+    audit::done_in(engine, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail)
+        .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -167,8 +178,10 @@ async fn new_user(
     password: &Secret,
 ) -> Result<(SessionUser, String)> {
     let mut fields = Vec::new();
-    let name: Option<UserName> =
-        name.parse().map_err(|e: model::newtype::Refused| fields.push(model::FieldError::new("name", e.0))).ok();
+    let name: Option<UserName> = name
+        .parse()
+        .map_err(|e: model::newtype::Refused| fields.push(model::FieldError::new("name", e.0)))
+        .ok();
     if let Some(fault) = password_fault(password.reveal()) {
         fields.push(model::FieldError::new("password", fault));
     }

@@ -83,8 +83,9 @@ fn argon2() -> Result<Argon2<'static>, HashError> {
 }
 
 fn hash(password: &Secret) -> Result<String, HashError> {
-    let hash =
-        argon2()?.hash_password(password.reveal().as_bytes()).map_err(|e| HashError::Argon2(e.to_string()))?;
+    let hash = argon2()?
+        .hash_password(password.reveal().as_bytes())
+        .map_err(|e| HashError::Argon2(e.to_string()))?;
     Ok(hash.to_string())
 }
 

@@ -15,6 +15,8 @@ pub const TAIL: u64 = 1024 * 1024;
 pub const CATCH_UP: u64 = 256 * 1024;
 /// Pieces up to this size are merged.
 const MERGE: usize = 4 * 1024;
+/// Pieces below this size are copied: they may be parts of a reader's buffer, which would be kept whole for their sake.
+const COPY: usize = 32 * 1024;
 
 /// What there is at an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,7 @@ impl History {
 
     /// Appends what the guest said.
     pub fn push(&mut self, bytes: Bytes) {
+        let bytes = if bytes.len() < COPY { Bytes::copy_from_slice(&bytes) } else { bytes };
         let room = HEAD.saturating_sub(self.head.len());
         if room > 0 {
             let first = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));

@@ -43,8 +43,9 @@ struct Head {
 
 impl Head {
     async fn load(conn: &mut Conn) -> Result<Self> {
-        let row: Option<(String,)> =
-            sqlx::query_as("select value from settings where key = 'audit.head'").fetch_optional(conn).await?;
+        let row: Option<(String,)> = sqlx::query_as("select value from settings where key = 'audit.head'")
+            .fetch_optional(conn)
+            .await?;
         let parsed = row.and_then(|(text,)| {
             let (link, hash) = text.split_once(' ')?;
             Some(Head { link: link.parse().ok()?, hash: hash.to_owned() })
@@ -180,11 +181,8 @@ impl Row {
             request: self.request.clone(),
         };
         let json = |content: serde_json::Result<Vec<u8>>| content.unwrap_or_default();
-        let first = Link {
-            seq: self.seq,
-            content: json(serde_json::to_vec(&begin)),
-            hash: self.begin_hash.clone(),
-        };
+        let first =
+            Link { seq: self.seq, content: json(serde_json::to_vec(&begin)), hash: self.begin_hash.clone() };
         let second = self.end_link.zip(self.ended).map(|(link, ended)| {
             let end = End {
                 seq: self.seq,

@@ -370,11 +370,10 @@ pub(crate) async fn save_work(conn: &mut Conn, id: JobId, work: &Work) -> Result
 
 /// Notes that somebody wants a job to stop; says whether it was still open.
 pub(crate) async fn request_cancel(conn: &mut Conn, id: JobId) -> Result<bool> {
-    let done =
-        sqlx::query("update jobs set cancel = 1 where id = ? and state in ('queued', 'running')")
-            .bind(id.to_string())
-            .execute(conn)
-            .await?;
+    let done = sqlx::query("update jobs set cancel = 1 where id = ? and state in ('queued', 'running')")
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

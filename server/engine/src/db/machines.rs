@@ -95,10 +95,8 @@ pub(crate) async fn by_name(conn: &mut Conn, name: &MachineName) -> Result<Optio
 
 /// The machine of this id.
 pub(crate) async fn by_id(conn: &mut Conn, id: MachineId) -> Result<Option<MachineRecord>> {
-    let row: Option<Row> = sqlx::query_as(&format!("{RECORD} where m.id = ?"))
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(&format!("{RECORD} where m.id = ?")).bind(id.to_string()).fetch_optional(conn).await?;
     row.map(Row::record).transpose()
 }
 

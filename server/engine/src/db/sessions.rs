@@ -112,7 +112,8 @@ pub(crate) async fn of_user(
 
 /// Ends one session; says whether there was one.
 pub(crate) async fn delete(conn: &mut Conn, token_hash: &str) -> Result<bool> {
-    let done = sqlx::query("delete from sessions where token_hash = ?").bind(token_hash).execute(conn).await?;
+    let done =
+        sqlx::query("delete from sessions where token_hash = ?").bind(token_hash).execute(conn).await?;
     Ok(done.rows_affected() > 0)
 }
 

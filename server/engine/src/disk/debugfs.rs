@@ -93,10 +93,12 @@ impl FileSystem {
         self.refuse(&complaints(&output))
     }
 
-    /// Runs commands that change something.
-    pub(super) async fn write(&self, commands: &[String]) -> Result<()> {
-        let output = self.debugfs(&["-w", "-f", "-"], Some(commands)).await?;
-        self.refuse(&complaints(&output))
+    /// Runs commands that change something, lists a directory in the same session, and answers what is in it.
+    pub(super) async fn write(&self, mut commands: Vec<String>, directory: &str) -> Result<Vec<Entry>> {
+        commands.push(format!("ls -p {directory}"));
+        let output = self.debugfs(&["-w", "-f", "-"], Some(&commands)).await?;
+        self.refuse(&complaints(&output))?;
+        Ok(parse_list(&output.stdout.text()))
     }
 
     async fn debugfs(&self, args: &[&str], commands: Option<&[String]>) -> Result<Output> {

@@ -56,6 +56,7 @@ impl Export {
             .spawn()
             .map_err(tool_error("Exporting a disk"))?;
         if let Err(source) = daemon.first_output(READY_LIMIT).await {
+            unmount(&file).await;
             let what =
                 format!("Exporting the disk {} (it must not be in use by a running machine)", disk.display());
             return Err(DiskError::Tool { what, source });

@@ -36,7 +36,7 @@ const DATA_MIN: u64 = 16 << 20;
 /// # Errors
 /// When `bytes` is too small or no whole number of 4 KiB blocks, or the disk cannot be written.
 pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]) -> Result<()> {
-    if bytes < DATA_MIN || bytes % 4096 != 0 {
+    if bytes < DATA_MIN || !bytes.is_multiple_of(4096) {
         return Err(DiskError::Refused(format!(
             "A data disk has at least {} and a whole number of 4 KiB blocks, not {bytes} bytes.",
             model::size::Bytes(DATA_MIN)
@@ -66,8 +66,18 @@ pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]
 /// When a machine uses the disk, or the disk has no such file system, or its folder cannot be edited.
 pub async fn write_identity(path: &Path, role: DiskRole, identity: &[IdentityFile]) -> Result<()> {
     let export = Export::open(path).await?;
-    open_folder(&export, path, role).await?.make_so(identity).await?;
-    export.close().await
+    let written = write_to(&export, path, role, identity).await;
+    finish(export, written).await
+}
+
+async fn write_to(export: &Export, path: &Path, role: DiskRole, identity: &[IdentityFile]) -> Result<()> {
+    let folder = open_folder(export, path, role).await?;
+    let written = folder.make_so(identity).await;
+    if written.is_err() {
+        // What is half written must not stay so; that the check may fail as well makes nothing worse.
+        let _ = folder.file_system.check(true).await;
+    }
+    written
 }
 
 /// Reads one file of the identity folder; `None` if there is no plain file of this name.
@@ -79,9 +89,8 @@ pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Op
         return Err(DiskError::Refused("That is not the name of an identity file.".to_owned()));
     }
     let export = Export::open(path).await?;
-    let content = open_folder(&export, path, role).await?.read_file(name).await?;
-    export.close().await?;
-    Ok(content)
+    let content = async { open_folder(&export, path, role).await?.read_file(name).await }.await;
+    finish(export, content).await
 }
 
 /// Grows a data disk and its file system to so many bytes. As large already is fine; smaller is refused.
@@ -97,12 +106,24 @@ pub async fn grow(path: &Path, bytes: u64) -> Result<()> {
     let scratch = Scratch::of(path).await?;
     qcow::grow(path, bytes).await?;
     let export = Export::open_in(scratch, path).await?;
-    let (offset, _) = find_file_system(&export, path, DiskRole::Data).await?;
+    let grown = grow_inside(&export, path).await;
+    finish(export, grown).await
+}
+
+async fn grow_inside(export: &Export, path: &Path) -> Result<()> {
+    let (offset, _) = find_file_system(export, path, DiskRole::Data).await?;
     let file_system = FileSystem::new(export.dir(), super::scratch::MOUNT, offset);
     // resize2fs refuses a file system that was not checked since its last mount.
     file_system.check(true).await?;
-    file_system.grow().await?;
-    export.close().await
+    file_system.grow().await
+}
+
+/// Ends the export whatever came of the work, before the caller hears of it: a disk that stays exported cannot be used.
+async fn finish<T>(export: Export, result: Result<T>) -> Result<T> {
+    let closed = export.close().await;
+    let value = result?;
+    closed?;
+    Ok(value)
 }
 
 async fn open_folder(export: &Export, path: &Path, role: DiskRole) -> Result<Folder> {
@@ -170,8 +191,12 @@ impl Folder {
         Self { file_system: FileSystem::new(dir, file, offset), dir: dir.to_owned(), path }
     }
 
+    fn root(&self) -> String {
+        format!("/{}", self.path.join("/"))
+    }
+
     fn inside(&self, name: &str) -> String {
-        format!("/{}/{name}", self.path.join("/"))
+        format!("{}/{name}", self.root())
     }
 
     /// Makes the files of a folder exactly as given, if they are not so already.
@@ -181,7 +206,8 @@ impl Folder {
         if self.is_so(files, &there).await? {
             return Ok(());
         }
-        self.write(commands, files, &there).await
+        let there = self.write(commands, files, &there).await?;
+        if self.is_so(files, &there).await? { Ok(()) } else { Err(self.not_as_written()) }
     }
 
     /// The same for a file system that was just made and holds nothing yet.
@@ -193,10 +219,22 @@ impl Folder {
             path = format!("{path}/{part}");
             commands.extend(make_directory(&path));
         }
-        self.write(commands, files, &[]).await
+        // Nothing here is older than this session: what the directory says is proof enough.
+        let there = self.write(commands, files, &[]).await?;
+        if looks_so(files, &there) { Ok(()) } else { Err(self.not_as_written()) }
     }
 
-    async fn write(&self, mut commands: Vec<String>, files: &[IdentityFile], there: &[Entry]) -> Result<()> {
+    fn not_as_written(&self) -> DiskError {
+        contents(&self.dir, "the identity files were written and do not read back; check the disk.")
+    }
+
+    /// Runs the commands, replaces the files, and answers what is in the folder then.
+    async fn write(
+        &self,
+        mut commands: Vec<String>,
+        files: &[IdentityFile],
+        there: &[Entry],
+    ) -> Result<Vec<Entry>> {
         for (index, file) in files.iter().enumerate() {
             let target = self.inside(file.name);
             if there.iter().any(|e| e.name == file.name) {
@@ -208,20 +246,12 @@ impl Folder {
                 commands.extend(own(&target, 0o100_000 | (file.mode & 0o777)));
             }
         }
-        self.file_system.write(&commands).await?;
-        let (_, there) = self.reach().await?;
-        if !self.is_so(files, &there).await? {
-            return Err(contents(
-                &self.dir,
-                "the identity files were written and do not read back; check the disk.",
-            ));
-        }
-        Ok(())
+        self.file_system.write(commands, &self.root()).await
     }
 
     /// What is in the folder, and the commands that make the folder where there is none.
     async fn reach(&self) -> Result<(Vec<String>, Vec<Entry>)> {
-        if let Some(there) = self.file_system.list(&format!("/{}", self.path.join("/"))).await? {
+        if let Some(there) = self.file_system.list(&self.root()).await? {
             return Ok((Vec::new(), there));
         }
         let (mut commands, mut path) = (Vec::new(), String::new());
@@ -240,26 +270,18 @@ impl Folder {
 
     /// Whether the files are as asked, first by what the directory says and then by their contents.
     async fn is_so(&self, files: &[IdentityFile], there: &[Entry]) -> Result<bool> {
-        let mut dumps = Vec::new();
-        let mut expected = Vec::new();
-        for (index, file) in files.iter().enumerate() {
-            let entry = there.iter().find(|e| e.name == file.name);
-            match (&file.content, entry) {
-                (None, None) => (),
-                (Some(content), Some(entry)) if is_like(entry, file, content) => {
-                    let name = format!("old{index}");
-                    dumps.push(format!("dump {} {name}", self.inside(file.name)));
-                    expected.push((name, content));
-                }
-                _ => return Ok(false),
-            }
+        if !looks_so(files, there) {
+            return Ok(false);
         }
-        if dumps.is_empty() {
+        let given = files.iter().filter_map(|f| Some((f.name, f.content.as_ref()?))).enumerate();
+        let given: Vec<_> = given.map(|(n, (name, content))| (name, format!("old{n}"), content)).collect();
+        if given.is_empty() {
             return Ok(true);
         }
-        self.file_system.read(&dumps).await?;
-        for (name, content) in expected {
-            if self.take_in(&name)? != content.as_bytes() {
+        let dump = |(name, copy, _): &(&str, String, _)| format!("dump {} {copy}", self.inside(name));
+        self.file_system.read(&given.iter().map(dump).collect::<Vec<_>>()).await?;
+        for (_, copy, content) in given {
+            if self.take_in(&copy)? != content.as_bytes() {
                 return Ok(false);
             }
         }
@@ -267,7 +289,7 @@ impl Folder {
     }
 
     async fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let listed = self.file_system.list(&format!("/{}", self.path.join("/"))).await?.unwrap_or_default();
+        let listed = self.file_system.list(&self.root()).await?.unwrap_or_default();
         let Some(entry) = listed.iter().find(|e| e.name == name && e.is_file()) else { return Ok(None) };
         if entry.size > READ_MAX {
             let why = format!(
@@ -313,6 +335,15 @@ fn refuse_odd_names(files: &[IdentityFile]) -> Result<()> {
         None => Ok(()),
         Some(odd) => Err(DiskError::Refused(format!("“{}” is no name for an identity file.", odd.name))),
     }
+}
+
+/// Whether a directory has these files and lacks those that shall not be, by everything but their contents.
+fn looks_so(files: &[IdentityFile], there: &[Entry]) -> bool {
+    files.iter().all(|file| match (&file.content, there.iter().find(|e| e.name == file.name)) {
+        (None, None) => true,
+        (Some(content), Some(entry)) => is_like(entry, file, content),
+        _ => false,
+    })
 }
 
 fn is_like(entry: &Entry, file: &IdentityFile, content: &str) -> bool {

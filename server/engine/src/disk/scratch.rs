@@ -81,7 +81,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is cleared by the next call.
+        // A daemon that was killed leaves its mount. What cannot be removed now is cleared by the next call.
+        let _ = rustix::mount::unmount(self.file(MOUNT), rustix::mount::UnmountFlags::DETACH);
         if let Err(error) = fs::remove_dir_all(&self.dir)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -128,8 +129,7 @@ fn end_daemon(dir: &Path) {
 
 /// Takes a mount away whose daemon is dead. Not mounted is fine.
 pub(super) async fn unmount(mount: &Path) {
-    use rustix::mount::{UnmountFlags, unmount};
-    match unmount(mount, UnmountFlags::DETACH) {
+    match rustix::mount::unmount(mount, rustix::mount::UnmountFlags::DETACH) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => (),
         // Without root only the set-uid helper may; it made the mount as well.
         Err(_) => {

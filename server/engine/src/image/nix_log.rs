@@ -47,7 +47,9 @@ const KEEP_LINES: usize = 25;
 /// Builds whose last lines are kept after they ended: the message that one failed comes after its end.
 const KEEP_ENDED: usize = 32;
 /// Activities known at a time; more are not followed.
-const ACTIVITIES: usize = 10_000;
+const ACTIVITIES: usize = 1_000;
+/// Running builds named in a report.
+const RUNNING: usize = 64;
 /// Error messages kept.
 const ERRORS: usize = 20;
 /// Bytes fetched between two reports.
@@ -149,7 +151,10 @@ impl NixLog {
         progress.bytes_to_fetch = self.bytes_expected;
         for activity in self.activities.values() {
             match activity {
-                Activity::Build(build) => progress.running.push((drv_name(&build.drv), build.phase.clone())),
+                Activity::Build(build) if progress.running.len() < RUNNING => {
+                    progress.running.push((drv_name(&build.drv), build.phase.clone()));
+                }
+                Activity::Build(_) => (),
                 Activity::Builds { done, expected } => {
                     progress.built = progress.built.saturating_add(*done);
                     progress.to_build = progress.to_build.saturating_add(*expected);
@@ -171,7 +176,6 @@ impl NixLog {
         progress.to_build = progress.to_build.max(self.reported.to_build);
         progress.fetched = progress.fetched.max(self.reported.fetched);
         progress.to_fetch = progress.to_fetch.max(self.reported.to_fetch);
-        progress.running.truncate(64);
         progress
     }
 
@@ -197,21 +201,20 @@ impl NixLog {
     }
 
     fn message(&mut self, message: Message, emit: &mut dyn FnMut(BuildEvent)) {
+        // Log lines are most of a log and change no figure.
+        let is_figure =
+            !matches!(message, Message::Msg { .. } | Message::Result { kind: result::BUILD_LOG_LINE, .. });
         match message {
             Message::Start { id, kind, level, text, fields } => {
                 self.start(id, kind, level, &text, &fields, emit)
             }
             Message::Stop { id } => self.stop(id),
-            Message::Result { id, kind, fields } => {
-                self.result(id, kind, &fields, emit);
-                // Most of a log; it changes no figure.
-                if kind == result::BUILD_LOG_LINE {
-                    return;
-                }
-            }
+            Message::Result { id, kind, fields } => self.result(id, kind, &fields, emit),
             Message::Msg { level, msg } => self.say(level, &strip_escapes(&msg), emit),
         }
-        self.report(emit);
+        if is_figure {
+            self.report(emit);
+        }
     }
 
     fn start(

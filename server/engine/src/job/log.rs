@@ -89,14 +89,8 @@ impl Writer {
         }
         let full = self.at.bytes >= LOG_MAX;
         let text = if full { "The log is full; the rest is not kept.".to_owned() } else { text };
-        let line = LogLine {
-            seq: self.at.lines,
-            at,
-            step: step.to_owned(),
-            from: from.map(clean),
-            level,
-            text,
-        };
+        let line =
+            LogLine { seq: self.at.lines, at, step: step.to_owned(), from: from.map(clean), level, text };
         let mut json = match serde_json::to_vec(&line) {
             Ok(json) => json,
             Err(error) => return tracing::error!(%error, "a log line cannot be written as JSON"),
@@ -218,9 +212,12 @@ mod tests {
         let mut reader = Reader::new(path.to_owned(), after);
         let mut lines = Vec::new();
         while let Some(chunk) = reader.next(u64::MAX).await.unwrap() {
-            lines.extend(chunk.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| {
-                serde_json::from_slice::<LogLine>(l).unwrap()
-            }));
+            lines.extend(
+                chunk
+                    .split(|b| *b == b'\n')
+                    .filter(|l| !l.is_empty())
+                    .map(|l| serde_json::from_slice::<LogLine>(l).unwrap()),
+            );
         }
         lines
     }
@@ -253,6 +250,9 @@ mod tests {
         let log = JobLog::open(dir.path(), job).unwrap();
         append(&log, "next");
         let lines = all(&path, None).await;
-        assert_eq!(lines.iter().map(|l| (l.seq, l.text.as_str())).collect::<Vec<_>>(), [(0, "whole"), (1, "next")]);
+        assert_eq!(
+            lines.iter().map(|l| (l.seq, l.text.as_str())).collect::<Vec<_>>(),
+            [(0, "whole"), (1, "next")]
+        );
     }
 }

@@ -83,7 +83,14 @@ pub(crate) async fn submit(
         .jobs
         .open(id, &engine.closing)
         .map_err(|source| Error::Io { what: "a job's log cannot be opened", source })?;
-    match accept(engine, cx, tx, &Accepted { id, operation: &operation, owner, facts: &facts, build_key }, &plan).await
+    match accept(
+        engine,
+        cx,
+        tx,
+        &Accepted { id, operation: &operation, owner, facts: &facts, build_key },
+        &plan,
+    )
+    .await
     {
         Ok(machine) => {
             show_new(engine, machine).await;

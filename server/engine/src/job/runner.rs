@@ -101,7 +101,10 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn forward(&mut self) -> Result<End> {
         if self.job.state == JobState::Queued {
-            self.say(LogLevel::Info, &format!("{}, asked for by {}.", self.job.operation.title(), self.job.actor_name));
+            self.say(
+                LogLevel::Info,
+                &format!("{}, asked for by {}.", self.job.operation.title(), self.job.actor_name),
+            );
         }
         for index in 0..self.steps.len() {
             let Some(row) = self.steps.get(index).copied().filter(|row| row.state != StepState::Done) else {

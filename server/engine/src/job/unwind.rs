@@ -88,11 +88,8 @@ fn add(failure: &mut Option<Failure>, row: StepRow, message: &str) {
     match failure {
         Some(failure) => failure.message = format!("{} {message}", failure.message),
         None => {
-            *failure = Some(Failure {
-                step: row.step.name().to_owned(),
-                message: message.to_owned(),
-                build: None,
-            });
+            *failure =
+                Some(Failure { step: row.step.name().to_owned(), message: message.to_owned(), build: None });
         }
     }
 }

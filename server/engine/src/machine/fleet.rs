@@ -9,8 +9,8 @@
 
 pub(crate) use super::known::{Domain, Known};
 use crate::authorize::Visible;
-use crate::db::{self, Db};
 use crate::db::machines::MachineRecord;
+use crate::db::{self, Db};
 use crate::error::Result;
 use crate::hosts::Hosts;
 use crate::ports::hypervisor::Seen;

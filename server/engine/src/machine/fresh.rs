@@ -13,7 +13,11 @@ pub(crate) fn birthmarks() -> Result<Birthmarks> {
         mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
             .parse()
             .map_err(Error::damaged("a drawn network address"))?,
-        machine_id: Uuid::new_v4().simple().to_string().parse().map_err(Error::damaged("a drawn machine id"))?,
+        machine_id: Uuid::new_v4()
+            .simple()
+            .to_string()
+            .parse()
+            .map_err(Error::damaged("a drawn machine id"))?,
     })
 }
 

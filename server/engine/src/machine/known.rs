@@ -154,11 +154,8 @@ impl Known {
             observed.addresses.clear();
             // What a disk occupies stays true while the machine is off; rates do not.
             let figures = observed.figures;
-            observed.figures = Figures {
-                disk_used: figures.disk_used,
-                disk_size: figures.disk_size,
-                ..Figures::default()
-            };
+            observed.figures =
+                Figures { disk_used: figures.disk_used, disk_size: figures.disk_size, ..Figures::default() };
         }
     }
 }

@@ -75,7 +75,9 @@ pub(super) fn downtime(kind: OperationKind) -> Option<String> {
 pub(super) fn does_not_fit(kind: OperationKind, state: MachineState) -> &'static str {
     use MachineState::{Crashed, Off, Paused, Running, ShuttingDown};
     match (kind, state) {
-        (OperationKind::Start, Paused) | (_, Paused) => "The machine is suspended. Resume it, or force it off.",
+        (OperationKind::Start, Paused) | (_, Paused) => {
+            "The machine is suspended. Resume it, or force it off."
+        }
         (OperationKind::Start, ShuttingDown) => "The machine is shutting down. Wait until it is off.",
         (OperationKind::Start | OperationKind::Resume, Running) => "The machine is running already.",
         (OperationKind::Resume, ShuttingDown) => "The machine is not suspended, it is shutting down.",

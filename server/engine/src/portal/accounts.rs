@@ -87,7 +87,8 @@ pub(super) async fn set_role(engine: &Engine, cx: &Cx, id: UserId, role: Role) -
     let mut tx = engine.db.begin().await?;
     db::users::set_role(&mut tx, id, role).await.map_err(last_administrator)?;
     let detail = Some(role.as_str());
-    audit::done_in(engine, &mut tx, cx, "set_role", Some(user.name.as_str()), Outcome::Succeeded, detail).await?;
+    audit::done_in(engine, &mut tx, cx, "set_role", Some(user.name.as_str()), Outcome::Succeeded, detail)
+        .await?;
     tx.commit().await?;
     auth_sessions::rights_changed(engine, id);
     Ok(())

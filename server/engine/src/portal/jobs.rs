@@ -27,7 +27,8 @@ pub(super) async fn submit(
     let shared = engine.shared().ok_or_else(|| Fault::refused("The portal is being stopped."))?;
     let cx = cx.clone();
     let task = engine.tasks.spawn(async move { queue::submit(&shared, &cx, operation, shown).await });
-    let ended = |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
+    let ended =
+        |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
     task.await.map_err(ended)?
 }
 
@@ -72,7 +73,8 @@ pub(super) async fn cancel(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
     }
     let subject = job.operation.machine().map(ToString::to_string);
     let title = job.operation.title();
-    audit::done_in(engine, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title)).await?;
+    audit::done_in(engine, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title))
+        .await?;
     tx.commit().await?;
     if let Some(live) = engine.jobs.get(id) {
         live.cancel.cancel();
@@ -86,7 +88,9 @@ pub(super) async fn retry(engine: &Engine, cx: &Cx, id: JobId) -> Result<Submitt
     let job = steer(engine, cx, id).await?;
     match job.state {
         JobState::Failed | JobState::Cancelled => submit(engine, cx, job.operation, None).await,
-        JobState::Succeeded => Err(Fault::refused("The job has succeeded; there is nothing to retry.").into()),
+        JobState::Succeeded => {
+            Err(Fault::refused("The job has succeeded; there is nothing to retry.").into())
+        }
         _ => Err(Fault::refused("The job is still under way.").into()),
     }
 }

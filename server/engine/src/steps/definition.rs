@@ -21,11 +21,7 @@ pub(super) async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError>
         boot: disks.boot,
         data: disks.data,
     };
-    target
-        .hypervisor
-        .put_definition(&definition)
-        .await
-        .map_err(target.host_error("Defining the machine"))?;
+    target.hypervisor.put_definition(&definition).await.map_err(target.host_error("Defining the machine"))?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
     Ok(())
 }

@@ -28,10 +28,8 @@ pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
     cx.engine.builder.add_root(&root_of(&target), &image.store_path).await.map_err(Error::from)?;
     let spec = &target.record.spec;
     let has_data = spec.mode.has_data_disk();
-    let from = BootDisk {
-        image: image.store_path.join(IMAGE_FILE),
-        grow_to: (!has_data).then_some(spec.disk),
-    };
+    let from =
+        BootDisk { image: image.store_path.join(IMAGE_FILE), grow_to: (!has_data).then_some(spec.disk) };
     cx.say("Making the boot disk.");
     let boot = target
         .hypervisor
@@ -83,11 +81,7 @@ pub(super) async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<()
 /// Removes all disks, then the root, then the note of them: what the note names is never gone without the note being read again.
 pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
-    target
-        .hypervisor
-        .remove_disks(&target.machine)
-        .await
-        .map_err(target.host_error("Removing the disks"))?;
+    target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
     cx.engine.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
     note(cx, &target, None).await?;
     cx.say("The disks are removed.");
@@ -97,11 +91,13 @@ pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 /// Writes down which disks the machine has.
 async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result<(), StepError> {
     let mut tx = cx.engine.db.begin().await?;
-    db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| match violated(&error) {
-        Some(Constraint::Reference) => {
-            StepError::new("The image was removed while the disks were being made. Try again; it will be built anew.")
+    db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| {
+        match violated(&error) {
+            Some(Constraint::Reference) => StepError::new(
+                "The image was removed while the disks were being made. Try again; it will be built anew.",
+            ),
+            _ => error.into(),
         }
-        _ => error.into(),
     })?;
     tx.commit().await.map_err(Error::from)?;
     cx.refresh_machine().await

@@ -79,7 +79,9 @@ impl From<Error> for StepError {
         match error {
             Error::Fault(Fault::Unavailable { host }) => Self {
                 retriable: true,
-                ..Self::new(format!("Host “{host}” is not configured or does not answer. Look at the hosts page."))
+                ..Self::new(format!(
+                    "Host “{host}” is not configured or does not answer. Look at the hosts page."
+                ))
             },
             Error::Fault(fault) => Self::new(fault.to_string()),
             Error::Build(error) => Self::build(&error),

@@ -61,8 +61,7 @@ async fn record(
     key: &ImageKey,
     built: &crate::ports::image_builder::Built,
 ) -> Result<(), StepError> {
-    let origin =
-        db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.engine.clock.now() };
+    let origin = db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.engine.clock.now() };
     let mut tx = cx.engine.db.begin().await?;
     let row = db::images::upsert(&mut tx, key, built, &origin).await?;
     tx.commit().await.map_err(Error::from)?;

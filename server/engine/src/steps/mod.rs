@@ -184,16 +184,18 @@ impl StepCx<'_> {
         let Some(id) = self.work.machine else { return Ok(None) };
         let record = db::machines::by_id(&mut *self.engine.db.read().await?, id).await?;
         let Some(record) = record else { return Ok(None) };
-        let hypervisor = self.engine.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?;
-        let machine =
-            MachineRef { name: record.spec.name.clone(), uuid: record.birthmarks.uuid };
+        let hypervisor =
+            self.engine.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?;
+        let machine = MachineRef { name: record.spec.name.clone(), uuid: record.birthmarks.uuid };
         Ok(Some(Target { record, machine, hypervisor }))
     }
 
     /// The machine of the job, which must be there.
     pub async fn machine(&self) -> Result<Target, StepError> {
         self.find_machine().await?.ok_or_else(|| {
-            StepError::new("The machine's configuration is gone. Somebody has purged it; there is nothing to do.")
+            StepError::new(
+                "The machine's configuration is gone. Somebody has purged it; there is nothing to do.",
+            )
         })
     }
 

@@ -1,8 +1,6 @@
 //! An image builder in memory: builds take no time, unless a test holds them.
 
-use crate::ports::image_builder::{
-    BuildError, BuildEvent, BuildSink, Built, ImageBuilder, ImageKey,
-};
+use crate::ports::image_builder::{BuildError, BuildEvent, BuildSink, Built, ImageBuilder, ImageKey};
 use crate::sync::lock;
 use async_trait::async_trait;
 use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
@@ -60,6 +58,11 @@ impl MemoryBuilder {
         Self { store: Mutex::new(store), open: watch::Sender::new(true), begun: watch::Sender::new(0) }
     }
 
+    /// The profiles there are.
+    pub fn known_profiles(&self) -> Profiles {
+        lock(&self.store).profiles.clone()
+    }
+
     /// Changes the flake: from now on, every image is another one.
     pub fn set_source(&self, source: &str) {
         source.clone_into(&mut lock(&self.store).source);
@@ -109,9 +112,7 @@ impl MemoryBuilder {
 
     fn works(&self) -> Result<(), BuildError> {
         match &lock(&self.store).broken {
-            Some(why) => {
-                Err(BuildError::NoNix { why: why.clone(), fix: "Install Nix.".to_owned() })
-            }
+            Some(why) => Err(BuildError::NoNix { why: why.clone(), fix: "Install Nix.".to_owned() }),
             None => Ok(()),
         }
     }
@@ -145,7 +146,7 @@ impl ImageBuilder for MemoryBuilder {
 
     async fn profiles(&self) -> Result<Profiles, BuildError> {
         self.works()?;
-        Ok(lock(&self.store).profiles.clone())
+        Ok(self.known_profiles())
     }
 
     async fn build(
@@ -161,7 +162,8 @@ impl ImageBuilder for MemoryBuilder {
             text: format!("\u{1b}[32mline\u{1b}[0m {n}"),
         };
         let lines = lock(&self.store).lines;
-        let progress = |built| BuildEvent::Progress(BuildProgress { to_build: 1, built, ..BuildProgress::default() });
+        let progress =
+            |built| BuildEvent::Progress(BuildProgress { to_build: 1, built, ..BuildProgress::default() });
         sink(progress(0));
         sink(line(0));
         self.begun.send_modify(|begun| *begun += 1);

@@ -119,7 +119,8 @@ impl MemoryHypervisor {
     /// Somebody else on the host removes a domain.
     pub fn undefine(&self, name: &str) {
         let mut world = lock(&self.world);
-        let uuid = world.domains.values().find(|d| d.name.as_str() == name).map(|d| d.definition.birthmarks.uuid);
+        let uuid =
+            world.domains.values().find(|d| d.name.as_str() == name).map(|d| d.definition.birthmarks.uuid);
         let gone = uuid.and_then(|uuid| world.domains.remove(&uuid));
         drop(world);
         if let Some(domain) = gone {
@@ -225,7 +226,8 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn inventory(&self) -> Result<Vec<Seen>> {
         let world = self.world("inventory")?;
-        let seen = |(uuid, d): (&Uuid, &Domain)| Seen { uuid: *uuid, name: d.name.to_string(), state: d.state };
+        let seen =
+            |(uuid, d): (&Uuid, &Domain)| Seen { uuid: *uuid, name: d.name.to_string(), state: d.state };
         Ok(world.domains.iter().map(seen).collect())
     }
 

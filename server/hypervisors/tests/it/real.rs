@@ -12,7 +12,7 @@ use model::host::Level;
 use model::identity::IdentityFile;
 use model::machine::{Birthmarks, MachineState, Network};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::{UnixListener, UnixStream};
@@ -28,6 +28,20 @@ struct Real {
     image: PathBuf,
     state: TempDir,
     host: Arc<Libvirt>,
+    made: Mutex<Vec<Uuid>>,
+}
+
+impl Drop for Real {
+    /// A test that broke leaves nothing running.
+    fn drop(&mut self) {
+        let Ok(outside) = Connect::open(Some(&self.uri)) else { return };
+        for uuid in self.made.lock().unwrap().drain(..) {
+            if let Ok(domain) = outside.lookup_domain_by_uuid(uuid) {
+                let _ = domain.destroy();
+                let _ = domain.undefine_flags(virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM);
+            }
+        }
+    }
 }
 
 /// The real host, or a loud word that there is none.
@@ -40,12 +54,13 @@ async fn real() -> Option<Real> {
     };
     let state = state();
     let host = connected(&uri, &state).await;
-    Some(Real { uri, image: image.into(), state, host })
+    Some(Real { uri, image: image.into(), state, host, made: Mutex::default() })
 }
 
 impl Real {
     async fn create(&self, name: &str) -> Definition {
         let machine = machine(name, Uuid::new_v4());
+        self.made.lock().unwrap().push(machine.uuid);
         let from = BootDisk { image: self.image.clone(), grow_to: None };
         let boot = self.host.create_boot_disk(&machine, &from).await.unwrap();
         let identity = identity(name, &machine.uuid);
@@ -197,6 +212,9 @@ async fn real_guest_boots_answers_and_shuts_down() {
     );
     assert!(real.host.agent_read(&machine, "/nowhere").await.is_err());
 
+    // The guest itself waits until DHCP has answered.
+    let wait = "until ip -4 -o addr | grep -v ' lo ' | grep -q inet; do sleep 1; done";
+    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", wait]).await.unwrap().code, Some(0));
     let addresses = real.host.addresses(&machine).await.unwrap();
     eprintln!("addresses: {addresses:?}");
     assert!(addresses.iter().any(|a| a.source == AddressSource::Agent), "{addresses:?}");

@@ -1,0 +1,228 @@
+//! How fast a console carries what a guest says to browsers, one and fifty of them.
+//!
+//! The guest is the memory hypervisor's, which says back whatever is typed; it is typed inside the process, so that what is
+//! measured is the way from the guest to the browsers: the hub, the router's sockets, loopback. Twice: a guest that says as
+//! much as the portal takes (a slow viewer skips, so what counts is what arrives), and a guest that says 20 MB/s, of
+//! which nothing may be skipped. The reference is as many sockets with nothing behind them.
+
+use crate::inside::Inside;
+use crate::person::{Frame, Person, Socket};
+use crate::report::{Figure, Samples, Target, Unit};
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use engine::live::ConsoleSession;
+use futures::SinkExt as _;
+use futures::future::try_join_all;
+use model::account::TicketPurpose;
+use model::console::ConsoleRole;
+use model::machine::MachineName;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Barrier, watch};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{accept_async, client_async};
+
+/// One viewer alone, and the fifty.
+const VIEWERS: [usize; 2] = [1, 50];
+/// As much as a pseudo-terminal hands out at once (`N_TTY_BUF_SIZE`).
+const PIECE: usize = 4096;
+/// How long the guest talks.
+const TALK: Duration = Duration::from_secs(4);
+/// The bound, in bytes per second.
+const TARGET: f64 = 20e6;
+/// How often the guest that keeps to a rate says something.
+const TICK: Duration = Duration::from_millis(5);
+/// The last that the guest says.
+const END: &[u8] = b"\r\nthe end\r\n";
+/// The first that a bare socket says.
+const BARE_BEGIN: &[u8] = b"beginning";
+const MACHINE: &str = "loud";
+
+/// Runs the figures.
+///
+/// # Errors
+/// If a viewer never gets what the guest says last.
+pub async fn run() -> Result<Vec<Figure>> {
+    let mut inside = Inside::begin().await?;
+    let machine: MachineName = MACHINE.parse().map_err(|_| anyhow::anyhow!("no machine name"))?;
+    create(&mut inside.person).await?;
+    let mut figures = Vec::new();
+    for viewers in VIEWERS {
+        let people = if viewers == 1 { "one viewer".to_owned() } else { format!("{viewers} viewers") };
+        let bare = by_bare_sockets(viewers).await?;
+        let flood = talk(&mut inside, &machine, viewers, None).await?;
+        let rates = flood.seen.iter().map(|seen| seen.rate() / 1e6).collect();
+        let name = format!("console: guest → {people}, each");
+        figures.push(
+            Figure::new(name, Unit::MegabytesPerSecond, Samples::new(rates).context("nobody looked")?)
+                .target(Target::AtLeast(TARGET / 1e6))
+                .beside("bare sockets", Samples::new(bare).context("nobody looked")?),
+        );
+        let guest = Samples::one(flood.said / TALK.as_secs_f64() / 1e6);
+        figures.push(Figure::new(
+            format!("console: the guest itself, {people}"),
+            Unit::MegabytesPerSecond,
+            guest,
+        ));
+        let paced = talk(&mut inside, &machine, viewers, Some(TARGET)).await?;
+        let lost = paced.seen.iter().map(|seen| (paced.said - seen.bytes).max(0.0)).collect();
+        let lost = Samples::new(lost).context("nobody looked")?;
+        let name = format!("console: skipped of 20 MB/s, {people}");
+        figures.push(Figure::new(name, Unit::Bytes, lost).target(Target::AtMost(0.0)));
+    }
+    inside.end().await?;
+    Ok(figures)
+}
+
+async fn create(person: &mut Person) -> Result<()> {
+    let fields = [
+        ("intent", "create"),
+        ("name", MACHINE),
+        ("host", "local"),
+        ("mode", "immutable"),
+        ("memory", "512"),
+        ("vcpus", "1"),
+        ("disk", "1"),
+        ("network", "nat"),
+        ("tcp_ports", "22"),
+    ];
+    let job = person.begin_job(app::routes::NEW_MACHINE, &fields).await?;
+    person.done(job).await.map(drop)
+}
+
+/// What came of one talk.
+struct Talk {
+    /// Bytes that the guest said.
+    said: f64,
+    seen: Vec<Seen>,
+}
+
+/// What one viewer saw of it.
+struct Seen {
+    bytes: f64,
+    took: Duration,
+}
+
+impl Seen {
+    fn rate(&self) -> f64 {
+        self.bytes / self.took.as_secs_f64()
+    }
+}
+
+/// Lets the guest talk for a while, at a rate in bytes per second or as fast as it is listened to.
+async fn talk(inside: &mut Inside, machine: &MachineName, viewers: usize, rate: Option<f64>) -> Result<Talk> {
+    let actor = inside.actor().await?;
+    let guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
+    let role = ConsoleRole::Watcher;
+    let path = app::routes::sockets::console(machine, role, None);
+    let ready = Arc::new(Barrier::new(viewers + 1));
+    // A viewer first sees what was said before; a word of its own tells it where this talk begins.
+    let begin = Bytes::from(format!("\r\nbeginning {viewers} {rate:?}\r\n"));
+    let mut watching = Vec::new();
+    for _ in 0..viewers {
+        let purpose = TicketPurpose::Console { machine: machine.clone(), role };
+        let socket = inside.person.open(&path, &purpose).await?;
+        watching.push(tokio::spawn(watch(socket, begin.clone(), ready.clone())));
+    }
+    guest.type_in(begin).await;
+    ready.wait().await;
+    let said = say(&guest, rate).await;
+    guest.type_in(Bytes::from_static(END)).await;
+    let seen = try_join_all(watching).await?.into_iter().collect::<Result<_>>()?;
+    Ok(Talk { said, seen })
+}
+
+/// Says things; answers how many bytes.
+async fn say(guest: &ConsoleSession, rate: Option<f64>) -> f64 {
+    let piece = Bytes::from(vec![b'.'; PIECE]);
+    let begun = Instant::now();
+    let mut said = 0.0;
+    let mut tick = tokio::time::interval(TICK);
+    while begun.elapsed() < TALK {
+        match rate {
+            None => {
+                guest.type_in(piece.clone()).await;
+                said += piece.len() as f64;
+            }
+            Some(rate) => {
+                tick.tick().await;
+                while said < rate * begun.elapsed().as_secs_f64() {
+                    guest.type_in(piece.clone()).await;
+                    said += piece.len() as f64;
+                }
+            }
+        }
+    }
+    said
+}
+
+/// One viewer: waits until it has seen the beginning, then counts until the end.
+async fn watch(mut socket: Socket, begin: Bytes, ready: Arc<Barrier>) -> Result<Seen> {
+    let mut tail = Vec::new();
+    while !tail.ends_with(&begin) {
+        tail.extend_from_slice(&bytes(&mut socket).await?);
+        tail.drain(..tail.len().saturating_sub(begin.len()));
+    }
+    ready.wait().await;
+    let begun = Instant::now();
+    let mut count = 0;
+    loop {
+        let said = bytes(&mut socket).await?;
+        count += said.len();
+        if said.ends_with(END) {
+            return Ok(Seen { bytes: (count - END.len()) as f64, took: begun.elapsed() });
+        }
+    }
+}
+
+async fn bytes(socket: &mut Socket) -> Result<Bytes> {
+    loop {
+        match socket.next().await? {
+            Some(Frame::Bytes(bytes)) => return Ok(bytes),
+            Some(Frame::Text(_)) => {}
+            None => bail!("the console's socket was closed"),
+        }
+    }
+}
+
+/// As many sockets with nothing behind them, as fast as they go; megabytes per second of each.
+async fn by_bare_sockets(viewers: usize) -> Result<Vec<f64>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (go, sending) = watch::channel(false);
+    let server = tokio::spawn(async move {
+        let mut senders = Vec::new();
+        for _ in 0..viewers {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            senders.push(tokio::spawn(send(stream, sending.clone())));
+        }
+        try_join_all(senders).await?.into_iter().collect::<Result<()>>()
+    });
+    let ready = Arc::new(Barrier::new(viewers + 1));
+    let mut watching = Vec::new();
+    for _ in 0..viewers {
+        let (socket, _) =
+            client_async(format!("ws://{address}/"), TcpStream::connect(address).await?).await?;
+        let begin = Bytes::from_static(BARE_BEGIN);
+        watching.push(tokio::spawn(watch(Socket::bare(socket), begin, ready.clone())));
+    }
+    ready.wait().await;
+    go.send_replace(true);
+    let seen = try_join_all(watching).await?.into_iter().collect::<Result<Vec<Seen>>>()?;
+    server.await??;
+    Ok(seen.iter().map(|seen| seen.rate() / 1e6).collect())
+}
+
+async fn send(stream: TcpStream, mut go: watch::Receiver<bool>) -> Result<()> {
+    let mut socket = accept_async(stream).await?;
+    socket.send(Message::Binary(Bytes::from_static(BARE_BEGIN))).await?;
+    go.wait_for(|go| *go).await?;
+    let piece = Bytes::from(vec![b'.'; PIECE]);
+    let begun = Instant::now();
+    while begun.elapsed() < TALK {
+        socket.send(Message::Binary(piece.clone())).await?;
+    }
+    Ok(socket.send(Message::Binary(Bytes::from_static(END))).await?)
+}

@@ -1,0 +1,263 @@
+//! The world of a test: what outlives the engine (state directory, host, image builder, clock) and short words for what tests do.
+//!
+//! A [`World`] that is dropped looks into its database: a test that leaves an unfinished job fails.
+
+use engine::ports::hypervisor::Capabilities;
+use engine::probe::{Moment, Probe, Verdict};
+use engine::testing::builder::MemoryBuilder;
+use engine::testing::clock::ManualClock;
+use engine::testing::hypervisor::{MemoryHypervisor, THIN};
+use engine::{Engine, Host, Settings};
+use futures::{Stream, StreamExt as _};
+use model::account::{Actor, Role, Secret, SessionUser};
+use model::identity::Identity;
+use model::job::{JobFrame, JobId, JobState, JobView};
+use model::machine::{MachineName, MachineState, Mode, Network, Spec};
+use model::operation::{Operation, OperationKind};
+use model::portal::Portal as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection as _, Row as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up; nothing waits for this to pass.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// A password that is long enough.
+pub const PASSWORD: &str = "four random words do well";
+
+/// Everything that outlives the engine.
+pub struct World {
+    dir: TempDir,
+    pub hypervisor: Arc<MemoryHypervisor>,
+    pub builder: Arc<MemoryBuilder>,
+    pub clock: Arc<ManualClock>,
+    pub settings: Settings,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(THIN)
+    }
+
+    pub fn with(capabilities: Capabilities) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            address_limit: Duration::from_secs(5),
+            shut_down_limit: Duration::from_secs(5),
+            ..Settings::new(dir.path().join("state"))
+        };
+        Self {
+            dir,
+            hypervisor: Arc::new(MemoryHypervisor::new(capabilities)),
+            builder: Arc::new(MemoryBuilder::new()),
+            clock: Arc::new(ManualClock::new()),
+            settings,
+        }
+    }
+
+    /// Opens the engine over this world.
+    pub async fn open(&self) -> Arc<Engine> {
+        self.open_probed(Arc::new(Calm)).await
+    }
+
+    /// Opens it with a probe.
+    pub async fn open_probed(&self, probe: Arc<dyn Probe>) -> Arc<Engine> {
+        let host = Host {
+            name: "local".parse().unwrap(),
+            kind: "memory",
+            target: "memory:///".to_owned(),
+            hypervisor: self.hypervisor.clone(),
+        };
+        // What a crashed engine still holds is let go by its threads within moments.
+        let open = async {
+            loop {
+                let opened = Engine::open_with(
+                    self.settings.clone(),
+                    vec![host.clone()],
+                    self.builder.clone(),
+                    self.clock.clone(),
+                    probe.clone(),
+                );
+                match opened.await {
+                    Ok(engine) => return engine,
+                    Err(engine::OpenError::InUse { .. }) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+                }
+            }
+        };
+        patiently(open).await
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("state/snowglobe.db")
+    }
+
+    /// A connection of the test's own.
+    pub async fn sql(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.database()).busy_timeout(PATIENCE);
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// What there is outside the engine and in its tables, without identifiers, to compare before and after. Images are left
+    /// out: they may stay when what needed them is undone.
+    pub async fn snapshot(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .hypervisor
+            .domain_names()
+            .into_iter()
+            .map(|name| format!("domain {name} {:?}", self.hypervisor.state_of(&name)))
+            .collect();
+        all.extend(self.hypervisor.disk_names().into_iter().map(|name| format!("disk {name}")));
+        let roots = self.builder.root_names();
+        all.extend(roots.iter().filter(|r| r.starts_with("machine-")).map(|_| "root machine".to_owned()));
+        let mut sql = self.sql().await;
+        let rows = sqlx::query("select name, image_id is not null, boot, data from machines order by name");
+        for row in rows.fetch_all(&mut sql).await.unwrap() {
+            let (name, image): (String, bool) = (row.get(0), row.get(1));
+            let (boot, data): (Option<String>, Option<String>) = (row.get(2), row.get(3));
+            all.push(format!("row {name} image={image} {boot:?} {data:?}"));
+        }
+        all.sort();
+        all
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || !self.database().exists() {
+            return;
+        }
+        let database = self.database();
+        let count = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let options = SqliteConnectOptions::new().filename(database).busy_timeout(PATIENCE);
+                let mut sql = SqliteConnection::connect_with(&options).await.unwrap();
+                let open = "select count(*) from jobs where state in ('queued', 'running', 'undoing')";
+                let row = sqlx::query(open).fetch_one(&mut sql).await.unwrap();
+                row.get::<i64, _>(0)
+            })
+        };
+        // In a thread of its own: a runtime cannot be started inside the test's.
+        let open = std::thread::spawn(count).join().unwrap();
+        assert_eq!(open, 0, "the test left unfinished jobs behind");
+    }
+}
+
+/// Lets every step pass.
+pub struct Calm;
+
+#[async_trait::async_trait]
+impl Probe for Calm {
+    async fn at(&self, _: Moment) -> Verdict {
+        Verdict::Go
+    }
+}
+
+/// Waits, but not for ever.
+pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("nothing happened for a long time")
+}
+
+/// The next item of a stream, which must come.
+pub async fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin)) -> T {
+    patiently(stream.next()).await.expect("the stream ended")
+}
+
+/// An administrator; made at the first call.
+pub async fn admin(engine: &Engine) -> Actor {
+    let name = "ada".parse().unwrap();
+    if engine.user_by_name(&name).await.unwrap().is_none() {
+        engine.create_administrator("ada", &secret(PASSWORD)).await.unwrap();
+    }
+    actor(engine, "ada").await
+}
+
+/// A member of this name.
+pub async fn member(engine: &Engine, name: &str) -> Actor {
+    let admin = admin(engine).await;
+    engine.add_user(&admin, name, Role::Member, &secret(PASSWORD)).await.unwrap();
+    actor(engine, name).await
+}
+
+/// A user as the actor of a request.
+pub async fn actor(engine: &Engine, name: &str) -> Actor {
+    let view = engine.user_by_name(&name.parse().unwrap()).await.unwrap().unwrap();
+    Actor {
+        user: Some(SessionUser { id: view.id, name: view.name, role: view.role }),
+        from: Some([127, 0, 0, 1].into()),
+    }
+}
+
+pub fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+pub fn spec(name: &str) -> Spec {
+    Spec {
+        name: name.parse().unwrap(),
+        host: "local".parse().unwrap(),
+        profiles: "docker".parse().unwrap(),
+        mode: Mode::Immutable,
+        memory: 512.try_into().unwrap(),
+        vcpus: 1.try_into().unwrap(),
+        disk: 2.try_into().unwrap(),
+        network: Network::Nat,
+        identity: Identity::default(),
+    }
+}
+
+pub fn create(name: &str) -> Operation {
+    Operation::Create { spec: Box::new(spec(name)) }
+}
+
+pub fn build(profiles: &str) -> Operation {
+    Operation::Build { profiles: profiles.parse().unwrap(), mode: Mode::Immutable }
+}
+
+pub fn on(kind: OperationKind, name: &str) -> Operation {
+    Operation::on_machine(kind, name.parse().unwrap()).unwrap()
+}
+
+pub fn name(text: &str) -> MachineName {
+    text.parse().unwrap()
+}
+
+/// Submits and waits for the end.
+pub async fn run(engine: &Arc<Engine>, actor: &Actor, operation: Operation) -> JobView {
+    let submitted = engine.submit(actor, operation, None).await.unwrap();
+    ended(engine, actor, submitted.job).await
+}
+
+/// Submits, waits, and wants success.
+pub async fn succeed(engine: &Arc<Engine>, actor: &Actor, operation: Operation) -> JobView {
+    let view = run(engine, actor, operation).await;
+    assert_eq!(view.summary.badge.state, JobState::Succeeded, "{view:#?}");
+    view
+}
+
+/// The job as it is when it is over.
+pub async fn ended(engine: &Arc<Engine>, actor: &Actor, id: JobId) -> JobView {
+    let mut frames = engine.follow_job(actor, id, None).await.unwrap();
+    loop {
+        match next(&mut frames).await {
+            JobFrame::End => return engine.job(actor, id).await.unwrap(),
+            JobFrame::Closing { why } => panic!("the portal went away: {why}"),
+            _ => {}
+        }
+    }
+}
+
+/// Waits until a machine is seen in a state.
+pub async fn until_state(engine: &Arc<Engine>, actor: &Actor, machine: &str, state: MachineState) {
+    let mut events = engine.follow_events(actor).await.unwrap();
+    loop {
+        let view = engine.machine(actor, &name(machine)).await.unwrap();
+        if view.row.observed.state == state {
+            return;
+        }
+        next(&mut events).await;
+    }
+}

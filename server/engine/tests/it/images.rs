@@ -1,0 +1,77 @@
+//! Images: built once, kept by their users, removed when nobody uses them.
+
+use crate::harness::{World, admin, build, create, name, on, succeed};
+use model::Fault;
+use model::operation::{Operation, OperationKind};
+use model::portal::Portal as _;
+
+#[tokio::test]
+async fn an_image_is_kept_by_its_machines_and_removed_after_them() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let image = engine.images(&ada).await.unwrap().remove(0);
+    assert_eq!((image.users, image.current, image.built_by.as_deref()), (1, true, Some("ada")));
+    let remove = Operation::RemoveImage { image: image.id };
+    let refused = engine.submit(&ada, remove.clone(), None).await.unwrap_err();
+    assert!(refused.to_string().contains("web"), "{refused:?}");
+    world.builder.collect_garbage();
+
+    succeed(&engine, &ada, on(OperationKind::Destroy, "web")).await;
+    succeed(&engine, &ada, remove.clone()).await;
+    assert_eq!(engine.images(&ada).await.unwrap(), []);
+    assert_eq!(world.builder.root_names(), Vec::<String>::new());
+    assert_eq!(engine.image(&ada, image.id).await.unwrap_err(), Fault::not_found("image"));
+    assert_eq!(engine.submit(&ada, remove, None).await.unwrap_err(), Fault::not_found("image"));
+
+    world.builder.collect_garbage();
+    succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    assert_eq!(world.builder.builds(), 2, "what was collected is built anew");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_newer_image_is_offered_to_the_machines_of_the_older_one() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let newer = async || engine.machine(&ada, &name("web")).await.unwrap().row.update_available;
+    assert!(!newer().await);
+    world.clock.advance_millis(1000);
+    world.builder.set_source("source-2");
+    succeed(&engine, &ada, build("docker")).await;
+    assert!(newer().await);
+    let images = engine.images(&ada).await.unwrap();
+    assert_eq!(images.iter().map(|i| (i.current, i.users)).collect::<Vec<_>>(), [(true, 0), (false, 1)]);
+    engine.shut_down().await;
+
+    let engine = world.open().await;
+    assert!(
+        engine.machine(&ada, &name("web")).await.unwrap().row.update_available,
+        "after a restart as well"
+    );
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn without_nix_what_needs_it_says_so_and_the_rest_works() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    world.builder.set_broken(Some("nix is not installed"));
+    let refused = engine.submit(&ada, create("other"), None).await.unwrap_err();
+    assert!(refused.to_string().contains("nix is not installed"), "{refused:?}");
+    succeed(&engine, &ada, on(OperationKind::Reboot, "web")).await;
+    assert!(engine.choices(&ada).await.unwrap().profiles.is_empty());
+    let host = engine.check_host(&ada, &"local".parse().unwrap()).await.unwrap();
+    let nix = host.findings.iter().find(|f| f.name == "nix").unwrap();
+    assert_eq!(nix.fix.as_deref(), Some("Install Nix."));
+    world.builder.set_broken(None);
+    let choices = engine.choices(&ada).await.unwrap();
+    let common: Vec<String> = choices.common.iter().map(ToString::to_string).collect();
+    assert_eq!(common, ["core", "core,docker", "core,python", "core,python,rust"]);
+    engine.shut_down().await;
+}

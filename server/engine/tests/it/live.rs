@@ -1,0 +1,115 @@
+//! Logs: replayed from any line, followed to the end, by many at once. Consoles: attached through the engine.
+
+use crate::harness::{World, admin, build, create, ended, name, next, patiently, succeed};
+use engine::console::ConsoleItem;
+use futures::StreamExt as _;
+use model::console::ConsoleRole;
+use model::job::{JobFrame, JobState};
+use model::portal::Portal as _;
+use std::time::Instant;
+
+const LINES: usize = 100_000;
+const CLIENTS: usize = 50;
+
+#[tokio::test]
+async fn a_log_is_replayed_from_any_line_and_ends() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let job = succeed(&engine, &ada, create("web")).await.summary.badge.id;
+    let all = async |after: Option<u64>| {
+        let mut frames = engine.follow_job(&ada, job, after).await.unwrap();
+        let JobFrame::Job { view } = next(&mut frames).await else { panic!("the state comes first") };
+        assert_eq!(view.summary.badge.state, JobState::Succeeded);
+        let mut lines = Vec::new();
+        loop {
+            match next(&mut frames).await {
+                JobFrame::Lines { lines: more } => lines.extend(more),
+                JobFrame::End => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(frames.next().await.is_none());
+        lines
+    };
+    let lines = all(None).await;
+    assert!(lines.iter().enumerate().all(|(n, line)| line.seq == n as u64));
+    assert!(lines.iter().any(|l| l.text == "line 2" && l.step == "image.build"), "{lines:#?}");
+    let half = lines.len() / 2;
+    assert_eq!(all(Some(half as u64 - 1)).await, lines[half..]);
+    assert_eq!(all(Some(u64::MAX)).await, []);
+    engine.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_follow_a_hundred_thousand_lines_and_none_loses_one() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.set_lines(LINES);
+    world.builder.hold(true);
+    let job = engine.submit(&ada, build("docker"), None).await.unwrap().job;
+    world.builder.begun(1).await;
+    let began = Instant::now();
+    let followers: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            let (engine, ada) = (engine.clone(), ada.clone());
+            tokio::spawn(async move {
+                let mut texts = engine.follow_job_text(&ada, job, None).await.unwrap();
+                let (mut seen, mut progress) = (0_u64, false);
+                loop {
+                    let text = next(&mut texts).await;
+                    if text.starts_with("{\"type\":\"lines\"") {
+                        // One follower in ten reads every line; parsing is the browser's work, not the engine's.
+                        if n % 10 == 0 {
+                            let JobFrame::Lines { lines } = serde_json::from_str(&text).unwrap() else {
+                                panic!()
+                            };
+                            for line in lines {
+                                assert_eq!(line.seq, seen);
+                                seen += 1;
+                            }
+                        } else {
+                            let first = format!("{{\"type\":\"lines\",\"lines\":[{{\"seq\":{seen},");
+                            assert!(text.starts_with(&first), "{}", &text[..80]);
+                            seen += text.matches("{\"seq\":").count() as u64;
+                        }
+                    } else if text.contains("\"progress\"") {
+                        progress = true;
+                    } else if text == "{\"type\":\"end\"}" {
+                        return (seen, progress);
+                    }
+                }
+            })
+        })
+        .collect();
+    world.builder.hold(false);
+    for follower in followers {
+        let (seen, progress) = follower.await.unwrap();
+        assert!(seen >= LINES as u64, "{seen}");
+        assert!(progress);
+    }
+    println!("{CLIENTS} followers of {LINES} lines: {:?}", began.elapsed());
+    assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_is_typed_on_a_console_comes_back_and_the_end_says_why() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let mut session = engine.attach_console(&ada, &name("web"), ConsoleRole::Driver, None).await.unwrap();
+    session.type_in("hello".into()).await;
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("hello") {
+        if let Some(ConsoleItem::Bytes(bytes)) = patiently(session.next()).await {
+            seen.extend_from_slice(&bytes);
+        }
+    }
+    assert!(String::from_utf8_lossy(&seen).contains("web login:"), "{seen:?}");
+    let shut_down = engine.shut_down();
+    let drain = async move { while session.next().await.is_some() {} };
+    patiently(async { tokio::join!(shut_down, drain) }).await;
+}

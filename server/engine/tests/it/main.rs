@@ -1,0 +1,16 @@
+//! The engine as a whole: real SQLite, a hypervisor and an image builder in memory. One binary, because each one more is linked
+//! anew.
+#![expect(clippy::panic, reason = "a test says what is wrong by panicking")]
+
+mod accounts;
+mod concurrency;
+mod contract;
+mod every_step;
+mod harness;
+mod images;
+mod live;
+mod migrations;
+mod recovery;
+mod rights;
+mod story;
+mod trail;

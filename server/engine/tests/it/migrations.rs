@@ -1,0 +1,47 @@
+//! Migrations are tried on tables that are not empty: each has sample data in `migrations/samples/`, written after it and before
+//! the next one, and the engine opens what comes out.
+
+use crate::harness::{World, actor, name};
+use model::audit::ChainState;
+use model::job::JobFilter;
+use model::portal::Portal as _;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Executor as _};
+use std::path::Path;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+#[tokio::test]
+async fn every_migration_works_on_data_and_the_engine_opens_it() {
+    let world = World::new();
+    std::fs::create_dir_all(&world.settings.state).unwrap();
+    let options =
+        SqliteConnectOptions::new().filename(world.database()).create_if_missing(true).foreign_keys(true);
+    let mut sql = options.connect().await.unwrap();
+    for migration in MIGRATIONS.iter() {
+        let only = Migrator {
+            migrations: vec![migration.clone()].into(),
+            ignore_missing: true,
+            ..Migrator::DEFAULT
+        };
+        only.run_direct(&mut sql).await.unwrap();
+        let sample =
+            format!("{}/../../migrations/samples/{:04}.sql", env!("CARGO_MANIFEST_DIR"), migration.version);
+        let sample = std::fs::read_to_string(Path::new(&sample))
+            .unwrap_or_else(|error| panic!("{sample}: {error}; every migration comes with sample data"));
+        sql.execute(sample.as_str()).await.unwrap();
+    }
+    drop(sql);
+
+    let engine = world.open().await;
+    let ada = actor(&engine, "ada").await;
+    let web = engine.machine(&ada, &name("web")).await.unwrap();
+    assert_eq!((web.row.owner.as_str(), web.has_root_password), ("bob", false));
+    assert!(web.image.is_some() && web.row.observed.warning.is_some());
+    assert_eq!(engine.users(&ada).await.unwrap().len(), 2);
+    assert_eq!(engine.jobs(&ada, &JobFilter::default()).await.unwrap().len(), 1);
+    assert_eq!(engine.images(&ada).await.unwrap().len(), 1);
+    assert!(matches!(engine.verify_audit(&ada).await.unwrap(), ChainState::Intact { entries: 0 }));
+    engine.shut_down().await;
+}

@@ -1,0 +1,198 @@
+//! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
+
+use crate::harness::{World, admin, create, ended, name, next, on, run, succeed, until_state};
+use engine::ports::hypervisor::HypervisorError;
+use futures::StreamExt as _;
+use model::Fault;
+use model::event::{Change, EventFrame};
+use model::job::{BuildFailure, JobState, StepState};
+use model::machine::{MachineFilter, MachineState};
+use model::operation::OperationKind;
+use model::portal::Portal as _;
+use std::time::Instant;
+
+fn refused() -> HypervisorError {
+    HypervisorError::Failed { what: "defining".to_owned(), why: "out of memory".to_owned() }
+}
+
+#[tokio::test]
+async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.hypervisor.fail_next("put_definition", refused());
+    let job = run(&engine, &ada, create("web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed);
+    let failure = job.failure.clone().unwrap();
+    assert_eq!(failure.step, "definition.put");
+    assert!(
+        failure.message.contains("out of memory") && failure.message.contains("try again"),
+        "{failure:?}"
+    );
+    let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
+    use StepState::{Done, Pending, Undone};
+    assert_eq!(states, [Undone, Done, Undone, Done, Undone, Pending, Pending]);
+    assert!(job.can_retry && job.form_again && !job.can_cancel);
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    assert_eq!(engine.form_of_job(&ada, job.summary.badge.id).await.unwrap().get("name"), "web");
+
+    let again = engine.retry(&ada, job.summary.badge.id).await.unwrap().job;
+    assert_eq!(ended(&engine, &ada, again).await.summary.badge.state, JobState::Succeeded);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_failed_build_shows_the_derivation_and_touches_no_machine() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let failure = BuildFailure { derivation: "hello-1.0".to_owned(), last_lines: vec!["boom".to_owned()] };
+    world.builder.set_failure(Some(failure.clone()));
+    let job = run(&engine, &ada, create("web")).await;
+    assert_eq!(job.failure.unwrap().build, Some(failure));
+    assert_eq!(job.reproduce.as_deref(), Some("nix build core,docker"));
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_undoing_that_fails_goes_on_with_the_rest_and_says_what_is_left() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.hypervisor.fail_next("power", refused());
+    for _ in 0..3 {
+        world.hypervisor.fail_next("remove_definition", refused());
+    }
+    let job = run(&engine, &ada, create("web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed);
+    let message = job.failure.unwrap().message;
+    assert!(message.contains("definition.put") && message.contains("Starting the machine"), "{message}");
+    assert_eq!(world.snapshot().await, ["domain web Some(Off)"], "disks and row are undone all the same");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_makes_machines_unknown_and_its_return_brings_them_back() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+
+    world.hypervisor.set_reachable(false);
+    until_state(&engine, &ada, "web", MachineState::Unknown).await;
+    let web = engine.machine(&ada, &name("web")).await.unwrap();
+    assert!(web.row.observed.warning.as_ref().unwrap().contains("connection refused"), "{web:?}");
+    assert!(web.actions.iter().all(|a| a.refused.is_some()), "{:?}", web.actions);
+    let fault = engine.submit(&ada, on(OperationKind::Reboot, "web"), None).await.unwrap_err();
+    assert_eq!(fault, Fault::Unavailable { host: "local".to_owned() });
+    let hosts = engine.hosts(&ada).await.unwrap();
+    assert_eq!((hosts[0].reachable, hosts[0].machines), (false, 1));
+
+    world.hypervisor.set_reachable(true);
+    until_state(&engine, &ada, "web", MachineState::Running).await;
+    engine.shut_down().await;
+
+    // A portal that starts while the host is away knows its machines all the same.
+    world.hypervisor.set_reachable(false);
+    let engine = world.open().await;
+    let page = engine.machines(&ada, &MachineFilter::default()).await.unwrap();
+    assert_eq!((page.total, page.rows[0].observed.state), (1, MachineState::Unknown));
+    world.hypervisor.set_reachable(true);
+    until_state(&engine, &ada, "web", MachineState::Running).await;
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_job_whose_host_goes_away_while_it_is_undone_waits_for_it() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.hypervisor.fail_next("put_definition", refused());
+    world.hypervisor.fail_next("remove_disks", HypervisorError::Unreachable { why: "gone".to_owned() });
+    let job = run(&engine, &ada, create("web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed);
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_happens_behind_the_portals_back_shows_at_once() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let mut events = engine.follow_events(&ada).await.unwrap();
+    assert!(matches!(next(&mut events).await, EventFrame::Full { .. }));
+
+    let began = Instant::now();
+    world.hypervisor.happen("web", MachineState::Off);
+    loop {
+        let EventFrame::Delta { change, .. } = next(&mut events).await else {
+            panic!("a delta was expected")
+        };
+        if let Change::Machine { row } = change
+            && row.observed.state == MachineState::Off
+        {
+            assert_eq!(row.observed.addresses, []);
+            break;
+        }
+    }
+    println!("state event to subscriber: {:?}", began.elapsed());
+
+    world.hypervisor.undefine("web");
+    until_state(&engine, &ada, "web", MachineState::Configured).await;
+    let web = engine.machine(&ada, &name("web")).await.unwrap();
+    assert!(web.row.observed.warning.as_ref().unwrap().contains("gone from the host"), "{web:?}");
+
+    // Creating it again uses the disks that are still there, and failing at that does not remove them.
+    let disks = world.hypervisor.disk_names();
+    world.hypervisor.fail_next("power", refused());
+    let failed = run(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    assert_eq!(failed.summary.badge.state, JobState::Failed);
+    assert_eq!(world.hypervisor.disk_names(), disks);
+    succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    assert_eq!(world.hypervisor.disk_names(), disks);
+    assert_eq!(engine.machine(&ada, &name("web")).await.unwrap().row.observed.warning, None);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_an_open_job_for_the_next_start() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    world.builder.begun(1).await;
+    let mut frames = engine.follow_job(&ada, job, None).await.unwrap();
+    let mut events = engine.follow_events(&ada).await.unwrap();
+    engine.shut_down().await;
+    let mut last = None;
+    while let Some(frame) = frames.next().await {
+        last = Some(frame);
+    }
+    assert!(matches!(last, Some(model::job::JobFrame::Closing { .. })), "{last:?}");
+    let mut last = None;
+    while let Some(frame) = events.next().await {
+        last = Some(frame);
+    }
+    assert!(matches!(last, Some(EventFrame::Closing { .. })), "{last:?}");
+    drop((frames, events, engine));
+
+    world.builder.hold(false);
+    let engine = world.open().await;
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!(view.summary.badge.state, JobState::Succeeded, "{view:#?}");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_second_portal_on_one_state_directory_is_refused() {
+    let world = World::new();
+    let engine = world.open().await;
+    let second =
+        engine::Engine::open(world.settings.clone(), vec![], world.builder.clone(), world.clock.clone());
+    assert!(matches!(second.await, Err(engine::OpenError::InUse { .. })));
+    engine.shut_down().await;
+}

@@ -1,0 +1,144 @@
+//! The program itself: its command line, its start, its end. libvirt's own mock driver stands behind it.
+
+#![expect(clippy::disallowed_methods, reason = "the program under test is started as people start it")]
+
+use crate::http::{form, send};
+use crate::world::{PASSWORD, within};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+fn snowglobe(state: &Path, site: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snowglobe"));
+    command.env("SNOWGLOBE_STATE", state).env("SNOWGLOBE_SITE", site).env("SNOWGLOBE_LISTEN", "127.0.0.1:0");
+    command.env("SNOWGLOBE_LIBVIRT_URI", "local=test:///default").env_remove("SNOWGLOBE_IMAGE_FLAKE");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn output(command: &mut Command) -> (Output, String) {
+    let output = within(command.output()).await.unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output, said)
+}
+
+/// A running `snowglobe serve`: the lines that it says to people, up to the one that is waited for.
+struct Serving {
+    child: Child,
+    address: String,
+    setup: Option<String>,
+}
+
+async fn serve(command: &mut Command) -> Serving {
+    let mut child = command.arg("serve").stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = within(lines.next_line()).await.unwrap().unwrap();
+    let address = first.strip_prefix("Snowglobe is listening at http://").expect(&first).to_owned();
+    let setup = match tokio::time::timeout(std::time::Duration::from_secs(5), lines.next_line()).await {
+        Ok(line) => line.unwrap(),
+        Err(_) => None,
+    };
+    Serving { child, address, setup }
+}
+
+impl Serving {
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> u16 {
+        let origin = format!("http://{}", self.address);
+        let kind = "application/x-www-form-urlencoded";
+        let headers = [("host", self.address.as_str()), ("origin", &origin), ("content-type", kind)];
+        within(send(&self.address, "POST", path, &headers, form(fields).as_bytes())).await.status
+    }
+
+    /// Sends a signal and waits for the end; the exit code.
+    async fn end(mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+        within(self.child.wait()).await.unwrap().code()
+    }
+}
+
+fn folders() -> (tempfile::TempDir, tempfile::TempDir) {
+    let (state, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(site.path().join("favicon.svg"), "<svg/>").unwrap();
+    (state, site)
+}
+
+#[tokio::test]
+async fn it_starts_prints_the_setup_link_and_ends_at_a_signal() {
+    let (state, site) = folders();
+    let serving = serve(&mut snowglobe(state.path(), site.path())).await;
+    let line = serving.setup.clone().expect("a setup link, while there is nobody");
+    let link = line.strip_prefix("Set up the first administrator: ").expect(&line);
+    let path = link.strip_prefix(&format!("http://{}", serving.address)).expect(link);
+    assert_eq!(
+        serving.post(path, &[("intent", "setup"), ("name", "ada"), ("password", PASSWORD)]).await,
+        303
+    );
+
+    let (second, said) = output(snowglobe(state.path(), site.path()).arg("serve")).await;
+    assert!(
+        !second.status.success() && said.contains("another portal"),
+        "one portal per state directory: {said}"
+    );
+    let (taken, said) =
+        output(snowglobe(state.path(), site.path()).args(["--listen", &serving.address, "serve"])).await;
+    assert!(
+        !taken.status.success() && said.contains("is taken") && said.contains("SNOWGLOBE_LISTEN"),
+        "{said}"
+    );
+    assert_eq!(serving.end("-TERM").await, Some(0));
+
+    let again = serve(&mut snowglobe(state.path(), site.path())).await;
+    assert_eq!(again.setup, None, "the link is not printed again");
+    assert_eq!(
+        again.post("/login", &[("intent", "login"), ("name", "ada"), ("password", PASSWORD)]).await,
+        303
+    );
+    assert_eq!(again.end("-INT").await, Some(0));
+}
+
+#[tokio::test]
+async fn an_administrator_can_be_made_from_standard_input() {
+    let (state, site) = folders();
+    let (migrated, said) = output(snowglobe(state.path(), site.path()).arg("migrate")).await;
+    assert!(migrated.status.success() && state.path().join("snowglobe.db").exists(), "{said}");
+    for (password, good) in [("short", false), (PASSWORD, true)] {
+        let mut command = snowglobe(state.path(), site.path());
+        let mut child = command.args(["create-admin", "ada"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).await.unwrap();
+        let output = within(child.wait_with_output()).await.unwrap();
+        assert_eq!(output.status.success(), good, "{}", String::from_utf8_lossy(&output.stderr));
+        let said = [output.stdout, output.stderr].concat();
+        assert!(!String::from_utf8_lossy(&said).contains(password), "a password is not repeated");
+    }
+    let serving = serve(&mut snowglobe(state.path(), site.path())).await;
+    assert_eq!(
+        serving.post("/login", &[("intent", "login"), ("name", "ada"), ("password", PASSWORD)]).await,
+        303
+    );
+    assert_eq!(serving.end("-TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn check_config_shows_values_and_mistakes_but_no_secret() {
+    let (state, site) = folders();
+    let mut command = snowglobe(state.path(), site.path());
+    command.env("SNOWGLOBE_METRICS_TOKEN", "a-long-enough-token").args([
+        "check-config",
+        "--build-slots",
+        "3",
+    ]);
+    let (good, said) = output(&mut command).await;
+    assert!(
+        good.status.success() && said.contains("SNOWGLOBE_BUILD_SLOTS") && said.contains("[flag]"),
+        "{said}"
+    );
+    assert!(!said.contains("a-long-enough-token"));
+    let (bad, said) =
+        output(snowglobe(state.path(), site.path()).args(["check-config", "--accel", "fast"])).await;
+    assert!(!bad.status.success() && said.contains("SNOWGLOBE_ACCEL: “fast” is not"), "{said}");
+    let (none, said) = output(snowglobe(state.path(), Path::new("/nowhere")).arg("serve")).await;
+    assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
+}
