@@ -103,7 +103,7 @@ create table jobs (
     failure    text,
     -- Names what an open build builds, so that a second request for it finds the first.
     build_key  text,
-    audit_seq  integer,
+    audit_seq  integer not null,
     created    integer not null,
     began      integer,
     ended      integer

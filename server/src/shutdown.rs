@@ -5,10 +5,10 @@
 //! any moment, so waiting longer would gain nothing.
 
 use crate::state::Shared;
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long ending may take.
@@ -53,11 +53,11 @@ pub fn watch(mut signals: Signals, stopping: CancellationToken) {
     });
 }
 
-/// Waits for requests and sockets, then for the engine, at most [`LIMIT`] in all. In this order, because what a request
+/// Waits for the requests under way and for sockets, then for the engine, at most [`LIMIT`] in all. In this order, because what a request
 /// asked for and a console's end both want to be written down.
-pub async fn finish(server: &Shared, accepting: JoinHandle<io::Result<()>>) {
+pub async fn finish<T>(server: &Shared, requests: impl Future<Output = T>) {
     server.sockets.close();
-    let browsers = async { tokio::join!(accepting, server.sockets.wait()) };
+    let browsers = async { tokio::join!(requests, server.sockets.wait()) };
     if tokio::time::timeout(BROWSERS_LIMIT, browsers).await.is_err() {
         tracing::debug!("some browsers do not listen any more");
     }

@@ -14,7 +14,7 @@ use engine::{Engine, Host, Settings};
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
 use ipnet::IpNet;
 use model::account::Secret;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -69,16 +69,15 @@ pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
         flake,
         extra_nix_config: config.nix_config.clone(),
     });
-    let engine = Engine::open(settings, hosts(config)?, Arc::new(builder), Arc::new(SystemClock)).await;
+    let engine = Engine::open(settings, hosts(config), Arc::new(builder), Arc::new(SystemClock)).await;
     engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
 }
 
-fn hosts(config: &Config) -> Result<Vec<Host>> {
+fn hosts(config: &Config) -> Vec<Host> {
     let connect = |host: &LibvirtHost| {
         let settings = LibvirtSettings { state: config.state.clone(), acceleration: config.acceleration };
-        let hypervisor = Libvirt::connect(&host.uri, settings)
-            .with_context(|| format!("the host “{}” cannot be used", host.name))?;
-        Ok(Host { name: host.name.clone(), kind: "libvirt", target: host.uri.clone(), hypervisor })
+        let hypervisor = Libvirt::connect(&host.uri, settings);
+        Host { name: host.name.clone(), kind: "libvirt", target: host.uri.clone(), hypervisor }
     };
     config.libvirt.iter().map(connect).collect()
 }
@@ -108,12 +107,14 @@ pub async fn serve(config: &Config) -> Result<()> {
     );
     shutdown::watch(signals, server.stopping.clone());
     announce(&server).await?;
-    run(listener, server).await;
-    Ok(())
+    run(listener, server).await
 }
 
 /// Serves on a listener until `stopping` is cancelled, then ends in good order.
-pub async fn run(listener: TcpListener, server: Shared) {
+///
+/// # Errors
+/// If the listener fails; then too, everything has ended in good order.
+pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
     let stopping = server.stopping.clone();
     // Without it the echo of a key waits for the acknowledgement of the one before (Nagle, RFC 896).
     let listener = listener.tap_io(|stream| {
@@ -123,17 +124,32 @@ pub async fn run(listener: TcpListener, server: Shared) {
     });
     let service = routes::router(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let accepting = tokio::spawn(async move { served.await });
-    stopping.cancelled().await;
-    shutdown::finish(&server, accepting).await;
+    let mut serving = tokio::spawn(async move { served.await });
+    tokio::select! {
+        () = stopping.cancelled() => {
+            shutdown::finish(&server, serving).await;
+            Ok(())
+        }
+        failed = &mut serving => {
+            stopping.cancel();
+            shutdown::finish(&server, std::future::ready(())).await;
+            failed.context("serving was broken off")?.context("no more connections can be accepted")
+        }
+    }
 }
 
-/// The few lines on standard output that people and programs wait for.
+/// The few lines on standard output that people and programs wait for; the last one is always the same.
 async fn announce(server: &Server) -> Result<()> {
     let public = server.origins.public();
-    println!("Snowglobe is listening at {public}");
+    let mut lines = format!("Snowglobe is listening at {public}\n");
     if let Some(token) = server.engine.setup_token().await? {
-        println!("Set up the first administrator: {public}{}?token={}", app::routes::SETUP, token.reveal());
+        let (path, token) = (app::routes::SETUP, token.reveal());
+        lines.push_str(&format!("Set up the first administrator: {public}{path}?token={token}\n"));
+    }
+    lines.push_str("Ctrl-C or SIGTERM stops the portal; machines keep running.\n");
+    // Whoever started us may have stopped listening, which is no reason to end.
+    if let Err(error) = io::stdout().write_all(lines.as_bytes()) {
+        tracing::warn!(%error, "standard output is closed");
     }
     Ok(())
 }

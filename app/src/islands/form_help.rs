@@ -1,19 +1,22 @@
-//! Helps with the form of a new machine while it is filled in: tells conflicts of profiles at once, asks the server for the
+//! Helps with a form while it is filled in: tells conflicts of profiles at once, asks the server for the
 //! plan after each pause, and shows the plan or what is wrong, each beside its field. The rules stay in one place, on the
 //! server, and the wasm stays small. Without JavaScript, a button shows the plan.
 
 use leptos::prelude::*;
+use model::operation::OperationKind;
 
 /// Attaches itself to the form of this id and to the place for the plan. Renders nothing of its own.
 #[island]
 pub fn FormHelp(
     /// The form's id.
     form: String,
+    /// What the form asks for.
+    kind: OperationKind,
 ) -> impl IntoView {
     #[cfg(feature = "hydrate")]
-    client::attach(&form);
+    client::attach(&form, kind);
     #[cfg(not(feature = "hydrate"))]
-    drop(form);
+    let _ = (form, kind);
 }
 
 #[cfg(feature = "hydrate")]
@@ -42,6 +45,7 @@ mod client {
 
     struct Help {
         form: HtmlFormElement,
+        kind: OperationKind,
         profiles: Profiles,
         /// Fields that somebody has left: only those are told what is wrong with them.
         left: RefCell<Vec<String>>,
@@ -51,11 +55,12 @@ mod client {
         turn: Cell<u32>,
     }
 
-    pub fn attach(form: &str) {
+    pub fn attach(form: &str, kind: OperationKind) {
         let found = dom::document().get_element_by_id(form);
         let Some(form) = found.and_then(|f| f.dyn_into::<HtmlFormElement>().ok()) else { return };
         let help = Rc::new(Help {
             form: form.clone(),
+            kind,
             profiles: profiles_of(&form),
             left: RefCell::default(),
             found: RefCell::default(),
@@ -89,7 +94,7 @@ mod client {
                     data.0.push((name, value));
                 }
             }
-            data.set("intent", OperationKind::Create.as_str());
+            data.set("intent", self.kind.as_str());
             data
         }
 
@@ -116,8 +121,11 @@ mod client {
             );
         }
 
-        /// Asks for the plan.
+        /// Asks for the plan, on a page that has a place for it.
         fn ask(self: &Rc<Self>) {
+            if dom::document().get_element_by_id(PLAN_PLACE).is_none() {
+                return;
+            }
             let (turn, this) = (self.turn.get(), Rc::clone(self));
             spawn_local(async move {
                 let answer = api::plan(this.data().without_secrets()).await;
@@ -144,11 +152,11 @@ mod client {
             });
         }
 
-        /// The digest is that of creating; a form that is sent for something else goes without.
+        /// The digest belongs to one intent; a form that is sent for something else goes without.
         fn submit(&self, event: &Event) {
             let button = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
             let intent = button.and_then(|b| b.get_attribute("value")).unwrap_or_default();
-            if intent != OperationKind::Create.as_str() {
+            if intent != self.kind.as_str() {
                 offer_digest(None);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{is_administrator, page};
 use crate::cx::Cx;
+use crate::islands::form_help::FormHelp;
 use crate::parts::fields::{FormView, names};
 use crate::parts::frame::{Section, heading};
 use crate::parts::{faults, table, time};
@@ -15,6 +16,8 @@ use model::portal::Choices;
 use model::size::Bytes;
 
 const KIND: OperationKind = OperationKind::Build;
+/// The id of the form that builds what is ticked.
+const FORM: &str = "build";
 const COLUMNS: [&str; 6] = ["Image", "Mode", "Size", "Built", "Used by", "Action"];
 
 /// The images.
@@ -32,6 +35,7 @@ pub fn Images() -> impl IntoView {
             {faults::summary(&cx.form, &names)}
             {list(&images, is_administrator(&cx))}
             {build(&cx, &choices, &names)}
+            <FormHelp form=FORM.to_owned() kind=KIND/>
             {common(&choices)}
         }
         .into_any())
@@ -101,7 +105,7 @@ fn build(cx: &Cx, choices: &Choices, names: &[&str]) -> AnyView {
     let form = FormView::new(&data, &cx.form, choices, names);
     let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
     view! {
-        <form method="post" id="build" class="stack wide" novalidate>
+        <form method="post" id=FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>
             <input type="hidden" name="intent" value=KIND.as_str()/>
             {groups}

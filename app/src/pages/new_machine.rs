@@ -45,7 +45,7 @@ pub fn NewMachine() -> impl IntoView {
                     </div>
                 </aside>
             </form>
-            <FormHelp form=FORM.to_owned()/>
+            <FormHelp form=FORM.to_owned() kind=KIND/>
         }
         .into_any())
     })

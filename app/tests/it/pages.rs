@@ -185,7 +185,9 @@ async fn an_empty_portal_leads_to_the_first_machine() {
 
 #[tokio::test]
 async fn pages_without_islands_load_no_wasm_and_pages_stay_small() {
-    for (path, islands) in [("/hosts", 0), ("/images", 0), ("/", 1), ("/machines/web-1/console", 2)] {
+    for (path, islands) in
+        [("/hosts", 0), ("/images", 1), ("/jobs", 0), ("/", 1), ("/machines/web-1/console", 2)]
+    {
         let answer = show(path).await;
         let found = tags(&answer.html).iter().filter(|t| t.name == "leptos-island").count();
         assert_eq!(found, islands, "{path}");

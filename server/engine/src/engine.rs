@@ -181,7 +181,42 @@ impl Engine {
     }
 
     /// As [`Engine::open`], with a probe that tests use to stop or fail a job at a chosen step.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
     pub async fn open_with(
+        settings: Settings,
+        hosts: Vec<Host>,
+        builder: Arc<dyn ImageBuilder>,
+        clock: Arc<dyn Clock>,
+        probe: Arc<dyn Probe>,
+    ) -> Result<Arc<Engine>, OpenError> {
+        let path = settings.state.clone();
+        let engine = Self::assemble(settings, hosts, builder, clock, probe).await?;
+        recover::open_jobs(&engine)
+            .await
+            .map_err(|source| OpenError::Load { path, source: source.into() })?;
+        watch::start(&engine);
+        engine.first_look().await;
+        Ok(engine)
+    }
+
+    /// Opens without taking up jobs and without watching hosts, for commands that look after the database or the accounts
+    /// while the portal is not running.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_at_rest(
+        settings: Settings,
+        hosts: Vec<Host>,
+        builder: Arc<dyn ImageBuilder>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Engine>, OpenError> {
+        Self::assemble(settings, hosts, builder, clock, Arc::new(crate::probe::Unwatched)).await
+    }
+
+    /// Everything but what runs by itself.
+    async fn assemble(
         settings: Settings,
         hosts: Vec<Host>,
         builder: Arc<dyn ImageBuilder>,
@@ -196,7 +231,7 @@ impl Engine {
         let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
-        let engine = Arc::new_cyclic(|me| Engine {
+        Ok(Arc::new_cyclic(|me| Engine {
             me: me.clone(),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
@@ -218,11 +253,7 @@ impl Engine {
             builder,
             fleet,
             probe,
-        });
-        recover::open_jobs(&engine).await.map_err(load)?;
-        watch::start(&engine);
-        engine.first_look().await;
-        Ok(engine)
+        }))
     }
 
     /// Gives the hosts a moment to answer, so that the first page shows what is and not “unknown”.

@@ -147,37 +147,45 @@ impl Program {
         let mut out = Capture::new(self.keep);
         let mut err = Capture::new(self.keep);
         let mut lines = Lines::default();
-        let talk = async {
-            let feed = feed(running.child.stdin.take(), self.input.clone().unwrap_or_default());
-            let stdout = read(running.stdout.take(), |bytes| out.push(bytes));
-            let stderr = read(running.stderr.take(), |bytes| {
-                err.push(bytes);
-                lines.push(bytes, line);
-            });
-            let ((), out_end, err_end) = tokio::join!(feed, stdout, stderr);
-            out_end.and(err_end)?;
-            running.child.wait().await
+        let group = running.group;
+        let ended = {
+            let talk = async {
+                let feed = feed(running.child.stdin.take(), self.input.clone().unwrap_or_default());
+                let stdout = read(running.stdout.take(), |bytes| out.push(bytes));
+                let stderr = read(running.stderr.take(), |bytes| {
+                    err.push(bytes);
+                    lines.push(bytes, line);
+                });
+                let ((), out_end, err_end) = tokio::join!(feed, stdout, stderr);
+                out_end.and(err_end)?;
+                running.child.wait().await
+            };
+            tokio::pin!(talk);
+            let ended = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(ExecError::Cancelled { program: self.name }),
+                ended = tokio::time::timeout(self.limit, &mut talk) => {
+                    ended.map_err(|_| ExecError::TimedOut { program: self.name, limit: self.limit })
+                }
+            };
+            if ended.is_err() {
+                // Its last words are still read: a closed pipe would kill it in the middle of cleaning up.
+                signal(group, Signal::TERM);
+                let _ = tokio::time::timeout(GRACE, talk).await;
+            }
+            ended
         };
-        let ended = tokio::select! {
-            biased;
-            () = cancel.cancelled() => None,
-            ended = tokio::time::timeout(self.limit, talk) => Some(ended),
-        };
+        // A background child of the program must not outlive it either: nobody would ever end it.
+        running.kill_group();
         let ended = match ended {
-            None => {
-                running.stop().await;
-                return Err(ExecError::Cancelled { program: self.name });
+            Ok(ended) => ended,
+            Err(unwanted) => {
+                running.reap().await;
+                return Err(unwanted);
             }
-            Some(Err(_elapsed)) => {
-                running.stop().await;
-                return Err(ExecError::TimedOut { program: self.name, limit: self.limit });
-            }
-            Some(Ok(ended)) => ended,
         };
         lines.finish(line);
         let status = ended.map_err(|source| ExecError::Io { program: self.name, source })?;
-        // A background child of the program must not outlive it: nobody would ever end it.
-        running.kill_group();
         self.judge(status, out.finish(), err.finish())
     }
 
@@ -271,30 +279,33 @@ impl Running {
     /// Asks it to end, waits, and kills it when it does not. `true` when it ended by itself with code 0.
     pub async fn stop(&mut self) -> bool {
         if self.child.id().is_some() {
-            self.signal(Signal::TERM);
+            signal(self.group, Signal::TERM);
         }
         let ended = tokio::time::timeout(GRACE, self.child.wait()).await;
         self.kill_group();
         match ended {
             Ok(status) => status.is_ok_and(|s| s.success()),
             Err(_elapsed) => {
-                // Reaps it; after SIGKILL this takes no time worth bounding.
-                let _ = self.child.wait().await;
+                self.reap().await;
                 false
             }
         }
     }
 
-    fn kill_group(&mut self) {
-        self.signal(Signal::KILL);
-        self.group = None;
+    /// Waits for what was killed; after SIGKILL this takes no time worth bounding.
+    async fn reap(&mut self) {
+        let _ = self.child.wait().await;
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // An empty group is what we want: nothing to do.
-            let _ = kill_process_group(group, signal);
-        }
+    fn kill_group(&mut self) {
+        signal(self.group.take(), Signal::KILL);
+    }
+}
+
+fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        // An empty group is what we want: nothing to do.
+        let _ = kill_process_group(group, signal);
     }
 }
 

@@ -135,8 +135,9 @@ impl Watched {
 
     async fn ask_state(&self, uuid: Uuid) {
         let Some(known) = self.engine.fleet.by_uuid(uuid) else { return };
+        let stamp = self.engine.fleet.stamp();
         match self.hypervisor.state(&known.machine()).await {
-            Ok(state) => self.engine.fleet.seen(&self.entry.name, uuid, domain(state)),
+            Ok(state) => self.engine.fleet.answered(&self.entry.name, stamp, uuid, domain(state)),
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no state");
             }

@@ -2,7 +2,7 @@
 //!
 //! A handshake needs our exact `Origin`, a session, and a single-use ticket for this user and this purpose; what is
 //! missing is told as an HTTP status before the connection becomes a socket. While it is open, rights are asked for again
-//! whenever the engine says that they changed, and every [`PING_EVERY`] in any case.
+//! whenever the engine says that they changed, and every half a minute in any case.
 //!
 //! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not asked
 //! for more. The feed itself is bounded (a slow reader skips, or reads from the log's file).

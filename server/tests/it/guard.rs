@@ -113,9 +113,8 @@ async fn over_tls_the_cookie_and_the_transport_are_strict() {
 
 #[tokio::test]
 async fn forwarded_addresses_reach_the_audit_log_only_through_a_trusted_proxy() {
-    for (trusted, from) in [(&["127.0.0.0/8"][..], "203.0.113.9"), (&[], "127.0.0.1")] {
-        let trusted_proxies: &'static [&'static str] =
-            if trusted.is_empty() { &[] } else { &["127.0.0.0/8"] };
+    let cases: [(&'static [&'static str], &str); 2] = [(&["127.0.0.0/8"], "203.0.113.9"), (&[], "127.0.0.1")];
+    for (trusted_proxies, from) in cases {
         let (world, admin) = World::with(Wishes { trusted_proxies, ..Wishes::default() }).await;
         let body = form(&[("intent", "login"), ("name", "ada"), ("password", "wrong")]);
         let headers = [FORM, ("origin", admin.origin.as_str()), ("x-forwarded-for", "6.6.6.6, 203.0.113.9")];

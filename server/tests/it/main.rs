@@ -1,5 +1,13 @@
 //! The server as a browser meets it: every route for every kind of person, forms, sockets, and what hostile people send.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says what is wrong by panicking"
+)]
+
 mod accounts;
 mod forms;
 mod guard;
@@ -7,6 +15,7 @@ mod hostile;
 mod http;
 mod monitoring;
 mod program;
+mod real_kill;
 mod routes;
 mod socket;
 mod sockets;

@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-fn snowglobe(state: &Path, site: &Path) -> Command {
+pub fn snowglobe(state: &Path, site: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snowglobe"));
     command.env("SNOWGLOBE_STATE", state).env("SNOWGLOBE_SITE", site).env("SNOWGLOBE_LISTEN", "127.0.0.1:0");
     command.env("SNOWGLOBE_LIBVIRT_URI", "local=test:///default").env_remove("SNOWGLOBE_IMAGE_FLAKE");
@@ -24,22 +24,22 @@ async fn output(command: &mut Command) -> (Output, String) {
     (output, said)
 }
 
-/// A running `snowglobe serve`: the lines that it says to people, up to the one that is waited for.
-struct Serving {
-    child: Child,
-    address: String,
-    setup: Option<String>,
+/// A running `snowglobe serve`, and what it said to people when it began.
+pub struct Serving {
+    pub child: Child,
+    pub address: String,
+    pub setup: Option<String>,
 }
 
-async fn serve(command: &mut Command) -> Serving {
+pub async fn serve(command: &mut Command) -> Serving {
     let mut child = command.arg("serve").stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = within(lines.next_line()).await.unwrap().unwrap();
-    let address = first.strip_prefix("Snowglobe is listening at http://").expect(&first).to_owned();
-    let setup = match tokio::time::timeout(std::time::Duration::from_secs(5), lines.next_line()).await {
-        Ok(line) => line.unwrap(),
-        Err(_) => None,
-    };
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.starts_with("Ctrl-C")) {
+        said.push(within(lines.next_line()).await.unwrap().expect("it goes on to say that it runs"));
+    }
+    let address = said[0].strip_prefix("Snowglobe is listening at http://").expect(&said[0]).to_owned();
+    let setup = said.iter().find(|line| line.starts_with("Set up")).cloned();
     Serving { child, address, setup }
 }
 
@@ -52,14 +52,14 @@ impl Serving {
     }
 
     /// Sends a signal and waits for the end; the exit code.
-    async fn end(mut self, signal: &str) -> Option<i32> {
+    pub async fn end(mut self, signal: &str) -> Option<i32> {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
         within(self.child.wait()).await.unwrap().code()
     }
 }
 
-fn folders() -> (tempfile::TempDir, tempfile::TempDir) {
+pub fn folders() -> (tempfile::TempDir, tempfile::TempDir) {
     let (state, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(site.path().join("favicon.svg"), "<svg/>").unwrap();
     (state, site)

@@ -39,7 +39,7 @@ pub struct World {
     pub setup_token: String,
     _state: TempDir,
     _site: TempDir,
-    running: JoinHandle<()>,
+    running: JoinHandle<anyhow::Result<()>>,
 }
 
 /// What a test wants different.
@@ -149,7 +149,7 @@ impl World {
             self.server.portal.jobs(&admin, &JobFilter { open: true, ..JobFilter::default() }).await.unwrap();
         assert!(open.is_empty(), "unfinished jobs: {open:?}");
         self.server.stopping.cancel();
-        within(self.running).await.unwrap();
+        within(self.running).await.unwrap().unwrap();
     }
 }
 

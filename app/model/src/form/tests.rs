@@ -1,3 +1,5 @@
+//! What each form's fields read and refuse, with random input too.
+
 use super::*;
 use proptest::prelude::*;
 

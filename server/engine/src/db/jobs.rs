@@ -37,6 +37,7 @@ pub(crate) struct JobRecord {
 /// A job that is accepted.
 pub(crate) struct New<'a> {
     pub id: JobId,
+    pub title: &'a str,
     pub operation: &'a Operation,
     pub actor: UserId,
     pub actor_name: &'a str,
@@ -62,7 +63,7 @@ pub(crate) async fn insert(
     )
     .bind(new.id.to_string())
     .bind(new.operation.kind().as_str())
-    .bind(new.operation.title())
+    .bind(new.title)
     .bind(to_json("an operation", new.operation)?)
     .bind(new.operation.machine().map(MachineName::as_str))
     .bind(new.actor.to_string())
@@ -132,6 +133,15 @@ pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>
         })
     })
     .transpose()
+}
+
+/// The audit entry of a job, also of one that [`load`] cannot read.
+pub(crate) async fn audit_seq(conn: &mut Conn, id: JobId) -> Result<Option<i64>> {
+    let row: Option<(i64,)> = sqlx::query_as("select audit_seq from jobs where id = ?")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|(seq,)| seq))
 }
 
 /// Who may see a job: who asked for it, who owned its machine, who asked for the same build; in this order.
@@ -255,7 +265,8 @@ pub(crate) async fn list(conn: &mut Conn, filter: &JobFilter, sees: &Visible) ->
 
 /// The steps of a job in order.
 pub(crate) async fn steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepView>> {
-    let rows: Vec<(String, String, String, Option<i64>, Option<i64>)> =
+    type Row = (String, String, String, Option<i64>, Option<i64>);
+    let rows: Vec<Row> =
         sqlx::query_as("select name, what, state, began, ended from job_steps where job_id = ? order by idx")
             .bind(id.to_string())
             .fetch_all(conn)

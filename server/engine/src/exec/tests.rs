@@ -1,3 +1,5 @@
+//! Child processes: argv, limits of time and output, and how they end.
+
 use super::*;
 use std::time::Instant;
 
@@ -71,7 +73,8 @@ async fn cancelling_lets_the_program_clean_up() {
     let mark = dir.path().join("cleaned");
     let cancel = CancellationToken::new();
     let asked = cancel.clone();
-    let script = "trap 'echo yes >\"$0\"; exit 1' TERM; echo ready >&2; while :; do sleep 0.01; done";
+    // It speaks before it cleans up, as many programs do: nobody listening must not be the end of it.
+    let script = "trap 'echo stopping >&2; echo yes >\"$0\"; exit 1' TERM; echo ready >&2; while :; do sleep 0.01; done";
     let error = Program::new("sh")
         .args([std::ffi::OsStr::new("-c"), script.as_ref(), mark.as_os_str()])
         .stream(

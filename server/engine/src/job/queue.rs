@@ -154,6 +154,7 @@ async fn accept(
     let audit_seq = audit::begin_in(engine, &mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
     let row = db::jobs::New {
         id: new.id,
+        title: &plan.title,
         operation: new.operation,
         actor: user.id,
         actor_name: user.name.as_str(),

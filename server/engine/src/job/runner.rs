@@ -328,7 +328,11 @@ async fn give_up(engine: &Engine, live: &LiveJob, error: &Error) {
     let end = async {
         let mut tx = engine.db.begin().await?;
         db::jobs::set_failure(&mut tx, live.id, Some(&failure)).await?;
-        db::jobs::finish(&mut tx, live.id, JobState::Failed, engine.clock.now()).await?;
+        let now = engine.clock.now();
+        db::jobs::finish(&mut tx, live.id, JobState::Failed, now).await?;
+        if let Some(seq) = db::jobs::audit_seq(&mut tx, live.id).await? {
+            db::audit::complete(&mut tx, seq, Outcome::Failed, Some(&failure.message), now).await?;
+        }
         tx.commit().await?;
         Ok::<_, Error>(())
     };

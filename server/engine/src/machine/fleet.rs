@@ -7,6 +7,9 @@
 //! Every visible change gets the next number, under the lock that the change was made under; so numbers, states and the
 //! order of the channel agree, and [`Fleet::follow`] hands out a state and its continuation without a gap.
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use super::known::{Domain, Known};
 use crate::authorize::Visible;
 use crate::db::machines::MachineRecord;
@@ -212,6 +215,17 @@ impl Fleet {
         self.update(&known.row.name, |known| {
             known.domain = domain;
             known.stamp = stamp;
+        });
+    }
+
+    /// Takes over the answer to a question about one domain that was asked at `stamp`. What the host said since then by itself
+    /// is newer and stays.
+    pub fn answered(&self, host: &HostName, stamp: u64, uuid: Uuid, domain: Domain) {
+        let Some(known) = self.by_uuid(uuid).filter(|known| known.row.host == *host) else { return };
+        self.update(&known.row.name, |known| {
+            if known.stamp <= stamp {
+                known.domain = domain;
+            }
         });
     }
 

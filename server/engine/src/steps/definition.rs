@@ -34,9 +34,10 @@ pub(super) async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         .remove_definition(&target.machine)
         .await
         .map_err(target.host_error("Removing the definition"))?;
+    let stamp = cx.engine.fleet.stamp();
     let state = target.hypervisor.state(&target.machine).await;
     let state = state.map_err(target.host_error("Asking for the state"))?;
-    cx.engine.fleet.seen(&target.record.spec.host, target.machine.uuid, domain(state));
+    cx.engine.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
     cx.say("The definition is removed from the host.");
     Ok(())
 }

@@ -65,12 +65,10 @@ async fn record(
     let mut tx = cx.engine.db.begin().await?;
     let row = db::images::upsert(&mut tx, key, built, &origin).await?;
     tx.commit().await.map_err(Error::from)?;
-    if !row.rooted {
-        cx.engine.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
-        let mut tx = cx.engine.db.begin().await?;
-        db::images::set_rooted(&mut tx, row.id).await?;
-        tx.commit().await.map_err(Error::from)?;
-    }
+    cx.engine.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
+    let mut tx = cx.engine.db.begin().await?;
+    db::images::set_rooted(&mut tx, row.id).await?;
+    tx.commit().await.map_err(Error::from)?;
     show_newest(cx).await?;
     cx.say(format!("The image is {}.", row.store_path.display()));
     cx.work.image = Some(Image { id: row.id, store_path: row.store_path });

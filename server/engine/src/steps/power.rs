@@ -84,14 +84,14 @@ pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), Step
     let off = async {
         loop {
             match changes.recv().await {
-                Ok(changed) => match &changed.what {
-                    What::Machine(known) if known.uuid == target.machine.uuid => {
-                        if is_off(known.row.observed.state) {
-                            return Ok(());
-                        }
+                Ok(changed) => {
+                    if let What::Machine(known) = &changed.what
+                        && known.uuid == target.machine.uuid
+                        && is_off(known.row.observed.state)
+                    {
+                        return Ok(());
                     }
-                    _ => {}
-                },
+                }
                 // Events may have been missed: ask.
                 Err(RecvError::Lagged(_)) if !state(&target).await?.is_active() => return Ok(()),
                 Err(RecvError::Lagged(_)) => {}
@@ -128,7 +128,8 @@ async fn switch(target: &Target, power: Power, what: &'static str) -> Result<(),
 
 /// Shows the state at once, without waiting for the host's event to make its way.
 async fn tell(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
+    let stamp = cx.engine.fleet.stamp();
     let state = state(target).await?;
-    cx.engine.fleet.seen(&target.record.spec.host, target.machine.uuid, domain(state));
+    cx.engine.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
     Ok(())
 }

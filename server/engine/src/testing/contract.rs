@@ -4,7 +4,12 @@
 //! a promise of the port (`ports/hypervisor.rs`) is broken. It waits on events, never on time; [`Subject::patience`] is
 //! only how long it believes in a broken one.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "this is a test that several packages share")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "this is a test that several packages share"
+)]
 
 use crate::ports::hypervisor::{
     BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
@@ -38,7 +43,7 @@ pub async fn holds(subject: &Subject) {
     what_is_not_there_is_an_answer(subject).await;
     disks_are_made_once_and_go_when_told(subject).await;
     identity_files_are_written_read_and_removed(subject).await;
-    a_single_disk_grows_to_its_size(subject).await;
+    a_single_disk_grows_and_takes_its_identity(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
     power_goes_through_its_states_and_tells(subject).await;
@@ -106,11 +111,15 @@ pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// The only disk of a machine without a data disk.
-pub async fn a_single_disk_grows_to_its_size(subject: &Subject) {
+/// The only disk of a machine without a data disk: grown, with its identity in the image's own file system.
+pub async fn a_single_disk_grows_and_takes_its_identity(subject: &Subject) {
     let made = Machine::new("single");
     let boot = made.create_boot(subject, Some(gib(40))).await;
-    assert_eq!(subject.hypervisor.disk_use(&boot).await.unwrap().unwrap().size, gib(40).bytes());
+    let host = &subject.hypervisor;
+    assert_eq!(host.disk_use(&boot).await.unwrap().unwrap().size, gib(40).bytes());
+    host.write_identity(&boot, DiskRole::Boot, &identity("alone")).await.unwrap();
+    let read = host.read_identity(&boot, DiskRole::Boot, "hostname").await.unwrap();
+    assert_eq!(read.as_deref(), Some(b"alone".as_slice()));
     made.remove(subject).await;
 }
 

@@ -8,7 +8,7 @@ use engine::probe::{Moment, Probe, Verdict, When};
 use engine::testing::hypervisor::{THICK, THIN};
 use model::account::Actor;
 use model::audit::ChainState;
-use model::job::{JobFilter, JobId, JobState};
+use model::job::{JobFilter, JobId, JobState, StepState};
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
 use std::collections::HashSet;
@@ -231,17 +231,21 @@ fn crash(
         let ada = admin(&engine).await;
         let view = patiently(ended(&engine, &ada, job)).await;
         let after = world.snapshot().await;
-        match view.summary.badge.state {
-            JobState::Succeeded => assert_eq!(after, target, "{context}: {view:#?}"),
-            JobState::Failed if matches!(mischief, Mischief::HaltUndo(..)) && reached => {
+        match (mischief, view.summary.badge.state) {
+            (Mischief::Halt(..), JobState::Succeeded) => {
+                assert!(reached, "{context}: the job never came there");
+                assert_eq!(after, target, "{context}: {view:#?}");
+            }
+            (Mischief::HaltUndo(index, _), JobState::Failed) => {
+                let undone = view.steps.get(index).map(|s| s.state);
+                assert_eq!(reached, undone == Some(StepState::Undone), "{context}: {view:#?}");
                 assert_eq!(after, before, "{context}: {view:#?}");
                 let again = engine.retry(&ada, job).await.unwrap().job;
                 let view = ended(&engine, &ada, again).await;
                 assert_eq!(view.summary.badge.state, JobState::Succeeded, "{context}: {view:#?}");
                 assert_eq!(world.snapshot().await, target, "{context}");
             }
-            JobState::Failed if matches!(mischief, Mischief::HaltUndo(..)) => {}
-            state => panic!("{context}: {state:?} {view:#?}"),
+            (_, state) => panic!("{context}: {state:?} {view:#?}"),
         }
         assert_settled(&engine, &ada, &context).await;
         engine.shut_down().await;

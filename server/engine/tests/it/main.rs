@@ -1,6 +1,11 @@
 //! The engine as a whole: real SQLite, a hypervisor and an image builder in memory. One binary, because each one more is linked
 //! anew.
-#![expect(clippy::panic, reason = "a test says what is wrong by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what is wrong by panicking"
+)]
 
 mod accounts;
 mod concurrency;

@@ -12,7 +12,7 @@
 //! every kind of URI, which reading the pty would not.
 
 use super::connect::Link;
-use super::error::{of_host, of_machine};
+use super::error::{failed, is, of_host, of_machine};
 use super::power::find;
 use super::sys::{StreamSink, StreamWatch};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
+use virt::error::ErrorNumber;
 use virt::stream::Stream;
 use virt_sys::{
     VIR_STREAM_EVENT_ERROR as ERROR, VIR_STREAM_EVENT_HANGUP as HANGUP,
@@ -44,10 +45,23 @@ pub async fn open(link: &Link, machine: &MachineRef) -> Result<ConsoleStream> {
             let fault = |error| of_machine("Opening the console", &machine)(error);
             let domain = find(&live.connect, &machine)?;
             let stream = Stream::new(&live.connect, virt_sys::VIR_STREAM_NONBLOCK).map_err(fault)?;
-            domain.open_console(None, &stream, virt_sys::VIR_DOMAIN_CONSOLE_SAFE).map_err(fault)?;
+            domain.open_console(None, &stream, virt_sys::VIR_DOMAIN_CONSOLE_SAFE).map_err(|error| {
+                if is(&error, ErrorNumber::OperationFailed) {
+                    return failed(
+                        "Opening the console",
+                        format!("{}; end the other session first", error.message()),
+                    );
+                }
+                fault(error)
+            })?;
             Ok((stream, live.ended.clone()))
         })
         .await?;
+    attach(stream, lost)
+}
+
+/// Puts a pair of channels on a stream that was opened not to block. Must be called within a tokio runtime.
+fn attach(stream: Stream, lost: CancellationToken) -> Result<ConsoleStream> {
     let (output, from_guest) = mpsc::channel(DEPTH);
     let (to_guest, input) = mpsc::channel(DEPTH);
     let console = Arc::new(Console {
@@ -206,5 +220,75 @@ async fn pump(
     });
     if let Err(error) = closed.await {
         tracing::warn!(%error, "a console was not closed cleanly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+    use tokio::time::timeout;
+    use virt::connect::Connect;
+    use virt::storage_pool::StoragePool;
+
+    /// Long enough to fill every queue on the way many times.
+    const SIZE: usize = 64 << 20;
+
+    /// A stream with known bytes: libvirtd reads a file to us just as it reads a console.
+    async fn stream(dir: &std::path::Path) -> Option<(Connect, StoragePool, Stream)> {
+        let Ok(uri) = std::env::var("SNOWGLOBE_TEST_LIBVIRT") else {
+            eprintln!("SKIPPED: set SNOWGLOBE_TEST_LIBVIRT, or run `cargo xtask test`");
+            return None;
+        };
+        crate::libvirt::events::start_loop().unwrap();
+        let pattern: Vec<u8> = (0..SIZE / 4).flat_map(|n| u32::try_from(n).unwrap().to_be_bytes()).collect();
+        let path = dir.join("bytes");
+        std::fs::write(&path, pattern).unwrap();
+        let connect = Connect::open(Some(&uri)).unwrap();
+        let name = dir.file_name().unwrap().to_str().unwrap();
+        let xml = format!(
+            "<pool type='dir'><name>{name}</name><target><path>{}</path></target></pool>",
+            dir.display()
+        );
+        let pool = connect.create_storage_pool_xml(&xml, 0).unwrap();
+        let volume = pool.lookup_storage_vol_by_name("bytes").unwrap();
+        let stream = Stream::new(&connect, virt_sys::VIR_STREAM_NONBLOCK).unwrap();
+        volume.download(&stream, 0, 0, 0).unwrap();
+        Some((connect, pool, stream))
+    }
+
+    #[tokio::test]
+    async fn real_stream_loses_nothing_however_slow_its_reader_and_ends() {
+        let dir = tempfile::Builder::new().prefix("pool-").tempdir().unwrap();
+        let Some((_connect, pool, stream)) = stream(dir.path()).await else { return };
+        let mut console = attach(stream, CancellationToken::new()).unwrap();
+        let mut got = Vec::with_capacity(SIZE);
+        // A reader that begins late: every queue on the way fills up, and reading is switched off and on again.
+        while console.output.len() < DEPTH {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        while let Some(bytes) = timeout(Duration::from_secs(60), console.output.recv()).await.unwrap() {
+            got.extend_from_slice(&bytes);
+        }
+        let rate = SIZE as f64 / begun.elapsed().as_secs_f64() / 1e6;
+        eprintln!("a console stream delivers {rate:.0} MB/s");
+        assert_eq!(got.len(), SIZE);
+        assert!(got.chunks_exact(4).zip(0_u32..).all(|(word, n)| word == n.to_be_bytes()));
+        pool.destroy().unwrap();
+    }
+
+    #[tokio::test]
+    async fn real_stream_ends_when_both_ends_are_dropped_or_the_connection_is_lost() {
+        let dir = tempfile::Builder::new().prefix("pool-").tempdir().unwrap();
+        let Some((_connect, pool, stream)) = stream(dir.path()).await else { return };
+        let lost = CancellationToken::new();
+        let mut console = attach(stream, lost.clone()).unwrap();
+        lost.cancel();
+        let end = async { while console.output.recv().await.is_some() {} };
+        timeout(Duration::from_secs(60), end).await.unwrap();
+        // Its other end is closed as well.
+        assert!(console.input.send(Bytes::from_static(b"x")).await.is_err());
+        pool.destroy().unwrap();
     }
 }

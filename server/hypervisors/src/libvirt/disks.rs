@@ -31,12 +31,10 @@ pub struct Store {
 
 impl Store {
     /// The store in this state directory.
-    ///
-    /// # Errors
-    /// When the path is relative and the current directory is gone.
-    pub fn new(state: &Path) -> io::Result<Self> {
-        let state = std::path::absolute(state)?;
-        Ok(Self { machines: state.join("machines"), firmware: state.join("firmware") })
+    pub fn new(state: &Path) -> Self {
+        // Relative only counts at start; without a current directory the path stays as it is, and its use tells.
+        let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
+        Self { machines: state.join("machines"), firmware: state.join("firmware") }
     }
 
     /// Where the machines' folders lie.
@@ -270,7 +268,7 @@ mod tests {
 
     #[test]
     fn only_files_of_machines_are_volumes() {
-        let store = Store::new(Path::new("/state")).unwrap();
+        let store = Store::new(Path::new("/state"));
         assert!(store.checked(&Volume("/state/machines/web/boot.qcow2".into())).is_ok());
         for foreign in [
             "/etc/passwd",

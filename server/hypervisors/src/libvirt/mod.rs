@@ -46,7 +46,6 @@ use model::host::Finding;
 use model::identity::IdentityFile;
 use model::machine::MachineState;
 use model::size::DiskGib;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};
@@ -79,16 +78,13 @@ pub struct Libvirt {
 impl Libvirt {
     /// The host at `uri` (libvirt.org/uri.html), connected to in the background: a host that does not answer is tried again
     /// and says so when it is asked something. Must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// When the state directory is relative and the current directory is gone.
-    pub fn connect(uri: &str, settings: LibvirtSettings) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self {
-            store: Store::new(&settings.state)?,
+    pub fn connect(uri: &str, settings: LibvirtSettings) -> Arc<Self> {
+        Arc::new(Self {
+            store: Store::new(&settings.state),
             acceleration: settings.acceleration,
             facts: Mutex::new(None),
             link: Link::open(uri),
-        }))
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::support::{PATIENCE, connected, event, machine, state};
 use engine::ports::hypervisor::{
-    BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, MachineRef, Power, Volume,
+    BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
+    Volume,
 };
 use engine::testing::contract::{self, Subject};
 use hypervisors::libvirt::Libvirt;
@@ -197,6 +198,8 @@ async fn real_guest_boots_answers_and_shuts_down() {
     let mut events = real.host.events();
     real.host.power(&machine, Power::Start).await.unwrap();
     let mut console = real.host.console(&machine).await.unwrap();
+    let early = real.host.agent_ping(&machine).await;
+    assert!(matches!(early, Err(HypervisorError::NoAgent)), "{early:?}");
     let shown = read_until(&mut console, "login:").await;
     assert!(shown.contains("guest login:"), "the prompt has the machine's own name: {shown}");
 
@@ -257,6 +260,48 @@ async fn real_console_of_a_machine_that_is_rebooted_goes_on() {
     });
     reopened.await.unwrap();
     real.remove(&machine).await;
+}
+
+#[tokio::test]
+async fn real_network_that_is_missing_is_made_when_a_machine_needs_it() {
+    let Some(real) = real().await else { return };
+    let outside = Connect::open(Some(&real.uri)).unwrap();
+    if let Ok(network) = outside.lookup_network_by_name("default") {
+        let _ = network.destroy();
+        network.undefine().unwrap();
+    }
+    let machine = named(&real.create("networked").await);
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let network = outside.lookup_network_by_name("default").unwrap();
+    assert!(network.is_active().unwrap() && network.autostart().unwrap());
+    real.host.power(&machine, Power::ForceOff).await.unwrap();
+    network.destroy().unwrap();
+    real.host.power(&machine, Power::Start).await.unwrap();
+    assert!(network.is_active().unwrap());
+    real.remove(&machine).await;
+}
+
+/// Prints, does not judge: `cargo xtask bench` sets the figures beside those of bare tools.
+#[tokio::test]
+async fn real_time_from_image_to_running() {
+    let Some(real) = real().await else { return };
+    // The first one finds out about the host, as the portal does at its start.
+    for name in ["first", "second", "third"] {
+        let machine = machine(name, Uuid::new_v4());
+        real.made.lock().unwrap().push(machine.uuid);
+        let begun = Instant::now();
+        let from = BootDisk { image: real.image.clone(), grow_to: None };
+        let boot = real.host.create_boot_disk(&machine, &from).await.unwrap();
+        let identity = identity(name, &machine.uuid);
+        let data = real.host.create_data_disk(&machine, 20.try_into().unwrap(), &identity).await.unwrap();
+        let disks = begun.elapsed();
+        real.host.put_definition(&definition(&machine, boot, data)).await.unwrap();
+        let defined = begun.elapsed();
+        real.host.power(&machine, Power::Start).await.unwrap();
+        eprintln!("{name}: disks {disks:?}, defined {defined:?}, running {:?}", begun.elapsed());
+        assert_eq!(real.host.state(&machine).await.unwrap(), MachineState::Running);
+        real.remove(&machine).await;
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub fn state() -> TempDir {
 
 /// A host on this URI.
 pub fn host(uri: &str, state: &TempDir) -> Arc<Libvirt> {
-    Libvirt::connect(uri, LibvirtSettings::new(state.path())).unwrap()
+    Libvirt::connect(uri, LibvirtSettings::new(state.path()))
 }
 
 /// A host that is connected.

@@ -60,7 +60,7 @@ fn a_mutable_machine_on_kvm_and_a_bridge() {
     machine.data = None;
     machine.network = "bridge:br0".parse().unwrap();
     let xml = render(&machine, &platform(Accelerator::Kvm)).unwrap();
-    assert!(xml.starts_with("<domain type=\"kvm\">"));
+    assert!(xml.starts_with("<domain type=\"kvm\" "));
     assert!(xml.contains("<cpu mode=\"host-passthrough\""));
     assert!(
         xml.contains(

@@ -1,0 +1,25 @@
+import { test } from "@playwright/test";
+import { ada } from "../support/people";
+test("debug", async ({ page }) => {
+  page.on("console", (m) => console.log("CONSOLE", m.type(), m.text()));
+  page.on("pageerror", (e) => console.log("PAGEERROR", e.message));
+  page.on("response", (r) => console.log("RESP", r.status(), r.url(), r.request().method()));
+  page.on("requestfailed", (r) => console.log("FAILED", r.url(), r.failure()?.errorText));
+  page.on("websocket", (w) => { console.log("WS", w.url()); w.on("framereceived", (f) => console.log("FRAME", String(f.payload).slice(0, 200))); w.on("close", () => console.log("WSCLOSE")); });
+  await page.goto(process.env.E2E_SETUP_LINK ?? "");
+  await page.getByLabel("Name", { exact: true }).fill(ada.name);
+  await page.getByLabel("Password", { exact: true }).fill(ada.password);
+  await page.getByLabel("Password again").fill(ada.password);
+  await page.getByRole("button", { name: "Make the administrator" }).click();
+  await page.waitForTimeout(3000);
+  await page.goto("/machines/new".replace(/^/, process.env.E2E_URL ?? ""));
+  await page.getByLabel("Name (required)").fill("e2e-debug");
+  await page.waitForTimeout(4000);
+  console.log(await page.locator(".form-aside").innerText());
+  await page.screenshot({ path: "/tmp/setup/new.png", fullPage: true });
+  await page.getByRole("textbox", { name: "Memory" }).fill("256");
+  await page.getByRole("textbox", { name: "Disk" }).fill("1");
+  await page.getByRole("button", { name: "Create and start" }).click();
+  await page.waitForTimeout(20000);
+  await page.screenshot({ path: "/tmp/setup/job.png", fullPage: true });
+});

@@ -1,0 +1,107 @@
+//! Newer beats older, numbers have no gaps, and ten thousand machines are listed in a moment.
+
+use super::*;
+use crate::db::machines::Disks;
+use crate::machine::fresh;
+use crate::ports::hypervisor::Volume;
+use model::Time;
+use model::identity::Identity;
+use model::machine::{Network, Spec};
+use std::time::Instant;
+
+fn record(name: &str, owner: UserId) -> MachineRecord {
+    MachineRecord {
+        id: MachineId(Uuid::now_v7()),
+        owner,
+        owner_name: "ada".to_owned(),
+        spec: Spec {
+            name: name.parse().unwrap(),
+            host: "local".parse().unwrap(),
+            profiles: "docker".parse().unwrap(),
+            mode: Mode::Immutable,
+            memory: 512.try_into().unwrap(),
+            vcpus: 1.try_into().unwrap(),
+            disk: 2.try_into().unwrap(),
+            network: Network::Nat,
+            identity: Identity::default(),
+        },
+        birthmarks: fresh::birthmarks().unwrap(),
+        disks: Some(Disks { image: ImageId(Uuid::nil()), boot: Volume("boot".to_owned()), data: None }),
+        created: Time(0),
+    }
+}
+
+fn fleet_of(records: &[MachineRecord]) -> Fleet {
+    let fleet = Fleet { inner: Arc::default(), changes: broadcast::Sender::new(LAG) };
+    records.iter().for_each(|record| fleet.put(record));
+    fleet
+}
+
+fn local() -> HostName {
+    "local".parse().unwrap()
+}
+
+fn state(fleet: &Fleet, name: &str) -> MachineState {
+    fleet.get(&name.parse().unwrap()).unwrap().row.observed.state
+}
+
+#[test]
+fn an_event_is_newer_than_an_inventory_that_began_before_it() {
+    let ada = UserId(Uuid::now_v7());
+    let (web, db) = (record("web", ada), record("db", ada));
+    let fleet = fleet_of(&[web.clone(), db.clone()]);
+    assert_eq!(state(&fleet, "web"), MachineState::Unknown);
+    let began = fleet.stamp();
+    fleet.seen(&local(), web.birthmarks.uuid, Domain::Present(MachineState::Running));
+    let off = |record: &MachineRecord| Seen {
+        uuid: record.birthmarks.uuid,
+        name: record.spec.name.to_string(),
+        state: MachineState::Off,
+    };
+    fleet.take_inventory(&local(), began, &[off(&web), off(&db)]);
+    assert_eq!((state(&fleet, "web"), state(&fleet, "db")), (MachineState::Running, MachineState::Off));
+    fleet.answered(&local(), began, web.birthmarks.uuid, Domain::Absent);
+    assert_eq!(state(&fleet, "web"), MachineState::Running);
+    fleet.take_inventory(&local(), fleet.stamp(), &[off(&web)]);
+    assert_eq!((state(&fleet, "web"), state(&fleet, "db")), (MachineState::Off, MachineState::Configured));
+    fleet.seen(&"other".parse().unwrap(), web.birthmarks.uuid, Domain::Present(MachineState::Running));
+    assert_eq!(state(&fleet, "web"), MachineState::Off, "another host has no say");
+}
+
+#[test]
+fn what_changes_nothing_is_no_news_and_what_does_is_numbered() {
+    let ada = UserId(Uuid::now_v7());
+    let web = record("web", ada);
+    let fleet = fleet_of(std::slice::from_ref(&web));
+    let (full, mut changes) = fleet.follow(&Visible::Of(ada));
+    let EventFrame::Full { seq, machines } = full else { panic!() };
+    assert_eq!(machines.len(), 1);
+    fleet.seen(&local(), web.birthmarks.uuid, Domain::Present(MachineState::Running));
+    fleet.seen(&local(), web.birthmarks.uuid, Domain::Present(MachineState::Running));
+    let noise = Figures { net_rx_rate: Some(17), cpu_percent: Some(0.2), ..Figures::default() };
+    fleet.set_figures(web.birthmarks.uuid, noise);
+    fleet.set_figures(web.birthmarks.uuid, Figures { net_rx_rate: Some(900), ..noise });
+    fleet.remove(&web.spec.name);
+    let mut seqs = Vec::new();
+    while let Ok(changed) = changes.try_recv() {
+        seqs.push(changed.seq);
+    }
+    assert_eq!(seqs, [seq + 1, seq + 2, seq + 3], "running, first figures, gone");
+}
+
+#[test]
+fn ten_thousand_machines_are_listed_in_a_moment() {
+    let (ada, bob) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
+    let records: Vec<_> =
+        (0..10_000).map(|n| record(&format!("m{n:05}"), if n % 2 == 0 { ada } else { bob })).collect();
+    let fleet = fleet_of(&records);
+    let began = Instant::now();
+    let page = fleet.list(&Visible::All, &MachineFilter::default());
+    println!("a page of 10,000 machines: {:?}", began.elapsed());
+    assert_eq!((page.rows.len(), page.matching, page.total), (100, 10_000, 10_000));
+    let found = MachineFilter { search: "M0001".to_owned(), ..MachineFilter::default() };
+    let began = Instant::now();
+    let page = fleet.list(&Visible::Of(bob), &found);
+    println!("a search in 10,000 machines: {:?}", began.elapsed());
+    assert_eq!((page.matching, page.total), (5, 5_000));
+}

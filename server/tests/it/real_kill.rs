@@ -1,0 +1,187 @@
+//! The real program is killed after each step of create and of destroy, over real Nix, libvirt and QEMU. Started again,
+//! it must finish or undo the job, leak nothing, and do the same operation once more.
+
+#![expect(clippy::disallowed_methods, reason = "the program under test is started as people start it")]
+
+use crate::http::{Reply, form, send};
+use crate::program::{Serving, serve, snowglobe};
+use crate::world::PASSWORD;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const MACHINE: &str = "killed";
+/// A guest that is emulated on a busy computer takes half a minute to boot.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// What the environment gives; absent outside `cargo xtask test`.
+struct Ground {
+    flake: String,
+    uri: String,
+}
+
+fn ground() -> Option<Ground> {
+    let env = |name| std::env::var(name).ok();
+    let found = env("SNOWGLOBE_TEST_IMAGE_FLAKE").zip(env("SNOWGLOBE_TEST_LIBVIRT"));
+    if found.is_none() {
+        eprintln!("SKIPPED: it needs SNOWGLOBE_TEST_IMAGE_FLAKE and SNOWGLOBE_TEST_LIBVIRT; run `cargo xtask test`");
+    }
+    found.map(|(flake, uri)| Ground { flake, uri })
+}
+
+/// A portal that can be killed and started again over the same state.
+struct Mortal<'a> {
+    ground: &'a Ground,
+    state: &'a Path,
+    site: &'a Path,
+    serving: Option<Serving>,
+    cookie: String,
+}
+
+impl Mortal<'_> {
+    fn address(&self) -> &str {
+        &self.serving.as_ref().expect("it runs").address
+    }
+
+    async fn start(&mut self) {
+        let mut command = snowglobe(self.state, self.site);
+        command.env("SNOWGLOBE_IMAGE_FLAKE", &self.ground.flake);
+        command.env("SNOWGLOBE_LIBVIRT_URI", format!("local={}", self.ground.uri));
+        self.serving = Some(timeout(LIMIT, serve(&mut command)).await.expect("it starts"));
+    }
+
+    async fn kill(&mut self) {
+        let mut serving = self.serving.take().expect("it runs");
+        serving.child.kill().await.expect("it can be killed");
+    }
+
+    async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let origin = format!("http://{}", self.address());
+        let kind = "application/x-www-form-urlencoded";
+        let headers =
+            [("host", self.address()), ("origin", &origin), ("content-type", kind), ("cookie", &self.cookie)];
+        let body = form(fields);
+        timeout(LIMIT, send(self.address(), method, path, &headers, body.as_bytes())).await.expect("an answer")
+    }
+
+    /// Posts a form that becomes a job, and returns the job's path.
+    async fn job(&self, path: &str, fields: &[(&str, &str)]) -> String {
+        let reply = self.ask("POST", path, fields).await;
+        assert_eq!(reply.status, 303, "{}", reply.body);
+        if reply.location().starts_with("/jobs/") {
+            return reply.location().to_owned();
+        }
+        let list = self.ask("GET", &format!("/jobs?machine={MACHINE}"), &[]).await.body;
+        let at = list.find("/jobs/").expect("a job in the list");
+        list[at..at + "/jobs/".len() + 36].to_owned()
+    }
+
+    /// Reads a job's page until `enough` says so.
+    async fn follow(&self, job: &str, enough: impl Fn(&str) -> bool) -> String {
+        let watching = async {
+            loop {
+                let page = self.ask("GET", job, &[]).await.body;
+                if enough(&page) {
+                    return page;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, watching).await.expect("the job moves on")
+    }
+
+    async fn create(&self) -> String {
+        let fields = [
+            ("intent", "create"),
+            ("name", MACHINE),
+            ("host", "local"),
+            ("mode", "immutable"),
+            ("memory", "256"),
+            ("vcpus", "1"),
+            ("disk", "1"),
+            ("network", "nat"),
+            ("tcp_ports", "22"),
+        ];
+        self.job("/machines/new", &fields).await
+    }
+
+    async fn end(&self, intent: &str) -> String {
+        let fields = [("intent", intent), ("machine", MACHINE), ("confirm", MACHINE)];
+        self.job(&format!("/machines/{MACHINE}/destroy"), &fields).await
+    }
+
+    /// What is on the host and on the disk of the machine: its domain, its folder's files, its root.
+    async fn remains(&self) -> Vec<String> {
+        let mut virsh = Command::new("virsh");
+        virsh.args(["-q", "-c", &self.ground.uri, "list", "--all", "--name"]).stdin(Stdio::null());
+        let list = virsh.output().await.expect("virsh runs");
+        let domains = String::from_utf8_lossy(&list.stdout).into_owned();
+        let mut found: Vec<String> =
+            domains.lines().filter(|name| *name == MACHINE).map(|name| format!("domain {name}")).collect();
+        let files = |folder: &str| {
+            std::fs::read_dir(self.state.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path())
+        };
+        found.extend(files(&format!("machines/{MACHINE}")).map(|p| p.display().to_string()));
+        let roots = files("gcroots").filter(|p| p.to_string_lossy().contains("machine-"));
+        found.extend(roots.map(|p| p.display().to_string()));
+        found
+    }
+}
+
+fn done(page: &str) -> usize {
+    page.matches("data-state=\"done\"").count()
+}
+
+fn over(page: &str) -> bool {
+    !page.contains("data-state=\"pending\"") && !page.contains("data-state=\"running\"")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_create_and_destroy_survive_kill_9_after_each_step() {
+    let Some(ground) = ground() else { return };
+    let (state, site) = crate::program::folders();
+    let mut portal =
+        Mortal { ground: &ground, state: state.path(), site: site.path(), serving: None, cookie: String::new() };
+    portal.start().await;
+    let link = portal.serving.as_ref().and_then(|s| s.setup.clone()).expect("a setup link");
+    let path = link.split_once("/setup").map(|(_, query)| format!("/setup{query}")).expect("its path");
+    let token = path.split_once('=').map(|(_, t)| t.to_owned()).expect("its token");
+    let fields = [
+        ("intent", "setup"),
+        ("token", &token),
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
+    ];
+    portal.cookie = portal.ask("POST", &path, &fields).await.cookie().expect("a session");
+
+    // Create has seven steps; after the last one there is nothing left to be killed.
+    for after in 1..=6 {
+        let job = portal.create().await;
+        portal.follow(&job, |page| done(page) >= after || over(page)).await;
+        portal.kill().await;
+        portal.start().await;
+        let page = portal.follow(&job, over).await;
+        assert_eq!(done(&page), 7, "killed after step {after}, the job is finished: {page}");
+        assert!(!portal.remains().await.is_empty(), "the machine is there");
+
+        let ending = if after % 2 == 0 { "purge" } else { "destroy" };
+        let job = portal.end(ending).await;
+        portal.follow(&job, |page| done(page) >= after.div_ceil(2) || over(page)).await;
+        portal.kill().await;
+        portal.start().await;
+        portal.follow(&job, over).await;
+        assert_eq!(portal.remains().await, Vec::<String>::new(), "{ending}, killed after create's step {after}");
+        if ending == "destroy" {
+            let page = portal.ask("GET", &format!("/machines/{MACHINE}"), &[]).await;
+            assert_eq!(page.status, 200, "destroy keeps the configuration");
+            let job = portal.end("purge").await;
+            portal.follow(&job, over).await;
+        }
+        assert_eq!(portal.ask("GET", &format!("/machines/{MACHINE}"), &[]).await.status, 404, "no row is left");
+    }
+    let serving = portal.serving.take().expect("it runs");
+    assert_eq!(serving.end("-TERM").await, Some(0));
+}
