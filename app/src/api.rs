@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, JsonEncoding};
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use model::account::TicketPurpose;
-use model::fault::Fault;
+use model::fault::{Fault, FieldError};
 use model::form::FormData;
 use model::plan::{Plan, PlanDigest};
 use serde::{Deserialize, Serialize};
@@ -36,27 +36,39 @@ impl FromServerFnError for ApiError {
     }
 }
 
-/// A plan and its fingerprint; the browser posts it back without having to compute it.
+/// What the server thinks of a form while it is filled in. A form that is not complete yet is no error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Planned {
-    /// The plan.
-    pub plan: Plan,
-    /// Its fingerprint.
-    pub digest: PlanDigest,
+pub enum Judged {
+    /// It could be sent.
+    Planned {
+        /// What would happen.
+        plan: Plan,
+        /// The plan's fingerprint; the browser posts it back without having to compute it.
+        digest: PlanDigest,
+    },
+    /// Not yet: what is wrong, each beside its field.
+    Incomplete {
+        /// The fields, in the form's order.
+        fields: Vec<FieldError>,
+    },
 }
 
-/// What the form would do if it were sent now, or what is wrong with it: all of it, each beside its field. Nothing is hashed
-/// and nothing is changed.
+/// What the form would do if it were sent now, or what is wrong with it. Nothing is hashed and nothing is changed.
 #[server(name = AskPlan, prefix = "/api", endpoint = "plan", input = Json, output = Json)]
-pub async fn plan(form: FormData) -> Result<Planned, ApiError> {
+pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     let asked = crate::cx::asked()?;
-    let operations = model::form::operations(&form, &placeholder_hash);
-    let operations = operations.map_err(|fields| crate::cx::tell(Fault::Invalid { fields }))?;
+    let operations = match model::form::operations(&form, &placeholder_hash) {
+        Ok(operations) => operations,
+        Err(fields) => return Ok(Judged::Incomplete { fields }),
+    };
     let Some(operation) = operations.first() else {
         return Err(crate::cx::tell(Fault::refused("There is nothing to be planned.")).into());
     };
-    let plan = asked.portal.plan(&asked.actor, operation).await.map_err(crate::cx::tell)?;
-    Ok(Planned { digest: plan.digest(), plan })
+    match asked.portal.plan(&asked.actor, operation).await {
+        Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan }),
+        Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields }),
+        Err(fault) => Err(crate::cx::tell(fault).into()),
+    }
 }
 
 /// A ticket that opens one socket once.

@@ -5,7 +5,7 @@
  * program, the site, the image flake and a private libvirt through the environment.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:net";
@@ -43,6 +43,19 @@ async function freePort(): Promise<number> {
   });
 }
 
+/**
+ * A copy of the tiny image's flake that differs from every other: what an earlier run left in the Nix store does not
+ * serve, so the image is really built.
+ */
+function freshFlake(dir: string): string {
+  const copy = `${dir}-flake`;
+  if (!existsSync(copy)) {
+    cpSync(need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"), copy, { recursive: true });
+    writeFileSync(join(copy, "run"), `${Date.now()}\n`);
+  }
+  return copy;
+}
+
 let child: ChildProcess | undefined;
 
 /** Starts a portal over `state`, or over a new directory, and waits until it says that it listens. */
@@ -60,7 +73,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
       SNOWGLOBE_STATE: dir,
       SNOWGLOBE_LISTEN: listen,
       SNOWGLOBE_SITE: need("SNOWGLOBE_SITE", "the files for browsers"),
-      SNOWGLOBE_IMAGE_FLAKE: need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"),
+      SNOWGLOBE_IMAGE_FLAKE: freshFlake(dir),
       SNOWGLOBE_LIBVIRT_URI: process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system",
     },
     stdio: ["ignore", out, out],
@@ -92,7 +105,8 @@ export async function stopPortal(portal: Portal): Promise<void> {
     try { virsh("destroy", name); } catch { /* It was off. */ }
     virsh("undefine", "--nvram", name);
   }
-  if (!process.env.SNOWGLOBE_TEST_KEEP) rmSync(portal.state, { recursive: true, force: true });
+  if (process.env.SNOWGLOBE_TEST_KEEP) return;
+  for (const dir of [portal.state, `${portal.state}-flake`]) rmSync(dir, { recursive: true, force: true });
 }
 
 /** Asks libvirt directly, as somebody at a shell would. */

@@ -104,7 +104,7 @@ test("create builds the image, boots the machine and shows its address", async (
   await expect(page).toHaveURL(/\/jobs\//);
   await expect(page.locator(".steps li").first()).toBeVisible();
   // The log is live: lines of the builders arrive while the build runs.
-  await expect(page.locator("[data-log=lines]")).toContainText("building", { timeout: 30_000 });
+  await expect(page.locator("[data-log=lines]")).toContainText("building", { timeout: 60_000 });
   await expect(page.locator(".steps li[data-state=done]").last()).toContainText(/address/i, { timeout: 200_000 });
   await accessible(page);
   await page.goto(`${url()}/machines/${machine}`);

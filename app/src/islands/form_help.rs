@@ -21,13 +21,13 @@ pub fn FormHelp(
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use crate::api;
+    use crate::api::{self, Judged};
     use crate::islands::dom;
     use crate::parts::machine_form::{PLAN_DIGEST, PLAN_PLACE};
     use crate::parts::plan;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
-    use model::fault::{Fault, FieldError};
+    use model::fault::FieldError;
     use model::form::FormData;
     use model::image::{
         CORE, ProfileMeta, ProfileName, ProfilePorts, ProfileSet, Profiles, SizeClass, conflicts,
@@ -133,12 +133,12 @@ mod client {
                     return;
                 }
                 let wrong = match answer {
-                    Ok(planned) => {
-                        offer_digest(Some(planned.digest.as_str()));
-                        show_plan(plan::plan(&planned.plan).into_any());
+                    Ok(Judged::Planned { plan: shown, digest }) => {
+                        offer_digest(Some(digest.as_str()));
+                        show_plan(plan::plan(&shown).into_any());
                         Vec::new()
                     }
-                    Err(api::ApiError(Fault::Invalid { fields })) => {
+                    Ok(Judged::Incomplete { fields }) => {
                         show_plan(plan::incomplete().into_any());
                         fields
                     }

@@ -144,7 +144,7 @@ fn common(choices: &Choices) -> Option<AnyView> {
                 <input type="hidden" name="each" value="true"/>
                 <div class="ticks">{boxes.collect_view()}</div>
                 <div class="buttons">
-                    <label class="line">"Mode "<select name="mode">{modes.collect_view()}</select></label>
+                    <label class="beside">"Mode "<select name="mode">{modes.collect_view()}</select></label>
                     <button class="button">"Build these"</button>
                 </div>
             </form>

@@ -30,8 +30,8 @@ done
 
 say 'adding the kernel modules'
 cp -r "$payload/modules" root/usr/lib/modules
-rm root/usr/lib/modules/initrd.list
 chmod -R u+w root/usr/lib/modules
+rm root/usr/lib/modules/initrd.list
 
 phase installPhase
 cp -r "$identity" root/usr/lib/snowglobe/identity

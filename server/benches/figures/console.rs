@@ -29,6 +29,8 @@ const VIEWERS: [usize; 2] = [1, 50];
 const PIECE: usize = 4096;
 /// How long the guest talks.
 const TALK: Duration = Duration::from_secs(4);
+/// How long the last viewer may take to what was said last. Only a broken one needs it.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The bound, in bytes per second.
 const TARGET: f64 = 20e6;
 /// How often the guest that keeps to a rate says something.
@@ -126,11 +128,13 @@ async fn talk(inside: &mut Inside, machine: &MachineName, viewers: usize, rate: 
         watching.push(tokio::spawn(watch(socket, begin.clone(), ready.clone())));
     }
     guest.type_in(begin).await;
-    ready.wait().await;
+    let ready = tokio::time::timeout(PATIENCE, ready.wait()).await;
+    ready.context("a viewer never saw the beginning of the talk")?;
     let said = say(&guest, rate).await;
     guest.type_in(Bytes::from_static(END)).await;
-    let seen = try_join_all(watching).await?.into_iter().collect::<Result<_>>()?;
-    Ok(Talk { said, seen })
+    let seen = tokio::time::timeout(PATIENCE, try_join_all(watching)).await;
+    let seen = seen.context("a viewer never saw the end of the talk")??;
+    Ok(Talk { said, seen: seen.into_iter().collect::<Result<_>>()? })
 }
 
 /// Says things; answers how many bytes.

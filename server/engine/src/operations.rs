@@ -95,6 +95,15 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_a_machine_begins_with_its_row_which_is_written_when_the_job_is_accepted() {
+        for kind in OperationKind::ALL {
+            let makes = matches!(kind, OperationKind::Create | OperationKind::Configure);
+            let at = steps(*kind).iter().position(|(step, _)| *step == Step::RecordNew);
+            assert_eq!(at, makes.then_some(0), "{kind}");
+        }
+    }
+
+    #[test]
     fn nothing_that_goes_only_forward_comes_before_something_that_is_undone() {
         for kind in OperationKind::ALL {
             let forward = steps(*kind).iter().position(|(_, after)| *after == After::Forward);

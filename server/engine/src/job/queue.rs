@@ -10,8 +10,8 @@ use crate::error::{Error, Result, chain};
 use crate::job::runner;
 use crate::machine::facts::{self, Facts, needed_image};
 use crate::operations;
+use crate::steps::insert_record;
 use crate::steps::work::Work;
-use crate::steps::{Step, insert_record};
 use model::Fault;
 use model::account::UserId;
 use model::audit::Outcome;
@@ -165,7 +165,6 @@ async fn accept(
         now: cx.now,
     };
     let marks = operations::steps(new.operation.kind());
-    debug_assert!(done == 0 || marks.first().is_some_and(|(step, _)| *step == Step::RecordNew));
     if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, marks, done).await {
         return Err(match violated(&error) {
             Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation).await?,

@@ -1,7 +1,7 @@
 //! The hypervisor port: machines on one host, whatever manages it.
 //!
 //! One trait about machines, not about commands. libvirt and Proxmox VE implement it side by side in package `hypervisors`,
-//! the memory hypervisor of [`crate::testing`] implements it for tests, and one contract suite runs against all three.
+//! the memory hypervisor of feature `testing` implements it for tests, and one contract suite runs against all three.
 //! Differences are data ([`Capabilities`]) that the planner reads; no caller asks which kind it talks to.
 //!
 //! Rules for every implementation:

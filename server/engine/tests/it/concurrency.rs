@@ -1,6 +1,6 @@
 //! Several at once: one job per machine, one build per image, limits, cancelling.
 
-use crate::harness::{World, admin, build, create, ended, member, name, on, patiently, succeed};
+use crate::harness::{World, admin, build, create, ended, member, name, on, patiently, succeed, until_said};
 use model::Fault;
 use model::job::{JobFilter, JobState, StepState};
 use model::operation::OperationKind;
@@ -61,7 +61,9 @@ async fn two_who_want_one_image_share_one_build() {
     let second = engine.submit(&bob, build("docker"), None).await.unwrap().job;
     assert_eq!(first, second);
     let machine = engine.submit(&bob, create("web"), None).await.unwrap().job;
-    world.builder.begun(1).await;
+    for (who, job) in [(&ada, first), (&bob, machine)] {
+        until_said(&engine, who, job, "line 0").await;
+    }
     // Bob sees the build that he joined, but may not stop Ada's.
     let seen = engine.job(&bob, first).await.unwrap();
     assert!(!seen.can_cancel && !seen.can_retry);
@@ -89,7 +91,9 @@ async fn cancelling_one_of_two_leaves_the_build_to_the_other() {
     world.builder.hold(true);
     let one = engine.submit(&ada, create("one"), None).await.unwrap().job;
     let two = engine.submit(&ada, create("two"), None).await.unwrap().job;
-    world.builder.begun(1).await;
+    for job in [one, two] {
+        until_said(&engine, &ada, job, "line 0").await;
+    }
     engine.cancel(&ada, one).await.unwrap();
     let view = ended(&engine, &ada, one).await;
     assert_eq!(view.summary.badge.state, JobState::Cancelled);

@@ -250,6 +250,18 @@ pub async fn ended(engine: &Arc<Engine>, actor: &Actor, id: JobId) -> JobView {
     }
 }
 
+/// Waits until a job's log says this.
+pub async fn until_said(engine: &Arc<Engine>, actor: &Actor, job: JobId, text: &str) {
+    let mut frames = engine.follow_job(actor, job, None).await.unwrap();
+    loop {
+        match next(&mut frames).await {
+            JobFrame::Lines { lines } if lines.iter().any(|line| line.text.contains(text)) => return,
+            JobFrame::End => panic!("the job is over and never said “{text}”"),
+            _ => {}
+        }
+    }
+}
+
 /// Waits until a machine is seen in a state.
 pub async fn until_state(engine: &Arc<Engine>, actor: &Actor, machine: &str, state: MachineState) {
     let mut events = engine.follow_events(actor).await.unwrap();

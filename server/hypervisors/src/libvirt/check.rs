@@ -213,6 +213,7 @@ mod tests {
     #[test]
     fn a_folder_that_qemu_cannot_pass_through_is_an_error_with_the_command() {
         if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: only root's machines run as another user");
             return;
         }
         let dir = tempfile::tempdir().unwrap();
