@@ -75,10 +75,9 @@ fn run(matches: &ArgMatches, config: &Config) -> Result<()> {
     done
 }
 
-/// Opening the engine brings the database up to date. It also takes up open jobs; ending it at once leaves them to the
-/// next start, as any restart does.
+/// Opening the engine brings the database up to date; at rest it does nothing else.
 async fn migrate(config: &Config) -> Result<()> {
-    wire::open_engine(config).await?.shut_down().await;
+    wire::open_engine_at_rest(config).await?.shut_down().await;
     println!("The database in {} is up to date.", config.state.display());
     Ok(())
 }
@@ -89,7 +88,7 @@ async fn create_admin(config: &Config, given: &ArgMatches) -> Result<()> {
     if let Some(why) = password_fault(password.reveal()) {
         anyhow::bail!("{why}");
     }
-    let engine = wire::open_engine(config).await?;
+    let engine = wire::open_engine_at_rest(config).await?;
     let made = engine.create_administrator(name, &password).await;
     engine.shut_down().await;
     made?;

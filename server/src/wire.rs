@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use axum::serve::ListenerExt as _;
 use engine::image::{BuilderSettings, FlakeSource, NixBuilder};
 use engine::ports::clock::SystemClock;
-use engine::{Engine, Host, Settings};
+use engine::{Engine, Host, OpenError, Settings};
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
 use ipnet::IpNet;
 use model::account::Secret;
@@ -57,6 +57,24 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
 /// # Errors
 /// If the state directory cannot be used; the message says what to do.
 pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
+    let (settings, builder, clock) = parts(config);
+    opened(config, Engine::open(settings, hosts(config), builder, clock).await)
+}
+
+/// The same without taking up jobs or watching hosts, for commands that only touch the database.
+///
+/// # Errors
+/// As [`open_engine`].
+pub async fn open_engine_at_rest(config: &Config) -> Result<Arc<Engine>> {
+    let (settings, builder, clock) = parts(config);
+    opened(config, Engine::open_at_rest(settings, Vec::new(), builder, clock).await)
+}
+
+fn opened(config: &Config, engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
+    engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
+}
+
+fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
     let settings = Settings {
         build_slots: config.build_slots,
         job_slots: config.job_slots,
@@ -69,8 +87,7 @@ pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
         flake,
         extra_nix_config: config.nix_config.clone(),
     });
-    let engine = Engine::open(settings, hosts(config), Arc::new(builder), Arc::new(SystemClock)).await;
-    engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
+    (settings, Arc::new(builder), Arc::new(SystemClock))
 }
 
 fn hosts(config: &Config) -> Vec<Host> {

@@ -158,6 +158,15 @@ pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
     Ok(out)
 }
 
+/// Builds the offline image in its usual mode, and returns the file that a machine boots.
+pub fn tiny_image(flake: &Path, log: &Log) -> Result<PathBuf> {
+    let image = format!("path:{}#immutable", flake.display());
+    let nix = |verb: &[&str]| Cmd::new("nix").args(verb).arg(&image).env("NIX_CONFIG", config(true));
+    log.run(&nix(&["build", "--no-link", "--no-write-lock-file"])).context("the offline image could not be built")?;
+    let out = nix(&["path-info", "--no-write-lock-file"]).capture()?;
+    Ok(Path::new(out.trim()).join("nixos.qcow2"))
+}
+
 /// Whether a directory is a flake; better said before the server starts than by the first build.
 pub fn check_flake(path: &Path) -> Result<PathBuf> {
     let path = path.canonicalize().with_context(|| {

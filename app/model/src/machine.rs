@@ -20,7 +20,10 @@ crate::id!(
 crate::validated_string!(
     /// A machine's name: one host label, unique in the portal. It is also its host name, its domain's name and its folder's.
     MachineName,
-    |text| label("The name", text)
+    |text| {
+        // Its page would be hidden behind the form for a new machine.
+        if text == "new" { Err(Refused::new("A machine cannot be called “new”; choose another name.")) } else { label("The name", text) }
+    }
 );
 
 crate::validated_string!(

@@ -189,7 +189,8 @@ fn unit(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let log = run.log(name)?;
     let server = run.project.server(false);
     // Inside the sandbox there is no network to ask for crates, and no need to: `build` has compiled everything.
-    let cargo = || run.cargo().env("SNOWGLOBE_SERVER", &server);
+    let image = run.flake.as_ref().map(|flake| nix::tiny_image(flake, &log)).transpose()?.unwrap_or_default();
+    let cargo = || run.cargo().env("SNOWGLOBE_SERVER", &server).env("SNOWGLOBE_TEST_IMAGE", &image);
     if has_nextest(run) {
         let nextest =
             cargo().args(["nextest", "run", "--offline", "--no-fail-fast"]).args(HOST).args(run.rest);
