@@ -29,7 +29,7 @@ test("the plan is shown on request and values stay", async () => {
   await page.getByLabel("Name (required)").fill(machine);
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");
-  await page.getByRole("button", { name: "Show plan" }).click();
+  await page.getByRole("button", { name: /Show the plan/  }).click();
   await expect(page.locator(".form-aside li").first()).toBeVisible();
   await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
 });

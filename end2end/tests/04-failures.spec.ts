@@ -6,7 +6,7 @@ import { ada, login, url } from "../support/people";
 
 test("what is not a page is told so, with its status", async ({ page }) => {
   await login(page, ada);
-  for (const path of ["/machines/nobody-here", "/jobs/0198b2c0-0000-7000-8000-000000000000", "/nothing", "/machines/..%2f..%2fetc"]) {
+  for (const path of ["/machines/nobody-here", "/jobs/0198b2c0-0000-7000-8000-000000000000", "/nothing"]) {
     const answer = await page.goto(url() + path);
     expect(answer?.status(), path).toBe(404);
     await expect(page.getByRole("heading").first()).toBeVisible();

@@ -49,7 +49,7 @@ pub fn with_all(command: Cmd, groups: &[&str]) -> Result<Cmd> {
         .args(sh::login_environment())
         .args(command.argv())
         .envs(others);
-    Ok(command.env_into(session).by_root())
+    Ok(command.surroundings_into(session).by_root())
 }
 
 /// A line of `/etc/group`.

@@ -104,7 +104,7 @@ fn run(verb: Verb) -> Result<u8> {
             Steps::new(1).step("building the browser's part", |line| site::build(&project, line))?
         }
         Verb::Doctor => doctor::run(&project)?,
-        Verb::Sandbox { command } => return sandbox::run(&project, &command),
+        Verb::Sandbox { command } => return sandbox::run(&command),
         Verb::SandboxInit { log_name, command } => return sandbox::init(&project, &log_name, &command),
     }
     Ok(0)

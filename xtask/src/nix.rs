@@ -162,7 +162,8 @@ pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
 pub fn tiny_image(flake: &Path, log: &Log) -> Result<PathBuf> {
     let image = format!("path:{}#immutable", flake.display());
     let nix = |verb: &[&str]| Cmd::new("nix").args(verb).arg(&image).env("NIX_CONFIG", config(true));
-    log.run(&nix(&["build", "--no-link", "--no-write-lock-file"])).context("the offline image could not be built")?;
+    log.run(&nix(&["build", "--no-link", "--no-write-lock-file"]))
+        .context("the offline image could not be built")?;
     let out = nix(&["path-info", "--no-write-lock-file"]).capture()?;
     Ok(Path::new(out.trim()).join("nixos.qcow2"))
 }

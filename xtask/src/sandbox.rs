@@ -47,7 +47,7 @@ const LIBVIRT_SOCKET: &str = "/run/libvirt/libvirt-sock";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The command that runs `command` in a new sandbox.
-pub fn wrap(project: &Project, name: &str, command: &Cmd) -> Result<Cmd> {
+pub fn wrap(name: &str, command: &Cmd) -> Result<Cmd> {
     let this = std::env::current_exe().context("this program's own file is not known")?;
     let outer = Cmd::new("setpriv")
         .args([
@@ -66,9 +66,8 @@ pub fn wrap(project: &Project, name: &str, command: &Cmd) -> Result<Cmd> {
         ])
         .arg(this)
         .args(["sandbox-init", "--log-name", name, "--"])
-        .args(command.argv())
-        .dir(&project.root);
-    let wrapped = command.env_into(outer);
+        .args(command.argv());
+    let wrapped = command.surroundings_into(outer);
     if sh::is_root() {
         return Ok(wrapped);
     }
@@ -78,16 +77,16 @@ pub fn wrap(project: &Project, name: &str, command: &Cmd) -> Result<Cmd> {
     // The tests find their tools and caches by these.
     const KEPT: [&str; 4] = ["CARGO", "CARGO_HOME", "RUSTUP_HOME", "XDG_CACHE_HOME"];
     let kept = KEPT.iter().filter_map(|key| Some((*key, std::env::var_os(key)?)));
-    let as_user = Cmd::new("env").args(sh::login_environment()).args(wrapped.argv()).dir(&project.root);
-    Ok(wrapped.env_into(as_user).envs(kept).by_root())
+    let as_user = Cmd::new("env").args(sh::login_environment()).args(wrapped.argv());
+    Ok(wrapped.surroundings_into(as_user).envs(kept).by_root())
 }
 
 /// Runs a command of the user's in a sandbox, on this terminal. Returns its exit code.
-pub fn run(project: &Project, command: &[OsString]) -> Result<u8> {
+pub fn run(command: &[OsString]) -> Result<u8> {
     let Some((program, args)) = command.split_first() else {
         bail!("a sandbox needs a command: cargo xtask sandbox -- COMMAND…");
     };
-    let status = wrap(project, "sandbox", &Cmd::new(program).args(args))?.on_terminal()?;
+    let status = wrap("sandbox", &Cmd::new(program).args(args))?.on_terminal()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 

@@ -99,9 +99,10 @@ impl Cmd {
         &self.argv
     }
 
-    /// Gives this command's changes of the environment to another one, which starts it.
-    pub fn env_into(&self, mut other: Self) -> Self {
+    /// Gives this command's directory and changes of the environment to another one, which starts it.
+    pub fn surroundings_into(&self, mut other: Self) -> Self {
         other.env.extend(self.env.iter().cloned());
+        other.dir.clone_from(&self.dir);
         other
     }
 

@@ -23,7 +23,7 @@ mod client {
     use crate::islands::status::{self, Status};
     use crate::islands::{dom, refresh};
     use crate::parts::address;
-    use crate::parts::machine_head::{Region, head, job, usage};
+    use crate::parts::machine_head::{Region, head, notices, usage};
     use leptos::prelude::*;
     use model::job::JobId;
     use model::machine::{MachineId, MachineRow, MachineState};
@@ -54,7 +54,7 @@ mod client {
 
     fn show(row: &MachineRow) {
         patch(Region::Head, head(row).into_any());
-        patch(Region::Job, job(row.job.as_ref()));
+        patch(Region::Notices, notices(row).into_any());
         patch(Region::Usage, usage(row).into_any());
         patch(Region::Addresses, address::all(&row.observed.addresses));
     }

@@ -2,7 +2,7 @@
 //! page is whole without JavaScript, and comes alive where JavaScript runs.
 //!
 //! `LiveMachines` and `LiveMachine` do not render what they keep fresh: they put the same `parts` that the server used in
-//! its place ([`dom::patch`]). A page therefore carries no second copy of its data, and hydrating costs nothing.
+//! its place (`dom::patch`). A page therefore carries no second copy of its data, and hydrating costs nothing.
 
 pub mod console;
 pub mod form_help;

@@ -28,7 +28,7 @@ pub fn Account() -> impl IntoView {
             {faults::summary(&cx.form, &PASSWORD_FIELDS)}
             {who(&user)}
             {list(&sessions)}
-            {password(&cx)}
+            {password(&cx, user.name.as_str())}
         }
         .into_any())
     })
@@ -85,7 +85,7 @@ fn list(sessions: &[SessionView]) -> AnyView {
     .into_any()
 }
 
-fn password(cx: &Cx) -> AnyView {
+fn password(cx: &Cx, user: &str) -> AnyView {
     let state = cx.form.is("change_password").then_some(&cx.form);
     let [old, new, again] = PASSWORD_FIELDS;
     let field = |name, label, complete| {
@@ -95,6 +95,8 @@ fn password(cx: &Cx) -> AnyView {
         <section class="card">
             <h2>"Change the password"</h2>
             <form method="post" class="stack">
+                // For password managers, which ask whose password this is.
+                <input type="text" autocomplete="username" value=user.to_owned() aria-label="User name" hidden readonly/>
                 {field(old, "Present password", "current-password")}
                 {field(new, "New password", "new-password")}
                 {field(again, "New password again", "new-password")}

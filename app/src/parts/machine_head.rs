@@ -13,8 +13,8 @@ pub enum Region {
     Head,
     /// What may be done; only the server knows, so that the page is asked again.
     Actions,
-    /// The job that holds the machine.
-    Job,
+    /// What is not as it should be, and the job that holds the machine.
+    Notices,
     /// Figures.
     Usage,
     /// All addresses.
@@ -29,7 +29,7 @@ impl Region {
         match self {
             Region::Head => "head",
             Region::Actions => "actions",
-            Region::Job => "job",
+            Region::Notices => "notices",
             Region::Usage => "usage",
             Region::Addresses => "addresses",
             Region::Jobs => "jobs",
@@ -49,9 +49,16 @@ pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     }
 }
 
-/// The job that holds the machine, with its progress; nothing when none does.
-pub fn job(job: Option<&JobBadge>) -> AnyView {
-    let Some(job) = job else { return ().into_any() };
+/// What is not as it should be, and the job that holds the machine; nothing when there is neither.
+pub fn notices(row: &MachineRow) -> impl IntoView + use<> {
+    let warning = row.observed.warning.clone();
+    view! {
+        {warning.map(|text| view! { <p class="notice" data-tone="warn">{text}</p> })}
+        {row.job.as_ref().map(job)}
+    }
+}
+
+fn job(job: &JobBadge) -> impl IntoView + use<> {
     let step = job.step.clone().unwrap_or_else(|| job.state.title().to_owned());
     view! {
         <div class="notice job-notice" data-tone="busy">
@@ -63,7 +70,6 @@ pub fn job(job: Option<&JobBadge>) -> AnyView {
             <p class="note">"Until it has ended, other operations on this machine wait."</p>
         </div>
     }
-    .into_any()
 }
 
 /// Processor, memory, disks, and what goes in and out.

@@ -35,7 +35,10 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
                 <span class="note">{composition(row)}</span>
                 {row.update_available.then(|| view! { <span class="tag">"Update available"</span> })}
             </th>
-            <td data-label="State">{badge::machine_state(row.observed.state)}</td>
+            <td data-label="State">
+                {badge::machine_state(row.observed.state)}
+                {row.observed.warning.clone().map(|text| view! { <span class="note">{text}</span> })}
+            </td>
             <td data-label="Address">{address::best(&row.observed.addresses)}</td>
             {middle}
             <td data-label="Host">{row.host.to_string()}</td>

@@ -37,7 +37,7 @@ fn list(title: &'static str, class: &'static str, items: &[String]) -> Option<im
     (!items.is_empty()).then(|| {
         view! {
             <div class=class>
-                <h4>{title}</h4>
+                <h3>{title}</h3>
                 <ul>{rows}</ul>
             </div>
         }

@@ -66,7 +66,12 @@ pub fn row(n: usize) -> MachineRow {
         mode: Mode::Immutable,
         memory: "2048".parse().unwrap(),
         vcpus: "2".parse().unwrap(),
-        observed: Observed { addresses, figures, ..Observed::only(MachineState::Running) },
+        observed: Observed {
+            addresses,
+            figures,
+            warning: Some(HOSTILE.to_owned()),
+            ..Observed::only(MachineState::Running)
+        },
         update_available: true,
         job: (n == 0).then(|| badge(JobState::Running)),
     }

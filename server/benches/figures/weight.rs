@@ -12,6 +12,9 @@ const ENCODINGS: (&str, &str) = ("accept-encoding", "gzip, deflate, br");
 /// The issue's bounds, in bytes.
 const FIRST_PAGE: f64 = 60e3;
 const WASM: f64 = 200e3;
+/// How a script loads another file, in the quotes that scripts use.
+const IMPORTS: [&str; 8] =
+    ["from \"", "from '", "import \"", "import(\"", "import(`", "new URL(\"", "new URL('", "new URL(`"];
 /// What only a console may load.
 const TERMINAL: &str = "xterm";
 
@@ -105,12 +108,13 @@ fn is_file(path: &str) -> bool {
     path.starts_with("/pkg/") || without_query(path).ends_with(".svg")
 }
 
-/// Files that a script names relative to itself: modules, style sheets, wasm.
+/// Files that a script loads from beside itself: modules, style sheets, wasm.
 fn imports(script: &str) -> impl Iterator<Item = String> + '_ {
-    let names = named(script, &["\"", "'", "`"]).filter(|name| name.starts_with("./"));
+    let names = named(script, &IMPORTS);
     // What follows `${` is the version, which does not change the file.
     let names = names.map(|name| name.split("${").next().unwrap_or_default().to_owned());
-    names.filter(|name| [".js", ".css", ".wasm"].iter().any(|end| name.ends_with(end)))
+    names
+        .filter(|name| [".js", ".css", ".wasm"].iter().any(|end| name.ends_with(end)) && !name.contains("//"))
 }
 
 /// What stands between a mark and the next quote.

@@ -26,7 +26,9 @@ fn ground() -> Option<Ground> {
     let env = |name| std::env::var(name).ok();
     let found = env("SNOWGLOBE_TEST_IMAGE_FLAKE").zip(env("SNOWGLOBE_TEST_LIBVIRT"));
     if found.is_none() {
-        eprintln!("SKIPPED: it needs SNOWGLOBE_TEST_IMAGE_FLAKE and SNOWGLOBE_TEST_LIBVIRT; run `cargo xtask test`");
+        eprintln!(
+            "SKIPPED: it needs SNOWGLOBE_TEST_IMAGE_FLAKE and SNOWGLOBE_TEST_LIBVIRT; run `cargo xtask test`"
+        );
     }
     found.map(|(flake, uri)| Ground { flake, uri })
 }
@@ -63,7 +65,9 @@ impl Mortal<'_> {
         let headers =
             [("host", self.address()), ("origin", &origin), ("content-type", kind), ("cookie", &self.cookie)];
         let body = form(fields);
-        timeout(LIMIT, send(self.address(), method, path, &headers, body.as_bytes())).await.expect("an answer")
+        timeout(LIMIT, send(self.address(), method, path, &headers, body.as_bytes()))
+            .await
+            .expect("an answer")
     }
 
     /// Posts a form that becomes a job, and returns the job's path.
@@ -122,7 +126,11 @@ impl Mortal<'_> {
         let mut found: Vec<String> =
             domains.lines().filter(|name| *name == MACHINE).map(|name| format!("domain {name}")).collect();
         let files = |folder: &str| {
-            std::fs::read_dir(self.state.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path())
+            std::fs::read_dir(self.state.join(folder))
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
         };
         found.extend(files(&format!("machines/{MACHINE}")).map(|p| p.display().to_string()));
         let roots = files("gcroots").filter(|p| p.to_string_lossy().contains("machine-"));
@@ -143,8 +151,13 @@ fn over(page: &str) -> bool {
 async fn real_create_and_destroy_survive_kill_9_after_each_step() {
     let Some(ground) = ground() else { return };
     let (state, site) = crate::program::folders();
-    let mut portal =
-        Mortal { ground: &ground, state: state.path(), site: site.path(), serving: None, cookie: String::new() };
+    let mut portal = Mortal {
+        ground: &ground,
+        state: state.path(),
+        site: site.path(),
+        serving: None,
+        cookie: String::new(),
+    };
     portal.start().await;
     let link = portal.serving.as_ref().and_then(|s| s.setup.clone()).expect("a setup link");
     let path = link.split_once("/setup").map(|(_, query)| format!("/setup{query}")).expect("its path");
@@ -174,14 +187,22 @@ async fn real_create_and_destroy_survive_kill_9_after_each_step() {
         portal.kill().await;
         portal.start().await;
         portal.follow(&job, over).await;
-        assert_eq!(portal.remains().await, Vec::<String>::new(), "{ending}, killed after create's step {after}");
+        assert_eq!(
+            portal.remains().await,
+            Vec::<String>::new(),
+            "{ending}, killed after create's step {after}"
+        );
         if ending == "destroy" {
             let page = portal.ask("GET", &format!("/machines/{MACHINE}"), &[]).await;
             assert_eq!(page.status, 200, "destroy keeps the configuration");
             let job = portal.end("purge").await;
             portal.follow(&job, over).await;
         }
-        assert_eq!(portal.ask("GET", &format!("/machines/{MACHINE}"), &[]).await.status, 404, "no row is left");
+        assert_eq!(
+            portal.ask("GET", &format!("/machines/{MACHINE}"), &[]).await.status,
+            404,
+            "no row is left"
+        );
     }
     let serving = portal.serving.take().expect("it runs");
     assert_eq!(serving.end("-TERM").await, Some(0));

@@ -112,7 +112,7 @@ impl Run<'_> {
             .env("SNOWGLOBE_SITE", self.project.site())
             .env("NIX_CONFIG", nix::config(true))
             .env("SNOWGLOBE_NIX_CONFIG", nix::config(true));
-        log.run(&sandbox::wrap(self.project, name, &command)?)
+        log.run(&sandbox::wrap(name, &command)?)
     }
 
     /// A script of the checkout, if it is there.

@@ -14,16 +14,15 @@ use model::machine::MachineState;
 pub fn Console() -> impl IntoView {
     let version = use_context::<AssetVersion>().unwrap_or_default().0;
     let nonce = use_nonce();
-    let page_nonce = nonce.as_ref().map(ToString::to_string).unwrap_or_default();
     tab(Tab::Console, move |_, machine| async move {
         let row = machine.row;
         let is_created = row.observed.state != MachineState::Configured;
         Ok(view! {
             <link rel="stylesheet" href=assets::versioned(assets::TERMINAL_STYLE, &version)/>
-            // The terminal makes style sheets of its own; it gives them this nonce, because the policy asks for one.
+            // The terminal makes style sheets of its own; it finds here the nonce that the policy asks of them.
             <script
                 type="module" src=assets::versioned(assets::TERMINAL_SCRIPT, &version) nonce=nonce
-                data-style-nonce=page_nonce id="terminal-script"
+                id="terminal-script"
             ></script>
             <section class="console" aria-label="Serial console">
                 <div class="console-bar">

@@ -10,7 +10,7 @@ use super::page;
 use crate::cx::Cx;
 use crate::islands::live_machine::LiveMachine;
 use crate::parts::frame::Section;
-use crate::parts::machine_head::{Region, head};
+use crate::parts::machine_head::{Region, head, notices};
 use crate::parts::{actions, faults};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
@@ -57,7 +57,7 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
                 {actions::bar(&row.name, row.observed.state, &machine.actions)}
             </div>
         </div>
-        <div data-live=Region::Job.as_str() aria-live="polite">{crate::parts::machine_head::job(row.job.as_ref())}</div>
+        <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
         {faults::summary(&cx.form, &["confirm"])}
         {faults::confirmation(cx)}
         {tabs(&row.name, tab)}

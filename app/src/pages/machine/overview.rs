@@ -23,14 +23,16 @@ pub fn Overview() -> impl IntoView {
         let all = routes::jobs(&JobFilter { machine: Some(row.name.clone()), ..JobFilter::default() });
         Ok(view! {
             <div class="columns">
-                <section class="card">
-                    <h2>"Usage"</h2>
-                    <div data-live=Region::Usage.as_str()>{usage(row)}</div>
-                </section>
-                <section class="card">
-                    <h2>"Addresses"</h2>
-                    <div data-live=Region::Addresses.as_str()>{address::all(&row.observed.addresses)}</div>
-                </section>
+                <div class="card-stack">
+                    <section class="card">
+                        <h2>"Usage"</h2>
+                        <div data-live=Region::Usage.as_str()>{usage(row)}</div>
+                    </section>
+                    <section class="card">
+                        <h2>"Addresses"</h2>
+                        <div data-live=Region::Addresses.as_str()>{address::all(&row.observed.addresses)}</div>
+                    </section>
+                </div>
                 {what(&machine)}
                 {image(&machine)}
             </div>
