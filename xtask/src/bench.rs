@@ -47,7 +47,7 @@ pub fn run(project: &Project, options: &Options) -> Result<u8> {
     if !options.only.is_empty() {
         command = command.arg("--only").args(&options.only);
     }
-    let status = sandbox::wrap(project, "bench", &command)?.on_terminal()?;
+    let status = sandbox::wrap("bench", &command)?.on_terminal()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 

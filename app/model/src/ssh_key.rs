@@ -1,4 +1,4 @@
-//! OpenSSH public keys as they stand in an `authorized_keys` file (sshd(8), “AUTHORIZED_KEYS FILE FORMAT”), without options.
+//! OpenSSH public keys as they stand in an `authorized_keys` file (sshd(8), section `AUTHORIZED_KEYS FILE FORMAT`), without options.
 
 use crate::newtype::Refused;
 use base64::Engine as _;
