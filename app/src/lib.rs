@@ -7,7 +7,7 @@
 //! js       what runs without wasm: theme, copying, times; and the terminal
 //! ```
 //!
-//! Pages are plain HTML with plain forms, and work as such. The package `server` renders [`shell`] for every route of
+//! Pages are plain HTML with plain forms, and work as such. The package `server` renders [`shell()`] for every route of
 //! [`routes::PAGES`] with an `Arc<dyn Portal>`, an `Actor`, a [`RequestToken`], a [`FormState`] and an [`AssetVersion`]
 //! in Leptos' context; `frontend` hydrates the islands.
 

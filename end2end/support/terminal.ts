@@ -8,10 +8,16 @@ export class Terminal {
     this.rows = page.locator(".xterm-rows");
   }
 
-  /** Waits until the visible lines match; with `anew`, until they do after having not. */
-  async shows(what: RegExp, timeout = 60_000, anew = false): Promise<void> {
-    if (anew) await expect.poll(() => this.lastLine(), { timeout }).not.toMatch(what);
+  /** Waits until the visible lines match. */
+  async shows(what: RegExp, timeout = 60_000): Promise<void> {
     await expect.poll(() => this.text(), { timeout, message: `the console shows ${what}` }).toMatch(what);
+  }
+
+  /** Waits until the last line matches after it has not: what stands there from before does not count. */
+  async comesTo(what: RegExp, timeout: number): Promise<void> {
+    const last = async () => (await this.text()).split("\n").at(-1) ?? "";
+    await expect.poll(last, { timeout }).not.toMatch(what);
+    await expect.poll(last, { timeout, message: `the console comes to ${what}` }).toMatch(what);
   }
 
   /** Types as a keyboard does. */
@@ -24,9 +30,5 @@ export class Terminal {
   private async text(): Promise<string> {
     const lines = await this.rows.locator("> div").allInnerTexts();
     return lines.map((line) => line.replaceAll("\u00a0", " ").trimEnd()).join("\n").trimEnd();
-  }
-
-  private async lastLine(): Promise<string> {
-    return (await this.text()).split("\n").at(-1) ?? "";
   }
 }

@@ -128,7 +128,7 @@ mod client {
             }
             let (turn, this) = (self.turn.get(), Rc::clone(self));
             spawn_local(async move {
-                let answer = api::plan(this.data().without_secrets()).await;
+                let answer = api::plan(without_passwords(this.data())).await;
                 if this.turn.get() != turn {
                     return;
                 }
@@ -190,6 +190,17 @@ mod client {
                 dom::patch(&list, told.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
             }
         }
+    }
+
+    /// The form with a word in the place of a password that was typed: a plan depends on whether there is one, not on what
+    /// it is.
+    fn without_passwords(form: FormData) -> FormData {
+        let is_set = !form.raw("root_password").is_empty();
+        let mut form = form.without_secrets();
+        if is_set {
+            form.set("root_password", "set");
+        }
+        form
     }
 
     /// With a digest, the server does only what is shown here.

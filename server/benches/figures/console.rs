@@ -52,7 +52,9 @@ pub async fn run() -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for viewers in VIEWERS {
         let people = if viewers == 1 { "one viewer".to_owned() } else { format!("{viewers} viewers") };
+        eprintln!("  {people}");
         let bare = by_bare_sockets(viewers).await?;
+        eprintln!("  {people}: bare sockets done");
         let flood = talk(&mut inside, &machine, viewers, None).await?;
         let rates = flood.seen.iter().map(|seen| seen.rate() / 1e6).collect();
         let name = format!("console: guest → {people}, each");
@@ -67,6 +69,7 @@ pub async fn run() -> Result<Vec<Figure>> {
             Unit::MegabytesPerSecond,
             guest,
         ));
+        eprintln!("  {people}: flood done {:.0} MB", flood.said / 1e6);
         let paced = talk(&mut inside, &machine, viewers, Some(TARGET)).await?;
         let lost = paced.seen.iter().map(|seen| (paced.said - seen.bytes).max(0.0)).collect();
         let lost = Samples::new(lost).context("nobody looked")?;

@@ -6,7 +6,12 @@ use crate::machine::fleet::What;
 use crate::ports::hypervisor::Power;
 use crate::watch::domain;
 use model::machine::MachineState;
+use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+/// A guest that is still booting does not hear the power button, so it is pressed again now and then.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Switches on. A machine that already runs stays as it is.
 pub(super) async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -81,9 +86,17 @@ pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), Step
     switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
     cx.say("The guest has been asked to shut down; waiting until it has.");
     let limit = cx.engine.settings.shut_down_limit;
+    let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
     let off = async {
         loop {
-            match changes.recv().await {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                _ = again.tick() => {
+                    switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
+                    continue;
+                }
+            };
+            match change {
                 Ok(changed) => {
                     if let What::Machine(known) = &changed.what
                         && known.uuid == target.machine.uuid
