@@ -61,7 +61,7 @@ test("save the configuration, create from it, shut it off, destroy and purge it"
     await direct.first().click();
     await expect(page).toHaveURL(`${url()}/machines/${machine}`);
     await reloadUntil(async () => {
-      const idle = (await page.locator("[data-live=job]").innerText()).trim() === "";
+      const idle = (await page.locator(".job-notice").count()) === 0;
       return idle && (await page.locator("[data-live=head]").innerText()).includes(state);
     }, 120);
   }

@@ -40,12 +40,10 @@ impl Region {
 /// State and best address.
 pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     let update = row.update_available.then(|| view! { <span class="tag">"Update available"</span> });
-    let warning = row.observed.warning.clone().map(|text| view! { <span class="note">{text}</span> });
     view! {
         {badge::machine_state(row.observed.state)}
         {address::best(&row.observed.addresses)}
         {update}
-        {warning}
     }
 }
 
