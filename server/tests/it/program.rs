@@ -142,3 +142,11 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let (none, said) = output(snowglobe(state.path(), Path::new("/nowhere")).arg("serve")).await;
     assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
 }
+
+#[test]
+fn the_readme_tells_every_setting() {
+    let readme = include_str!("../../../README.md");
+    for setting in server::config::SETTINGS {
+        assert!(readme.contains(&format!("| `{}` |", setting.env)), "{} is not in the table", setting.env);
+    }
+}
