@@ -51,3 +51,12 @@ export function complaints(page: Page): string[] {
   });
   return found;
 }
+
+/** Presses a button of a machine's menu. The menu is drawn anew when the machine changes, so a press that met that is repeated. */
+export async function choose(page: Page, button: string): Promise<void> {
+  const wanted = page.getByRole("button", { name: button }).first();
+  await expect(async () => {
+    if (!(await wanted.isVisible())) await page.getByText("More", { exact: true }).click({ timeout: 2_000 });
+    await wanted.click({ timeout: 2_000 });
+  }).toPass({ timeout: 20_000 });
+}

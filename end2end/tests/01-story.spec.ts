@@ -3,7 +3,7 @@
  * One browser, one story, in order; what a later part needs an earlier one made.
  */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
-import { accessible, ada, complaints, grace, login, newPerson, rootPassword, url } from "../support/people";
+import { accessible, ada, choose, complaints, grace, login, newPerson, rootPassword, url } from "../support/people";
 import { Terminal } from "../support/terminal";
 import { virsh } from "../support/portal";
 
@@ -123,10 +123,9 @@ test("state changes made elsewhere show without a reload", async ({ browser }) =
   await expect(row).toContainText("Running", { timeout: 2_000 });
   const other = await newPerson(browser, ada);
   await other.goto(`${url()}/machines/${machine}`);
-  await other.getByText("More", { exact: true }).click();
-  await other.getByRole("button", { name: `Suspend ${machine}` }).click();
+  await choose(other, `Suspend ${machine}`);
   await expect(row).toContainText("Paused");
-  await other.getByRole("button", { name: `Resume ${machine}` }).first().click();
+  await choose(other, `Resume ${machine}`);
   await expect(row).toContainText("Running");
   await other.context().close();
 });
@@ -184,8 +183,7 @@ test("shut down inside the guest shows, start and force off work", async () => {
   await expect(page.locator("[data-live=head]")).toContainText("Off", { timeout: 120_000 });
   await page.getByRole("button", { name: `Start ${machine}` }).click();
   await expect(page.locator("[data-live=head]")).toContainText("Running", { timeout: 30_000 });
-  await page.getByText("More", { exact: true }).click();
-  await page.getByRole("button", { name: `Force off ${machine}` }).click();
+  await choose(page, `Force off ${machine}`);
   await expect(page.locator("[data-live=head]")).toContainText("Off", { timeout: 30_000 });
 });
 
