@@ -11,9 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// How long a keystroke may wait for a guest that does not read, before it is dropped.
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A viewer that has just been given this many bytes or more, and with them the last, is not woken for each next one: the
+/// guest pours, and fifty viewers woken five thousand times a second would slow it down.
+const POUR: usize = 1024;
+/// For how long it is not.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a viewer gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +39,8 @@ pub struct Attachment {
     changes: watch::Receiver<()>,
     offset: u64,
     told: ToldViewer,
+    /// Not woken before.
+    rest: Option<Instant>,
     /// Set when it typed without driving: it is to hear again who drives.
     remind: AtomicBool,
 }
@@ -48,13 +57,25 @@ struct ToldViewer {
 impl Attachment {
     pub(super) fn new(line: Arc<Line>, number: u64, offset: u64) -> Self {
         let told = ToldViewer { hello: false, people: None, link: Link::Unknown, closing: false };
-        Self { changes: line.changes(), line, number, offset, told, remind: AtomicBool::new(false) }
+        Self {
+            changes: line.changes(),
+            line,
+            number,
+            offset,
+            told,
+            rest: None,
+            remind: AtomicBool::new(false),
+        }
     }
 
     /// What comes next. `None` after the console was closed and [`ConsoleNotice::Closing`] has said why. Safe to cancel:
     /// nothing is lost.
     pub async fn next(&mut self) -> Option<ConsoleItem> {
         loop {
+            if let Some(until) = self.rest {
+                sleep_until(until).await;
+                self.rest = None;
+            }
             // Before looking, so that what changes while we look wakes us again.
             self.changes.borrow_and_update();
             let line = self.line.clone();
@@ -87,6 +108,8 @@ impl Attachment {
         match shared.history.read(self.offset) {
             Found::Bytes(bytes) => {
                 self.offset += bytes.len() as u64;
+                let pours = bytes.len() >= POUR && self.offset == shared.history.end();
+                self.rest = pours.then(|| Instant::now() + PAUSE);
                 return Some(ConsoleItem::Bytes(bytes));
             }
             Found::Gap { .. } => {

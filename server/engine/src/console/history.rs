@@ -15,13 +15,15 @@ pub const TAIL: u64 = 1024 * 1024;
 pub const CATCH_UP: u64 = 256 * 1024;
 /// Pieces up to this size are merged.
 const MERGE: usize = 4 * 1024;
+/// Most bytes that are read at once: a viewer that is behind pays for one frame, not for sixteen.
+pub const READ_MOST: usize = 64 * 1024;
 /// Pieces below this size are copied: they may be parts of a reader's buffer, which would be kept whole for their sake.
 const COPY: usize = 32 * 1024;
 
 /// What there is at an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Bytes from the offset on; perhaps not all there are.
+    /// Bytes from the offset on; perhaps not all there are, but [`READ_MOST`] or more if there are.
     Bytes(Bytes),
     /// Nothing is kept here; go on at this offset.
     Gap {
@@ -147,9 +149,22 @@ impl Run {
             return None;
         }
         let index = self.pieces.partition_point(|(at, _)| *at <= offset).checked_sub(1)?;
-        let (at, piece) = self.pieces.get(index)?;
-        let skip = usize::try_from(offset - at).ok()?;
-        (skip < piece.len()).then(|| piece.slice(skip..))
+        let mut pieces = self.pieces.range(index..);
+        let (at, piece) = pieces.next()?;
+        let first = piece.slice(usize::try_from(offset - at).ok()?.min(piece.len())..);
+        if first.len() >= READ_MOST || offset + first.len() as u64 == self.end {
+            return Some(first);
+        }
+        let mut joined = BytesMut::with_capacity(READ_MOST);
+        joined.extend_from_slice(&first);
+        for (_, piece) in pieces {
+            let room = READ_MOST.saturating_sub(joined.len());
+            joined.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            if piece.len() >= room {
+                break;
+            }
+        }
+        Some(joined.freeze())
     }
 }
 
@@ -193,6 +208,19 @@ mod tests {
             assert_eq!(history.resume(odd), 1000);
         }
         assert_eq!(history.resume(history.end()), history.end());
+    }
+
+    #[test]
+    fn much_is_read_in_few_reads() {
+        let mut history = History::starting_at(0);
+        (0..100).for_each(|_| history.push(Bytes::from(vec![b'.'; MERGE])));
+        let sizes = std::iter::successors(Some((0, 0)), |(offset, _)| match history.read(*offset) {
+            Found::Bytes(bytes) => Some((offset + bytes.len() as u64, bytes.len())),
+            Found::Gap { .. } | Found::End => None,
+        });
+        let sizes: Vec<usize> = sizes.skip(1).map(|(_, size)| size).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 100 * MERGE);
+        assert!(sizes.iter().rev().skip(1).all(|size| *size == READ_MOST), "{sizes:?}");
     }
 
     #[test]
