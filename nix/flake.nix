@@ -30,7 +30,7 @@
       # Of the source, not of the build, so that the same source gives the same image.
       origin = {
         revision = self.shortRev or self.dirtyShortRev or (builtins.substring 7 12 self.narHash);
-        date = builtins.substring 0 8 self.lastModifiedDate;
+        date = builtins.substring 0 8 (self.lastModifiedDate or "unknown");
       };
       # Callers may call the revision `flakeRevision`: seen from them it is this flake's.
       named =
@@ -131,7 +131,7 @@
         system: pkgs:
         import ./tests {
           inherit pkgs nixpkgs home-manager;
-          inherit (images) modulesFor;
+          inherit (images) modulesFor mkSystem;
           inherit (registry) metas withNeeds;
         }
         // inRepository "checks" system

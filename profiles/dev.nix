@@ -11,7 +11,7 @@
       "make"
       "sshfs"
       "ImageMagick"
-      "QEMU and libguestfs"
+      "QEMU and libguestfs (x86)"
       "zram swap"
     ];
     needs = [ ];
@@ -31,32 +31,35 @@
   module =
     { lib, pkgs, ... }:
     {
-      environment.systemPackages = with pkgs; [
-        _7zz
-        apacheHttpd
-        asciinema
-        bashInteractive
-        binwalk
-        entr
-        fd
-        gettext
-        gnumake
-        imagemagick
-        inotify-tools
-        ipcalc
-        libguestfs-with-appliance
-        moreutils
-        neovim
-        openssl
-        pkg-config
-        qemu
-        sshfs
-        tmux
-        tree
-        w3m
-        xdg-utils
-        zip
-      ];
+      environment.systemPackages =
+        with pkgs;
+        [
+          _7zz
+          apacheHttpd
+          asciinema
+          bashInteractive
+          binwalk
+          entr
+          fd
+          gettext
+          gnumake
+          imagemagick
+          inotify-tools
+          ipcalc
+          moreutils
+          neovim
+          openssl
+          pkg-config
+          qemu
+          sshfs
+          tmux
+          tree
+          w3m
+          xdg-utils
+          zip
+        ]
+        # The appliance exists for x86 only.
+        ++ lib.optional stdenv.hostPlatform.isx86_64 libguestfs-with-appliance;
 
       vm.buildLibraries = [ pkgs.udev ];
       vm.zram.enable = lib.mkDefault true;

@@ -65,11 +65,13 @@ let
     bashInteractive = { };
     cacert.override = _: "/cacert";
     cifs-utils = "/cifs-utils";
+    cloud-utils.guest = "/cloud-utils";
     closureInfo = _: "/closure";
     coreutils = "/coreutils";
     diffutils = "/diffutils";
     docker-compose = "/docker-compose";
     findutils = "/findutils";
+    git = "/git";
     nftables = "/nftables";
     openssh = "/openssh";
     runCommandLocal =
@@ -134,6 +136,7 @@ let
       module {
         inherit lib pkgs;
         config = config mode;
+        modulesPath = "/nixpkgs";
       };
   configs =
     mode: module:
@@ -153,6 +156,7 @@ let
   );
   everyModule = [
     (import ../modules/identity)
+    (import ../modes/mutable.nix)
     (import ../modes/semi-mutable.nix)
     (import ../modules/identity/machine-id.nix)
   ]
@@ -163,6 +167,13 @@ let
       "samba-mount"
     ]
   );
+
+  # Programs that a module itself writes into the system's packages.
+  commandsIn =
+    packages:
+    concatMap (package: text "${package.name or ""}-command" (package.text or null)) (
+      filter isAttrs (if packages == null then [ ] else packages)
+    );
 
   # Scripts of services: `script`, or an ExecStart that our getExe wrote.
   scriptsIn =
@@ -234,6 +245,7 @@ in
         content:
         scriptsIn (at [ "systemd" "services" ] content)
         ++ scriptsIn (at [ "boot" "initrd" "systemd" "services" ] content)
+        ++ commandsIn (at [ "environment" "systemPackages" ] content)
         ++ text "extra-init" (at [ "environment" "extraInit" ] content)
       ) (configs "immutable" module)
     ) everyModule

@@ -94,7 +94,8 @@ let
   # The plain values behind any number of properties.
   plain = value: if isMarked "property" value then concatMap plain value.contents else [ value ];
 
-  # A module and all that it imports, nixpkgs' own left out, each as { options, config }.
+  # A module and all that it imports, nixpkgs' own left out, each as { options, config, stray }. Beside `options` or `config`
+  # NixOS refuses settings that do not stand below `config`: they are stray.
   flatten =
     module:
     let
@@ -112,6 +113,16 @@ let
         {
           options = if split then called.options or { } else { };
           config = if split then called.config or { } else rest;
+          stray =
+            if split then
+              attrNames (
+                removeAttrs rest [
+                  "config"
+                  "options"
+                ]
+              )
+            else
+              [ ];
         }
       ]
       ++ concatMap flatten (called.imports or [ ]);
@@ -179,6 +190,7 @@ in
       flat = concatMap flatten modules;
     in
     {
+      stray = concatMap (module: module.stray) flat;
       declared = concatMap (module: declaredBelow [ ] module.options) flat;
       set = concatMap (module: concatMap (setBelow rows [ ]) (plain module.config)) flat;
     };

@@ -209,8 +209,10 @@ let
   # ---- options ---------------------------------------------------------------------------------------------------------
 
   lines = filter isString (split "\n" (readFile readme));
-  cells = map (match "\\| `([^`]+)` \\| `([^`]+)` \\|") lines;
-  table = map (row: builtins.elemAt row 0) (filter (row: row != null) cells);
+  rows = filter (line: match "\\| `.*" line != null) lines;
+  # The option, the file that declares it, how that was confirmed.
+  cells = match "\\| `([^`]+)` \\| `([^`]+)` \\| (tree|file) \\|";
+  table = map (row: builtins.elemAt (cells row) 0) (filter (row: cells row != null) rows);
   path = name: filter isString (split "\\." name);
 
   # The platform for which lib/image.nix sets nixpkgs.hostPlatform is not part of a module file.
@@ -229,6 +231,7 @@ let
     })
     declared
     set
+    stray
     ;
 
   isOurs = name: match "(vm|services\\.snowglobe)\\..*" name != null;
@@ -241,6 +244,7 @@ let
     ) declaredNames;
 
   optionTests = [
+    (clean "no module has settings beside `options` or `config`" stray)
     (clean "every option of ours has a description and a type" (
       map (option: option.name) (filter (option: !(option.described && option.typed)) declared)
     ))
@@ -255,6 +259,7 @@ let
     (clean "every row of that table is used" (
       filter (row: !(builtins.any (option: option.row == row) set)) table
     ))
+    (clean "every row of that table is complete" (filter (row: cells row == null) rows))
     (same "no row stands twice" (length table) (length (registry.canonical table) - 1))
   ];
 in

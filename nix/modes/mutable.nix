@@ -28,12 +28,10 @@ let
   # The same layout as in the portal's state directory, with a flake of the machine's own around it.
   etcNixos = pkgs.runCommandLocal "etc-nixos" { } ''
     mkdir -p $out/snowglobe
-    cp -r ${source.nix}/lib ${source.nix}/modules ${source.nix}/modes ${source.nix}/identity ${source.nix}/mutable $out/snowglobe/
+    cp -r ${source.nix}/{lib,modules,modes,identity,mutable,flake.lock} $out/snowglobe/
     cp -r ${source.profiles} $out/snowglobe/profiles
-    cp ${source.nix}/flake.lock $out/snowglobe/
-    cp ${source.nix}/flake.lock ${source.nix}/mutable/flake.nix ${source.nix}/mutable/configuration.nix $out/
+    cp ${source.nix}/flake.lock ${source.nix}/mutable/{flake.nix,configuration.nix} $out/
     cp ${machine} $out/machine.nix
-    chmod -R u+w $out
   '';
 
   # What snowglobe-identity says the machine is called, where the flake can read it: nixos-rebuild looks for a configuration
@@ -120,9 +118,11 @@ in
     };
     environment.systemPackages = [ pkgs.git ];
 
+    # What this mode is for.
+    system.switch.enable = true;
+
     # /bin/bash for scripts from elsewhere; read-only images have it built in.
     systemd.tmpfiles.rules = [
-      "C /etc/nixos - - - - ${etcNixos}"
       "L+ /bin/bash - - - - ${lib.getExe pkgs.bashInteractive}"
       # Names under which a machine's settings have been known in mutable machines.
       "d /etc/firewall-ports 0755 root root -"
@@ -130,7 +130,8 @@ in
       "L+ /etc/firewall-ports/udp_ports - - - - /var/identity/udp_ports"
       "L+ /etc/root_password_hash - - - - /var/identity/root_password_hash"
     ];
-    systemd.services.snowglobe-identity.serviceConfig.ExecStartPost = tellFlake;
+    # Also when another part of the identity is malformed.
+    systemd.services.snowglobe-identity.serviceConfig.ExecStopPost = tellFlake;
 
     system.build.snowglobeImage = import "${modulesPath}/../lib/make-disk-image.nix" {
       inherit config lib pkgs;
@@ -139,8 +140,16 @@ in
       bootSize = "512M";
       additionalSpace = "1G";
       copyChannel = false;
+      contents = [
+        {
+          source = etcNixos;
+          target = "/etc/nixos";
+          # Its owner edits them; in the store they were read-only.
+          mode = "u=rwX,go=rX";
+        }
+      ];
       # Nothing beside the image: the portal takes the directory for what it says.
-      postVM = "rm -r $out/nix-support";
+      postVM = "rm -rf $out/nix-support";
     };
   };
 }

@@ -62,7 +62,7 @@ in
       fsType = "ext4";
       options = [ "noatime" ];
       neededForBoot = true;
-      # systemd-growfs, at each boot: a no-op unless the disk has grown.
+      # By systemd-growfs while it is mounted, at each boot: a no-op unless the disk has grown.
       autoResize = true;
     };
     "/home" = {

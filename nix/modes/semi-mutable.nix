@@ -102,9 +102,16 @@ in
       dates = "weekly";
       options = "--delete-older-than 30d";
     };
+    # `nix profile install nixpkgs#…` takes the release that the image was made from, and so shares what the image has.
+    registry.nixpkgs.to = {
+      type = "github";
+      owner = "NixOS";
+      repo = "nixpkgs";
+      ref = "nixos-${config.system.nixos.release}";
+    };
   };
 
-  # The image's nixpkgs in the registry would put its whole source into the image.
+  # Instead of the image's own nixpkgs, which would put its whole source into the image.
   nixpkgs.flake = {
     setFlakeRegistry = false;
     setNixPath = false;

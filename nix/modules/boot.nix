@@ -35,15 +35,16 @@ in
       # Partitions are mounted by label; what the generator guesses from their types would come on top.
       "systemd.gpt_auto=no"
     ];
-    consoleLogLevel = 3;
+    # The test driver wants to see more.
+    consoleLogLevel = lib.mkDefault 3;
 
     loader.grub.enable = false;
 
     tmp.useTmpfs = true;
+
+    # A machine that hangs while nobody watches its console should come back by itself.
+    kernel.sysctl."kernel.panic" = lib.mkDefault 10;
   };
 
   services.qemuGuest.enable = true;
-
-  # A machine that hangs while nobody watches its console should come back by itself.
-  boot.kernel.sysctl."kernel.panic" = lib.mkDefault 10;
 }

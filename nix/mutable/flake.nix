@@ -1,6 +1,7 @@
 # The flake of this machine. To change it: edit configuration.nix or the list of profiles in machine.nix, then run
 #   nixos-rebuild switch
-# as root. `nix flake update --flake /etc/nixos` moves to the newest nixpkgs of the release.
+# as root. `nix flake update --flake /etc/nixos` moves to the newest nixpkgs of the release. If you keep this directory in Git,
+# add `hostname` too: Nix does not see files that Git does not know.
 {
   description = "This machine";
 
@@ -35,9 +36,6 @@
           "nixos";
     in
     {
-      nixosConfigurations = {
-        default = configuration;
-        ${name} = configuration;
-      };
+      nixosConfigurations.${name} = configuration;
     };
 }

@@ -1,8 +1,8 @@
 # services.snowglobe: the portal as a systemd service.
 #
-# It runs as a user of its own, reaches libvirt through the group libvirtd and Proxmox through SSH, builds images through the
-# Nix daemon, and keeps everything it knows below one state directory. It speaks plain HTTP on a local address; TLS is a
-# reverse proxy's work.
+# It runs as a user of its own, reaches libvirt through the group libvirtd and libvirt of other hosts through SSH, builds images
+# through the Nix daemon, and keeps everything it knows below one state directory. It speaks plain HTTP on a local address;
+# TLS is a reverse proxy's work.
 flake:
 {
   config,
@@ -27,7 +27,7 @@ let
 in
 {
   options.services.snowglobe = {
-    enable = lib.mkEnableOption "Snowglobe, a web portal for virtual machines on libvirt and Proxmox";
+    enable = lib.mkEnableOption "Snowglobe, a web portal for virtual machines on libvirt";
 
     package = mkOption {
       type = types.package;
@@ -107,7 +107,10 @@ in
     libvirt = mkOption {
       type = types.bool;
       default = true;
-      description = "Whether this computer is a hypervisor itself: enables libvirtd and lets the portal use it.";
+      description = ''
+        Whether this computer is a hypervisor itself: enables libvirtd and lets the portal use it. Which hosts there are
+        altogether is SNOWGLOBE_LIBVIRT_URI in {option}`services.snowglobe.settings`; by default this computer alone.
+      '';
     };
   };
 
@@ -126,6 +129,9 @@ in
     };
 
     virtualisation.libvirtd.enable = lib.mkIf cfg.libvirt true;
+
+    # Disks are edited through FUSE.
+    programs.fuse.enable = true;
 
     # Images are built through the daemon, as by any other user: to be trusted by it would amount to root.
     nix.settings.experimental-features = [

@@ -1,7 +1,7 @@
 # The portal: the server with its pages, and the browser half (wasm, CSS, terminal) beside it in share/snowglobe/site.
 #
 # `cargo xtask build` does what it does on a developer's machine; it finds its tools on PATH and is told by
-# SNOWGLOBE_DEV_SHELL to install nothing.
+# SNOWGLOBE_DEV_SHELL to install nothing. No hash is kept here: Cargo.lock and package-lock.json have them all.
 {
   lib,
   binaryen,
@@ -12,50 +12,57 @@
   makeWrapper,
   nodejs,
   pkg-config,
+  runCommand,
+  runCommandLocal,
   rustPlatform,
   sqlite,
-  stdenvNoCC,
+  stdenv,
 
-  # Run by the server.
+  # Run by the server; ssh by libvirt's library, for hosts named by qemu+ssh. The whole of QEMU, because nixpkgs builds its
+  # tools alone without FUSE, by which disks are edited.
   e2fsprogs,
   nix,
   openssh,
-  qemu-utils,
-  zstd,
+  qemu,
 }:
 let
   inherit (lib) fileset;
   root = ../..;
   manifest = lib.importTOML (root + "/Cargo.toml");
 
-  # The browser's terminal is all that the portal takes from npm. The lock file names no host, so nixpkgs' helpers cannot
-  # read it; npm asks the registry that it knows, and the result is fixed by its hash.
-  terminal = stdenvNoCC.mkDerivation {
-    name = "snowglobe-terminal";
-    src = fileset.toSource {
-      root = root + "/end2end";
-      fileset = fileset.unions [
-        (root + "/end2end/.npmrc")
-        (root + "/end2end/package.json")
-        (root + "/end2end/package-lock.json")
-      ];
-    };
-    nativeBuildInputs = [
-      cacert
-      nodejs
-    ];
-    buildPhase = ''
-      HOME=$TMPDIR npm ci --omit=dev
-    '';
-    # npm's own notes beside the packages differ between its versions.
-    installPhase = ''
-      mkdir -p $out/node_modules
-      cp -r node_modules/@xterm $out/node_modules/
-    '';
-    dontFixup = true;
-    outputHashMode = "recursive";
-    outputHash = "sha256-kp37dFyOspeSNxbDL0mzKmmfQfL5t+3e5c45V4smdtM=";
-  };
+  cargoConfig = lib.importTOML (root + "/.cargo/config.toml");
+
+  # The browser's terminal is all that the portal takes from npm. The lock file names packages and hashes and no host: npm
+  # asks the registry that it knows, and Nix checks what comes.
+  fetch =
+    name:
+    { version, integrity, ... }:
+    runCommand "${baseNameOf name}-${version}.tgz"
+      {
+        nativeBuildInputs = [
+          cacert
+          nodejs
+        ];
+        impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+        outputHash = integrity;
+      }
+      ''
+        HOME=$TMPDIR npm pack --silent ${name}@${version}
+        mv -- *.tgz $out
+      '';
+  terminal =
+    let
+      locked = (lib.importJSON (root + "/end2end/package-lock.json")).packages;
+      wanted = lib.filterAttrs (path: module: path != "" && !(module.dev or false)) locked;
+    in
+    runCommandLocal "snowglobe-terminal" { } (
+      lib.concatStrings (
+        lib.mapAttrsToList (path: module: ''
+          mkdir -p $out/${path}
+          tar -xzf ${fetch (lib.removePrefix "node_modules/" path) module} -C $out/${path} --strip-components=1
+        '') wanted
+      )
+    );
 in
 rustPlatform.buildRustPackage {
   pname = "snowglobe";
@@ -84,6 +91,8 @@ rustPlatform.buildRustPackage {
   };
 
   cargoLock.lockFile = root + "/Cargo.lock";
+  # xtask runs cargo itself, for two platforms; the wrapper that notes dependencies knows one.
+  auditable = false;
 
   nativeBuildInputs = [
     binaryen
@@ -100,6 +109,9 @@ rustPlatform.buildRustPackage {
 
   env = {
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER = "lld";
+    # nixpkgs' own flags for the platform would otherwise replace those of .cargo/config.toml.
+    "CARGO_TARGET_${stdenv.hostPlatform.rust.cargoEnvVarTarget}_RUSTFLAGS" =
+      toString cargoConfig.build.rustflags;
     SNOWGLOBE_DEV_SHELL = "1";
   };
 
@@ -128,16 +140,15 @@ rustPlatform.buildRustPackage {
           e2fsprogs
           nix
           openssh
-          qemu-utils
-          zstd
+          qemu
         ]
       }
     runHook postInstall
   '';
 
   meta = {
-    description = "Self-service web portal for immutable NixOS virtual machines on libvirt and Proxmox";
-    license = lib.licenses.eupl12;
+    description = "Self-service web portal for immutable NixOS virtual machines";
+    license = lib.licenses.mit;
     mainProgram = "snowglobe";
     platforms = lib.platforms.linux;
   };

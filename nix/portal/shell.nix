@@ -1,63 +1,87 @@
-# Everything that `cargo xtask` needs on NixOS. SNOWGLOBE_DEV_SHELL tells it that it is here, and need not install anything.
+# Everything that `cargo xtask` and nix/check need on NixOS. SNOWGLOBE_DEV_SHELL tells xtask that it is here, and need not
+# install anything. Two things come from the system instead: libvirtd (`virtualisation.libvirtd.enable`), and fusermount3,
+# which has privileges (`programs.fuse.enable`).
 {
   mkShell,
+
+  # To build.
   binaryen,
   brotli,
-  busybox,
   cargo,
+  libvirt,
+  lld,
+  nodejs,
+  pkg-config,
+  rustc,
+  sqlite,
+
+  # To run.
+  dnsmasq,
+  e2fsprogs,
+  git,
+  iproute2,
+  iptables,
+  nix,
+  qemu,
+
+  # To test.
+  busybox,
   cargo-nextest,
   chromium,
   clippy,
   deadnix,
   dosfstools,
-  e2fsprogs,
-  git,
   gptfdisk,
-  libvirt,
-  lld,
   mtools,
-  nix,
-  nixfmt,
-  nodejs,
+  nftables,
   openssh,
-  pkg-config,
-  qemu,
-  rust-analyzer,
-  rustc,
+  openssl,
+  python3,
   rustfmt,
   shellcheck,
-  sqlite,
-  zstd,
+  util-linux,
+  writeShellScriptBin,
+
+  # To edit.
+  nixfmt,
+  rust-analyzer,
 }:
 mkShell {
   packages = [
     binaryen
     brotli
-    busybox
     cargo
     cargo-nextest
     chromium
     clippy
     deadnix
+    dnsmasq
     dosfstools
     e2fsprogs
     git
     gptfdisk
+    iproute2
+    iptables
     libvirt
     lld
     mtools
+    nftables
     nix
     nixfmt
     nodejs
     openssh
+    openssl
     pkg-config
+    python3
     qemu
     rust-analyzer
     rustc
     rustfmt
     shellcheck
     sqlite
-    zstd
+    util-linux
+    # The one program only: its links would stand before the real ones.
+    (writeShellScriptBin "busybox" ''exec ${busybox}/bin/busybox "$@"'')
   ];
 
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER = "lld";

@@ -3,6 +3,7 @@
 {
   pkgs,
   modulesFor,
+  mkSystem,
   metas,
   withNeeds,
   nixpkgs,
@@ -16,30 +17,28 @@ let
     inherit (nixpkgs.lib.nixos) runTest;
   };
 
-  test = file: import file { inherit lib pkgs harness; };
+  test =
+    file:
+    import file {
+      inherit
+        lib
+        pkgs
+        harness
+        mkSystem
+        metas
+        withNeeds
+        nixpkgs
+        home-manager
+        ;
+    };
 in
 {
   boot = test ./boot.nix;
   identity = test ./identity.nix;
   growth = test ./growth.nix;
   upgrade = test ./upgrade.nix;
+  egress = test ./egress.nix;
   semi-mutable = test ./semi-mutable.nix;
-  mutable = import ./mutable.nix {
-    inherit
-      lib
-      pkgs
-      harness
-      nixpkgs
-      home-manager
-      ;
-  };
+  mutable = test ./mutable.nix;
 }
-// import ./profiles.nix {
-  inherit
-    lib
-    pkgs
-    harness
-    metas
-    withNeeds
-    ;
-}
+// test ./profiles.nix

@@ -10,18 +10,23 @@ let
 in
 rec {
   # node { mode, profiles, modules? }: a NixOS module for `nodes`. The machine's disks are files whose names the test script
-  # puts into the environment, see `disks`.
+  # puts into the environment, see `disks`. What differs from users' images is what the driver adds: a root shell for
+  # itself, addresses on the test's network, more words on the console, and no login on the serial port.
   node =
     {
       mode,
       profiles,
       modules ? [ ],
     }:
+    { config, ... }:
     {
       imports = modulesFor {
         inherit mode profiles modules;
         system = null;
       };
+
+      # Some releases of the driver call a machine after its system, and that after its host name, which we leave empty.
+      system.name = config.virtualisation.test.nodeName;
 
       virtualisation = {
         # Firmware, boot loader, kernel and root from the image, and not what the test driver would make up.
@@ -29,6 +34,7 @@ rec {
         mountHostNixStore = false;
         useEFIBoot = true;
         useDefaultFilesystems = false;
+        # None means those of the configuration.
         fileSystems = lib.mkForce { };
         memorySize = 2048;
         cores = 2;
@@ -50,7 +56,8 @@ rec {
     runTest {
       inherit name nodes;
       hostPkgs = pkgs;
-      testScript = arguments: disks + testScript arguments;
+      # By name: the framework passes only arguments that it sees named.
+      testScript = { nodes, ... }: disks + testScript { inherit nodes; };
     };
 
   disks = ''

@@ -1,26 +1,43 @@
-# A mutable machine rebuilds itself from /etc/nixos, keeps its identity, and grows with its disk. No network: nixpkgs and all
-# that a rebuild needs are in the image.
+# A mutable machine rebuilds itself from /etc/nixos under its own name, keeps its identity, and grows with its disk.
+#
+# There is no network in here. What the rebuild will want was built beforehand from the same files, so that Nix in the
+# machine evaluates its own flake, finds everything in its store, activates it and installs the boot entry; had the
+# evaluation any other result, it would have to build, could not, and the test would fail.
 {
+  lib,
   pkgs,
   harness,
+  mkSystem,
   nixpkgs,
   home-manager,
   ...
 }:
+let
+  profiles = [ ];
+  rebuilt = mkSystem {
+    inherit profiles;
+    inherit (pkgs.stdenv.hostPlatform) system;
+    mode = "mutable";
+    modules = [ ./rebuilt.nix ];
+  };
+  after = rebuilt.config.system.build.toplevel;
+in
 harness.test {
   name = "snowglobe-mutable";
 
   nodes.machine = harness.node {
+    inherit profiles;
     mode = "mutable";
-    profiles = [ ];
     modules = [
       {
-        system.includeBuildDependencies = true;
         system.extraDependencies = [
+          after
           nixpkgs.outPath
           home-manager.outPath
         ];
-        virtualisation.memorySize = nixpkgs.lib.mkForce 4096;
+        nix.settings.substituters = lib.mkForce [ ];
+        # Nix evaluates a whole system in there.
+        virtualisation.memorySize = lib.mkForce 4096;
       }
     ];
   };
@@ -44,22 +61,16 @@ harness.test {
           machine.wait_until_succeeds("grep -qx snowball /etc/nixos/hostname")
 
       with subtest("it rebuilds itself under its own name"):
-          machine.succeed("""cat >/etc/nixos/configuration.nix <<'EOF'
-      { modulesPath, ... }:
-      {
-        # The test driver's way in.
-        imports = [ "''${modulesPath}/testing/test-instrumentation.nix" ];
-        environment.etc.rebuilt.text = "yes";
-      }
-      EOF""")
+          machine.succeed("cp ${./rebuilt.nix} /etc/nixos/configuration.nix")
           machine.succeed("nixos-rebuild switch --option substitute false >&2")
           assert machine.succeed("cat /etc/rebuilt").strip() == "yes"
           assert machine.succeed("hostname").strip() == "snowball"
+          assert machine.succeed("readlink -f /run/current-system").strip() == "${after}"
 
       with subtest("and boots what it built"):
           machine.shutdown()
           machine.start()
           wait_up(machine)
-          machine.succeed("test -e /etc/rebuilt")
+          assert machine.succeed("readlink -f /run/booted-system").strip() == "${after}"
     '';
 }

@@ -1,5 +1,5 @@
 # A semi-mutable machine installs a package, keeps it over a reboot, and forgets it when the layer is wiped.
-{ harness, ... }:
+{ lib, harness, ... }:
 harness.test {
   name = "snowglobe-semi-mutable";
 
@@ -9,6 +9,7 @@ harness.test {
     modules = [
       {
         # Nothing can be downloaded in here: what is installed is built from next to nothing.
+        nix.settings.substituters = lib.mkForce [ ];
         environment.etc."thing.nix".text = ''
           derivation {
             name = "thing";

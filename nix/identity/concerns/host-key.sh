@@ -20,7 +20,8 @@ apply() {
         fi
         log info "made a new SSH host key at $HOST_KEY"
     fi
-    chmod 0600 "$HOST_KEY"
+    # Only where it must: the change alone would wake the watcher of this directory.
+    case $(ls -l "$HOST_KEY") in -rw-------*) ;; *) chmod 0600 "$HOST_KEY" ;; esac
     if ! IFS= read -r line <"$HOST_KEY" || [ "$line" != '-----BEGIN OPENSSH PRIVATE KEY-----' ]; then
         fault "$HOST_KEY is not an OpenSSH private key: remove it and a new one is made"
         return 0

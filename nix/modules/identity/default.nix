@@ -97,10 +97,20 @@ in
           # The portal may write a dozen files within a second; that is no crash loop.
           StartLimitIntervalSec = 0;
         };
-        serviceConfig = {
-          Type = "oneshot";
-          ExecStart = lib.getExe command;
-        };
+        path = [ command ];
+        # systemd drops what the path unit sees while this runs, so it looks again before it ends. Three times, because
+        # a file dated in the future would otherwise keep it here for ever.
+        script = ''
+          mkdir -p /run/snowglobe
+          for _ in 1 2 3; do
+            touch /run/snowglobe/identity.began
+            status=0
+            snowglobe-identity || status=$?
+            [ -n "$(find /var/identity -newer /run/snowglobe/identity.began)" ] || break
+          done
+          exit "$status"
+        '';
+        serviceConfig.Type = "oneshot";
       };
 
       # Without RemainAfterExit above, so that each change starts it anew.
