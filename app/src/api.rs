@@ -26,9 +26,7 @@ impl FromServerFnError for ApiError {
     /// What goes wrong between browser and portal, before or after the portal has been asked.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         Self(match error {
-            ServerFnErrorErr::Request(_) => {
-                Fault::refused("The portal does not answer. The page tries again by itself.")
-            }
+            ServerFnErrorErr::Request(_) => Fault::refused("The portal does not answer."),
             other => Fault::refused(format!(
                 "The portal's answer could not be read ({other}). Load the page again."
             )),

@@ -12,6 +12,8 @@ pub const MACHINES: &str = "/";
 pub const NEW_MACHINE: &str = "/machines/new";
 /// Built images and the form that builds one.
 pub const IMAGES: &str = "/images";
+/// The id of the form on that page.
+pub const BUILD_FORM: &str = "build";
 /// Jobs, newest first.
 pub const JOBS: &str = "/jobs";
 /// Hosts and their findings.
@@ -122,6 +124,11 @@ pub fn new_machine_again(job: JobId) -> String {
     format!("{NEW_MACHINE}?job={job}")
 }
 
+/// The form that builds an image with the values that led to this job.
+pub fn images_again(job: JobId) -> String {
+    format!("{IMAGES}?job={job}#{BUILD_FORM}")
+}
+
 /// Where an image is removed.
 pub fn remove_image(id: ImageId) -> String {
     format!("/images/{id}/remove")
@@ -192,9 +199,16 @@ pub fn done(path: &str, intent: &str) -> String {
 pub mod sockets {
     use super::{JobId, MachineName, with_query};
     use model::console::ConsoleRole;
+    use model::machine::MachineId;
 
-    /// All machines: first as they are, then what changes.
+    /// The path of [`events`].
     pub const EVENTS: &str = "/ws/events";
+
+    /// All machines, or this one alone: first as they are, then what changes.
+    pub fn events(only: Option<MachineId>) -> String {
+        let only = only.map(|id| id.to_string());
+        with_query(EVENTS, &[("machine", only.as_deref())])
+    }
 
     /// One job and the lines of its log after this one.
     pub fn job(id: JobId, after: Option<u64>) -> String {

@@ -4,6 +4,7 @@ import { startPortal, stopPortal } from "./portal";
 export default async function setup(): Promise<() => Promise<void>> {
   const portal = await startPortal();
   process.env.E2E_URL = portal.url;
+  process.env.E2E_PUBLIC_URL = portal.publicUrl;
   process.env.E2E_SETUP_LINK = portal.setupLink ?? "";
   process.env.E2E_STATE = portal.state;
   process.env.E2E_LOG = portal.log;

@@ -4,6 +4,10 @@ import { AxeBuilder } from "@axe-core/playwright";
 
 /** The portal under test. */
 export const url = (): string => process.env.E2E_URL ?? "";
+/** The address that it takes for its public one; `Line` listens there. */
+export const publicUrl = (): string => process.env.E2E_PUBLIC_URL ?? "";
+/** Its state directory. */
+export const state = (): string => process.env.E2E_STATE ?? "";
 
 /** The first administrator. */
 export const ada = { name: "ada", password: "four random words do well" };
@@ -12,20 +16,78 @@ export const grace = { name: "grace", password: "compilers need nanoseconds" };
 /** Root's password on the serial consoles. */
 export const rootPassword = "snow in a globe";
 
-/** Types a name and password into the login page. */
-export async function login(page: Page, who: { name: string; password: string }, expectSuccess = true): Promise<void> {
-  await page.goto(`${url()}/login`);
+/** Types a name and password into the login page; `at` is the portal's origin. */
+export async function login(page: Page, who: { name: string; password: string }, at = url()): Promise<void> {
+  await tryLogin(page, who, at);
+  await expect(page).toHaveURL(`${at}/`);
+}
+
+/** The same, whatever comes of it. */
+export async function tryLogin(page: Page, who: { name: string; password: string }, at = url()): Promise<void> {
+  await page.goto(`${at}/login`);
+  if (await page.getByText("Nobody can log in yet").isVisible()) {
+    await makeAdministrator(page);
+    return;
+  }
   await page.getByLabel("Name", { exact: true }).fill(who.name);
   await page.getByLabel("Password", { exact: true }).fill(who.password);
   await page.getByRole("button", { name: "Log in" }).click();
-  if (expectSuccess) await expect(page).toHaveURL(`${url()}/`);
 }
 
-/** A second person in a browser of their own. */
-export async function newPerson(browser: Browser, who: { name: string; password: string }): Promise<Page> {
+/** Fills in the page behind the setup link: in the story, and where a file of tests is run by itself. */
+export async function makeAdministrator(page: Page): Promise<void> {
+  await page.goto(process.env.E2E_SETUP_LINK ?? "");
+  await page.getByLabel("Name", { exact: true }).fill(ada.name);
+  await page.getByLabel("Password", { exact: true }).fill(ada.password);
+  await page.getByLabel("Password again").fill(ada.password);
+  await page.getByRole("button", { name: "Make the administrator" }).click();
+}
+
+/** A second person in a browser of their own; `at` is the portal's origin. */
+export async function newPerson(
+  browser: Browser,
+  who: { name: string; password: string },
+  at = url(),
+): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
-  await login(page, who);
+  await login(page, who, at);
   return page;
+}
+
+/** Adds the member, unless the story has. */
+export async function addMember(administrator: Page): Promise<void> {
+  await administrator.goto(`${url()}/users`);
+  if (await administrator.getByRole("row", { name: new RegExp(grace.name) }).isVisible()) return;
+  await administrator.getByLabel("Name", { exact: true }).fill(grace.name);
+  await administrator.getByLabel("First password").fill(grace.password);
+  await administrator.getByRole("button", { name: "Add the user" }).click();
+  await expect(administrator.getByText("The user was added.")).toBeVisible();
+}
+
+/** Fills the form for a new machine with a small one. */
+export async function describeMachine(page: Page, name: string): Promise<void> {
+  await page.goto(`${url()}/machines/new`);
+  await page.getByLabel("Name (required)").fill(name);
+  await page.getByRole("textbox", { name: "Memory" }).fill("256");
+  await page.getByRole("textbox", { name: "Disk" }).fill("1");
+  await page.getByLabel("Console password of “root”").fill(rootPassword);
+}
+
+/** Waits until the job on this page has ended well. */
+export async function jobDone(page: Page, timeout = 200_000): Promise<void> {
+  await expect(page).toHaveURL(/\/jobs\/[^/]+$/);
+  const head = page.locator("[data-live=job-head]");
+  await expect(head).toContainText(/Done|Failed|Cancelled/, { timeout });
+  await expect(head).toContainText("Done");
+}
+
+/** Destroys and forgets a machine by its page. */
+export async function purge(page: Page, name: string): Promise<void> {
+  await page.goto(`${url()}/machines/${name}/destroy`);
+  const form = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
+  await form.getByRole("textbox").fill(name);
+  await form.getByRole("button", { name: /^Purge/ }).click();
+  await jobDone(page, 60_000);
 }
 
 /** Fails on anything that axe-core calls serious or critical. */
@@ -52,11 +114,9 @@ export function complaints(page: Page): string[] {
   return found;
 }
 
-/** Presses a button of a machine's menu. The menu is drawn anew when the machine changes, so a press that met that is repeated. */
+/** Presses a button of a machine's page: the one that stands there, or the one in the menu. */
 export async function choose(page: Page, button: string): Promise<void> {
-  const wanted = page.getByRole("button", { name: button }).first();
-  await expect(async () => {
-    if (!(await wanted.isVisible())) await page.getByText("More", { exact: true }).click({ timeout: 2_000 });
-    await wanted.click({ timeout: 2_000 });
-  }).toPass({ timeout: 20_000 });
+  const wanted = page.locator("[data-live=actions]").getByRole("button", { name: button });
+  if (!(await wanted.isVisible())) await page.getByText("More", { exact: true }).click();
+  await wanted.click();
 }

@@ -5,15 +5,18 @@
  * program, the site, the image flake and a private libvirt through the environment.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:net";
+import { freshFlake, removeFlake } from "./flake";
 
 /** A running portal. */
 export interface Portal {
   /** Its origin. */
   url: string;
+  /** Another origin that it takes for its own, at which nobody listens yet. */
+  publicUrl: string;
   /** The one-time link for the first administrator; absent once there is one. */
   setupLink?: string;
   /** Its state directory. */
@@ -43,19 +46,6 @@ async function freePort(): Promise<number> {
   });
 }
 
-/**
- * A copy of the tiny image's flake that differs from every other: what an earlier run left in the Nix store does not
- * serve, so the image is really built.
- */
-function freshFlake(dir: string): string {
-  const copy = `${dir}-flake`;
-  if (!existsSync(copy)) {
-    cpSync(need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"), copy, { recursive: true });
-    writeFileSync(join(copy, "run"), `${Date.now()}\n`);
-  }
-  return copy;
-}
-
 let child: ChildProcess | undefined;
 
 /** Starts a portal over `state`, or over a new directory, and waits until it says that it listens. */
@@ -65,6 +55,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
   mkdirSync(root, { recursive: true });
   const dir = state ?? mkdtempSync(join(root, "snowglobe-e2e-"));
   const listen = `127.0.0.1:${port ?? (await freePort())}`;
+  const publicUrl = `http://127.0.0.1:${await freePort()}`;
   const log = join(root, `portal-${listen.split(":")[1]}.log`);
   const out = openSync(log, "a");
   child = spawn(program, ["serve"], {
@@ -73,7 +64,8 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
       SNOWGLOBE_STATE: dir,
       SNOWGLOBE_LISTEN: listen,
       SNOWGLOBE_SITE: need("SNOWGLOBE_SITE", "the files for browsers"),
-      SNOWGLOBE_IMAGE_FLAKE: freshFlake(dir),
+      SNOWGLOBE_PUBLIC_URL: publicUrl,
+      SNOWGLOBE_IMAGE_FLAKE: freshFlake(need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"), dir),
       SNOWGLOBE_LIBVIRT_URI: process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system",
     },
     stdio: ["ignore", out, out],
@@ -86,7 +78,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
     const told = said.includes("first administrator: ") || (state !== undefined && said.includes("listening at"));
     if (told && (await fetch(`${url}/healthz`).then((r) => r.ok, () => false))) {
       const setupLink = said.match(/Set up the first administrator: (\S+)/)?.[1];
-      return { url, setupLink, state: dir, pid: child.pid ?? 0, log };
+      return { url, publicUrl, setupLink: setupLink?.replace(publicUrl, url), state: dir, pid: child.pid ?? 0, log };
     }
     await new Promise((r) => setTimeout(r, 100));
   }
@@ -106,7 +98,8 @@ export async function stopPortal(portal: Portal): Promise<void> {
     virsh("undefine", "--nvram", name);
   }
   if (process.env.SNOWGLOBE_TEST_KEEP) return;
-  for (const dir of [portal.state, `${portal.state}-flake`]) rmSync(dir, { recursive: true, force: true });
+  rmSync(portal.state, { recursive: true, force: true });
+  removeFlake(portal.state);
 }
 
 /** Asks libvirt directly, as somebody at a shell would. */

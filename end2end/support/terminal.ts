@@ -27,7 +27,7 @@ export class Terminal {
   }
 
   /** All visible lines. xterm pads with no-break spaces. */
-  private async text(): Promise<string> {
+  async text(): Promise<string> {
     const lines = await this.rows.locator("> div").allInnerTexts();
     return lines.map((line) => line.replaceAll("\u00a0", " ").trimEnd()).join("\n").trimEnd();
   }

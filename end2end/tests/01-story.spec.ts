@@ -3,7 +3,11 @@
  * One browser, one story, in order; what a later part needs an earlier one made.
  */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
-import { accessible, ada, choose, complaints, grace, login, newPerson, rootPassword, url } from "../support/people";
+import {
+  accessible, ada, choose, complaints, describeMachine, grace, jobDone, makeAdministrator, newPerson, purge, rootPassword,
+  tryLogin, url,
+} from "../support/people";
+import { Line } from "../support/line";
 import { Terminal } from "../support/terminal";
 import { virsh } from "../support/portal";
 
@@ -30,7 +34,7 @@ test.afterEach(async ({}, info) => {
   expect(problems.splice(0), "the browser complained").toEqual([]);
 });
 
-test("the setup link makes the first administrator, once", async () => {
+test("the setup link makes the first administrator, once", async ({}, info) => {
   await page.goto(process.env.E2E_SETUP_LINK ?? "");
   await accessible(page);
   await page.getByLabel("Name", { exact: true }).fill(ada.name);
@@ -39,18 +43,19 @@ test("the setup link makes the first administrator, once", async () => {
   await page.getByRole("button", { name: "Make the administrator" }).click();
   await expect(page.locator("#password-error")).toContainText("at least");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue(ada.name);
-  await page.getByLabel("Password", { exact: true }).fill(ada.password);
-  await page.getByLabel("Password again").fill(ada.password);
-  await page.getByRole("button", { name: "Make the administrator" }).click();
+  await makeAdministrator(page);
   await expect(page).toHaveURL(`${url()}/`);
   await expect(page.getByText("There is no machine yet")).toBeVisible();
+  await expect(page.getByRole("link", { name: "Create the first machine" })).toBeVisible();
+  await accessible(page);
+  await page.screenshot({ path: info.outputPath("no-machine.png") });
   await page.goto(process.env.E2E_SETUP_LINK ?? "");
   await expect(page.getByRole("heading", { name: "Already set up" })).toBeVisible();
 });
 
 test("a wrong password is refused, the right one is not", async ({ browser }) => {
   const stranger = await (await browser.newContext()).newPage();
-  await login(stranger, { name: ada.name, password: "not this one either" }, false);
+  await tryLogin(stranger, { name: ada.name, password: "not this one either" });
   await expect(stranger).toHaveURL(/login/);
   await expect(stranger.getByRole("alert").first()).toBeVisible();
   await expect(stranger.getByLabel("Name", { exact: true })).toHaveValue(ada.name);
@@ -89,23 +94,26 @@ test("the create form judges beside the field, keeps what was typed, and shows t
   await page.getByLabel("Name (required)").fill("Not A Name");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("button", { name: "Create and start" }).click();
+  await expect(page.getByLabel("Name (required)")).toBeFocused();
   await expect(page.locator("#name-error")).toContainText("must begin with a letter");
   await expect(page.getByRole("textbox", { name: "Memory" })).toHaveValue("256");
   await page.getByLabel("Name (required)").fill(machine);
-  await expect(page.locator(".form-aside")).toContainText(/image/i);
+  await expect(page.locator(".form-aside")).toContainText("Build the image");
+  // What has been mended is no longer held against anybody.
+  await expect(page.getByText("One thing needs a correction")).toBeHidden();
   await accessible(page);
 });
 
 test("create builds the image, boots the machine and shows its address", async () => {
   test.setTimeout(240_000);
-  await page.getByRole("textbox", { name: "Disk" }).fill("1");
-  await page.getByLabel("Console password of “root”").fill(rootPassword);
+  await describeMachine(page, machine);
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/jobs\//);
   await expect(page.locator(".steps li").first()).toBeVisible();
   // The log is live: lines of the builders arrive while the build runs.
   await expect(page.locator("[data-log=lines]")).toContainText("building", { timeout: 60_000 });
   await expect(page.locator(".steps li[data-state=done]").last()).toContainText(/address/i, { timeout: 200_000 });
+  await jobDone(page);
   await accessible(page);
   await page.goto(`${url()}/machines/${machine}`);
   await expect(page.locator("[data-live=head]")).toContainText("Running");
@@ -127,7 +135,66 @@ test("state changes made elsewhere show without a reload", async ({ browser }) =
   await expect(row).toContainText("Paused");
   await choose(other, `Resume ${machine}`);
   await expect(row).toContainText("Running");
+  await other.goto(`${url()}/jobs`);
+  const jobs = other.locator("table.jobs tbody tr");
+  await expect(jobs.first()).toContainText(`Resume ${machine}`);
+  await page.goto(`${url()}/machines/${machine}`);
+  await choose(page, `Suspend ${machine}`);
+  await expect(jobs.first()).toContainText(/Suspend.*Done/);
+  await choose(page, `Resume ${machine}`);
+  await expect(jobs.first()).toContainText(/Resume.*Done/);
   await other.context().close();
+});
+
+test("a menu stays open and keeps the focus while the machine changes behind it", async () => {
+  await page.goto(`${url()}/machines/${machine}`);
+  const menu = page.locator("details.menu");
+  await page.getByText("More", { exact: true }).focus();
+  await page.keyboard.press("Enter");
+  const destroy = page.getByRole("link", { name: "Destroy or purge…" });
+  await destroy.focus();
+  virsh("suspend", machine);
+  await expect(page.getByRole("button", { name: `Resume ${machine}` })).toBeVisible();
+  await expect(menu).toHaveAttribute("open");
+  await expect(destroy).toBeFocused();
+  // What cannot be done says why, beside it.
+  const refused = menu.locator("li.refused[data-key=suspend]");
+  await expect(refused.getByRole("button")).toBeDisabled();
+  await expect(refused.locator(".note")).not.toBeEmpty();
+  virsh("resume", machine);
+  await expect(page.locator("[data-live=head]")).toContainText("Running");
+  await expect(menu).toHaveAttribute("open");
+  await page.keyboard.press("Escape");
+  await expect(menu).not.toHaveAttribute("open");
+  await expect(page.getByText("More", { exact: true })).toBeFocused();
+});
+
+test("rows are searched, selected and worked on together; addresses are copied", async () => {
+  await page.goto(`${url()}/`);
+  await page.getByLabel("Search machines").fill("nothing like it");
+  await page.getByRole("button", { name: "Search" }).click();
+  await expect(page).toHaveURL(/q=nothing/);
+  await expect(page.getByText("No machine fits this search.")).toBeVisible();
+  await page.goto(`${url()}/?q=${machine}&state=running`);
+  const row = page.getByRole("row", { name: new RegExp(machine) });
+  await row.getByRole("button", { name: /^Copy address/ }).click();
+  const address = await row.locator("code").innerText();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(address);
+  await expect(page.getByLabel("Search machines")).toHaveValue(machine);
+  await page.getByLabel(`Select ${machine}`).check();
+  await expect(page.getByText("1 selected")).toBeVisible();
+  await page.getByRole("button", { name: "Clear" }).click();
+  await expect(page.getByText("1 selected")).toBeHidden();
+  await page.goto(`${url()}/`);
+  await page.getByLabel(`Select ${machine}`).check();
+  // A redraw of the row leaves the tick.
+  virsh("suspend", machine);
+  await expect(row).toContainText("Paused");
+  await expect(page.getByLabel(`Select ${machine}`)).toBeChecked();
+  virsh("resume", machine);
+  await expect(row).toContainText("Running");
+  await page.locator("#bulk").getByRole("button", { name: "Start" }).click();
+  await expect(page.getByRole("alert")).toContainText("running");
 });
 
 test("the console: log in, see markup as text, two people, take-over, reboot", async ({ browser }) => {
@@ -150,6 +217,8 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await colleague.goto(`${url()}/machines/${machine}/console`);
   const theirs = new Terminal(colleague);
   await theirs.shows(/onerror/); // Recent output is replayed.
+  await expect(page.locator("[data-live=console-people]")).toHaveText(`You type · watching: ${ada.name}`);
+  await expect(colleague.locator("[data-live=console-people]")).toHaveText(`${ada.name} types · watching: ${ada.name}`);
   await mine.type("echo from-$((40+2))\n");
   await theirs.shows(/from-42/);
   await colleague.getByRole("button", { name: /take over/i }).click();
@@ -159,32 +228,112 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await expect(colleague.getByRole("button", { name: /take over/i })).toBeVisible();
   await accessible(page);
 
+  await page.evaluate(() => navigator.clipboard.writeText("echo pasted-$((3+4))"));
+  await mine.type("");
+  await page.keyboard.press("Control+Shift+V");
+  await mine.type("\n");
+  await theirs.shows(/pasted-7/);
+  const isFull = () => page.evaluate(() => document.fullscreenElement?.className ?? "");
+  await page.getByRole("button", { name: "Full screen" }).click();
+  await expect.poll(isFull).toBe("console");
+  await expect(page.locator("[data-live=console-power]").getByRole("button", { name: `Reboot ${machine}` })).toBeInViewport();
+  await page.getByRole("button", { name: "Full screen" }).click();
+  await expect.poll(isFull).toBe("");
+
   await mine.type("reboot\n");
   await mine.comesTo(/login: ?$/, 120_000);
   await theirs.shows(/login: ?$/);
   await colleague.context().close();
 });
 
-test("a dropped connection comes back by itself", async () => {
+test("a cut line is told, comes back by itself, and what was printed meanwhile is there once", async ({ browser }) => {
+  // Somewhere else, so that the keyboard is free.
+  await page.goto(`${url()}/`);
+  const line = await Line.open();
+  const far = await newPerson(browser, ada, line.url);
+  const lost = far.getByText("Not live");
+  await far.goto(`${line.url}/machines/${machine}/console`);
+  const theirs = new Terminal(far);
+  await theirs.shows(/login: ?$/);
   await page.goto(`${url()}/machines/${machine}/console`);
-  const terminal = new Terminal(page);
-  await terminal.shows(/login:/);
-  await context.setOffline(true);
-  await page.evaluate(() => window.dispatchEvent(new Event("offline")));
-  await context.setOffline(false);
-  await terminal.type("\n");
-  await terminal.shows(/login:/);
+  const mine = new Terminal(page);
+  await page.getByRole("button", { name: /take over/i }).click();
+  await mine.type(`root\n`);
+  await mine.shows(/[Pp]assword:/);
+  await mine.type(`${rootPassword}\n`);
+  await mine.shows(/[#$] ?$/);
+  await theirs.shows(/[#$] ?$/);
+  await line.cut();
+  await expect(lost).toBeVisible();
+  await mine.type("echo unseen-$((20+3))\n");
+  await mine.shows(/unseen-23/);
+  await line.mend();
+  await theirs.shows(/unseen-23/);
+  expect((await theirs.text()).match(/unseen-23/g)).toHaveLength(1);
+  await expect(lost).toBeHidden();
+
+  await far.goto(`${line.url}/`);
+  const row = far.getByRole("row", { name: new RegExp(machine) });
+  await expect(row).toContainText("Running");
+  await line.cut();
+  await expect(lost).toBeVisible();
+  virsh("suspend", machine);
+  await line.mend();
+  await expect(row).toContainText("Paused", { timeout: 30_000 });
+  await expect(lost).toBeHidden();
+  virsh("resume", machine);
+  await expect(row).toContainText("Running");
+  // A network that is gone is told at once, before any connection over it has broken.
+  await far.context().setOffline(true);
+  await expect(lost).toBeVisible();
+  await far.context().setOffline(false);
+  await expect(lost).toBeHidden();
+  await far.context().close();
+  await line.cut();
 });
 
-test("shut down inside the guest shows, start and force off work", async () => {
+test("what a guest asked its terminal before somebody came is not answered into its line", async () => {
+  const keep = () => {
+    const typed: string[] = [];
+    Object.assign(globalThis, { typed });
+    document.addEventListener("typed", (event) => typed.push((event as CustomEvent<string>).detail), true);
+  };
+  const typed = () => page.evaluate(() => (globalThis as unknown as { typed: string[] }).typed.join(""));
+  await page.addInitScript(keep);
+  await page.goto(`${url()}/machines/${machine}/console`);
+  const terminal = new Terminal(page);
+  await terminal.shows(/[#$] ?$/);
+  // “Where is the cursor?” (ECMA-48 DSR 6): the terminal answers by typing, as real ones do.
+  await terminal.type(String.raw`printf 'asked\033[6n\n'` + "\n");
+  await expect.poll(typed).toMatch(/\x1b\[\d+;\d+R/);
+  await page.keyboard.press("Control+C");
+  await page.goto(`${url()}/machines/${machine}/console`);
+  await terminal.shows(/asked/);
+  await terminal.type("echo again-$((4+4))\n");
+  await terminal.shows(/again-8/);
+  expect(await typed()).not.toContain("\x1b");
+});
+
+test("a shut-down inside the guest shows; start beside the console and force off work", async () => {
   test.setTimeout(180_000);
+  // Still logged in at the console.
+  await page.goto(`${url()}/machines/${machine}/console`);
+  const terminal = new Terminal(page);
+  await terminal.shows(/[#$] ?$/);
+  await terminal.type("poweroff\n");
+  const head = page.locator("[data-live=head]");
+  await expect(head).toContainText("Off", { timeout: 60_000 });
+  // What there is to be done stands beside the screen.
+  const power = page.locator("[data-live=console-power]");
+  await expect(power).toContainText("The machine is off.");
+  await power.getByRole("button", { name: `Start ${machine}` }).click();
+  await expect(page).toHaveURL(`${url()}/machines/${machine}/console`);
+  await expect(head).toContainText("Running", { timeout: 30_000 });
+  await terminal.shows(/login: ?$/, 120_000);
+  await expect(power.getByRole("button", { name: `Shut down ${machine}` })).toBeVisible();
   await page.goto(`${url()}/machines/${machine}`);
-  await page.getByRole("button", { name: `Shut down ${machine}` }).click();
-  await expect(page.locator("[data-live=head]")).toContainText("Off", { timeout: 120_000 });
-  await page.getByRole("button", { name: `Start ${machine}` }).click();
-  await expect(page.locator("[data-live=head]")).toContainText("Running", { timeout: 30_000 });
   await choose(page, `Force off ${machine}`);
-  await expect(page.locator("[data-live=head]")).toContainText("Off", { timeout: 30_000 });
+  await expect(head).toContainText("Off", { timeout: 30_000 });
 });
 
 test("images: built, in use, built for several profiles, removed", async () => {
@@ -193,8 +342,7 @@ test("images: built, in use, built for several profiles, removed", async () => {
   await expect(page.locator("table.images")).toContainText(machine);
   await page.locator("#build").getByRole("checkbox").first().check();
   await page.getByRole("button", { name: "Build one image of these" }).click();
-  await expect(page).toHaveURL(/\/jobs\//);
-  await expect(page.locator("main")).toContainText(/Done/, { timeout: 120_000 });
+  await jobDone(page);
   await page.goto(`${url()}/images`);
   await accessible(page);
   await page.getByRole("link", { name: /^Remove image/ }).first().click();
@@ -216,13 +364,8 @@ test("destroy wants the name, keeps the configuration; create again; purge forge
   expect(virsh("list", "--all", "--name").split("\n")).not.toContain(machine);
   await page.getByRole("button", { name: new RegExp(`Create from configuration ${machine}`) }).first().click();
   await expect(page).toHaveURL(/\/jobs\//);
-  await expect(page.locator(".steps li[data-state=done]").last()).toContainText(/address/i, { timeout: 200_000 });
-  await page.goto(`${url()}/machines/${machine}/destroy`);
-  const purge = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
-  await purge.getByRole("textbox").fill(machine);
-  await purge.getByRole("button", { name: /^Purge/ }).click();
-  await expect(page).toHaveURL(/\/jobs\//);
-  await expect(page.locator("main")).toContainText("Done", { timeout: 60_000 });
+  await jobDone(page);
+  await purge(page, machine);
   const answer = await page.goto(`${url()}/machines/${machine}`);
   expect(answer?.status()).toBe(404);
   problems.length = 0; // The browser reports the 404 that was asked for.
@@ -231,13 +374,19 @@ test("destroy wants the name, keeps the configuration; create again; purge forge
 test("the audit log has it all, and its chain holds", async () => {
   await page.goto(`${url()}/audit?subject=${machine}`);
   const table = page.locator("table.audit");
-  for (const act of ["Create and start", "Destroy", "Purge", "Shut down", "Force off", "Drive console"]) {
+  for (const act of ["Create and start", "Suspend", "Start", "Force off", "Destroy", "Purge", "Drive console"]) {
     await expect(table.getByText(act, { exact: true }).first()).toBeVisible();
   }
   await expect(table).toContainText("127.0.0.1");
   await page.getByRole("button", { name: "Verify the chain" }).click();
-  await expect(page.getByRole("status")).toContainText("intact");
+  await expect(page.getByText("The chain is intact")).toBeVisible();
   await accessible(page);
+  // Filtered by the words that the log shows, in the address.
+  await page.getByLabel("What was done").fill("Force off");
+  await page.getByRole("button", { name: "Filter" }).click();
+  await expect(page).toHaveURL(/action=Force\+off/);
+  await expect(table.getByText("Force off", { exact: true }).first()).toBeVisible();
+  await expect(table.getByText("Suspend", { exact: true })).toHaveCount(0);
   const csv = await page.request.get(`${url()}/audit.csv?subject=${machine}`);
   expect(csv.status()).toBe(200);
   expect(await csv.text()).toContain("destroy");

@@ -1,16 +1,19 @@
-//! What stands before every handler: the server's own name, same-origin state changes, security headers.
+//! What stands before every handler: the server's own name, same-origin state changes, bodies, security headers.
 //!
 //! - `Host` must be a name of this server: a foreign name that leads here is DNS rebinding.
 //! - A method that changes state needs an `Origin` of ours, or, where a client sends none, `Sec-Fetch-Site: same-origin`.
 //!   Browsers send both by themselves and scripts cannot forge them, so that no token has to go into each form.
+//! - A body is there, whole, before a handler runs, or the request is answered without one.
 //! - A page's policy allows its own scripts and nothing inline but what carries the nonce of this one answer.
 
 use crate::state::Shared;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use model::form::BODY_MAX;
 
 /// Headers of every answer, whatever it is.
 const ALWAYS: [(HeaderName, &str); 6] = [
@@ -61,11 +64,34 @@ pub async fn protect(State(server): State<Shared>, request: Request, next: Next)
     response
 }
 
+/// Reads a request's body, within [`BODY_MAX`] and the server's patience. A handler never waits for a client, and what is
+/// too large by its own word is not read at all.
+pub async fn whole_body(State(server): State<Shared>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return too_large();
+    }
+    match tokio::time::timeout(server.limits.body, to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
+        // Or the client broke off, and nobody reads the answer.
+        Ok(Err(_)) => too_large(),
+        Err(_) => {
+            let why = "The request took too long to arrive. Send it again.\n";
+            (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], why).into_response()
+        }
+    }
+}
+
+fn too_large() -> Response {
+    let why = format!("This is more than {} KiB, the most that the portal reads at once.\n", BODY_MAX / 1024);
+    (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], why).into_response()
+}
+
 fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(StatusCode, &'static str)> {
     if has_dot_segment(request.uri().path()) {
         return Some((StatusCode::NOT_FOUND, "There is nothing at this address."));
     }
-    // Monitoring asks by address; what these two answer is no secret and changes nothing.
+    // Monitoring asks by address. Neither changes anything; “ok” is no secret, and counters look at the name themselves.
     let for_machines = matches!(request.uri().path(), "/healthz" | "/metrics");
     let text = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
     let host = request.uri().authority().map(|a| a.as_str()).or_else(|| text(header::HOST));

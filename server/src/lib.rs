@@ -1,24 +1,27 @@
 //! The server of Snowglobe: HTTP, sessions, forms, sockets, and the place where the parts are put together.
 //!
 //! ```text
-//! main      the command line                 config   every setting, one table
-//! wire      configuration → running server   state    what every handler can reach
-//! routes    THE route table → router         guard    same origin, headers      origin  who is “us”, who is the client
-//! session   cookie → actor                   pages    Leptos renders            forms   posted forms, by intent
-//! ws        sockets: events, jobs, console   download logs and CSV              assets  files for browsers
-//! metrics   Prometheus, health               telemetry logs                     shutdown  ending in good order
+//! main      the command line                 config       every setting, one table
+//! wire      configuration → running server   state        what every handler can reach
+//! routes    THE route table → router         connections  accepting, limits      shutdown  ending in good order
+//! guard     same origin, headers, bodies     origin       who is “us”, who is the client
+//! session   cookie → actor                   pages        Leptos renders         forms     posted forms, by intent
+//! ws        sockets: events, jobs, console   download     logs and CSV           assets    files for browsers
+//! metrics   Prometheus, health               telemetry    logs               memory    what malloc keeps
 //! ```
 //!
-//! A request passes `telemetry`, `guard` and `session` (in `routes`' order) and ends in `pages`, `forms`, `ws` or
-//! `download`, which call the portal with the request's actor. No rule about machines lives here.
+//! A request comes over one of `connections`, passes `telemetry`, `guard` and `session` (in `routes`' order) and ends in
+//! `pages`, `forms`, `ws` or `download`, which call the portal with the request's actor. No rule about machines lives here.
 //!
 //! A library as well as a program, so that the integration tests run the very router that people get.
 
 pub mod assets;
 pub mod config;
+pub mod connections;
 pub mod download;
 pub mod forms;
 pub mod guard;
+pub mod memory;
 pub mod metrics;
 pub mod origin;
 pub mod pages;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command};
 use model::account::{Secret, password_fault};
 use server::config::{self, Config};
-use server::{telemetry, wire};
+use server::{memory, telemetry, wire};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
@@ -12,23 +12,34 @@ fn command_line() -> Command {
     Command::new("snowglobe")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-service web portal for immutable NixOS virtual machines.")
+        .after_help(
+            "A setting is given as a flag or in the environment, where a flag wins. “snowglobe check-config” shows what is in force, \
+             and what is wrong with it.",
+        )
+        .next_line_help(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(config::arguments())
         .subcommand(Command::new("serve").about("Run the portal until SIGINT or SIGTERM"))
-        .subcommand(Command::new("migrate").about("Bring the database up to date, and end"))
+        .subcommand(
+            Command::new("migrate").about("Bring the database up to date, and end; while the portal is stopped"),
+        )
         .subcommand(
             Command::new("check-config")
                 .about("Show every setting with its value, and what is wrong with it"),
         )
         .subcommand(
             Command::new("create-admin")
-                .about("Make an administrator, or give one a new password; it is read from standard input")
+                .about(
+                    "Make an administrator, or give one a new password, which is read from standard input; while the portal is \
+                     stopped",
+                )
                 .arg(Arg::new("name").required(true).help("The user's name")),
         )
 }
 
 fn main() -> ExitCode {
+    memory::keep_little();
     let matches = command_line().get_matches();
     let config = match Config::from_matches(&matches) {
         Ok(config) => config,

@@ -3,6 +3,7 @@
 //! Requests and sockets are counted here as they happen; what the engine counts is asked for at each scrape. Labels come
 //! from fixed sets only (route patterns, known methods, kinds), so that no client can fill the memory with series.
 
+use crate::origin::{self, Origins};
 use crate::state::Shared;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,15 +41,18 @@ pub struct Metrics {
 impl Metrics {
     /// Counters at zero, beside those of this engine.
     pub fn new(engine: Arc<Engine>) -> Self {
-        let mut registry = Registry::with_prefix("snowglobe");
+        let mut registry = Registry::default();
         let requests = Family::default();
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let sockets = Family::default();
-        registry.register("http_requests", "Requests by method, route and status", requests.clone());
-        registry.register("http_request_seconds", "Time until the answer's first byte", durations.clone());
-        registry.register("sockets", "Open sockets by what they carry", sockets.clone());
-        registry.register_collector(Box::new(OfEngine(engine)));
+        let ours = registry.sub_registry_with_prefix("snowglobe");
+        ours.register("http_requests", "Requests by method, route and status", requests.clone());
+        let help = "Time until the answer's first byte";
+        ours.register_with_unit("http_request_duration", help, Unit::Seconds, durations.clone());
+        ours.register("sockets", "Open sockets by what they carry", sockets.clone());
+        ours.register_collector(Box::new(OfEngine(engine)));
+        registry.register_collector(Box::new(OfProcess));
         Self { registry, requests, durations, sockets }
     }
 
@@ -96,10 +100,13 @@ impl Collector for OfEngine {
         gauge(out, "jobs_queued", "Jobs that wait for their turn", now.jobs_queued)?;
         gauge(out, "builds_running", "Image builds under way, waiting ones included", now.builds)?;
         gauge(out, "console_viewers", "Viewers of consoles", now.console_viewers)?;
-        gauge(out, "resident_memory_bytes", "Memory of the server process", resident_bytes().unwrap_or(0))?;
         counter(out, "audit_entries", "Entries written to the audit log", now.audit_entries)?;
         counter(out, "logins_refused", "Logins refused", now.logins_refused)?;
         counter(out, "build_seconds", "Time that ended builds took together", now.build_seconds)?;
+        let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let mut build =
+            out.encode_descriptor("build_info", "The portal's version", None, MetricType::Gauge)?;
+        ConstGauge::new(1_i64).encode(build.encode_family(&version)?)?;
         by_label(out, "machines", "Machines by state", MetricType::Gauge, "state", now.machines)?;
         by_label(out, "hosts", "Hosts by whether they answer", MetricType::Gauge, "state", now.hosts)?;
         by_label(out, "builds", "Builds that ended", MetricType::Counter, "outcome", now.builds_ended)?;
@@ -107,6 +114,23 @@ impl Collector for OfEngine {
         for ((kind, outcome), count) in now.jobs_ended {
             let labels = [("kind", kind.as_str()), ("outcome", outcome)];
             ConstCounter::new(count).encode(jobs.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What every monitored process tells, under the names that Prometheus' own client libraries give it.
+#[derive(Debug)]
+struct OfProcess;
+
+impl Collector for OfProcess {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let out = &mut encoder;
+        if let Some(bytes) = resident_bytes() {
+            gauge(out, "process_resident_memory_bytes", "Resident memory", bytes)?;
+        }
+        if let Some(count) = open_files() {
+            gauge(out, "process_open_fds", "Open file descriptors", count)?;
         }
         Ok(())
     }
@@ -155,11 +179,16 @@ fn resident_bytes() -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Open file descriptors by proc(5).
+fn open_files() -> Option<u64> {
+    u64::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok()
+}
+
 /// The counters as text in the format of `OpenMetrics`, for whoever has the token; without one configured, for this computer.
 pub async fn serve(State(server): State<Shared>, request: Request) -> Response {
     let allowed = match &server.metrics_token {
         Some(token) => bears(request.headers(), token.reveal()),
-        None => is_from_here(&request),
+        None => is_from_here(&server.origins, &request),
     };
     if !allowed {
         let why =
@@ -195,10 +224,13 @@ fn bears(headers: &HeaderMap, token: &str) -> bool {
     given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token))
 }
 
-/// A request from this computer that no proxy passes on for somebody else.
-fn is_from_here(request: &Request) -> bool {
+/// A request from this computer that no proxy passes on for somebody else, and that no foreign page made: its name may
+/// lead here (DNS rebinding), but an address cannot be anybody else's name.
+fn is_from_here(origins: &Origins, request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     peer.is_some_and(|p| p.0.ip().to_canonical().is_loopback())
         && !passed_on.iter().any(|name| request.headers().contains_key(*name))
+        && (origins.serve(host) || origin::is_address(host))
 }

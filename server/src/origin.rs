@@ -70,6 +70,11 @@ fn host_of(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
+/// Whether a `Host` header is an address and no name.
+pub fn is_address(host: &str) -> bool {
+    host_of(host).parse::<IpAddr>().is_ok()
+}
+
 /// All origins under which this server is itself: the public one, and its names on this computer where it listens there.
 #[derive(Clone, Debug)]
 pub struct Origins {

@@ -9,17 +9,15 @@ use crate::state::Shared;
 use crate::{assets, download, forms, guard, metrics, pages, telemetry, ws};
 use app::routes as paths;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{Method, Uri};
 use model::Fault;
-use model::form::BODY_MAX;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 
 /// Who gets a proper answer: this kind of person and every one further down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,8 +165,7 @@ pub fn router(server: Shared) -> Router {
     router
         .fallback_service(nothing.with_state(server.clone()))
         .layer(CatchPanicLayer::new())
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(RequestBodyLimitLayer::new(BODY_MAX))
+        .layer(from_fn_with_state(server.clone(), guard::whole_body))
         .layer(from_fn_with_state(server.clone(), guard::protect))
         .layer(from_fn_with_state(server.clone(), telemetry::observe))
         .with_state(server)
@@ -190,6 +187,16 @@ mod tests {
         rows.sort_unstable();
         pages.sort_unstable();
         assert_eq!(rows, pages);
+    }
+
+    #[test]
+    fn the_table_has_every_server_function_and_no_other() {
+        let mut rows: Vec<&str> = TABLE.iter().filter(|r| r.answer == Answer::Api).map(|r| r.path).collect();
+        let mut functions: Vec<&str> =
+            leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
+        rows.sort_unstable();
+        functions.sort_unstable();
+        assert_eq!(rows, functions);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What every handler can reach: the engine behind its two doors, the site's files, the origins, the counters.
 
 use crate::assets::Assets;
+use crate::connections::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::ws::Sockets;
 use engine::Engine;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::portal::Portal;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// The state of the router, shared by all requests.
 pub type Shared = Arc<Server>;
@@ -30,8 +31,10 @@ pub struct Server {
     pub metrics: Metrics,
     /// Bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
+    /// How much patience there is with clients.
+    pub limits: Limits,
     /// Cancelled when the server begins to stop; sockets close and say why.
     pub stopping: CancellationToken,
     /// Open sockets, waited for when the server stops.
-    pub sockets: TaskTracker,
+    pub sockets: Sockets,
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The route of a request that no row of the table matches.
-pub const NO_ROUTE: &str = "(none)";
+const NO_ROUTE: &str = "(none)";
 
 /// Begins to log. A second call, as tests make it, changes nothing.
 pub fn start(filter: &str, format: LogFormat) {

@@ -2,12 +2,13 @@
 
 use crate::assets::Assets;
 use crate::config::{Config, LibvirtHost};
+use crate::connections::{self, Limits};
 use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::state::{Server, Shared};
+use crate::ws::Sockets;
 use crate::{routes, shutdown};
-use anyhow::{Context as _, Result, bail};
-use axum::serve::ListenerExt as _;
+use anyhow::{Context as _, Result, anyhow, bail};
 use engine::image::{BuilderSettings, FlakeSource, NixBuilder};
 use engine::ports::clock::SystemClock;
 use engine::{Engine, Host, OpenError, Settings};
@@ -19,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// What the router needs beside the engine.
 pub struct Surroundings {
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub assets: Assets,
     /// Bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
+    /// How much patience there is with clients.
+    pub limits: Limits,
 }
 
 /// Puts the state of the router together.
@@ -47,8 +49,9 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
         trusted_proxies: around.trusted_proxies,
         assets: around.assets,
         metrics_token: around.metrics_token,
+        limits: around.limits,
         stopping: CancellationToken::new(),
-        sockets: TaskTracker::new(),
+        sockets: Sockets::default(),
     })
 }
 
@@ -58,7 +61,7 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
 /// If the state directory cannot be used; the message says what to do.
 pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
     let (settings, builder, clock) = parts(config);
-    opened(config, Engine::open(settings, hosts(config), builder, clock).await)
+    opened(Engine::open(settings, hosts(config), builder, clock).await)
 }
 
 /// The same without taking up jobs or watching hosts, for commands that only touch the database.
@@ -67,11 +70,26 @@ pub async fn open_engine(config: &Config) -> Result<Arc<Engine>> {
 /// As [`open_engine`].
 pub async fn open_engine_at_rest(config: &Config) -> Result<Arc<Engine>> {
     let (settings, builder, clock) = parts(config);
-    opened(config, Engine::open_at_rest(settings, Vec::new(), builder, clock).await)
+    opened(Engine::open_at_rest(settings, Vec::new(), builder, clock).await)
 }
 
-fn opened(config: &Config, engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
-    engine.with_context(|| format!("the state directory {} cannot be used", config.state.display()))
+/// The engine, or what keeps it from opening and how to mend that.
+fn opened(engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
+    engine.map_err(|error| {
+        let mend = match &error {
+            OpenError::State { .. } => {
+                ". Give it to the portal's user, or choose another directory with SNOWGLOBE_STATE."
+            }
+            OpenError::InUse { .. } => ".",
+            OpenError::Database { .. } | OpenError::Load { .. } => {
+                ". See whether its disk is full or its files belong to somebody else; else restore it from a backup."
+            }
+            OpenError::Migrate { .. } => {
+                ". Run the version of Snowglobe that it comes from, or restore it from a backup."
+            }
+        };
+        anyhow!("{:#}{mend}", anyhow::Error::new(error))
+    })
 }
 
 fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
@@ -120,6 +138,7 @@ pub async fn serve(config: &Config) -> Result<()> {
             trusted_proxies: config.trusted_proxies.clone(),
             assets,
             metrics_token: config.metrics_token.clone(),
+            limits: Limits::default(),
         },
     );
     shutdown::watch(signals, server.stopping.clone());
@@ -130,27 +149,19 @@ pub async fn serve(config: &Config) -> Result<()> {
 /// Serves on a listener until `stopping` is cancelled, then ends in good order.
 ///
 /// # Errors
-/// If the listener fails; then too, everything has ended in good order.
+/// If accepting connections was broken off by a fault of ours; then too, everything has ended in good order.
 pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
-    let stopping = server.stopping.clone();
-    // Without it the echo of a key waits for the acknowledgement of the one before (Nagle, RFC 896).
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "small packets will be slow on a connection");
-        }
-    });
-    let service = routes::router(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let mut serving = tokio::spawn(async move { served.await });
+    let router = routes::router(server.clone());
+    let mut serving = tokio::spawn(connections::serve(listener, router, server.clone()));
     tokio::select! {
-        () = stopping.cancelled() => {
+        () = server.stopping.cancelled() => {
             shutdown::finish(&server, serving).await;
             Ok(())
         }
-        failed = &mut serving => {
-            stopping.cancel();
+        broken = &mut serving => {
+            server.stopping.cancel();
             shutdown::finish(&server, std::future::ready(())).await;
-            failed.context("serving was broken off")?.context("no more connections can be accepted")
+            broken.context("accepting connections was broken off")
         }
     }
 }

@@ -23,13 +23,15 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Libraries (a trailing `*` stands for any ending) and the only packages of ours that may name them.
-const RESERVED: [(&str, &[&str]); 8] = [
+const RESERVED: [(&str, &[&str]); 10] = [
     ("virt", &["hypervisors"]),
     ("virt-sys", &["hypervisors"]),
     ("russh*", &["hypervisors"]),
     ("leptos*", &["app", "frontend", "snowglobe"]),
     ("sqlx*", &["engine"]),
     ("axum*", &["snowglobe"]),
+    ("hyper", &["snowglobe"]),
+    ("hyper-util", &["snowglobe"]),
     ("tower*", &["snowglobe"]),
     ("web-sys", &["app", "frontend"]),
 ];

@@ -20,7 +20,7 @@ use crate::up;
 /// Options of `bench`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Measure only these groups: start, list, console, echo, log.
+    /// Measure only these groups: start, live, list, console, echo, log.
     #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
 }

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, bail};
 
+use crate::kvm;
+use crate::libvirt;
 use crate::project::Project;
 use crate::system::{self, Family, For};
 use crate::toolchain;
@@ -18,26 +20,18 @@ pub fn run(project: &Project) -> Result<()> {
         }
         missing += 1;
         println!(
-            "missing  {}: needed to {}; {}",
+            "missing  {}: needed to {}{}; {}",
             need.name(),
             need.purpose,
-            advice(family, need.packages(family))
+            if need.why == For::Tests { " (tests only)" } else { "" },
+            family.advice(&need.packages(family))
         );
     }
     println!("{}", toolchain::describe());
+    println!("{}", libvirt::describe());
+    println!("{}", kvm::describe());
     if missing > 0 {
         bail!("{missing} things are missing; `cargo xtask up` and `cargo xtask test` install them");
     }
     Ok(())
-}
-
-fn advice(family: Family, packages: &[&str]) -> String {
-    let packages = packages.join(" ");
-    match family {
-        Family::Apt => format!("apt-get install {packages}"),
-        Family::Dnf => format!("dnf install {packages}"),
-        Family::Pacman => format!("pacman -S {packages}"),
-        Family::NixOs => "nix develop ./nix brings it".to_owned(),
-        Family::Unknown => "install it with your package manager".to_owned(),
-    }
 }

@@ -1,7 +1,7 @@
-//! The groups that let an ordinary user manage machines and build images: libvirt's, and sometimes Nix's.
+//! The groups that let an ordinary user manage machines and build images: libvirt's, and sometimes KVM's and Nix's.
 //!
 //! A login's groups are fixed when it begins. So that the first `up` needs no logging out and in, the server is then
-//! started in a session that reads them again. Called by `libvirt.rs`, `nix.rs` and `up.rs`.
+//! started in a session that reads them again. Called by `libvirt.rs`, `kvm.rs`, `nix.rs` and `up.rs`.
 
 use std::fs;
 
@@ -19,9 +19,15 @@ pub fn join(log: &Log, group: &str, purpose: &str, line: &Line) -> Result<()> {
     if sh::is_root() || entry.has(&user) {
         return Ok(());
     }
-    line.note(&format!("adding {user} to the group {group}, to {purpose} (sudo may ask for your password)"));
+    line.note(&format!("adding {user} to the group {group}, to {purpose}{}", sh::may_ask()));
     system::run_as_root(log, Cmd::new("usermod").args(["--append", "--groups", group, &user]))
         .with_context(|| format!("{user} could not be added to the group {group}"))
+}
+
+/// A group's number, if there is such a group.
+pub fn id(group: &str) -> Result<Option<u32>> {
+    let file = fs::read_to_string("/etc/group").context("/etc/group cannot be read")?;
+    Ok(Entry::find(&file, group).map(|entry| entry.id))
 }
 
 /// `command` with all the user's groups: as it is, where this login has them, else in a new session of the same user.

@@ -18,8 +18,8 @@ use crate::system;
 /// The connection used when no setting names another.
 pub const DEFAULT_URI: &str = "qemu:///system";
 
-/// Whose members may manage machines; the same on all distributions.
-pub const GROUP: &str = "libvirt";
+/// Whose members may manage machines; NixOS has a name of its own.
+pub const GROUPS: [&str; 2] = ["libvirt", "libvirtd"];
 
 /// How long a daemon may take until it answers. Its first start probes every QEMU binary.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,7 +43,9 @@ pub fn ensure(project: &Project, line: &Line) -> Result<()> {
         return Ok(());
     }
     let log = project.log("libvirt")?;
-    groups::join(&log, GROUP, "manage its machines", line)?;
+    for group in GROUPS {
+        groups::join(&log, group, "manage its machines", line)?;
+    }
     if !answers(DEFAULT_URI) {
         start(&log)?;
         wait_until(PATIENCE, || answers(DEFAULT_URI)).with_context(|| unreachable(&log))?;
@@ -54,6 +56,16 @@ pub fn ensure(project: &Project, line: &Line) -> Result<()> {
     Ok(())
 }
 
+/// Whether this computer's libvirt answers, in one line.
+pub fn describe() -> String {
+    match answers(DEFAULT_URI) {
+        true => format!("ok       libvirt at {DEFAULT_URI}"),
+        false => {
+            format!("silent   libvirt at {DEFAULT_URI}; `cargo xtask up` starts it and lets this user in")
+        }
+    }
+}
+
 /// Whether libvirt answers.
 fn answers(uri: &str) -> bool {
     virsh(uri).is_ok_and(|virsh| virsh.arg("version").limit(20).succeeds())
@@ -61,7 +73,7 @@ fn answers(uri: &str) -> bool {
 
 /// virsh with the group that opens libvirt's socket, which the user may have got a moment ago.
 fn virsh(uri: &str) -> Result<Cmd> {
-    groups::with_all(Cmd::new("virsh").args(["--quiet", "--connect", uri]), &[GROUP])
+    groups::with_all(Cmd::new("virsh").args(["--quiet", "--connect", uri]), &GROUPS)
 }
 
 fn start(log: &Log) -> Result<()> {
@@ -87,9 +99,11 @@ fn without_polkit(log: &Log) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let file = log.path().with_file_name("libvirtd.conf");
-    let group =
-        format!("unix_sock_group = \"{GROUP}\"\nunix_sock_rw_perms = \"0770\"\nauth_unix_rw = \"none\"\n");
-    std::fs::write(&file, group)?;
+    // NixOS, which has the other name, has systemd.
+    let [group, _] = GROUPS;
+    let settings =
+        format!("unix_sock_group = \"{group}\"\nunix_sock_rw_perms = \"0770\"\nauth_unix_rw = \"none\"\n");
+    std::fs::write(&file, settings)?;
     Ok(vec![format!("--config={}", file.display())])
 }
 

@@ -5,7 +5,7 @@
 //! ```text
 //! up ──────┬─ system (apt)       what must be installed        test ─┬─ arrows, style_rules
 //!          ├─ site               node, css, wasm (toolchain)         ├─ test/parts, test/summary
-//!          ├─ libvirt                                               └─ sandbox (a libvirt of its own)
+//!          ├─ libvirt, kvm                                          └─ sandbox (a libvirt of its own)
 //!          └─ nix                where images come from
 //! sh runs every child process; project knows where things lie; progress prints.
 //! ```
@@ -16,6 +16,7 @@ mod bench;
 mod css;
 mod doctor;
 mod groups;
+mod kvm;
 mod libvirt;
 mod nix;
 mod node;
@@ -42,7 +43,11 @@ use project::Project;
 
 /// Developer commands of Snowglobe.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "`up` and `test` need nothing but rustup, git and a package manager; `up` is where to begin."
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

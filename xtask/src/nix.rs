@@ -21,7 +21,10 @@ use crate::wasm::remove_dir;
 /// Where Nix's daemon listens, on installations that have one.
 const DAEMON: &str = "/nix/var/nix/daemon-socket/socket";
 
-/// Whose members Debian's daemon lets in. Elsewhere there is no such group, and everybody may.
+/// What systemd starts the daemon by.
+const DAEMON_UNIT: &str = "nix-daemon.socket";
+
+/// Whose members Debian's and Arch's daemon lets in. Elsewhere there is no such group, and everybody may.
 pub const GROUP: &str = "nix-users";
 
 /// Which flake images are built from, as given on the command line.
@@ -75,32 +78,38 @@ fn has_build_users() -> bool {
         .is_ok_and(|groups| groups.lines().any(|line| line.starts_with("nixbld:")))
 }
 
-/// Makes sure that this user may build. Root always may; other users need a daemon that lets them in, or a store
-/// of their own, as the single-user installation of Nix has it.
+/// Makes sure that this user may build. Root always may; other users need a store of their own, as the single-user
+/// installation of Nix has it, or a daemon that lets them in.
 pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
-    if sh::is_root() {
+    let store = Path::new("/nix");
+    let user = rustix::process::getuid().as_raw();
+    let owner = std::fs::metadata(store).ok().map(|meta| meta.uid());
+    if sh::is_root() || owner == Some(user) {
         return Ok(());
+    }
+    if !Path::new(DAEMON).exists() && has_daemon_unit() {
+        line.note(&format!("starting the Nix daemon, which builds images{}", sh::may_ask()));
+        let start = Cmd::new("systemctl").args(["enable", "--now", DAEMON_UNIT]);
+        system::run_as_root(log, start).context("the Nix daemon could not be started")?;
     }
     if Path::new(DAEMON).exists() {
         return groups::join(log, GROUP, "build images", line);
     }
-    let store = Path::new("/nix");
-    let user = rustix::process::getuid().as_raw();
-    match std::fs::metadata(store) {
-        Ok(meta) if meta.uid() == user => Ok(()),
-        Ok(_) => bail!(
-            "this user cannot write to /nix, and no Nix daemon runs\n  to mend it: start the daemon (`sudo systemctl \
-             start nix-daemon.socket`), or run this command as the owner of /nix"
-        ),
-        Err(_) => {
-            line.note("making /nix, where images are built (sudo may ask for your password)");
-            let make = Cmd::new("install")
-                .args(["--directory", "--mode=0755"])
-                .arg(format!("--owner={user}"))
-                .arg(store);
-            system::run_as_root(log, make)
-        }
+    if owner.is_some() {
+        bail!(
+            "this user cannot write to /nix, and there is no Nix daemon\n  to mend it: install the daemon (Debian: \
+             nix-setup-systemd), or run this command as the owner of /nix"
+        );
     }
+    line.note(&format!("making /nix, where images are built{}", sh::may_ask()));
+    let make =
+        Cmd::new("install").args(["--directory", "--mode=0755"]).arg(format!("--owner={user}")).arg(store);
+    system::run_as_root(log, make)
+}
+
+/// Whether systemd runs and knows Nix's daemon: Fedora and Arch install it and leave it off.
+fn has_daemon_unit() -> bool {
+    Path::new("/run/systemd/system").is_dir() && Cmd::new("systemctl").args(["cat", DAEMON_UNIT]).succeeds()
 }
 
 /// Whether one of the configured binary caches answers. Takes at most some seconds.

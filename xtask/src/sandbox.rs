@@ -23,7 +23,9 @@ use anyhow::{Context as _, Result, bail};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, WaitOptions, wait};
 
+use crate::kvm;
 use crate::libvirt;
+use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd};
 
@@ -99,6 +101,7 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
     }
     let Some((program, args)) = command.split_first() else { bail!("a sandbox needs a command") };
     let log = project.log(&format!("{name}-libvirt"))?;
+    kvm::ensure(&log, &Line::plain())?;
     prepare_mounts()?;
     log.run(&Cmd::new("ip").args(["link", "set", "lo", "up"]))?;
     // Killed by the kernel together with this process; nobody waits for them but the reaper below.

@@ -253,6 +253,16 @@ impl Log {
     }
 }
 
+/// Adds to a failure how to mend it, last, where it is read first.
+pub fn mend<T>(outcome: Result<T>, how: &str) -> Result<T> {
+    outcome.map_err(|error| anyhow!("{error:#}\n  to mend it: {how}"))
+}
+
+/// What is said behind something that root must do, so that a password prompt surprises nobody.
+pub fn may_ask() -> &'static str {
+    if is_root() { "" } else { " (sudo may ask for your password, for this only)" }
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

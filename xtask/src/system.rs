@@ -1,8 +1,11 @@
 //! What this computer must have, and how its package manager calls it.
 //!
-//! `NEEDS` is the whole list: a program or file, what it is for, its package per family of distributions. `up`
+//! `NEEDS` is the whole list: a program or file, what it is for, its packages per family of distributions. `up`
 //! installs what is missing before anything else; `doctor` only says it. On NixOS nothing is installed: the
 //! flake's development shell brings everything (`enter_dev_shell`).
+//!
+//! Debian 12 installs by this table in every run of the tests. The names of the others come from their package lists; should
+//! one be renamed, `up` says what is still missing and what for.
 
 use std::fs;
 use std::path::Path;
@@ -14,11 +17,13 @@ use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
 
-/// Families of distributions, told apart by their package manager.
+/// Families of distributions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Debian, Ubuntu and their like.
+    /// Debian and its like.
     Apt,
+    /// Ubuntu and its like: Debian's packages, some under other names.
+    Ubuntu,
     /// Fedora and its like.
     Dnf,
     /// Arch and its like.
@@ -55,7 +60,8 @@ pub struct Need {
     probe: Probe,
     /// What it is for, in words that follow "needed to".
     pub purpose: &'static str,
-    why: For,
+    /// Which work needs it.
+    pub why: For,
     apt: &'static [&'static str],
     dnf: &'static [&'static str],
     pacman: &'static [&'static str],
@@ -71,12 +77,23 @@ const fn need(
     Need { probe, purpose, why, apt, dnf, pacman }
 }
 
+/// Set in the development shell that we entered, so that it is entered once.
+pub const INSIDE_DEV_SHELL: &str = "SNOWGLOBE_DEV_SHELL";
+
+/// Programs that run the browser tests, the likeliest first.
+pub const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+
+/// Packages of Debian that Ubuntu calls otherwise.
+const ON_UBUNTU: [(&str, &str); 1] = [("chromium", "chromium-browser")];
+
+/// UEFI without Secure Boot: Debian and Ubuntu, Fedora (two generations), Arch, NixOS (nixpkgs' `libvirtd.nix`).
 const OVMF: &[&str] = &[
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
     "/usr/share/OVMF/OVMF_CODE.fd",
     "/usr/share/edk2/ovmf/OVMF_CODE.fd",
     "/usr/share/edk2/ovmf/OVMF_CODE_4M.qcow2",
     "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+    "/run/libvirt/nix-ovmf/edk2-x86_64-code.fd",
 ];
 
 use For::{Portal, Tests};
@@ -93,12 +110,11 @@ static NEEDS: &[Need] = &[
     need(Portal, Program(&["qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
     need(Portal, Program(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
     need(Portal, Program(&["debugfs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
-    need(Portal, Program(&["setfacl"]), "let QEMU reach disks below a home directory", [&["acl"], &["acl"], &["acl"]]),
     need(Portal, File(OVMF), "boot machines by UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
     need(Portal, Program(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
     need(Portal, Program(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
     need(Portal, Program(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
-    need(Portal, Program(&["nix"]), "build images", [&["nix-bin"], &["nix"], &["nix"]]),
+    need(Portal, Program(&["nix"]), "build images", [&["nix-bin"], &["nix", "nix-daemon"], &["nix"]]),
     need(Portal, Program(&["git"]), "read flakes", [&["git"], &["git"], &["git"]]),
     need(Portal, Program(&["brotli"]), "compress the site", [&["brotli"], &["brotli"], &["brotli"]]),
     need(Portal, Program(&["node"]), "fetch the terminal's script", [&["nodejs"], &["nodejs"], &["nodejs"]]),
@@ -109,7 +125,7 @@ static NEEDS: &[Need] = &[
     need(Tests, Program(&["ssh"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
     need(Tests, Program(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
     need(Tests, Program(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
-    need(Tests, Program(&["chromium", "chromium-browser"]), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
+    need(Tests, Program(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];
 
 impl Need {
@@ -131,30 +147,58 @@ impl Need {
     }
 
     /// The packages that bring it on this family; none where we do not know.
-    pub fn packages(&self, family: Family) -> &'static [&'static str] {
+    pub fn packages(&self, family: Family) -> Vec<&'static str> {
         match family {
-            Family::Apt => self.apt,
-            Family::Dnf => self.dnf,
-            Family::Pacman => self.pacman,
-            Family::NixOs | Family::Unknown => &[],
+            Family::Apt => self.apt.to_vec(),
+            Family::Ubuntu => {
+                let renamed = |name: &'static str| ON_UBUNTU.iter().find(|(debian, _)| *debian == name);
+                self.apt.iter().map(|name| renamed(name).map_or(*name, |(_, ubuntu)| ubuntu)).collect()
+            }
+            Family::Dnf => self.dnf.to_vec(),
+            Family::Pacman => self.pacman.to_vec(),
+            Family::NixOs | Family::Unknown => Vec::new(),
         }
     }
 }
 
 impl Family {
-    /// The family of this computer.
+    /// The family of this computer: by what it says it is, else by the package manager that it has.
     pub fn detect() -> Self {
-        if Path::new("/etc/NIXOS").exists() {
-            return Self::NixOs;
-        }
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let managers = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("pacman", Self::Pacman)];
-        let here = managers.into_iter().find(|(program, _)| sh::find_program(program).is_some());
-        here.map_or(Self::Unknown, |(_, family)| family)
+        let by_manager = || managers.into_iter().find(|(program, _)| sh::find_program(program).is_some());
+        Self::of(&release).or_else(|| Some(by_manager()?.1)).unwrap_or(Self::Unknown)
+    }
+
+    /// By os-release(5): the distribution itself, then those that it is like, the nearest first.
+    fn of(release: &str) -> Option<Self> {
+        let names = [value_of(release, "ID"), value_of(release, "ID_LIKE")];
+        names.into_iter().flatten().flat_map(str::split_whitespace).find_map(|name| match name {
+            "nixos" => Some(Self::NixOs),
+            "ubuntu" => Some(Self::Ubuntu),
+            "debian" => Some(Self::Apt),
+            "fedora" => Some(Self::Dnf),
+            "arch" => Some(Self::Pacman),
+            _ => None,
+        })
+    }
+
+    /// How a person installs packages.
+    pub fn advice(self, packages: &[&str]) -> String {
+        let packages = packages.join(" ");
+        match self {
+            Self::Apt | Self::Ubuntu => format!("apt-get install {packages}"),
+            Self::Dnf => format!("dnf install {packages}"),
+            // Without the rest of the system brought up to date, Arch promises nothing.
+            Self::Pacman => format!("pacman -Syu {packages}"),
+            Self::NixOs => "nix develop ./nix brings it".to_owned(),
+            Self::Unknown => "install it with your package manager".to_owned(),
+        }
     }
 }
 
 /// What `reasons` need and this computer lacks.
-pub fn missing(reasons: &[For]) -> Vec<&'static Need> {
+fn missing(reasons: &[For]) -> Vec<&'static Need> {
     NEEDS.iter().filter(|need| reasons.contains(&need.why) && !need.met()).collect()
 }
 
@@ -170,24 +214,25 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
         return Ok(());
     }
     let family = Family::detect();
-    let mut packages: Vec<&str> = missing.iter().flat_map(|need| need.packages(family)).copied().collect();
+    let mut packages: Vec<&str> = missing.iter().flat_map(|need| need.packages(family)).collect();
     packages.sort_unstable();
     packages.dedup();
     if packages.is_empty() {
         bail!("{}", refusal(family, &missing));
     }
-    let asks = if sh::is_root() { "" } else { " (sudo may ask for your password, for this only)" };
-    line.note(&format!("installing {}{asks}", packages.join(" ")));
+    line.note(&format!("installing {}{}", packages.join(" "), sh::may_ask()));
     let log = project.log("packages")?;
     let outcome = match family {
-        Family::Apt => apt::install(&log, &packages),
+        Family::Apt | Family::Ubuntu => apt::install(&log, &packages),
         Family::Dnf => run_as_root(&log, Cmd::new("dnf").args(["install", "-y"]).args(&packages)),
         Family::Pacman => {
             run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages))
         }
         Family::NixOs | Family::Unknown => Ok(()),
     };
-    outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")))?;
+    let outcome =
+        outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")));
+    sh::mend(outcome, &format!("see what is in the way by `{}`, as root", family.advice(&packages)))?;
     still_missing(reasons, family)
 }
 
@@ -226,8 +271,7 @@ pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
 
 /// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.
 pub fn enter_dev_shell(project: &Project) -> Result<()> {
-    const INSIDE: &str = "SNOWGLOBE_DEV_SHELL";
-    if Family::detect() != Family::NixOs || std::env::var_os(INSIDE).is_some() {
+    if Family::detect() != Family::NixOs || std::env::var_os(INSIDE_DEV_SHELL).is_some() {
         return Ok(());
     }
     println!("NixOS: going on inside `nix develop ./nix`");
@@ -238,14 +282,68 @@ pub fn enter_dev_shell(project: &Project) -> Result<()> {
         .arg("--command")
         .arg(this)
         .args(std::env::args_os().skip(1))
-        .env(INSIDE, "1")
+        .env(INSIDE_DEV_SHELL, "1")
         .dir(&project.root);
     Err(shell.replace_this_process())
 }
 
-/// A key of `/etc/os-release`, unquoted.
+/// A key of `/etc/os-release`.
 pub fn os_release(key: &str) -> Option<String> {
-    let text = fs::read_to_string("/etc/os-release").ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-    Some(value.trim_matches('"').to_owned())
+    value_of(&fs::read_to_string("/etc/os-release").ok()?, key).map(str::to_owned)
+}
+
+/// The value of a key, unquoted.
+fn value_of<'a>(release: &'a str, key: &str) -> Option<&'a str> {
+    let value = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+    Some(value.trim_matches(['"', '\'']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITH_PACKAGES: [Family; 4] = [Family::Apt, Family::Ubuntu, Family::Dnf, Family::Pacman];
+
+    #[test]
+    fn every_need_has_packages_in_every_family_and_a_purpose() {
+        for need in NEEDS {
+            assert!(!need.name().is_empty() && !need.purpose.is_empty());
+            for family in WITH_PACKAGES {
+                let packages = need.packages(family);
+                assert!(!packages.is_empty(), "{} has no package for {family:?}", need.name());
+                let plain =
+                    |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-+._".contains(c));
+                assert!(packages.iter().all(plain), "{packages:?}");
+            }
+        }
+        for (index, need) in NEEDS.iter().enumerate() {
+            let again = NEEDS.iter().skip(index + 1).find(|other| other.name() == need.name());
+            assert!(again.is_none(), "{} stands twice", need.name());
+        }
+    }
+
+    #[test]
+    fn packages_of_another_name_on_ubuntu_are_packages_of_debian() {
+        let of = |family| NEEDS.iter().flat_map(|need| need.packages(family)).collect::<Vec<_>>();
+        for (debian, ubuntu) in ON_UBUNTU {
+            assert!(of(Family::Apt).contains(&debian) && !of(Family::Apt).contains(&ubuntu));
+            assert!(of(Family::Ubuntu).contains(&ubuntu) && !of(Family::Ubuntu).contains(&debian));
+        }
+    }
+
+    #[test]
+    fn a_distribution_is_known_by_itself_or_by_what_it_is_like() {
+        for (release, family) in [
+            ("ID=debian\nVERSION_CODENAME=bookworm\n", Some(Family::Apt)),
+            ("NAME=\"Linux Mint\"\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Some(Family::Ubuntu)),
+            ("ID=fedora\nVARIANT_ID=server\n", Some(Family::Dnf)),
+            ("ID=\"nobara\"\nID_LIKE=\"rhel centos fedora\"\n", Some(Family::Dnf)),
+            ("ID=manjaro\nID_LIKE=arch\n", Some(Family::Pacman)),
+            ("ID=nixos\n", Some(Family::NixOs)),
+            ("ID=alpine\n", None),
+            ("", None),
+        ] {
+            assert_eq!(Family::of(release), family, "{release}");
+        }
+    }
 }

@@ -56,8 +56,9 @@ impl Toolchain {
                 bail!(
                     "there is no standard library for {TARGET}, which the browser's part is compiled for, and rustup \
                      could not fetch it (see {})\n  to mend it: run `rustup target add {TARGET}` where rustup's \
-                     server can be reached, or install your distribution's package of it",
-                    log.path().display()
+                     server can be reached, or install your distribution's package of it ({})",
+                    log.path().display(),
+                    "Fedora: rust-std-static-wasm32-unknown-unknown, Arch: rust-wasm"
                 );
             }
             line.note(&format!(

@@ -5,13 +5,14 @@
 //! to libvirt, go on running.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::groups;
+use crate::kvm;
 use crate::libvirt;
 use crate::nix::{self, ImageFlake};
 use crate::progress::{Line, Steps};
@@ -45,8 +46,11 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     steps.step("installing what is missing", |line| system::install(project, &[For::Portal], line))?;
     steps.step("building the browser's part", |line| site::build(project, line))?;
     steps.step("building the server", |_| build_server(project))?;
-    steps.step("asking libvirt", |line| libvirt::ensure(project, line))?;
-    let state = steps.step("making the state directory", |line| state_dir(options.state.as_deref(), line))?;
+    steps.step("asking libvirt", |line| {
+        kvm::ensure(&project.log("kvm")?, line)?;
+        libvirt::ensure(project, line)
+    })?;
+    let state = steps.step("making the state directory", |_| state_dir(options.state.as_deref()))?;
     let (flake, offline) = steps.step("choosing where images come from", |line| {
         nix::ensure_store(&project.log("nix")?, line)?;
         choose_flake(project, &options.image_flake, line)
@@ -61,12 +65,15 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .env("SNOWGLOBE_LISTEN", &options.listen)
         .env("SNOWGLOBE_SITE", project.site())
         .env("SNOWGLOBE_STATE", state)
-        .env("SNOWGLOBE_NIX_CONFIG", nix::config(offline));
+        .env("SNOWGLOBE_NIX_CONFIG", nix::config(offline))
+        // Ours, not a setting: the server would say that it does not know it.
+        .env_remove(system::INSIDE_DEV_SHELL);
     let server = match flake {
         Some(flake) => server.env("SNOWGLOBE_IMAGE_FLAKE", flake),
         None => server.env_remove("SNOWGLOBE_IMAGE_FLAKE"),
     };
-    Err(groups::with_all(server, &[libvirt::GROUP, nix::GROUP])?.replace_this_process())
+    let [libvirt, libvirtd] = libvirt::GROUPS;
+    Err(groups::with_all(server, &[libvirt, libvirtd, kvm::GROUP, nix::GROUP])?.replace_this_process())
 }
 
 /// Builds the server as it is run: optimised.
@@ -77,6 +84,13 @@ pub fn build_server(project: &Project) -> Result<()> {
 
 /// Better known before a build of minutes than after it.
 fn check_address(listen: &str) -> Result<()> {
+    let everywhere = listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
+    if everywhere && std::env::var_os("SNOWGLOBE_PUBLIC_URL").is_none() {
+        bail!(
+            "{listen} means every address, so the portal could not tell its own pages' requests from foreign ones\n  to mend \
+             it: set SNOWGLOBE_PUBLIC_URL to what people type, such as http://this-computer:3000"
+        );
+    }
     let error = match TcpListener::bind(listen) {
         Ok(_) => return Ok(()),
         Err(error) => error,
@@ -89,8 +103,9 @@ fn check_address(listen: &str) -> Result<()> {
     bail!("the portal cannot listen on {listen}: {error}\n  to mend it: {mend}")
 }
 
-/// Makes the state directory, for its owner only: it holds the database and the guests' keys.
-fn state_dir(chosen: Option<&Path>, line: &Line) -> Result<PathBuf> {
+/// Makes the state directory. Others may pass through it, as QEMU must, and not look into it: the database and the
+/// guests' keys below are closed to them one by one, by the server.
+fn state_dir(chosen: Option<&Path>) -> Result<PathBuf> {
     let dir = match chosen {
         Some(dir) => std::path::absolute(dir)?,
         None => default_state_dir()?,
@@ -101,9 +116,6 @@ fn state_dir(chosen: Option<&Path>, line: &Line) -> Result<PathBuf> {
             dir.display()
         )
     })?;
-    if !sh::is_root() {
-        let_qemu_in(&dir, line);
-    }
     Ok(dir)
 }
 
@@ -118,30 +130,6 @@ fn default_state_dir() -> Result<PathBuf> {
         .ok_or_else(|| {
             anyhow!("neither XDG_STATE_HOME nor HOME is set\n  to mend it: name a directory with --state")
         })
-}
-
-/// The system's libvirt runs QEMU as a user of its own, which must be able to walk to the machines' disks. Home
-/// directories are usually closed; an access list lets that one user pass through, and see nothing.
-fn let_qemu_in(dir: &Path, line: &Line) {
-    const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let has = |user: &str| passwd.lines().any(|entry| entry.split(':').next() == Some(user));
-    let Some(user) = QEMU_USERS.into_iter().find(|user| has(user)) else { return };
-    for closed in dir.ancestors().filter(|dir| is_closed(dir)) {
-        let entry = format!("user:{user}:--x");
-        if !Cmd::new("setfacl").args(["--modify", &entry]).arg(closed).succeeds() {
-            line.note(&format!(
-                "QEMU (user {user}) cannot pass through {}, so machines may not start; to mend it: install the \
-                 package acl, or name another directory with --state",
-                closed.display()
-            ));
-        }
-    }
-}
-
-fn is_closed(dir: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 == 0)
 }
 
 /// The flake for the server (none: its own, for NixOS), and whether it must do without a network.

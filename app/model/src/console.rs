@@ -38,6 +38,9 @@ pub enum ConsoleNotice {
     Hello {
         /// Absolute offset of the next binary frame's first byte.
         offset: u64,
+        /// Absolute offset of the first byte that the guest has not said yet. What comes before is history: the terminal
+        /// shows it and answers none of the questions in it, which were answered long ago or never will be.
+        end: u64,
         /// When the current boot's output began.
         since: Option<Time>,
     },

@@ -1,5 +1,5 @@
-//! The frames of `/ws/events`: the whole state first, then numbered changes. A client that sees a gap in the numbers
-//! connects again and gets the whole state.
+//! The frames of `/ws/events`: the whole state first, then numbered changes. Each socket has numbers of its own, for the changes
+//! that it is sent. A client that sees a gap in them connects again and gets the whole state.
 
 use crate::job::JobBadge;
 use crate::machine::{MachineId, MachineRow};
@@ -49,6 +49,4 @@ pub enum Change {
         /// The job.
         job: JobBadge,
     },
-    /// Something changed that this client may not see; it keeps the numbers without a gap.
-    Nothing,
 }

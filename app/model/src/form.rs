@@ -4,12 +4,18 @@
 //! the browser, so that a field is judged by the same rule while it is typed and when it is posted. A decoder answers
 //! with all errors at once, each beside its field, and never panics, whatever bytes come.
 
+mod fields;
+
+pub use fields::{Entry, Field, Group, groups};
+
+use crate::certificates::Certificates;
 use crate::fault::FieldError;
 use crate::identity::{Identity, PasswordHash};
 use crate::image::{ProfileName, ProfileSet};
 use crate::machine::{MachineName, Mode, Spec};
 use crate::newtype::Refused;
 use crate::operation::{Operation, OperationKind};
+use crate::samba::SambaCredentials;
 use crate::ssh_key::SshKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -64,204 +70,6 @@ impl FormData {
         self.0.retain(|(k, _)| !k.contains("password") && k != "token");
         self
     }
-}
-
-/// How a field is entered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
-    /// One line.
-    Line,
-    /// A whole number with its unit, and values offered for one click.
-    Number {
-        /// The unit, shown behind the number.
-        unit: String,
-        /// Smallest.
-        min: u64,
-        /// Largest.
-        max: u64,
-        /// Values offered.
-        presets: Vec<u64>,
-    },
-    /// Several lines, one item each.
-    Lines {
-        /// How many lines are shown.
-        rows: u8,
-    },
-    /// A password, never shown again.
-    Password,
-    /// One of the host names that the page knows.
-    Host,
-    /// NAT or one of the host's bridges.
-    Network,
-    /// One of [`Mode::ALL`].
-    Mode,
-    /// Any of the profiles that the page knows.
-    Profiles,
-}
-
-/// One field of a form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
-    /// Its name in the posted body.
-    pub name: &'static str,
-    /// Its label.
-    pub label: &'static str,
-    /// A sentence below it.
-    pub help: &'static str,
-    /// How it is entered.
-    pub entry: Entry,
-    /// Whether it must be filled in.
-    pub required: bool,
-    /// What it holds when the form is opened first.
-    pub default: &'static str,
-}
-
-/// Fields under one heading.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
-    /// The heading.
-    pub title: &'static str,
-    /// The fields in order.
-    pub fields: Vec<Field>,
-}
-
-/// The form of an operation. Operations on an existing machine have no fields of their own: the page names the machine.
-pub fn groups(kind: OperationKind) -> Vec<Group> {
-    match kind {
-        OperationKind::Create | OperationKind::Configure => machine_groups(),
-        OperationKind::Build => vec![profiles_group()],
-        _ => Vec::new(),
-    }
-}
-
-fn field(
-    name: &'static str,
-    label: &'static str,
-    entry: Entry,
-    default: &'static str,
-    help: &'static str,
-) -> Field {
-    Field { name, label, help, entry, required: false, default }
-}
-
-fn profiles_group() -> Group {
-    Group {
-        title: "Profiles and mode",
-        fields: vec![
-            field(
-                "profiles",
-                "Profiles",
-                Entry::Profiles,
-                "",
-                "What the image is composed of; core is always in it.",
-            ),
-            field("mode", "Mode", Entry::Mode, "immutable", ""),
-        ],
-    }
-}
-
-fn machine_groups() -> Vec<Group> {
-    let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {
-        unit: unit.to_owned(),
-        min,
-        max,
-        presets: presets.to_vec(),
-    };
-    vec![
-        Group {
-            title: "Name and host",
-            fields: vec![
-                Field {
-                    required: true,
-                    ..field(
-                        "name",
-                        "Name",
-                        Entry::Line,
-                        "",
-                        "Letters, digits and “-”; also the machine's host name.",
-                    )
-                },
-                field("host", "Host", Entry::Host, "", ""),
-            ],
-        },
-        profiles_group(),
-        Group {
-            title: "Size",
-            fields: vec![
-                field(
-                    "memory",
-                    "Memory",
-                    number("MiB", 128, 4_194_304, &[1024, 2048, 4096, 8192, 16384]),
-                    "2048",
-                    "",
-                ),
-                field("vcpus", "Processors", number("vCPUs", 1, 512, &[1, 2, 4, 8]), "2", ""),
-                field(
-                    "disk",
-                    "Disk",
-                    number("GiB", 1, 65_536, &[20, 30, 50, 100]),
-                    "30",
-                    "Takes only the space that is used; it can grow later.",
-                ),
-            ],
-        },
-        Group {
-            title: "Network and access",
-            fields: vec![
-                field("network", "Network", Entry::Network, "nat", ""),
-                field(
-                    "admin_keys",
-                    "SSH keys of “admin”",
-                    Entry::Lines { rows: 3 },
-                    "",
-                    "One public key a line. “admin” may become root.",
-                ),
-                field(
-                    "user_keys",
-                    "SSH keys of “user”",
-                    Entry::Lines { rows: 2 },
-                    "",
-                    "One public key a line. “user” may not become root.",
-                ),
-                field(
-                    "root_password",
-                    "Console password of “root”",
-                    Entry::Password,
-                    "",
-                    "For the serial console only; without one, root cannot log in.",
-                ),
-                field(
-                    "tcp_ports",
-                    "Open TCP ports",
-                    Entry::Lines { rows: 2 },
-                    "22",
-                    "One port or range such as 8000:8010 a line.",
-                ),
-                field("udp_ports", "Open UDP ports", Entry::Lines { rows: 1 }, "", ""),
-                field(
-                    "static_address",
-                    "Fixed address",
-                    Entry::Line,
-                    "",
-                    "192.168.1.20/24,192.168.1.1; empty means DHCP.",
-                ),
-                field(
-                    "dns",
-                    "Name servers",
-                    Entry::Lines { rows: 1 },
-                    "",
-                    "One address a line; empty means those of DHCP.",
-                ),
-                field(
-                    "hosts",
-                    "Extra hosts",
-                    Entry::Lines { rows: 1 },
-                    "",
-                    "Lines of /etc/hosts: an address and names.",
-                ),
-            ],
-        },
-    ]
 }
 
 /// Makes the crypt hash of a clear password. The browser, which only validates, gives one that is thrown away.
@@ -331,6 +139,9 @@ fn spec(data: &FormData, hash: HashPassword<'_>) -> Result<Spec, Vec<FieldError>
         static_address: read.optional("static_address"),
         dns: read.addresses("dns"),
         hosts: read.lines("hosts"),
+        certificates: read.certificates(),
+        samba_shares: read.lines("samba_shares"),
+        samba_credentials: read.samba_credentials(),
     };
     let whole = (|| {
         Some(Spec {
@@ -442,6 +253,22 @@ impl<'a> Reader<'a> {
             .ok()
     }
 
+    /// The whole field, not its lines: certificates have more of them than anything else, and they belong together.
+    fn certificates(&mut self) -> Option<Certificates> {
+        let data = self.data;
+        let text = data.get("certificates");
+        if text.is_empty() { None } else { self.parse("certificates", text) }
+    }
+
+    fn samba_credentials(&mut self) -> Option<SambaCredentials> {
+        let (user, password) = (self.data.get("samba_user"), self.data.raw("samba_password"));
+        if user.is_empty() && password.is_empty() {
+            return None;
+        }
+        let read = SambaCredentials::new(user, password);
+        read.map_err(|e| self.errors.push(FieldError::new("samba_password", e.0))).ok()
+    }
+
     fn password(&mut self, hash: HashPassword<'_>) -> Option<PasswordHash> {
         let clear = self.data.raw("root_password");
         if clear.is_empty() {
@@ -478,6 +305,9 @@ pub fn from_spec(spec: &Spec) -> FormData {
         ("static_address", id.static_address.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("dns", lines(&id.dns)),
         ("hosts", lines(&id.hosts)),
+        ("certificates", id.certificates.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("samba_shares", lines(&id.samba_shares)),
+        ("samba_user", id.samba_credentials.as_ref().map(|c| c.user().to_owned()).unwrap_or_default()),
     ] {
         data.0.push((name.to_owned(), value));
     }

@@ -30,7 +30,7 @@ pub enum Level {
 /// One thing that was looked at on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was looked at: `connection`, `acceleration`, `firmware`, `network`, `tools`, `disk`, `nix`.
+    /// What was looked at: `connection`, `acceleration`, `kvm`, `firmware`, `network`, `tools`, `disk`, `nix`.
     pub name: String,
     /// How it is.
     pub level: Level,

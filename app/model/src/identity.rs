@@ -5,8 +5,10 @@
 //! does not exist on the disk: removing the last key removes the file.
 
 use crate::address::{HostsEntry, PortRange, StaticAddress};
+use crate::certificates::Certificates;
 use crate::machine::{Birthmarks, MachineName, Spec};
 use crate::newtype::Refused;
+use crate::samba::{SambaCredentials, SambaShare};
 use crate::ssh_key::SshKey;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -51,6 +53,23 @@ pub struct Identity {
     /// Root's password for the serial console; none locks root.
     #[serde(default)]
     pub root_password: Option<PasswordHash>,
+    /// Certificate authorities that the guest trusts beside the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<Certificates>,
+    /// Shares that the guest mounts, with profile `samba-mount`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samba_shares: Vec<SambaShare>,
+    /// With whose name it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samba_credentials: Option<SambaCredentials>,
+}
+
+impl Identity {
+    /// Takes out what is not for anybody's eyes: hashes and passwords.
+    pub fn hide_secrets(&mut self) {
+        self.root_password = None;
+        self.samba_credentials = None;
+    }
 }
 
 impl Default for Identity {
@@ -65,6 +84,9 @@ impl Default for Identity {
             hosts: Vec::new(),
             static_address: None,
             root_password: None,
+            certificates: None,
+            samba_shares: Vec::new(),
+            samba_credentials: None,
         }
     }
 }
@@ -81,7 +103,7 @@ pub struct IdentityFile {
 }
 
 impl std::fmt::Debug for IdentityFile {
-    /// Without the content, because one of them is a password's hash.
+    /// Without the content, because some of them are secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({:04o})", self.name, self.mode)
     }
@@ -165,6 +187,24 @@ pub const TABLE: &[Row] = &[
         field: Some("root_password"),
         render: |s| s.identity.root_password.as_ref().map(ToString::to_string),
     },
+    Row {
+        name: "ca-cert.pem",
+        mode: 0o644,
+        field: Some("certificates"),
+        render: |s| s.identity.certificates.as_ref().map(ToString::to_string),
+    },
+    Row {
+        name: "samba_client_shares",
+        mode: 0o644,
+        field: Some("samba_shares"),
+        render: |s| lines(&s.identity.samba_shares),
+    },
+    Row {
+        name: "samba_credentials",
+        mode: 0o600,
+        field: Some("samba_password"),
+        render: |s| s.identity.samba_credentials.as_ref().map(SambaCredentials::to_file),
+    },
 ];
 
 /// All files of the table for one machine, those to be removed included.
@@ -182,4 +222,61 @@ fn lines<T: ToString>(items: &[T]) -> Option<String> {
         return None;
     }
     Some(items.iter().map(|item| item.to_string() + "\n").collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The repository's file or folder of this name.
+    fn repository(path: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    }
+
+    fn texts(folder: &str) -> String {
+        let files = std::fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    /// The files that the guest reads: what its concerns ask `common.sh` for, and what profiles name below `/var/identity`.
+    fn read_by_the_guest() -> BTreeSet<String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let mut found = BTreeSet::new();
+        let concerns = texts("nix/identity/concerns");
+        let code = concerns.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
+        for pair in words.windows(2) {
+            let asked = pair[0].rsplit("$(").next();
+            if matches!(asked, Some("given" | "contents" | "first_word")) {
+                let name = pair[1].trim_matches(['"', ')', ';', '|']);
+                match name.strip_prefix("${user}") {
+                    Some(rest) => found.extend(["admin", "user"].map(|user| format!("{user}{rest}"))),
+                    None => drop(found.insert(name.to_owned())),
+                }
+            }
+        }
+        let profiles = texts("profiles");
+        for after in profiles.split("/var/identity/").skip(1) {
+            found.insert(after.split(|c: char| !is_name(c)).next().unwrap_or_default().to_owned());
+        }
+        found
+    }
+
+    #[test]
+    fn the_table_and_the_guest_know_the_same_files() {
+        let guest = read_by_the_guest();
+        let table: BTreeSet<String> = TABLE.iter().map(|row| row.name.to_owned()).collect();
+        assert_eq!(guest, table, "left: what nix/identity and profiles/ read, right: what the portal writes");
+    }
+
+    #[test]
+    fn every_file_is_edited_by_a_field_or_by_nobody() {
+        let forms = crate::form::groups(crate::operation::OperationKind::Create);
+        let fields: BTreeSet<&str> = forms.iter().flat_map(|g| &g.fields).map(|f| f.name).collect();
+        for row in TABLE {
+            assert!(row.field.is_none_or(|field| fields.contains(field)), "{}", row.name);
+        }
+    }
 }

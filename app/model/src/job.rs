@@ -71,6 +71,8 @@ pub enum StepState {
     Done,
     /// It failed; the job's failure tells why.
     Failed,
+    /// It was broken off because somebody cancelled the job.
+    Cancelled,
     /// It was done, and has been undone.
     Undone,
 }
@@ -83,6 +85,7 @@ impl StepState {
             StepState::Running => "running",
             StepState::Done => "done",
             StepState::Failed => "failed",
+            StepState::Cancelled => "cancelled",
             StepState::Undone => "undone",
         }
     }
@@ -114,6 +117,9 @@ pub struct JobSummary {
     pub kind: OperationKind,
     /// The machine concerned.
     pub machine: Option<MachineName>,
+    /// Whether there is a machine of that name now. A create that failed has taken its machine back, and a purge has removed it:
+    /// then there is no page to link to.
+    pub machine_exists: bool,
     /// Who asked.
     pub actor: String,
     /// When it was accepted.

@@ -7,10 +7,12 @@
 pub mod account;
 pub mod address;
 pub mod audit;
+pub mod certificates;
 pub mod console;
 pub mod event;
 pub mod fault;
 pub mod form;
+pub mod guest;
 pub mod host;
 pub mod identity;
 pub mod image;
@@ -22,6 +24,7 @@ pub mod permission;
 pub mod plan;
 #[cfg(feature = "portal")]
 pub mod portal;
+pub mod samba;
 pub mod size;
 pub mod ssh_key;
 pub mod time;

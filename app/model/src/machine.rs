@@ -1,6 +1,7 @@
 //! A machine: what its owner asked for ([`Spec`]) and what its host says of it ([`Observed`]).
 
 use crate::address::Address;
+use crate::guest::Guest;
 use crate::host::HostName;
 use crate::identity::Identity;
 use crate::image::ProfileSet;
@@ -283,6 +284,9 @@ pub struct Observed {
     pub addresses: Vec<Address>,
     /// Figures of the last sample.
     pub figures: Figures,
+    /// What the guest has said of itself since it was started; none while it is off or has said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<Box<Guest>>,
     /// What is not as it should be, and what to do: the domain is gone from the host, the host does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -291,7 +295,7 @@ pub struct Observed {
 impl Observed {
     /// A machine of which nothing but its state is known.
     pub fn only(state: MachineState) -> Self {
-        Self { state, addresses: Vec::new(), figures: Figures::default(), warning: None }
+        Self { state, addresses: Vec::new(), figures: Figures::default(), guest: None, warning: None }
     }
 }
 

@@ -22,7 +22,7 @@ pub fn SerialConsole(
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use crate::islands::dom;
+    use crate::islands::dom::{self, patch_region};
     use crate::islands::socket::{Frame, Next, Socket};
     use crate::parts::console::{PEOPLE, POWER, People, ROLE, SCREEN, people, power, role};
     use crate::routes::sockets;
@@ -42,9 +42,9 @@ mod client {
         /// The element `serial-terminal` of `js/terminal.js`.
         #[wasm_bindgen(extends = web_sys::HtmlElement)]
         type Terminal;
-        /// Shows bytes.
+        /// Shows bytes, of which the first `old` are history.
         #[wasm_bindgen(method)]
-        fn show(this: &Terminal, bytes: &js_sys::Uint8Array);
+        fn show(this: &Terminal, bytes: &js_sys::Uint8Array, old: u32);
         /// Shows a line of our own among the guest's.
         #[wasm_bindgen(method)]
         fn remark(this: &Terminal, text: &str);
@@ -62,6 +62,8 @@ mod client {
         terminal: Terminal,
         /// The offset of the next byte, once it is known.
         offset: Cell<Option<u64>>,
+        /// The offset where history ends and the guest's present begins.
+        present: Cell<u64>,
         /// What to ask for when connecting: what one had, so that nobody loses the keyboard to a lost packet.
         role: Cell<ConsoleRole>,
     }
@@ -69,8 +71,9 @@ mod client {
     pub fn run(machine: MachineName, is_created: bool) {
         spawn_local(async move {
             if let Some(terminal) = terminal().await {
-                let (offset, role) = (Cell::new(None), Cell::new(ConsoleRole::Driver));
-                connect(&Rc::new(Console { machine, is_created, terminal, offset, role }));
+                let (offset, present) = (Cell::new(None), Cell::new(0));
+                let role = Cell::new(ConsoleRole::Driver);
+                connect(&Rc::new(Console { machine, is_created, terminal, offset, present, role }));
             }
         });
     }
@@ -120,8 +123,10 @@ mod client {
         fn take(&self, frame: Frame) -> Next {
             match frame {
                 Frame::Bytes(bytes) => {
-                    self.offset.set(self.offset.get().map(|at| at + u64::from(bytes.length())));
-                    self.terminal.show(&bytes);
+                    let at = self.offset.get();
+                    let old = at.map_or(0, |at| self.present.get().saturating_sub(at));
+                    self.offset.set(at.map(|at| at + u64::from(bytes.length())));
+                    self.terminal.show(&bytes, u32::try_from(old).unwrap_or(u32::MAX).min(bytes.length()));
                     Next::Stay
                 }
                 Frame::Text(text) => match serde_json::from_slice(text.as_bytes()) {
@@ -133,7 +138,10 @@ mod client {
 
         fn heed(&self, notice: ConsoleNotice) -> Next {
             match notice {
-                ConsoleNotice::Hello { offset, .. } => self.offset.set(Some(offset)),
+                ConsoleNotice::Hello { offset, end, .. } => {
+                    self.offset.set(Some(offset));
+                    self.present.set(end);
+                }
                 ConsoleNotice::Skipped { from, to } => {
                     self.offset.set(Some(to));
                     self.terminal.remark(&format!("{} bytes are not shown", to.saturating_sub(from)));
@@ -141,8 +149,8 @@ mod client {
                 ConsoleNotice::Viewers { you, driver, watchers } => {
                     self.role.set(you);
                     self.terminal.set_typing(you == ConsoleRole::Driver);
-                    show(PEOPLE, people(&People { you, driver, watchers }).into_any());
-                    show(ROLE, role(you).into_any());
+                    patch_region(PEOPLE, people(&People { you, driver, watchers }));
+                    patch_region(ROLE, role(you));
                 }
                 ConsoleNotice::Off => self.show_power(false),
                 ConsoleNotice::On => self.show_power(true),
@@ -152,13 +160,7 @@ mod client {
         }
 
         fn show_power(&self, on: bool) {
-            show(POWER, power(&self.machine, on, self.is_created).into_any());
-        }
-    }
-
-    fn show(region: &str, view: AnyView) {
-        if let Some(place) = dom::region(region) {
-            dom::patch(&place, view);
+            patch_region(POWER, power(&self.machine, on, self.is_created));
         }
     }
 

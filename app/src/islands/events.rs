@@ -1,4 +1,4 @@
-//! The socket `/ws/events` as a list of machines that keeps itself fresh; both live islands read it.
+//! The socket `/ws/events` as a list of machines that keeps itself fresh; the live islands read it.
 
 use super::socket::{Frame, Next, Socket};
 use crate::routes::sockets;
@@ -25,15 +25,17 @@ pub enum News {
     All,
     /// This machine is new, different or gone.
     One(MachineId),
+    /// A job began, moved on or ended; with the machine that it holds or held, if that is known.
+    Job(Option<MachineId>),
 }
 
-/// Follows the machines and tells of each change.
-pub fn follow(mut tell: impl FnMut(&Machines, News) + 'static) {
+/// Follows all machines, or this one alone, and tells of each change.
+pub fn follow(only: Option<MachineId>, mut tell: impl FnMut(&Machines, News) + 'static) {
     let machines = Rc::new(RefCell::new(Machines::default()));
     let mut last = None;
     Socket::open(
         || TicketPurpose::Events,
-        || sockets::EVENTS.to_owned(),
+        move || sockets::events(only),
         move |frame| {
             let Frame::Text(text) = frame else { return Next::Stay };
             // A frame that cannot be read comes from a newer server: connecting again does not help, loading does.
@@ -52,9 +54,8 @@ pub fn follow(mut tell: impl FnMut(&Machines, News) + 'static) {
                         return Next::Again;
                     }
                     last = Some(seq);
-                    if let Some(id) = apply(&mut machines, change) {
-                        tell(&machines, News::One(id));
-                    }
+                    let news = apply(&mut machines, change);
+                    tell(&machines, news);
                 }
                 EventFrame::Closing { why } => return Next::Closing(why),
             }
@@ -63,8 +64,8 @@ pub fn follow(mut tell: impl FnMut(&Machines, News) + 'static) {
     );
 }
 
-/// Applies a change and says which machine it concerned.
-fn apply(machines: &mut Machines, change: Change) -> Option<MachineId> {
+/// Applies a change and says what it was.
+fn apply(machines: &mut Machines, change: Change) -> News {
     match change {
         Change::Machine { row } => {
             let id = row.id;
@@ -72,18 +73,19 @@ fn apply(machines: &mut Machines, change: Change) -> Option<MachineId> {
                 Some(known) => *known = *row,
                 None => machines.0.push(*row),
             }
-            Some(id)
+            News::One(id)
         }
         Change::Gone { id } => {
             machines.0.retain(|row| row.id != id);
-            Some(id)
+            News::One(id)
         }
         Change::Job { job } => {
-            let held =
-                machines.0.iter_mut().find(|row| row.job.as_ref().is_some_and(|held| held.id == job.id))?;
-            held.job = (!job.state.is_over()).then_some(job);
-            Some(held.id)
+            let is_held = |row: &&mut MachineRow| row.job.as_ref().is_some_and(|held| held.id == job.id);
+            let held = machines.0.iter_mut().find(is_held);
+            News::Job(held.map(|row| {
+                row.job = (!job.state.is_over()).then_some(job);
+                row.id
+            }))
         }
-        Change::Nothing => None,
     }
 }

@@ -49,8 +49,9 @@ mod client {
         profiles: Profiles,
         /// Fields that somebody has left: only those are told what is wrong with them.
         left: RefCell<Vec<String>>,
-        /// What the server found wrong when it was asked last.
-        found: RefCell<Vec<FieldError>>,
+        /// What the server found wrong when it was asked last. Until its first answer the page's own mistakes stay; where it
+        /// is never asked, they go with the first change.
+        found: RefCell<Option<Vec<FieldError>>>,
         /// Counts changes, so that a late answer to an early question is dropped.
         turn: Cell<u32>,
     }
@@ -63,7 +64,7 @@ mod client {
             kind,
             profiles: profiles_of(&form),
             left: RefCell::default(),
-            found: RefCell::default(),
+            found: RefCell::new(place_for_plan().is_none().then(Vec::new)),
             turn: Cell::new(0),
         });
         listen(&form, "input", &help, |help, _| help.changed());
@@ -123,7 +124,7 @@ mod client {
 
         /// Asks for the plan, on a page that has a place for it.
         fn ask(self: &Rc<Self>) {
-            if dom::document().get_element_by_id(PLAN_PLACE).is_none() {
+            if place_for_plan().is_none() {
                 return;
             }
             let (turn, this) = (self.turn.get(), Rc::clone(self));
@@ -147,7 +148,7 @@ mod client {
                         Vec::new()
                     }
                 };
-                this.found.replace(wrong);
+                this.found.replace(Some(wrong));
                 this.show_errors();
             });
         }
@@ -163,14 +164,22 @@ mod client {
 
         fn show_errors(&self) {
             let (left, found) = (self.left.borrow(), self.found.borrow());
+            let Some(found) = found.as_ref() else { return };
             let Ok(fields) = self.form.query_selector_all("[data-field]") else { return };
+            let mut any = false;
             for place in (0..fields.length()).filter_map(|i| fields.item(i)) {
                 let Some(place) = place.dyn_ref::<Element>() else { continue };
                 let name = place.get_attribute("data-field").unwrap_or_default();
                 // A field that nobody has been to is empty, not wrong; what the page came with stays until it is mended.
                 let error = found.iter().find(|e| e.field == name);
                 let told = error.filter(|_| left.contains(&name) || is_told(place));
+                any |= told.is_some();
                 show_error(place, &name, told.map(|e| e.message.as_str()));
+            }
+            // The list of mistakes that the page came with goes with the last of them.
+            if let Some(summary) = dom::find("[data-mistakes]").and_then(|s| s.dyn_into::<HtmlElement>().ok())
+            {
+                summary.set_hidden(!any);
             }
         }
 
@@ -192,13 +201,13 @@ mod client {
         }
     }
 
-    /// The form with a word in the place of a password that was typed: a plan depends on whether there is one, not on what
+    /// The form with a word in the place of each password that was typed: a plan depends on whether there is one, not on what
     /// it is.
-    fn without_passwords(form: FormData) -> FormData {
-        let is_set = !form.raw("root_password").is_empty();
-        let mut form = form.without_secrets();
-        if is_set {
-            form.set("root_password", "set");
+    fn without_passwords(mut form: FormData) -> FormData {
+        for (name, value) in &mut form.0 {
+            if name.contains("password") && !value.is_empty() {
+                "set".clone_into(value);
+            }
         }
         form
     }
@@ -217,8 +226,12 @@ mod client {
         place.query_selector("[aria-invalid]").ok().flatten().is_some()
     }
 
+    fn place_for_plan() -> Option<Element> {
+        dom::document().get_element_by_id(PLAN_PLACE)
+    }
+
     fn show_plan(view: AnyView) {
-        if let Some(place) = dom::document().get_element_by_id(PLAN_PLACE) {
+        if let Some(place) = place_for_plan() {
             dom::patch(&place, view);
         }
     }

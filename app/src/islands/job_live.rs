@@ -20,13 +20,13 @@ pub fn JobLive(
 
 #[cfg(feature = "hydrate")]
 mod client {
-    use crate::islands::dom;
+    use crate::islands::dom::{self, patch_region};
     use crate::islands::log_view::LogView;
     use crate::islands::socket::{Frame, Next, Socket};
-    use crate::parts::job::{LOG_SECTION, PROGRESS, build_progress, regions};
+    use crate::parts::job::{LOG_SECTION, PROGRESS, progress, regions};
     use crate::parts::time;
     use crate::routes::sockets;
-    use leptos::prelude::*;
+    use leptos::prelude::set_interval;
     use model::account::TicketPurpose;
     use model::job::{JobFrame, JobId, JobView};
     use std::cell::RefCell;
@@ -75,10 +75,10 @@ mod client {
                 known.replace(Some(*view));
             }
             JobFrame::Lines { lines } => log.append(lines),
-            JobFrame::Progress { progress } => {
-                patch(PROGRESS, build_progress(&progress).into_any());
+            JobFrame::Progress { progress: now } => {
                 if let Some(job) = known.borrow_mut().as_mut() {
-                    job.progress = Some(progress);
+                    job.progress = Some(now);
+                    patch_region(PROGRESS, progress(job));
                 }
             }
             JobFrame::End => return Next::Over,
@@ -89,13 +89,7 @@ mod client {
 
     fn show(job: &JobView) {
         for (name, view) in regions(job, time::now()) {
-            patch(name, view);
-        }
-    }
-
-    fn patch(region: &str, view: AnyView) {
-        if let Some(place) = dom::region(region) {
-            dom::patch(&place, view);
+            patch_region(name, view);
         }
     }
 }

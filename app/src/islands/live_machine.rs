@@ -19,12 +19,12 @@ pub fn LiveMachine(
 
 #[cfg(feature = "hydrate")]
 mod client {
+    use crate::islands::dom::patch_region;
     use crate::islands::events;
-    use crate::islands::status::{self, Status};
-    use crate::islands::{dom, refresh};
+    use crate::islands::refresh::Refresh;
+    use crate::islands::status::{Line, Status};
     use crate::parts::address;
-    use crate::parts::machine_head::{Region, head, notices, usage};
-    use leptos::prelude::*;
+    use crate::parts::machine_head::{Region, guest, head, notices, usage};
     use model::job::JobId;
     use model::machine::{MachineId, MachineRow, MachineState};
 
@@ -32,9 +32,11 @@ mod client {
         // What the page shows of the machine; nothing is known of what the server rendered, so that the first state is
         // shown in full.
         let mut shown: Option<MachineRow> = None;
-        events::follow(move |machines, _| {
+        let page = Refresh::new(&["[data-live=actions]", "[data-live=jobs]"]);
+        let line = Line::new();
+        events::follow(Some(id), move |machines, _| {
             let Some(row) = machines.get(id) else {
-                return status::show(Status::Ended { why: "This machine is gone.".to_owned() });
+                return line.show(Status::Ended("This machine is gone.".to_owned()));
             };
             if shown.as_ref() == Some(row) {
                 return;
@@ -42,7 +44,7 @@ mod client {
             show(row);
             // What can be done depends on more than the row; the server is asked when that may have changed.
             if shown.as_ref().map(possibilities) != Some(possibilities(row)) {
-                refresh::refresh(&["[data-live=actions]", "[data-live=jobs]"]);
+                page.ask();
             }
             shown = Some(row.clone());
         });
@@ -53,16 +55,10 @@ mod client {
     }
 
     fn show(row: &MachineRow) {
-        patch(Region::Head, head(row).into_any());
-        patch(Region::Notices, notices(row).into_any());
-        patch(Region::Usage, usage(row).into_any());
-        patch(Region::Addresses, address::all(&row.observed.addresses));
-    }
-
-    fn patch(region: Region, view: AnyView) {
-        // A tab shows only some of the regions.
-        if let Some(place) = dom::region(region.as_str()) {
-            dom::patch(&place, view);
-        }
+        patch_region(Region::Head.as_str(), head(row));
+        patch_region(Region::Notices.as_str(), notices(row));
+        patch_region(Region::Usage.as_str(), usage(row));
+        patch_region(Region::Addresses.as_str(), address::all(&row.observed.addresses));
+        patch_region(Region::Guest.as_str(), guest(row));
     }
 }

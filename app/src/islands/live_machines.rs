@@ -22,6 +22,7 @@ pub fn LiveMachines(
 mod client {
     use crate::islands::dom;
     use crate::islands::events::{self, Machines, News};
+    use crate::islands::refresh::Refresh;
     use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
     use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachineId, MachineRow};
     use wasm_bindgen::JsCast;
@@ -29,13 +30,21 @@ mod client {
 
     pub fn follow(filter: MachineFilter) {
         let Some(body) = dom::find("table.machines tbody") else { return };
-        events::follow(move |machines, news| match news {
-            News::One(id) if stays(&body, machines, id, &filter) => {
+        let page = Refresh::new(&["[data-empty]"]);
+        events::follow(None, move |machines, news| match news {
+            News::Job(None) => {}
+            News::One(id) | News::Job(Some(id)) if stays(&body, machines, id, &filter) => {
                 if let (Some(tr), Some(row)) = (row_of(&body, id), machines.get(id)) {
                     show(&tr, row);
                 }
             }
-            _ => show_all(&body, machines, &filter),
+            _ => {
+                show_all(&body, machines, &filter);
+                // The server has the words for an empty list.
+                if body.child_element_count() == 0 {
+                    page.ask();
+                }
+            }
         });
     }
 
@@ -52,7 +61,7 @@ mod client {
 
     fn show(tr: &Element, row: &MachineRow) {
         if let Some(new) = built(row) {
-            dom::patch_from(tr, &new);
+            dom::become_like(tr, &new);
         }
     }
 

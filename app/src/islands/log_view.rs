@@ -59,7 +59,7 @@ impl LogView {
         view.listen(view.follow.as_ref(), "change", |view, _| view.to_end());
         view.listen(&part("previous")?, "click", |view, _| view.step(-1));
         view.listen(&part("next")?, "click", |view, _| view.step(1));
-        view.listen(&part("copy")?, "click", |view, _| view.copy());
+        view.listen(&part("copy")?, "click", |view, event| view.copy(event));
         view.listen(&part("wrap")?, "change", |view, event| view.wrap(event));
         Some(view)
     }
@@ -87,7 +87,18 @@ impl LogView {
         if !self.search.value().is_empty() {
             self.find_in(first_new);
         }
+        if self.follow.checked() {
+            self.fill_end();
+        }
         self.to_end();
+    }
+
+    /// Fills what will be in the window at once: while lines pour in, the browser tells of blocks when they have gone by.
+    fn fill_end(&self) {
+        let last: Vec<HtmlElement> = self.blocks.borrow().iter().rev().take(2).cloned().collect();
+        for block in last.iter().filter(|block| !block.has_attribute("data-filled")) {
+            self.fill(block);
+        }
     }
 
     /// Makes room for lines `from..to` in their block, and puts them in if the block is filled.
@@ -206,10 +217,12 @@ impl LogView {
         }
     }
 
-    fn copy(&self) {
+    /// Gives the whole log to the pressed button, for `js/page.js` to copy: its listener is the page's, and comes after this.
+    fn copy(&self, event: &Event) {
         let texts: Vec<String> = self.lines.borrow().iter().map(|line| line.text.clone()).collect();
-        // The promise tells nothing that could be done about a refusal; the download has the same text.
-        let _ = leptos::prelude::window().navigator().clipboard().write_text(&texts.join("\n"));
+        if let Some(button) = event.current_target().and_then(|t| t.dyn_into::<Element>().ok()) {
+            let _ = button.set_attribute("data-copy", &texts.join("\n"));
+        }
     }
 
     fn key(&self, event: &Event) {

@@ -7,6 +7,7 @@
 pub mod console;
 pub mod form_help;
 pub mod job_live;
+pub mod live_jobs;
 pub mod live_machine;
 pub mod live_machines;
 

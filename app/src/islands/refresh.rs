@@ -4,15 +4,45 @@
 use super::dom;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use std::cell::Cell;
+use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DomParser, Response, SupportedType};
 
-/// Replaces these elements by what they are in the page as it is now. What does not succeed leaves them as they are.
-pub fn refresh(selectors: &'static [&'static str]) {
-    spawn_local(async move {
-        let _ = load(selectors).await;
-    });
+/// Regions that can be fetched anew. Whatever is asked for while an answer is on its way becomes one further question.
+#[derive(Clone)]
+pub struct Refresh(Rc<Inner>);
+
+struct Inner {
+    selectors: &'static [&'static str],
+    under_way: Cell<bool>,
+    again: Cell<bool>,
+}
+
+impl Refresh {
+    /// For the elements that these selectors find.
+    pub fn new(selectors: &'static [&'static str]) -> Self {
+        Self(Rc::new(Inner { selectors, under_way: Cell::new(false), again: Cell::new(false) }))
+    }
+
+    /// Replaces the elements by what they are in the page as it is now. What does not succeed leaves them as they are.
+    pub fn ask(&self) {
+        if self.0.under_way.replace(true) {
+            self.0.again.set(true);
+            return;
+        }
+        let inner = Rc::clone(&self.0);
+        spawn_local(async move {
+            loop {
+                let _ = load(inner.selectors).await;
+                if !inner.again.replace(false) {
+                    break;
+                }
+            }
+            inner.under_way.set(false);
+        });
+    }
 }
 
 async fn load(selectors: &[&str]) -> Result<(), JsValue> {

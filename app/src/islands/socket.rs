@@ -5,7 +5,7 @@
 //!    └─ logged out, not allowed, not there ──► over, with the reason
 //! ```
 
-use super::status::{self, Status};
+use super::status::{Line, Status};
 use crate::api;
 use crate::routes::sockets;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -55,8 +55,11 @@ struct Inner {
     path: Box<dyn Fn() -> String>,
     receive: RefCell<Receive>,
     tries: Cell<u32>,
+    /// The pause before the next try, while there is one.
+    pause: Cell<Option<TimeoutHandle>>,
     over: Cell<bool>,
     why: RefCell<Option<String>>,
+    line: Line,
     open: RefCell<Option<Open>>,
 }
 
@@ -81,12 +84,29 @@ impl Socket {
             path: Box::new(path),
             receive: RefCell::new(Box::new(receive)),
             tries: Cell::new(0),
+            pause: Cell::new(None),
             over: Cell::new(false),
             why: RefCell::new(None),
+            line: Line::new(),
             open: RefCell::new(None),
         }));
+        socket.heed_network();
         socket.connect();
         socket
+    }
+
+    /// What the browser knows of the network: a socket over a network that is gone would look open until TCP gives up minutes
+    /// later, and once it is back nobody should wait for a pause to end.
+    fn heed_network(&self) {
+        let this = self.clone();
+        window_event_listener_untyped("offline", move |_| this.close());
+        let this = self.clone();
+        window_event_listener_untyped("online", move |_| {
+            if let Some(pause) = this.0.pause.take() {
+                pause.clear();
+                this.connect();
+            }
+        });
     }
 
     /// Sends a text frame; dropped while there is no connection.
@@ -110,10 +130,10 @@ impl Socket {
             match api::ticket((this.0.purpose)()).await {
                 Ok(ticket) => this.open_with(&ticket),
                 Err(api::ApiError(Fault::Unauthenticated)) => {
-                    Self::end("You are logged out. Load the page to log in again.".to_owned());
+                    this.end("You are logged out. Load the page to log in again.".to_owned());
                 }
                 Err(api::ApiError(fault @ (Fault::NotFound { .. } | Fault::Denied { .. }))) => {
-                    Self::end(fault.to_string());
+                    this.end(fault.to_string());
                 }
                 Err(api::ApiError(fault)) => this.wait(fault.to_string()),
             }
@@ -128,7 +148,8 @@ impl Socket {
         socket.set_binary_type(BinaryType::Arraybuffer);
         let this = self.clone();
         let on_message = Closure::new(move |event: MessageEvent| this.take(&event));
-        let on_open = Closure::new(move |_| status::show(Status::Live));
+        let this = self.clone();
+        let on_open = Closure::new(move |_| this.0.line.show(Status::Live));
         let this = self.clone();
         let on_close = Closure::new(move |_| this.closed());
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -170,7 +191,7 @@ impl Socket {
     fn closed(&self) {
         let why = self.0.why.take();
         if self.0.over.get() {
-            Self::end(String::new());
+            self.end(String::new());
         } else {
             self.wait(why.unwrap_or_else(|| "The connection was lost.".to_owned()));
         }
@@ -183,15 +204,20 @@ impl Socket {
         // Up to half of it by chance, so that a restarted server is not met by everybody at once.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 15,000")]
         let pause = longest / 2 + (js_sys::Math::random() * f64::from(longest) / 2.0) as u32;
-        if tries > 0 || longest > PAUSE_FIRST {
-            status::show(Status::Waiting { why, seconds: pause.div_ceil(1000) });
+        // The first pause is too short to be worth a word.
+        if tries > 0 {
+            self.0.line.show(Status::Waiting(why));
         }
         let this = self.clone();
-        set_timeout(move || this.connect(), Duration::from_millis(pause.into()));
+        let go_on = move || {
+            this.0.pause.set(None);
+            this.connect();
+        };
+        self.0.pause.set(set_timeout_with_handle(go_on, Duration::from_millis(pause.into())).ok());
     }
 
-    fn end(why: String) {
-        status::show(Status::Ended { why });
+    fn end(&self, why: String) {
+        self.0.line.show(Status::Ended(why));
     }
 }
 

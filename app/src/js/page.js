@@ -1,26 +1,16 @@
-// What runs on every page without wasm: loads the islands where there are any, and does the small things: theme, copying,
-// suggested values, fresh times, menus, full screen. A page works without all of it.
+// What runs on every page without wasm: the small things (theme, copying, suggested values, exact times, menus, selections, full
+// screen), and the loading of the islands where there are any. A page works without all of it.
 
 const root = document.documentElement;
 const version = new URL(import.meta.url).search;
-
-// Islands: the wasm is fetched only by pages that have some.
-const islands = document.querySelectorAll("leptos-island");
-if (islands.length > 0) {
-  const frontend = await import(`./frontend.js${version}`);
-  await frontend.default({ module_or_path: new URL(`./frontend_bg.wasm${version}`, import.meta.url) });
-  frontend.hydrate();
-  for (const island of islands) {
-    frontend[island.dataset.component]?.(island);
-  }
-  root.classList.add("live");
-}
 
 // Theme: automatic, light, dark, in turn. The line in the document's head applies it before the page is painted.
 const themes = ["automatic", "light", "dark"];
 function showTheme() {
   for (const button of document.querySelectorAll("[data-theme-switch]")) {
-    button.setAttribute("aria-label", `Theme: ${root.dataset.theme ?? themes[0]}`);
+    const words = `Theme: ${root.dataset.theme ?? themes[0]}`;
+    button.setAttribute("aria-label", words);
+    button.title = words;
   }
 }
 function nextTheme() {
@@ -38,14 +28,38 @@ function nextTheme() {
   showTheme();
 }
 
+function say(words) {
+  const place = document.getElementById("said");
+  if (place) place.textContent = words;
+}
+
 async function copy(button) {
+  const text = button.dataset.copy;
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.classList.add("copied");
-    setTimeout(() => button.classList.remove("copied"), 1500);
+    await navigator.clipboard.writeText(text);
   } catch {
-    getSelection()?.selectAllChildren(button.parentElement);
+    copyByHand(text);
+    button.focus();
   }
+  // A log is too long to be kept twice.
+  if (button.dataset.log) delete button.dataset.copy;
+  button.dataset.copied = "";
+  say("Copied");
+  setTimeout(() => {
+    delete button.dataset.copied;
+    say("");
+  }, 1500);
+}
+
+// Over plain HTTP browsers offer no clipboard but this one.
+function copyByHand(text) {
+  const field = document.createElement("textarea");
+  field.className = "hidden";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
 }
 
 function fill(button) {
@@ -57,15 +71,59 @@ function fill(button) {
   }
 }
 
+// Rows of a list: how many are ticked, and all of them at once.
+const boxes = () => [...document.querySelectorAll(".pick input")];
+function countSelected() {
+  const place = document.querySelector("[data-selected]");
+  if (place) place.textContent = `${boxes().filter((box) => box.checked).length} selected`;
+}
+function selectAll() {
+  for (const box of boxes()) box.checked = true;
+  countSelected();
+}
+
+function fullScreen(button) {
+  if (document.fullscreenElement) {
+    document.exitFullscreen();
+  } else {
+    document.querySelector(button.dataset.fullscreen)?.requestFullscreen();
+  }
+}
+
+const pressed = {
+  "[data-theme-switch]": nextTheme,
+  "[data-copy]": copy,
+  "[data-set]": fill,
+  "[data-select-all]": selectAll,
+  "[data-fullscreen]": fullScreen,
+};
+
 document.addEventListener("click", (event) => {
-  const button = event.target.closest?.("[data-theme-switch], [data-copy], [data-set], [data-fullscreen]");
-  if (button?.matches("[data-theme-switch]")) nextTheme();
-  if (button?.matches("[data-copy]")) copy(button);
-  if (button?.matches("[data-set]")) fill(button);
-  if (button?.matches("[data-fullscreen]")) document.querySelector(button.dataset.fullscreen)?.requestFullscreen();
+  for (const [selector, act] of Object.entries(pressed)) {
+    const button = event.target.closest?.(selector);
+    if (button) act(button);
+  }
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+  // A tap shows a time exactly, as hovering does; the next one anywhere hides it.
+  const tapped = event.target.closest?.("time[datetime]");
+  for (const time of document.querySelectorAll("time[data-exact]")) {
+    if (time !== tapped) delete time.dataset.exact;
+  }
+  tapped?.toggleAttribute("data-exact");
+});
+
+document.addEventListener("change", countSelected);
+
+// A second press while the first is on its way would ask twice; one whose answer does not come may be repeated.
+const onTheirWay = new WeakSet();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (onTheirWay.has(form)) event.preventDefault();
+  onTheirWay.add(form);
+  setTimeout(() => onTheirWay.delete(form), 3_000);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -94,3 +152,16 @@ setInterval(() => {
 }, 20_000);
 
 showTheme();
+countSelected();
+
+// Islands: the wasm is fetched only by pages that have some. Last, so that nothing above waits for it.
+const islands = document.querySelectorAll("leptos-island");
+if (islands.length > 0) {
+  const frontend = await import(`./frontend.js${version}`);
+  await frontend.default({ module_or_path: new URL(`./frontend_bg.wasm${version}`, import.meta.url) });
+  frontend.hydrate();
+  for (const island of islands) {
+    frontend[island.dataset.component]?.(island);
+  }
+  root.classList.add("live");
+}

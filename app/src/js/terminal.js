@@ -50,6 +50,9 @@ class SerialTerminal extends HTMLElement {
     theme: colours(),
   });
   #fit = new FitAddon();
+  #typing = true;
+  // Pieces of history that the terminal has not worked through.
+  #replaying = 0;
 
   connectedCallback() {
     this.#terminal.loadAddon(this.#fit);
@@ -60,8 +63,18 @@ class SerialTerminal extends HTMLElement {
     this.#terminal.focus();
   }
 
-  show(bytes) {
-    this.#terminal.write(bytes);
+  // The first `old` bytes are history. Programs ask terminals things (ECMA-48 DSR, DA), and the answers are typed: what was
+  // asked before somebody came must not be answered now, into whatever reads the line by then.
+  show(bytes, old) {
+    if (old > 0) {
+      this.#replaying += 1;
+      this.#heed();
+      this.#terminal.write(bytes.subarray(0, old), () => {
+        this.#replaying -= 1;
+        this.#heed();
+      });
+    }
+    if (old < bytes.length) this.#terminal.write(bytes.subarray(old));
   }
 
   remark(text) {
@@ -69,8 +82,13 @@ class SerialTerminal extends HTMLElement {
   }
 
   set typing(typing) {
-    this.#terminal.options.disableStdin = !typing;
+    this.#typing = typing;
     this.#terminal.options.cursorBlink = typing;
+    this.#heed();
+  }
+
+  #heed() {
+    this.#terminal.options.disableStdin = !this.#typing || this.#replaying > 0;
   }
 }
 

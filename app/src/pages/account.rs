@@ -55,7 +55,7 @@ fn who(user: &SessionUser) -> AnyView {
 
 fn list(sessions: &[SessionView]) -> AnyView {
     let rows = sessions.iter().map(|session| {
-        let browser = session.agent.clone().unwrap_or_else(|| "unknown browser".to_owned());
+        let browser = session.agent.as_deref().map_or_else(|| "unknown browser".to_owned(), browser);
         let action = if session.current {
             view! { <span class="note">"this one"</span> }.into_any()
         } else {
@@ -69,7 +69,7 @@ fn list(sessions: &[SessionView]) -> AnyView {
         };
         view! {
             <tr>
-                <th scope="row">{browser}</th>
+                <th scope="row" title=session.agent.clone()>{browser}</th>
                 <td data-label="From">{session.from.clone().unwrap_or_default()}</td>
                 <td data-label="Began">{time::relative(session.began)}</td>
                 <td data-label="Used">{time::relative(session.used)}</td>
@@ -83,6 +83,39 @@ fn list(sessions: &[SessionView]) -> AnyView {
         {table::table("Sessions", &columns, "sessions", rows.collect_view().into_any())}
     }
     .into_any()
+}
+
+/// Marks in a `User-Agent` and whose they are. In this order, because most browsers claim to be the later ones too.
+const BROWSERS: [(&str, &str); 8] = [
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+];
+const SYSTEMS: [(&str, &str); 6] = [
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+];
+/// How many characters of a program are shown that is none of these.
+const AGENT_SHOWN: usize = 60;
+
+/// The browser that calls itself so, for people.
+fn browser(agent: &str) -> String {
+    let find =
+        |marks: &[(&str, &'static str)]| marks.iter().find(|(m, _)| agent.contains(m)).map(|(_, n)| *n);
+    match (find(&BROWSERS), find(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.to_owned(),
+        (None, _) => agent.chars().take(AGENT_SHOWN).collect(),
+    }
 }
 
 fn password(cx: &Cx, user: &str) -> AnyView {
@@ -105,4 +138,20 @@ fn password(cx: &Cx, user: &str) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::browser;
+
+    #[test]
+    fn browsers_are_told_by_name_and_the_rest_is_cut() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36";
+        assert_eq!(browser(chrome), "Chrome on Linux");
+        assert_eq!(browser(&format!("{chrome} Edg/130.0")), "Edge on Linux");
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1";
+        assert_eq!(browser(phone), "Safari on iPhone");
+        assert_eq!(browser("curl/8.9.1"), "curl");
+        assert_eq!(browser(&"é".repeat(500)).chars().count(), 60);
+    }
 }

@@ -10,6 +10,8 @@ use model::audit::{AuditFilter, AuditRow, ChainState, Outcome};
 use model::operation::OperationKind;
 
 const COLUMNS: [&str; 6] = ["When", "Who", "What", "To", "Outcome", "Detail"];
+/// The id of the suggestions for the filter.
+const ACTS: &str = "acts";
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Succeeded, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Pending];
 
@@ -49,7 +51,8 @@ fn filter(cx: &Cx) -> AuditFilter {
     AuditFilter {
         actor: text("actor"),
         subject: text("subject"),
-        action: text("action"),
+        // Typed as it is shown, or as it is stored.
+        action: text("action").map(|words| words.to_lowercase().replace(' ', "_")),
         outcome: OUTCOMES.into_iter().find(|o| o.as_str() == outcome),
         before: cx.query_as("before"),
     }
@@ -76,19 +79,28 @@ fn chain_state(state: &ChainState) -> AnyView {
 }
 
 fn search(filter: &AuditFilter) -> AnyView {
-    let field = |name: &'static str, label: &'static str, value: &Option<String>| {
-        let value = value.clone().unwrap_or_default();
-        view! { <input type="search" name=name value=value placeholder=label aria-label=label autocapitalize="none"/> }
+    let field = |name: &'static str,
+                 label: &'static str,
+                 value: Option<String>,
+                 list: Option<&'static str>| {
+        let value = value.unwrap_or_default();
+        view! {
+            <input
+                type="search" name=name value=value placeholder=label aria-label=label autocapitalize="none" list=list
+            />
+        }
     };
+    let acts = OperationKind::ALL.iter().map(|kind| view! { <option value=kind.title()></option> });
     let options = OUTCOMES.into_iter().map(|outcome| {
         let selected = filter.outcome == Some(outcome);
         view! { <option value=outcome.as_str() selected=selected>{outcome.title()}</option> }
     });
     view! {
         <form method="get" class="filter" role="search">
-            {field("actor", "User", &filter.actor)}
-            {field("subject", "Machine, user or host", &filter.subject)}
-            {field("action", "Act, such as create", &filter.action)}
+            {field("actor", "User", filter.actor.clone(), None)}
+            {field("subject", "Machine, user or host", filter.subject.clone(), None)}
+            {field("action", "What was done", filter.action.as_deref().map(words), Some(ACTS))}
+            <datalist id=ACTS>{acts.collect_view()}</datalist>
             <select name="outcome" aria-label="Outcome">
                 <option value="">"Any outcome"</option>
                 {options.collect_view()}

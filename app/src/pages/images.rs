@@ -5,19 +5,20 @@ use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::parts::fields::{FormView, names};
 use crate::parts::frame::{Section, heading};
+use crate::parts::profiles::composition;
 use crate::parts::{faults, table, time};
-use crate::routes;
+use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
-use model::form;
-use model::image::{ImageSummary, ProfileSet};
+use model::fault::Fault;
+use model::form::{self, FormData};
+use model::image::ImageSummary;
+use model::job::JobId;
 use model::machine::Mode;
 use model::operation::OperationKind;
 use model::portal::Choices;
 use model::size::Bytes;
 
 const KIND: OperationKind = OperationKind::Build;
-/// The id of the form that builds what is ticked.
-const FORM: &str = "build";
 const COLUMNS: [&str; 6] = ["Image", "Mode", "Size", "Built", "Used by", "Action"];
 
 /// The images.
@@ -27,15 +28,17 @@ pub fn Images() -> impl IntoView {
         let images = cx.portal.images(&cx.actor).await?;
         let choices = cx.portal.choices(&cx.actor).await?;
         let names = names(KIND);
+        let data = values(&cx).await?;
         let done = [("remove_image", "The image is removed; Nix may collect what only it needed.")];
-        let jump = view! { <a class="button primary" href="#build">"Build an image"</a> }.into_any();
+        let jump =
+            view! { <a class="button primary" href=format!("#{BUILD_FORM}")>"Build an image"</a> }.into_any();
         Ok(view! {
             {heading("Images", jump)}
             {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &names)}
             {list(&images, is_administrator(&cx))}
-            {build(&cx, &choices, &names)}
-            <FormHelp form=FORM.to_owned() kind=KIND/>
+            {build(&cx, &data, &choices, &names)}
+            <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
         }
         .into_any())
@@ -51,28 +54,26 @@ fn list(images: &[ImageSummary], may_remove: bool) -> AnyView {
 }
 
 fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
-    let age = if image.current { "current source" } else { "older source" };
-    let closure =
-        image.closure_size.map(|size| format!(" ({} in the store)", Bytes(size))).unwrap_or_default();
+    let note = |text: String| view! { <span class="note">{text}</span> };
+    let age = (!image.current).then(|| note("from older profiles".to_owned()));
+    let size = Bytes(image.size).to_string();
+    let closure = image.closure_size.map(|size| Bytes(size).to_string()).filter(|closure| *closure != size);
+    let closure = closure.map(|closure| note(format!("{closure} with all it needs")));
     view! {
         <tr>
-            <th scope="row">{composition(&image.profiles)}<span class="note">{age}</span></th>
+            <th scope="row">{composition(&image.profiles)}" "{age}</th>
             <td data-label="Mode">{image.mode.title()}</td>
-            <td data-label="Size">{format!("{}{closure}", Bytes(image.size))}</td>
+            <td data-label="Size">{size}" "{closure}</td>
             <td data-label="Built">
                 {time::relative(image.built)}
-                {image.built_by.clone().map(|by| view! { <span class="note">{format!("by {by}")}</span> })}
+                " "
+                {image.built_by.as_ref().map(|by| note(format!("by {by}")))}
             </td>
             <td data-label="Used by">{used_by(image)}</td>
             <td class="row-action">{removal(image, may_remove)}</td>
         </tr>
     }
     .into_any()
-}
-
-/// An image's profiles for people.
-pub fn composition(set: &ProfileSet) -> String {
-    set.to_string().replace(',', ", ")
 }
 
 /// The machines that boot it: those that the actor may see by name, the others as a number.
@@ -99,13 +100,23 @@ fn removal(image: &ImageSummary, may_remove: bool) -> AnyView {
     view! { <a class="button" href=routes::remove_image(image.id) aria-label=label>"Remove…"</a> }.into_any()
 }
 
+/// What the form holds: what was posted; or what led to the job that is being tried again; or what a new form holds.
+async fn values(cx: &Cx) -> Result<FormData, Fault> {
+    if cx.form.is(KIND.as_str()) {
+        return Ok(cx.form.data.clone());
+    }
+    match cx.query_as::<JobId>("job") {
+        Some(job) => cx.portal.form_of_job(&cx.actor, job).await,
+        None => Ok(form::defaults(KIND)),
+    }
+}
+
 /// Ticked profiles make one image, or one each.
-fn build(cx: &Cx, choices: &Choices, names: &[&str]) -> AnyView {
-    let data = if cx.form.is(KIND.as_str()) { cx.form.data.clone() } else { form::defaults(KIND) };
-    let form = FormView::new(&data, &cx.form, choices, names);
+fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
+    let form = FormView::new(data, &cx.form, choices, names);
     let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
     view! {
-        <form method="post" id=FORM class="stack wide" novalidate>
+        <form method="post" id=BUILD_FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>
             <input type="hidden" name="intent" value=KIND.as_str()/>
             {groups}

@@ -18,7 +18,6 @@ pub fn Job() -> impl IntoView {
         Ok(view! {
             {heading(&job.summary.badge.title, ().into_any())}
             {faults::summary(&cx.form, &[])}
-            {about(&job)}
             <div class="job">
                 {live(&job)}
                 <JobLive id=id/>
@@ -30,24 +29,16 @@ pub fn Job() -> impl IntoView {
     })
 }
 
-fn about(job: &JobView) -> AnyView {
-    let machine = job.summary.machine.as_ref().map(|name| {
-        view! { <span><a href=routes::machine(name)>{name.to_string()}</a></span> }
-    });
-    view! {
-        <p class="about">
-            {machine}
-            <span>{format!("asked by {}", job.summary.actor)}</span>
-            <span>{time::relative(job.summary.created)}</span>
-        </p>
-    }
-    .into_any()
-}
-
 /// The regions that `JobLive` keeps fresh.
 fn live(job: &JobView) -> AnyView {
     let regions = regions(job, time::now()).map(|(name, view)| {
-        view! { <div data-live=name aria-live=(name == NOW).then_some("polite")>{view}</div> }
+        // The steps show it to those who see them.
+        let only_heard = name == NOW;
+        view! {
+            <div data-live=name class=only_heard.then_some("hidden") aria-live=only_heard.then_some("polite")>
+                {view}
+            </div>
+        }
     });
     regions.into_iter().collect_view().into_any()
 }

@@ -2,11 +2,14 @@
 
 use super::page;
 use crate::cx::Cx;
+use crate::islands::live_jobs::LiveJobs;
 use crate::parts::frame::{Section, heading};
+use crate::parts::machine_head::Region;
 use crate::parts::{badge, faults, job, table, time};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::{JOBS_PER_PAGE, JobFilter, JobSummary};
+use model::time::Time;
 
 /// The list.
 #[component]
@@ -26,7 +29,8 @@ pub fn Jobs() -> impl IntoView {
         Ok(view! {
             {heading(&title, toggle(&filter))}
             {faults::summary(&cx.form, &[])}
-            {list(&jobs)}
+            <div data-live=Region::Jobs.as_str()>{list(&jobs)}</div>
+            <LiveJobs/>
             {table::pager(newest, older)}
         }
         .into_any())
@@ -50,6 +54,16 @@ fn toggle(filter: &JobFilter) -> AnyView {
     view! { <div class="toggle">{link(false, "All")}{link(true, "Unfinished")}</div> }.into_any()
 }
 
+/// How long a job took; one that is not over says how far it is, which does not grow old while one looks at it.
+fn took(job: &JobSummary, now: Time) -> AnyView {
+    if job.ended.is_some() {
+        return job::duration(job, now).into_any();
+    }
+    let badge = &job.badge;
+    let words = badge.step.clone().unwrap_or_else(|| format!("{} of {} steps", badge.done, badge.total));
+    view! { <span class="note">{words}</span> }.into_any()
+}
+
 /// The jobs as a table, here and on a machine's page.
 pub fn list(jobs: &[JobSummary]) -> AnyView {
     if jobs.is_empty() {
@@ -58,12 +72,12 @@ pub fn list(jobs: &[JobSummary]) -> AnyView {
     let now = time::now();
     let rows = jobs.iter().map(|summary| {
         view! {
-            <tr>
+            <tr data-key=summary.badge.id.to_string()>
                 <th scope="row"><a href=routes::job(summary.badge.id)>{summary.badge.title.clone()}</a></th>
                 <td data-label="State">{badge::job_state(summary.badge.state)}</td>
                 <td data-label="Asked by">{summary.actor.clone()}</td>
                 <td data-label="Started">{time::relative(summary.created)}</td>
-                <td data-label="Took">{job::duration(summary, now)}</td>
+                <td data-label="Took">{took(summary, now)}</td>
             </tr>
         }
     });

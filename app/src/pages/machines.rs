@@ -34,6 +34,7 @@ pub fn Machines() -> impl IntoView {
             {faults::summary(&cx.form, &[])}
             {faults::confirmation(&cx)}
             {search(&filter, &found)}
+            {bulk()}
             {rows(&found, &filter)}
             {pager(&found, &filter)}
         }
@@ -76,7 +77,8 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
     .into_any()
 }
 
-/// What can be done to all ticked machines at once. The style sheet shows it when something is ticked.
+/// What can be done to all ticked machines at once. The style sheet shows it in the place of the search when something is
+/// ticked; `js/page.js` counts.
 fn bulk() -> AnyView {
     let kinds = [OperationKind::Start, OperationKind::ShutDown, OperationKind::Reboot];
     let buttons = kinds.map(|kind| {
@@ -84,9 +86,13 @@ fn bulk() -> AnyView {
     });
     view! {
         <form method="post" id=BULK_FORM class="bulk" aria-label="The selected machines">
-            <span>"With the selected machines:"</span>
+            <strong data-selected="">"Selected"</strong>
             <input type="hidden" name="from" value="list"/>
             {buttons.into_iter().collect_view()}
+            <span class="bulk-end">
+                <button type="button" class="button js-only" data-select-all="">"Select all"</button>
+                <button type="reset" class="button">"Clear"</button>
+            </span>
         </form>
     }
     .into_any()
@@ -107,9 +113,8 @@ fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
     let filter = filter.clone();
     view! {
         <div data-empty="">{instead}</div>
-        {bulk()}
-        {table::table("Machines", &COLUMNS, "machines", body.into_any())}
         <LiveMachines filter=filter/>
+        {table::table("Machines", &COLUMNS, "machines", body.into_any())}
     }
     .into_any()
 }

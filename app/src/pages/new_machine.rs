@@ -33,6 +33,7 @@ pub fn NewMachine() -> impl IntoView {
         Ok(view! {
             {heading("New machine", ().into_any())}
             {faults::summary(&cx.form, &names)}
+            {again(&cx)}
             <form method="post" id=FORM class="with-aside" novalidate>
                 <div class="form-body">{groups}</div>
                 <aside class="form-aside" aria-label="Plan">
@@ -49,6 +50,20 @@ pub fn NewMachine() -> impl IntoView {
         }
         .into_any())
     })
+}
+
+/// Told when the form opens with the values of a job.
+fn again(cx: &Cx) -> Option<AnyView> {
+    let job = cx.query_as::<JobId>("job").filter(|_| cx.form.data.0.is_empty())?;
+    let words = " that came to nothing, but for passwords: type them again.";
+    Some(
+        view! {
+            <p class="notice" data-tone="busy">
+                "These are the values of "<a href=routes::job(job)>"the job"</a>{words}
+            </p>
+        }
+        .into_any(),
+    )
 }
 
 /// The plan beside the form. Without JavaScript a button shows it; with JavaScript it is there by itself, and its digest

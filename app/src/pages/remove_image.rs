@@ -1,8 +1,8 @@
 //! `/images/{id}/remove`: what removing an image means, and the button.
 
-use super::images::composition;
 use super::page;
 use crate::parts::frame::{Section, heading};
+use crate::parts::profiles::composition;
 use crate::parts::{faults, plan};
 use crate::routes;
 use leptos::prelude::*;

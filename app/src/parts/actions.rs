@@ -36,7 +36,7 @@ pub fn operate(
 ) -> impl IntoView + use<> {
     let label = format!("{} {machine}", kind.title());
     view! {
-        <form method="post" class="inline">
+        <form method="post" class="inline" data-key=kind.as_str()>
             <input type="hidden" name="machine" value=machine.to_string()/>
             {(from == From::List).then(|| view! { <input type="hidden" name="from" value="list"/> })}
             <button class=class name="intent" value=kind.as_str() aria-label=label>{kind.title()}</button>
@@ -44,18 +44,18 @@ pub fn operate(
     }
 }
 
-/// Everything that may be done to a machine, the likely thing as a button, the rest in a menu. What cannot be done now
-/// says why in words.
+/// Everything that may be done to a machine, the likely thing as a button, the rest in a menu: first what can be done, then
+/// what cannot be done now, with the reason in words.
 pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) -> AnyView {
     let likely = primary(state);
     let first = actions.iter().find(|a| Some(a.kind) == likely && a.refused.is_none());
     let first = first.map(|a| operate(machine, a.kind, From::Page, "button primary"));
-    let rest: Vec<AnyView> = actions
+    let (possible, refused): (Vec<_>, Vec<_>) = actions
         .iter()
         .filter(|a| Some(a.kind) != likely || a.refused.is_some())
-        .filter(|a| a.kind != OperationKind::Purge)
-        .map(|a| item(machine, a))
-        .collect();
+        .filter(|a| is_worth_a_word(a.kind, state))
+        .partition(|a| a.refused.is_none());
+    let rest: Vec<AnyView> = possible.into_iter().chain(refused).map(|a| item(machine, a)).collect();
     view! {
         <div class="actions" data-actions="">
             {first}
@@ -68,11 +68,20 @@ pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) ->
     .into_any()
 }
 
+/// Purging stands on the page that destroys; and what was created once need not be told that it cannot be created now.
+fn is_worth_a_word(kind: OperationKind, state: MachineState) -> bool {
+    match kind {
+        OperationKind::Purge => false,
+        OperationKind::Provision => state == MachineState::Configured,
+        _ => true,
+    }
+}
+
 fn item(machine: &MachineName, action: &Available) -> AnyView {
     let kind = action.kind;
     if let Some(why) = &action.refused {
         return view! {
-            <li class="refused">
+            <li class="refused" data-key=kind.as_str()>
                 <button class="menu-item" disabled>{kind.title()}</button>
                 <span class="note">{why.clone()}</span>
             </li>
@@ -81,8 +90,11 @@ fn item(machine: &MachineName, action: &Available) -> AnyView {
     }
     if kind == OperationKind::Destroy {
         let href = routes::destroy(machine);
-        return view! { <li><a class="menu-item danger" href=href>"Destroy or purge…"</a></li> }.into_any();
+        return view! {
+            <li data-key=kind.as_str()><a class="menu-item danger" href=href>"Destroy or purge…"</a></li>
+        }
+        .into_any();
     }
     let class = if kind == OperationKind::ForceOff { "menu-item danger" } else { "menu-item" };
-    view! { <li>{operate(machine, kind, From::Page, class)}</li> }.into_any()
+    view! { <li data-key=kind.as_str()>{operate(machine, kind, From::Page, class)}</li> }.into_any()
 }

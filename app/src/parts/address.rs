@@ -15,22 +15,19 @@ pub fn copyable(text: String, what: &str) -> impl IntoView + use<> {
     }
 }
 
-/// The best address of a machine, or nothing.
-pub fn best(addresses: &[Address]) -> AnyView {
-    match addresses.first() {
-        Some(address) => copyable(address.ip.to_string(), "address").into_any(),
-        None => view! { <span class="none">"–"</span> }.into_any(),
-    }
+/// The best address of a machine, if any is known.
+pub fn best(addresses: &[Address]) -> Option<impl IntoView + use<>> {
+    addresses.first().map(|address| copyable(address.ip.to_string(), "address"))
 }
 
 /// All addresses, each with how it was learnt.
 pub fn all(addresses: &[Address]) -> AnyView {
     if addresses.is_empty() {
-        return view! { <p class="none">"No address is known."</p> }.into_any();
+        return view! { <span class="none">"none known"</span> }.into_any();
     }
     let rows = addresses.iter().map(|address| {
         let copy = copyable(address.ip.to_string(), "address");
-        view! { <li>{copy}<span class="note">{source(address.source)}</span></li> }
+        view! { <li>{copy}" "<span class="note">{source(address.source)}</span></li> }
     });
     view! { <ul class="addresses">{rows.collect_view()}</ul> }.into_any()
 }

@@ -46,7 +46,7 @@ pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
         ConsoleRole::Driver => ("release", "Only watch"),
         ConsoleRole::Watcher => ("take_over", "Take over the keyboard"),
     };
-    view! { <button type="button" class="button" data-console=wish>{words}</button> }
+    view! { <button type="button" class="button" data-console=wish data-key=wish>{words}</button> }
 }
 
 /// Power, beside the screen. When the machine is off, the one thing to do is to start it.

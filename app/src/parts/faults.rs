@@ -74,8 +74,9 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
     };
     // Focus goes to the first wrong field where there is one; otherwise here.
     let focus = first_wrong(form, fields).is_none();
+    let mistakes = (!focus).then_some("");
     view! {
-        <div class="notice" data-tone="bad" role="alert" tabindex="-1" autofocus=focus>
+        <div class="notice" data-tone="bad" role="alert" tabindex="-1" autofocus=focus data-mistakes=mistakes>
             <p><strong>{title}</strong></p>
             {detail}
         </div>

@@ -118,7 +118,7 @@ impl<'a> FormView<'a> {
             }
         });
         view! {
-            <span class="number">
+            <span class="number-field">
                 <input
                     id=field_id(name) name=name type="text" inputmode="numeric" autocomplete="off"
                     value=self.data.get(name).to_owned() aria-invalid=self.invalid(name)

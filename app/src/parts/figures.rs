@@ -5,24 +5,19 @@ use model::machine::{Figures, MachineRow};
 use model::size::Bytes;
 
 /// Processor time in percent.
-pub fn cpu(figures: &Figures) -> AnyView {
-    match figures.cpu_percent {
-        Some(percent) => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–100")]
-            let percent = percent.clamp(0.0, 100.0).round() as u64;
-            meter("Processor", percent, format!("{percent} %")).into_any()
-        }
-        None => nothing(),
-    }
+pub fn cpu(figures: &Figures) -> Option<AnyView> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–100")]
+    let percent = figures.cpu_percent?.clamp(0.0, 100.0).round() as u64;
+    Some(meter("Processor", percent, format!("{percent} %")).into_any())
 }
 
 /// Memory in use against what the machine has.
-pub fn memory(row: &MachineRow) -> AnyView {
+pub fn memory(row: &MachineRow) -> Option<AnyView> {
     share("Memory", row.observed.figures.memory_used, Some(row.memory.bytes()))
 }
 
 /// What the disks occupy against what they could grow to.
-pub fn disk(figures: &Figures) -> AnyView {
+pub fn disk(figures: &Figures) -> Option<AnyView> {
     share("Disks", figures.disk_used, figures.disk_size)
 }
 
@@ -32,16 +27,14 @@ pub fn rates(inward: Option<u64>, outward: Option<u64>, verbs: (&str, &str)) -> 
     Some(format!("{}/s {} · {}/s {}", Bytes(inward), verbs.0, Bytes(outward), verbs.1))
 }
 
-fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> AnyView {
-    match (used, size.filter(|s| *s > 0)) {
-        (Some(used), Some(size)) => {
-            let text = format!("{} of {}", Bytes(used), Bytes(size));
-            // A hundredth of the size first: a hundred times what is used might not fit.
-            meter(label, used / (size / 100).max(1), text).into_any()
-        }
-        (Some(used), None) => view! { <span class="figure">{Bytes(used).to_string()}</span> }.into_any(),
-        (None, _) => nothing(),
-    }
+fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> Option<AnyView> {
+    let used = used?;
+    let Some(size) = size.filter(|s| *s > 0) else {
+        return Some(view! { <span class="figure">{Bytes(used).to_string()}</span> }.into_any());
+    };
+    let text = format!("{} of {}", Bytes(used), Bytes(size));
+    // A hundredth of the size first: a hundred times what is used might not fit.
+    Some(meter(label, used / (size / 100).max(1), text).into_any())
 }
 
 fn meter(label: &'static str, percent: u64, text: String) -> impl IntoView + use<> {
@@ -54,6 +47,7 @@ fn meter(label: &'static str, percent: u64, text: String) -> impl IntoView + use
     }
 }
 
-fn nothing() -> AnyView {
-    view! { <span class="none">"–"</span> }.into_any()
+/// A figure in a list, where something must stand in its column.
+pub fn or_dash(figure: Option<AnyView>) -> AnyView {
+    figure.unwrap_or_else(|| view! { <span class="none">"–"</span> }.into_any())
 }

@@ -119,12 +119,17 @@ pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
             {navigation}
             <div class="top-end">
                 <button type="button" class="theme" data-theme-switch="" aria-label="Theme: automatic" title="Theme">
-                    {icon("M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18")}
+                    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+                        <circle class="whole" cx="12" cy="12" r="9"/>
+                        <path class="half" d="M12 3a9 9 0 0 0 0 18z"/>
+                    </svg>
                 </button>
                 {account}
             </div>
         </header>
         <main id="main" tabindex="-1">{body}</main>
+        // What `js/page.js` has to say to those who do not see it done.
+        <p class="hidden" role="status" id="said"></p>
     }
     .into_any()
 }

@@ -4,6 +4,7 @@ use crate::parts::{badge, time};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::{BuildProgress, Failure, JobId, JobSummary, JobView, StepState, StepView};
+use model::operation::OperationKind;
 use model::size::Bytes;
 use model::time::Time;
 
@@ -13,36 +14,68 @@ pub const PROGRESS: &str = "job-progress";
 pub const NOW: &str = "job-now";
 /// The id of the log's section.
 pub const LOG_SECTION: &str = "log-section";
+/// The step whose progress is shown.
+const BUILD_STEP: &str = "image.build";
 
 /// The live regions of a job's page in their order, by the value of their `data-live`.
-pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 5] {
+pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
     [
+        ("job-about", about(job).into_any()),
         ("job-head", head(job, now).into_any()),
         (NOW, running_step(job).into_any()),
         ("job-failure", job.failure.as_ref().map(failure).into_any()),
-        (PROGRESS, job.progress.as_ref().map(build_progress).into_any()),
-        ("job-steps", steps(&job.steps, now).into_any()),
+        (PROGRESS, progress(job).into_any()),
+        ("job-steps", steps(job, now).into_any()),
     ]
+}
+
+/// Which machine it concerns, who asked and when. Without a link once the machine is gone.
+fn about(job: &JobView) -> impl IntoView + use<> {
+    let machine = job.summary.machine.as_ref().map(|name| {
+        let words = name.to_string();
+        match job.summary.machine_exists {
+            true => view! { <a href=routes::machine(name)>{words}</a>" " }.into_any(),
+            false => view! { <span>{words}</span>" " }.into_any(),
+        }
+    });
+    view! {
+        <p class="about">
+            {machine}
+            <span>{format!("asked by {}", job.summary.actor)}</span>
+            " "
+            <span>{time::relative(job.summary.created)}</span>
+        </p>
+    }
 }
 
 fn head(job: &JobView, now: Time) -> impl IntoView + use<> {
     let id = job.summary.badge.id;
     view! {
         {badge::job_state(job.summary.badge.state)}
+        " "
         <span class="note">{duration(&job.summary, now)}</span>
         <div class="buttons">
             {job.can_cancel.then(|| button(id, "cancel", "Cancel"))}
             {job.can_retry.then(|| button(id, "retry", "Try again"))}
-            {job.form_again.then(|| {
-                view! { <a class="button" href=routes::new_machine_again(id)>"Change the form and try again"</a> }
+            {form_again(job).map(|href| {
+                view! { <a class="button" data-key="form" href=href>"Change the values and try again"</a> }
             })}
         </div>
     }
 }
 
+/// The form with the values that led to a job that came to nothing.
+fn form_again(job: &JobView) -> Option<String> {
+    let id = job.summary.badge.id;
+    if job.form_again {
+        return Some(routes::new_machine_again(id));
+    }
+    (job.can_retry && job.summary.kind == OperationKind::Build).then(|| routes::images_again(id))
+}
+
 fn button(id: JobId, intent: &'static str, words: &'static str) -> impl IntoView + use<> {
     view! {
-        <form method="post" class="inline">
+        <form method="post" class="inline" data-key=intent>
             <input type="hidden" name="job" value=id.to_string()/>
             <button class="button" name="intent" value=intent>{words}</button>
         </form>
@@ -57,13 +90,16 @@ fn running_step(job: &JobView) -> String {
 }
 
 /// The steps in order, each with its state and how long it took.
-pub fn steps(steps: &[StepView], now: Time) -> impl IntoView + use<> {
-    let items = steps.iter().map(|step| {
+fn steps(job: &JobView, now: Time) -> impl IntoView + use<> {
+    let is_over = job.summary.badge.state.is_over();
+    let items = job.steps.iter().map(|step| {
         let took = took(step, now);
         view! {
             <li data-state=step.state.as_str()>
                 <span class="step-what">{step.what.clone()}</span>
-                <span class="step-state">{word(step.state)}</span>
+                " "
+                <span class="step-state">{word(step.state, is_over)}</span>
+                " "
                 <span class="step-time">{took}</span>
             </li>
         }
@@ -71,12 +107,14 @@ pub fn steps(steps: &[StepView], now: Time) -> impl IntoView + use<> {
     view! { <ol class="steps">{items.collect_view()}</ol> }
 }
 
-fn word(state: StepState) -> &'static str {
+fn word(state: StepState, is_over: bool) -> &'static str {
     match state {
+        StepState::Pending if is_over => "not done",
         StepState::Pending => "to do",
         StepState::Running => "running",
         StepState::Done => "done",
         StepState::Failed => "failed",
+        StepState::Cancelled => "cancelled",
         StepState::Undone => "undone",
     }
 }
@@ -95,13 +133,11 @@ pub fn duration(job: &JobSummary, now: Time) -> String {
 }
 
 /// Why a job failed: the sentence first, then the failing derivation with its last lines.
-pub fn failure(failure: &Failure) -> impl IntoView + use<> {
+fn failure(failure: &Failure) -> impl IntoView + use<> {
     let build = failure.build.as_ref().map(|build| {
         let lines = build.last_lines.join("\n");
-        view! {
-            <p>"The build of "<code>{build.derivation.clone()}</code>" failed. Its last lines:"</p>
-            <pre class="extract" tabindex="0">{lines}</pre>
-        }
+        let label = format!("Last lines of {}", build.derivation);
+        view! { <pre class="extract" tabindex="0" role="region" aria-label=label>{lines}</pre> }
     });
     view! {
         <div class="notice" data-tone="bad" role="alert">
@@ -111,8 +147,14 @@ pub fn failure(failure: &Failure) -> impl IntoView + use<> {
     }
 }
 
-/// How far a build has come.
-pub fn build_progress(progress: &BuildProgress) -> impl IntoView + use<> {
+/// How far the build has come, while it runs: figures of a build that has ended would only puzzle.
+pub fn progress(job: &JobView) -> Option<AnyView> {
+    let runs = job.steps.iter().any(|step| step.name == BUILD_STEP && step.state == StepState::Running);
+    let progress = job.progress.as_ref().filter(|_| runs)?;
+    Some(build_progress(progress).into_any())
+}
+
+fn build_progress(progress: &BuildProgress) -> impl IntoView + use<> {
     let running = progress.running.iter().map(|(name, phase)| {
         let text = phase.as_ref().map_or_else(|| name.clone(), |phase| format!("{name} · {phase}"));
         view! { <li>{text}</li> }

@@ -1,10 +1,14 @@
 //! The live regions of a machine's page, rendered by the server first and by the island `LiveMachine` after each change.
 
+use crate::parts::profiles::composition_and_mode;
 use crate::parts::{address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::JobBadge;
 use model::machine::MachineRow;
+
+/// How many characters of a revision are shown; the rest on hover.
+const REVISION_SHOWN: usize = 12;
 
 /// A part of a machine's page that changes while one looks at it, marked by `data-live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Region {
     Usage,
     /// All addresses.
     Addresses,
+    /// What the guest says of itself.
+    Guest,
     /// The latest jobs; from the server as well.
     Jobs,
 }
@@ -32,6 +38,7 @@ impl Region {
             Region::Notices => "notices",
             Region::Usage => "usage",
             Region::Addresses => "addresses",
+            Region::Guest => "guest",
             Region::Jobs => "jobs",
         }
     }
@@ -42,7 +49,9 @@ pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     let update = row.update_available.then(|| view! { <span class="tag">"Update available"</span> });
     view! {
         {badge::machine_state(row.observed.state)}
+        " "
         {address::best(&row.observed.addresses)}
+        " "
         {update}
     }
 }
@@ -62,6 +71,7 @@ fn job(job: &JobBadge) -> impl IntoView + use<> {
         <div class="notice job-notice" data-tone="busy">
             <p>
                 <a href=routes::job(job.id)>{job.title.clone()}</a>
+                " "
                 <span>{step}</span>
             </p>
             <progress max=job.total.to_string() value=job.done.to_string() aria-label=job.title.clone()></progress>
@@ -70,19 +80,43 @@ fn job(job: &JobBadge) -> impl IntoView + use<> {
     }
 }
 
-/// Processor, memory, disks, and what goes in and out.
-pub fn usage(row: &MachineRow) -> impl IntoView + use<> {
+/// Which image the running guest says it booted, and whether it is up; nothing of one that is off or says nothing.
+pub fn guest(row: &MachineRow) -> Option<impl IntoView + use<>> {
+    let guest = row.observed.guest.as_ref()?;
+    let image = guest.image.as_ref().map(|image| {
+        let source = image.revision.as_ref().map(|revision| {
+            let short: String = revision.chars().take(REVISION_SHOWN).collect();
+            view! { <code title=revision.clone()>{short}</code> }
+        });
+        let date = image.date.as_ref().map(|date| format!(" of {date}"));
+        let is_told = source.is_some() || date.is_some();
+        view! {
+            <div><dt>"Booted"</dt><dd>{composition_and_mode(&image.profiles, image.mode)}</dd></div>
+            {is_told.then(|| view! { <div><dt>"Source"</dt><dd>{source}{date}</dd></div> })}
+        }
+    });
+    let boot = if guest.booted { "complete" } else { "not reported complete" };
+    Some(view! { <dl class="facts">{image}<div><dt>"Boot"</dt><dd>{boot}</dd></div></dl> })
+}
+
+/// Processor, memory, disks, and what goes in and out, as far as it is known.
+pub fn usage(row: &MachineRow) -> AnyView {
     let f = &row.observed.figures;
-    let disk_rates = figures::rates(f.disk_read_rate, f.disk_write_rate, ("read", "written"));
-    let net_rates = figures::rates(f.net_rx_rate, f.net_tx_rate, ("in", "out"));
-    let rate = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
-    view! {
-        <dl class="facts">
-            <div><dt>"Processor"</dt><dd>{figures::cpu(f)}</dd></div>
-            <div><dt>"Memory"</dt><dd>{figures::memory(row)}</dd></div>
-            <div><dt>"Disks"</dt><dd>{figures::disk(f)}</dd></div>
-            <div><dt>"Disk traffic"</dt><dd>{rate(disk_rates)}</dd></div>
-            <div><dt>"Network traffic"</dt><dd>{rate(net_rates)}</dd></div>
-        </dl>
+    let rates = [
+        ("Disk traffic", figures::rates(f.disk_read_rate, f.disk_write_rate, ("read", "written"))),
+        ("Network traffic", figures::rates(f.net_rx_rate, f.net_tx_rate, ("in", "out"))),
+    ];
+    let meters =
+        [("Processor", figures::cpu(f)), ("Memory", figures::memory(row)), ("Disks", figures::disk(f))];
+    let rates = rates.map(|(term, text)| (term, text.map(IntoAny::into_any)));
+    let known: Vec<AnyView> = meters
+        .into_iter()
+        .chain(rates)
+        .filter_map(|(term, value)| Some((term, value?)))
+        .map(|(term, value)| view! { <div data-key=term><dt>{term}</dt><dd>{value}</dd></div> }.into_any())
+        .collect();
+    if known.is_empty() {
+        return view! { <p class="none">"Known while the machine runs."</p> }.into_any();
     }
+    view! { <dl class="facts">{known}</dl> }.into_any()
 }

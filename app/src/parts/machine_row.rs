@@ -1,6 +1,8 @@
 //! One machine in the list: a row of the table, a card on a phone. The server renders it, and the island
 //! `LiveMachines` renders it again when the machine changes.
 
+use crate::parts::figures::or_dash;
+use crate::parts::profiles::composition_and_mode;
 use crate::parts::{actions, address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
@@ -19,8 +21,8 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
     let middle = match &row.job {
         Some(job) => progress(job),
         None => view! {
-            <td data-label="Processor">{figures::cpu(&row.observed.figures)}</td>
-            <td data-label="Memory">{figures::memory(row)}</td>
+            <td data-label="Processor">{or_dash(figures::cpu(&row.observed.figures))}</td>
+            <td data-label="Memory">{or_dash(figures::memory(row))}</td>
         }
         .into_any(),
     };
@@ -32,30 +34,19 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
             </td>
             <th scope="row">
                 <a href=routes::machine(&row.name)>{row.name.to_string()}</a>
-                <span class="note">{composition(row)}</span>
+                <span class="note">{composition_and_mode(&row.profiles, row.mode)}</span>
                 {row.update_available.then(|| view! { <span class="tag">"Update available"</span> })}
             </th>
             <td data-label="State">
                 {badge::machine_state(row.observed.state)}
                 {row.observed.warning.clone().map(|text| view! { <span class="note">{text}</span> })}
             </td>
-            <td data-label="Address">{address::best(&row.observed.addresses)}</td>
+            <td data-label="Address">{or_dash(address::best(&row.observed.addresses).map(IntoAny::into_any))}</td>
             {middle}
             <td data-label="Host">{row.host.to_string()}</td>
             <td data-label="Owner">{row.owner.clone()}</td>
             <td class="row-action">{action(row)}</td>
         </tr>
-    }
-}
-
-/// Profiles, and the mode where it is not the usual one.
-pub fn composition(row: &MachineRow) -> String {
-    let chosen: Vec<&str> = row.profiles.chosen().map(|p| p.as_str()).collect();
-    let profiles = if chosen.is_empty() { "core".to_owned() } else { chosen.join(", ") };
-    if row.mode == model::machine::Mode::Immutable {
-        profiles
-    } else {
-        format!("{profiles} · {}", row.mode.as_str())
     }
 }
 
@@ -86,9 +77,10 @@ pub fn count(matching: u64, total: u64) -> String {
 fn progress(job: &JobBadge) -> AnyView {
     let step = job.step.clone().unwrap_or_else(|| job.state.title().to_owned());
     view! {
-        <td colspan="2" data-label="Job">
+        <td colspan="2" data-label="Job" data-key="job">
             <a class="job-progress" href=routes::job(job.id)>
                 <progress max=job.total.to_string() value=job.done.to_string() aria-label=job.title.clone()></progress>
+                " "
                 <span>{step}</span>
             </a>
         </td>
@@ -100,7 +92,7 @@ fn action(row: &MachineRow) -> AnyView {
     if let Some(job) = &row.job {
         let label = format!("Cancel: {}", job.title);
         return view! {
-            <form method="post" class="inline">
+            <form method="post" class="inline" data-key="cancel">
                 <input type="hidden" name="job" value=job.id.to_string()/>
                 <input type="hidden" name="from" value="list"/>
                 <button class="button" name="intent" value="cancel" aria-label=label>"Cancel"</button>
@@ -110,6 +102,6 @@ fn action(row: &MachineRow) -> AnyView {
     }
     match actions::primary(row.observed.state) {
         Some(kind) => actions::operate(&row.name, kind, actions::From::List, "button").into_any(),
-        None => view! { <span class="none">"–"</span> }.into_any(),
+        None => or_dash(None),
     }
 }

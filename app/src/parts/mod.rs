@@ -19,6 +19,7 @@ pub mod machine_form;
 pub mod machine_head;
 pub mod machine_row;
 pub mod plan;
+pub mod profiles;
 #[cfg(feature = "ssr")]
 pub mod table;
 pub mod time;

@@ -41,6 +41,7 @@ pub fn ago(then: Time, now: Time) -> String {
 pub fn span(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
+        0 if millis < 100 => format!("{millis} ms"),
         0..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
         10..MINUTE => format!("{seconds} s"),
         MINUTE..HOUR => format!("{} min {} s", seconds / MINUTE, seconds % MINUTE),
@@ -127,6 +128,7 @@ mod tests {
 
     #[test]
     fn spans_are_short() {
+        assert_eq!(span(49), "49 ms");
         assert_eq!(span(349), "0.3 s");
         assert_eq!(span(12_999), "12 s");
         assert_eq!(span(185_000), "3 min 5 s");

@@ -1,7 +1,7 @@
 //! What must hold for pages, for every page where it can be said so.
 
 use crate::html::{assert_sound, tags};
-use crate::world::{HOSTILE, ID, World, actor, plan};
+use crate::world::{HOSTILE, ID, World, actor, job, plan};
 use app::routes::{self, PAGES};
 use app::{App, AssetVersion, FormState, RequestToken, shell};
 use axum::body::{Body, to_bytes};
@@ -10,6 +10,7 @@ use leptos::prelude::provide_context;
 use model::account::{Actor, Role, Secret};
 use model::fault::{Fault, FieldError};
 use model::form::FormData;
+use model::job::{JobState, StepState};
 use model::portal::Portal;
 use std::sync::Arc;
 
@@ -142,6 +143,45 @@ async fn the_form_of_a_failed_job_opens_again_with_its_values() {
 }
 
 #[tokio::test]
+async fn the_form_of_a_failed_build_opens_again_with_its_values() {
+    let answer = show(&routes::images_again(model::job::JobId(ID))).await;
+    let tags = tags(&answer.html);
+    let checked =
+        |value: &str| tags.iter().any(|t| t.get("value") == Some(value) && t.get("checked").is_some());
+    assert!(checked("docker") && checked("mutable") && !checked("podman") && !checked("immutable"));
+}
+
+#[tokio::test]
+async fn figures_of_a_build_are_shown_while_it_runs_and_not_longer() {
+    let mut running = job(JobState::Running);
+    assert!(app::parts::job::progress(&running).is_some());
+    for step in running.steps.iter_mut().filter(|s| s.state == StepState::Running) {
+        step.state = StepState::Done;
+    }
+    assert!(app::parts::job::progress(&running).is_none());
+}
+
+#[tokio::test]
+async fn whatever_a_redraw_could_turn_into_another_button_has_a_key() {
+    for page in ["/machines/web-1", "/machines/web-1/console", "/"] {
+        let answer = show(page).await;
+        let forms: Vec<_> = tags(&answer.html).into_iter().filter(|t| t.name == "form").collect();
+        let posting: Vec<_> = forms.iter().filter(|t| t.get("class") == Some("inline")).collect();
+        assert!(!posting.is_empty(), "{page} has no buttons");
+        assert!(posting.iter().all(|form| form.get("data-key").is_some()), "{page}: {posting:?}");
+    }
+}
+
+#[tokio::test]
+async fn acts_are_filtered_by_the_words_that_the_log_shows() {
+    let answer = show("/audit?action=Force+off").await;
+    let tags = tags(&answer.html);
+    let field = tags.iter().find(|t| t.get("name") == Some("action")).unwrap();
+    assert_eq!(field.get("value"), Some("Force off"));
+    assert!(tags.iter().any(|t| t.get("href") == Some("/audit.csv?action=force_off")));
+}
+
+#[tokio::test]
 async fn destroying_and_purging_are_two_choices_each_with_its_own_digest() {
     let answer = show("/machines/web-1/destroy").await;
     let tags = tags(&answer.html);
@@ -186,7 +226,7 @@ async fn an_empty_portal_leads_to_the_first_machine() {
 #[tokio::test]
 async fn pages_without_islands_load_no_wasm_and_pages_stay_small() {
     for (path, islands) in
-        [("/hosts", 0), ("/images", 1), ("/jobs", 0), ("/", 1), ("/machines/web-1/console", 2)]
+        [("/hosts", 0), ("/images", 1), ("/jobs", 1), ("/", 1), ("/machines/web-1/console", 2)]
     {
         let answer = show(path).await;
         let found = tags(&answer.html).iter().filter(|t| t.name == "leptos-island").count();

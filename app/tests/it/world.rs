@@ -69,6 +69,15 @@ pub fn row(n: usize) -> MachineRow {
         observed: Observed {
             addresses,
             figures,
+            guest: Some(Box::new(model::guest::Guest {
+                booted: true,
+                image: Some(model::guest::GuestImage {
+                    profiles: "docker".parse().unwrap(),
+                    mode: Mode::Mutable,
+                    revision: Some(HOSTILE.to_owned()),
+                    date: Some("2026-05-22".to_owned()),
+                }),
+            })),
             warning: Some(HOSTILE.to_owned()),
             ..Observed::only(MachineState::Running)
         },
@@ -82,6 +91,7 @@ fn summary(state: JobState) -> JobSummary {
         badge: badge(state),
         kind: OperationKind::Create,
         machine: Some("web-1".parse().unwrap()),
+        machine_exists: true,
         actor: HOSTILE.to_owned(),
         created: Time(1_000),
         ended: state.is_over().then_some(Time(9_000)),

@@ -24,7 +24,8 @@ if [ "$mode" = mutable ]; then
         say "adding program $program"
         cp "$payload/bin/$program" root/bin/
         for library in $(libraries_of "$program"); do
-            cp "$payload/lib/$library" root/lib/
+            # Two programs share libraries; a copy from the store is read-only, and cannot be written over.
+            [ -e "root/lib/$library" ] || cp "$payload/lib/$library" root/lib/
         done
     done
     ln -s lib root/lib64

@@ -23,7 +23,7 @@ use tokio::sync::{Barrier, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{accept_async, client_async};
 
-/// One viewer alone, and the fifty.
+/// One viewer alone, and fifty.
 const VIEWERS: [usize; 2] = [1, 50];
 /// As much as a pseudo-terminal hands out at once (`N_TTY_BUF_SIZE`).
 const PIECE: usize = 4096;
@@ -31,7 +31,7 @@ const PIECE: usize = 4096;
 const TALK: Duration = Duration::from_secs(4);
 /// How long the last viewer may take to what was said last. Only a broken one needs it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The bound, in bytes per second.
+/// What is asked for, in bytes per second.
 const TARGET: f64 = 20e6;
 /// How late the guest that keeps to a rate may be with the last that it says.
 const LATE: Duration = Duration::from_millis(500);

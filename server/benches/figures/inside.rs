@@ -11,6 +11,7 @@ use engine::testing::builder::MemoryBuilder;
 use engine::testing::hypervisor::{MemoryHypervisor, THIN};
 use model::account::{Actor, SessionUser};
 use server::assets::Assets;
+use server::connections::Limits;
 use server::origin::Origins;
 use server::state::Shared;
 use server::wire::{self, Surroundings};
@@ -56,6 +57,7 @@ impl Inside {
             trusted_proxies: Vec::new(),
             assets: Assets::load(Path::new(&needed("SNOWGLOBE_SITE")?))?,
             metrics_token: None,
+            limits: Limits::default(),
         };
         let server = wire::assemble(engine, around);
         let running = tokio::spawn(wire::run(listener, server.clone()));

@@ -21,7 +21,7 @@ const LOAD: Duration = Duration::from_secs(5);
 const HEALTH: &str = "/healthz";
 /// How often libvirt's own tool is asked for the same list.
 const TOOL_RUNS: usize = 5;
-/// The bounds: milliseconds for a page of 1,000, ten times that for 10,000; pages a second; KiB.
+/// What is asked for: milliseconds for a page of 1,000, ten times that for 10,000; pages a second; KiB.
 const PAGE: f64 = 10.0;
 const PAGES: f64 = 500.0;
 const MEMORY: f64 = 60e6 / 1024.0;

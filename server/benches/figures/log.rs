@@ -19,7 +19,7 @@ use tokio_tungstenite::{accept_async, client_async};
 const LINES: usize = 100_000;
 const FOLLOWERS: usize = 50;
 const ROUNDS: usize = 3;
-/// The bound, in milliseconds.
+/// What is asked for, in milliseconds.
 const TARGET: Target = Target::AtMost(5000.0);
 
 /// Runs the figure.

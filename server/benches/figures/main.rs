@@ -6,7 +6,7 @@
 //! weight   bytes of a first visit                       tiny     a portal with real machines
 //! console  guest → sockets      log   build → sockets   inside   a portal in this process
 //! echo     key → guest → key                            person, http   a browser; process  the release server
-//! report   one line per figure
+//! live     a change by virsh → browser                  report   one line per figure
 //! ```
 //!
 //! Times are reported and never fail the run; what does not work does. Needs libvirt, the release server and the site, which
@@ -19,6 +19,7 @@ mod fleet;
 mod http;
 mod inside;
 mod list;
+mod live;
 mod log;
 mod person;
 mod process;
@@ -32,7 +33,7 @@ use report::{Figure, summary};
 use std::process::ExitCode;
 
 /// The groups, in the order in which they run.
-const GROUPS: [&str; 5] = ["start", "list", "console", "echo", "log"];
+const GROUPS: [&str; 6] = ["start", "live", "list", "console", "echo", "log"];
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -74,6 +75,7 @@ async fn run() -> Result<()> {
 async fn measure(group: &str) -> Result<Vec<Figure>> {
     match group {
         "start" => start::run().await,
+        "live" => live::run().await,
         "list" => list::run().await,
         "console" => console::run().await,
         "echo" => echo::run().await,

@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-/// What the issue asks of a figure.
+/// What is asked of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// Not more than this.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 8;
 /// Rounds with guestfish, which takes seconds.
 const GUESTFISH_ROUNDS: usize = 3;
-/// The bound, in milliseconds.
+/// What is asked for, in milliseconds.
 const TARGET: Target = Target::AtMost(350.0);
 
 /// Runs the figures.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What browsers say over TLS; over plain HTTP they leave brotli out.
 const ENCODINGS: (&str, &str) = ("accept-encoding", "gzip, deflate, br");
-/// The issue's bounds, in bytes.
+/// What is asked for, in bytes.
 const FIRST_PAGE: f64 = 60e3;
 const WASM: f64 = 200e3;
 /// How a script loads another file, in the quotes that scripts use.

@@ -1,7 +1,7 @@
 //! Builds under way: two people who want one image share one build.
 //!
 //! Whoever needs an image calls [`Builds::join`]. The first starts the build, later ones are told what it has said so far
-//! (the latest [`REMEMBERED`] events) and follow it. Each leaves when its own job is cancelled; when the last has left, the
+//! (the latest [`REMEMBERED`] of it) and follow it. Each leaves when its own job is cancelled; when the last has left, the
 //! build is cancelled too.
 
 use crate::metrics::Counts;
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How many events are kept for those who come later.
-const REMEMBERED: usize = 50_000;
+/// How much of what a build has said is kept for those who come later, in bytes.
+const REMEMBERED: usize = 4 << 20;
 
 /// Is told what a build says, in order. Called from the build; must be quick.
 pub(crate) type Listener = Arc<dyn Fn(BuildEvent) + Send + Sync>;
@@ -43,6 +43,8 @@ struct Shared {
 #[derive(Default)]
 struct Told {
     history: VecDeque<BuildEvent>,
+    /// What the history takes, in bytes.
+    size: usize,
     forgotten: usize,
     listeners: Vec<(u64, Listener)>,
     next_id: u64,
@@ -185,20 +187,34 @@ impl Shared {
 
     fn tell(&self, event: BuildEvent) {
         let mut told = lock(&self.told);
-        // Of the figures only the latest matter.
-        if matches!(event, BuildEvent::Progress(_))
-            && matches!(told.history.back(), Some(BuildEvent::Progress(_)))
-        {
-            told.history.pop_back();
-        } else if told.history.len() >= REMEMBERED {
-            told.history.pop_front();
-            told.forgotten += 1;
-        }
         for (_, listener) in &told.listeners {
             listener(event.clone());
         }
+        // Of the figures only the latest matter.
+        if matches!(event, BuildEvent::Progress(_))
+            && let Some(latest @ BuildEvent::Progress(_)) = told.history.back_mut()
+        {
+            *latest = event;
+            return;
+        }
+        told.size += size(&event);
         told.history.push_back(event);
+        while told.size > REMEMBERED
+            && let Some(oldest) = told.history.pop_front()
+        {
+            told.size -= size(&oldest);
+            told.forgotten += 1;
+        }
     }
+}
+
+/// About what an event takes in memory, in bytes. That of figures does not change with the figures.
+fn size(event: &BuildEvent) -> usize {
+    let text = match event {
+        BuildEvent::Line { from, text, .. } => text.len() + from.as_ref().map_or(0, String::len),
+        BuildEvent::Progress(_) => 0,
+    };
+    size_of::<BuildEvent>() + text
 }
 
 /// A place among those who wait. Dropping it leaves; the last one out cancels the build.

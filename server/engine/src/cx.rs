@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::ports::clock::Clock;
-use model::account::{Actor, SessionUser, UserId};
+use model::account::{Actor, Role, SessionUser, UserId};
 use model::{Fault, Time};
 use uuid::Uuid;
 
@@ -22,6 +22,15 @@ impl Cx {
     /// The context of a request that begins now.
     pub fn new(actor: &Actor, clock: &dyn Clock) -> Self {
         Self { actor: actor.clone(), request: Uuid::now_v7(), now: clock.now() }
+    }
+
+    /// The same request by somebody who has this role now.
+    pub fn with_role(&self, role: Role) -> Self {
+        let mut cx = self.clone();
+        if let Some(user) = &mut cx.actor.user {
+            user.role = role;
+        }
+        cx
     }
 
     /// Whoever is logged in.

@@ -271,6 +271,7 @@ impl Engine {
         self.consoles.close_all(crate::live::SHUTTING_DOWN);
         self.tasks.close();
         self.tasks.wait().await;
+        self.consoles.ended().await;
         self.db.close().await;
         // Another portal may open the directory now, even while somebody still holds this one.
         drop(crate::sync::lock(&self.lock).take());

@@ -2,6 +2,7 @@
 //! portal's functions return is [`Error`], which becomes a [`Fault`] in one place, [`Error::into_fault`].
 
 use crate::auth::password::HashError;
+pub(crate) use crate::exec::chain;
 use crate::ports::image_builder::BuildError;
 use model::Fault;
 use std::error::Error as StdError;
@@ -64,16 +65,4 @@ impl Error {
             }
         }
     }
-}
-
-/// An error with all its causes in one line; `Display` of our errors never contains the cause.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

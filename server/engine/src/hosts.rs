@@ -34,6 +34,8 @@ pub(crate) struct HostEntry {
     /// Machines whose addresses should be asked for at once.
     eager: Mutex<BTreeSet<MachineName>>,
     eager_there: Notify,
+    /// What the last check found may no longer hold.
+    in_doubt: Notify,
 }
 
 /// What was last seen of a host.
@@ -67,6 +69,7 @@ impl Hosts {
                 looked: watch::Sender::new(false),
                 eager: Mutex::default(),
                 eager_there: Notify::new(),
+                in_doubt: Notify::new(),
             };
             (row.name, Arc::new(entry))
         };
@@ -142,6 +145,16 @@ impl HostEntry {
     /// Waits until there is a machine to be looked at at once.
     pub async fn eager(&self) {
         self.eager_there.notified().await;
+    }
+
+    /// Has the host checked anew soon.
+    pub fn doubt(&self) {
+        self.in_doubt.notify_one();
+    }
+
+    /// Waits until somebody wants the host checked anew.
+    pub async fn doubted(&self) {
+        self.in_doubt.notified().await;
     }
 
     /// The host as pages show it.

@@ -23,6 +23,7 @@ mod plan;
 pub mod portal;
 pub mod ports;
 pub mod probe;
+mod retention;
 mod steps;
 mod sync;
 #[cfg(any(test, feature = "testing"))]

@@ -1,10 +1,13 @@
-//! What sockets use: tickets redeemed, rights re-checked, machines, jobs and consoles followed.
+//! What sockets use: tickets redeemed, rights re-checked, jobs and consoles followed; machines in `events`.
 //!
 //! A stream ends by itself when its subject ends or when the engine shuts down; in the latter case its last frame says
 //! so. Whoever holds a stream listens to [`Engine::rights_changes`] beside it and asks [`Engine::still_allowed`] again.
 
+mod events;
+
 use crate::audit;
-use crate::authorize::{allow_machine, authorize, visible};
+use crate::auth::digest;
+use crate::authorize::{allow_machine, authorize};
 use crate::console::{Attachment, ConsoleItem};
 use crate::cx::Cx;
 use crate::db::sessions;
@@ -14,18 +17,16 @@ use crate::job::follow;
 use crate::machine::fleet::Known;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use model::Fault;
 use model::account::{Actor, Secret, TicketPurpose, UserId};
 use model::audit::Outcome;
 use model::console::{ConsoleRequest, ConsoleRole};
-use model::event::EventFrame;
 use model::job::{JobFrame, JobId};
 use model::machine::MachineName;
 use model::permission::Action;
 use std::sync::Arc;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Said to every socket when the portal ends.
 pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
@@ -56,41 +57,23 @@ impl Engine {
         check.await.map_err(|e| cx.fault(e))
     }
 
+    /// Whether the session of this token stands. Asking does not count as using it: an open page must not keep a session
+    /// alive that nobody uses any more.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`] if the database does not answer.
+    pub async fn session_stands(&self, token: &Secret) -> Result<bool, Fault> {
+        let cx = self.internal_cx();
+        let find = async {
+            let found = sessions::find(&mut *self.db.read().await?, &digest(token), cx.now).await?;
+            Ok::<_, Error>(found.is_some())
+        };
+        find.await.map_err(|e| cx.fault(e))
+    }
+
     /// Tells the id of each user whose role, account or sessions have changed.
     pub fn rights_changes(&self) -> broadcast::Receiver<UserId> {
         self.rights.subscribe()
-    }
-
-    /// All machines that the actor may see, then every change, numbered without a gap.
-    ///
-    /// # Errors
-    /// [`Fault::Unauthenticated`].
-    pub async fn follow_events(&self, actor: &Actor) -> Result<BoxStream<'static, EventFrame>, Fault> {
-        let cx = Cx::new(actor, self.clock.as_ref());
-        let sees = visible(&cx, Action::SeeMachine)?;
-        let sees_jobs = visible(&cx, Action::SeeJob)?;
-        let (first, changes) = self.fleet.follow(&sees);
-        let fleet = self.fleet.clone();
-        let closing = self.closing.clone();
-        let rest = stream::unfold(Some((changes, fleet, closing)), move |state| async move {
-            let (mut changes, fleet, closing) = state?;
-            let frame = tokio::select! {
-                biased;
-                () = closing.cancelled() => return Some((closing_frame(), None)),
-                changed = changes.recv() => match changed {
-                    Ok(changed) => changed.frame(&sees, &sees_jobs),
-                    // Too slow to follow: the whole state again is shorter than what was missed.
-                    Err(RecvError::Lagged(_)) => {
-                        let (full, anew) = fleet.follow(&sees);
-                        changes = anew;
-                        full
-                    }
-                    Err(RecvError::Closed) => return None,
-                },
-            };
-            Some((frame, Some((changes, fleet, closing))))
-        });
-        Ok(stream::once(async move { first }).chain(rest).boxed())
     }
 
     /// A job as it stands, its log lines after `after`, then what happens until it ends.
@@ -151,19 +134,20 @@ impl Engine {
             let hypervisor = self.hosts.hypervisor(&known.row.host)?;
             let seq = audit::begin(self, &cx, &console_action(role).name(), Some(machine.as_str())).await?;
             let audited = Audited { engine: self.clone(), seq, took_over: false };
-            let attachment = self
-                .consoles
-                .attach(known.machine(), known.row.id, hypervisor, user.name.to_string(), role, from)
-                .await;
+            let attachment = self.consoles.attach(
+                known.machine(),
+                known.row.id,
+                hypervisor,
+                user.name.to_string(),
+                role,
+                from,
+            );
+            let attachment = attachment.await;
             self.consoles.set_running(known.row.id, known.row.observed.state.is_active());
             Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
         };
         attach.await.map_err(|e| cx.fault(e))
     }
-}
-
-fn closing_frame() -> EventFrame {
-    EventFrame::Closing { why: SHUTTING_DOWN.to_owned() }
 }
 
 /// The frame that a job's follower gets last when the portal ends.

@@ -2,17 +2,19 @@
 //!
 //! Three tasks per host, so that a slow one does not delay a quick one: one follows events (a start or stop reaches browsers
 //! within milliseconds), one samples figures and takes an inventory by the clock (so that what no event told is noticed
-//! too), one asks for addresses. Recovery after a lost connection is the same inventory as at the start. One more task tells
-//! the console hub which machines run.
+//! too), one asks for addresses and what else a guest tells (`guests`), one keeps the host's findings fresh. Recovery after a lost connection is the same inventory
+//! as at the start. One more task tells the console hub which machines run (`consoles`), and one removes what need not be
+//! kept any longer ([`crate::retention`]).
+
+mod consoles;
+mod guests;
 
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::hosts::{self, HostEntry};
-use crate::machine::fleet::{Domain, Known, What};
+use crate::machine::fleet::Domain;
 use crate::ports::hypervisor::{Counters, HostEvent, Hypervisor, HypervisorError};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use model::machine::{MachineId, MachineName, MachineState};
+use model::machine::MachineState;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +22,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-/// How soon a machine that has just started is asked for its address again; doubled up to [`ADDRESS_SELDOM`].
-const ADDRESS_SOON: Duration = Duration::from_millis(500);
-/// How often a machine is asked for its addresses at most when nothing suggests that they changed.
-const ADDRESS_SELDOM: Duration = Duration::from_secs(60);
-/// How many machines of a host are asked for addresses at once.
-const ADDRESSES_AT_ONCE: usize = 4;
-
-/// How many running machines have their console read without a viewer. A host may need a thread for each.
-const CONSOLES_READ: usize = 64;
+/// How often a host's findings are looked at anew when nothing suggests that they changed.
+const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Starts to watch all hosts.
 pub(crate) fn start(engine: &Arc<Engine>) {
@@ -37,10 +32,11 @@ pub(crate) fn start(engine: &Arc<Engine>) {
         let host = Watched { engine: engine.clone(), entry: entry.clone(), hypervisor };
         spawn(engine, host.clone().follow_events());
         spawn(engine, host.clone().sample());
-        spawn(engine, host.clone().ask_addresses());
-        spawn(engine, async move { hosts::check(&host.engine, &host.entry).await });
+        spawn(engine, host.clone().ask_guests());
+        spawn(engine, host.keep_checked());
     }
-    spawn(engine, relay_to_consoles(engine.clone()));
+    spawn(engine, consoles::relay(engine.clone()));
+    spawn(engine, crate::retention::keep_house(engine.clone()));
 }
 
 /// Runs a task until it ends or the engine closes.
@@ -110,6 +106,7 @@ impl Watched {
             }
             HostEvent::Rebooted { uuid } => {
                 if let Some(known) = fleet.by_uuid(uuid) {
+                    fleet.rebooted(&known.row.name);
                     self.engine.consoles.rebooted(known.row.id);
                 }
                 self.look_at(uuid);
@@ -121,12 +118,25 @@ impl Watched {
                 tracing::warn!(host.name = %self.entry.name, %why, "connection lost");
                 fleet.host_lost(&self.entry.name, &why);
                 self.entry.set_reachable(false);
+                self.entry.doubt();
             }
-            HostEvent::Connected => take_inventory(&self.engine, &self.entry).await,
+            HostEvent::Connected => {
+                take_inventory(&self.engine, &self.entry).await;
+                self.entry.doubt();
+            }
         }
     }
 
-    /// Has the addresses of a machine asked for soon.
+    /// Looks at the host at the start, whenever its connection comes or goes, and by the clock: disks fill up silently.
+    async fn keep_checked(self) {
+        loop {
+            hosts::check(&self.engine, &self.entry).await;
+            // What comes or does not come is the same: the next look.
+            let _ = tokio::time::timeout(CHECK_EVERY, self.entry.doubted()).await;
+        }
+    }
+
+    /// Has a machine asked for its addresses soon.
     fn look_at(&self, uuid: Uuid) {
         if let Some(known) = self.engine.fleet.by_uuid(uuid) {
             self.entry.look_at(&known.row.name);
@@ -178,49 +188,6 @@ impl Watched {
         }
         *before = fresh;
     }
-
-    /// Asks running machines for their addresses: soon after something happened to one, then ever more seldom.
-    async fn ask_addresses(self) {
-        let mut due: HashMap<MachineName, (Instant, Duration)> = HashMap::new();
-        loop {
-            let now = Instant::now();
-            for name in self.entry.take_eager() {
-                due.insert(name, (now, ADDRESS_SOON));
-            }
-            let active = self.engine.fleet.on_host(&self.entry.name);
-            let active: Vec<_> = active.into_iter().filter(|k| is_running(k.row.observed.state)).collect();
-            due.retain(|name, _| active.iter().any(|k| k.row.name == *name));
-            let mut asked = FuturesUnordered::new();
-            for known in &active {
-                let (at, pause) = *due.entry(known.row.name.clone()).or_insert((now, ADDRESS_SOON));
-                if at > now {
-                    continue;
-                }
-                if asked.len() >= ADDRESSES_AT_ONCE {
-                    asked.next().await;
-                }
-                due.insert(known.row.name.clone(), (now + pause, (pause * 2).min(ADDRESS_SELDOM)));
-                asked.push(self.ask_one(known.row.name.clone(), known.uuid));
-            }
-            while asked.next().await.is_some() {}
-            let next = due.values().map(|(at, _)| *at).min();
-            let next = next.unwrap_or(now + ADDRESS_SELDOM).min(now + ADDRESS_SELDOM);
-            tokio::select! {
-                () = self.entry.eager() => {}
-                () = tokio::time::sleep_until(next) => {}
-            }
-        }
-    }
-
-    async fn ask_one(&self, name: MachineName, uuid: Uuid) {
-        let machine = crate::ports::hypervisor::MachineRef { name, uuid };
-        match self.hypervisor.addresses(&machine).await {
-            Ok(addresses) => self.engine.fleet.set_addresses(&machine.name, addresses),
-            Err(error) => {
-                tracing::debug!(machine.name = %machine.name, error = chain(&error), "no addresses");
-            }
-        }
-    }
 }
 
 /// A state as an answer about the domain: a host that has none says “configured”.
@@ -229,52 +196,4 @@ pub(crate) fn domain(state: MachineState) -> Domain {
         MachineState::Configured => Domain::Absent,
         state => Domain::Present(state),
     }
-}
-
-fn is_running(state: MachineState) -> bool {
-    matches!(state, MachineState::Running | MachineState::ShuttingDown)
-}
-
-/// Tells the console hub when a machine starts and stops, so that open consoles go on with the next boot and each boot of the
-/// first [`CONSOLES_READ`] machines is kept, whether or not anybody looks.
-async fn relay_to_consoles(engine: Arc<Engine>) {
-    let mut changes = engine.fleet.changes();
-    let mut running: HashMap<MachineId, bool> = HashMap::new();
-    for known in engine.fleet.all() {
-        relay(&engine, &mut running, &known);
-    }
-    loop {
-        match changes.recv().await {
-            Ok(changed) => match &changed.what {
-                What::Machine(known) => relay(&engine, &mut running, known),
-                What::Gone { id, .. } => {
-                    running.remove(id);
-                    engine.consoles.close(*id, "The machine has been removed.");
-                }
-                What::Job { .. } => {}
-            },
-            Err(RecvError::Lagged(_)) => {
-                for known in engine.fleet.all() {
-                    relay(&engine, &mut running, &known);
-                }
-            }
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-fn relay(engine: &Engine, running: &mut HashMap<MachineId, bool>, known: &Known) {
-    let active = known.row.observed.state.is_active();
-    let id = known.row.id;
-    if running.insert(id, active) == Some(active) {
-        return;
-    }
-    let read = running.values().filter(|active| **active).count();
-    if active
-        && read <= CONSOLES_READ
-        && let Ok(hypervisor) = engine.hosts.hypervisor(&known.row.host)
-    {
-        engine.consoles.follow(known.machine(), id, hypervisor);
-    }
-    engine.consoles.set_running(id, active);
 }

@@ -1,6 +1,6 @@
 //! From the settings' texts to types, with everything that is wrong told at once.
 
-use super::{SETTINGS, given};
+use super::{SETTINGS, given, unknown};
 use crate::origin::{Origin, Origins};
 use clap::ArgMatches;
 use hypervisors::libvirt::AccelerationSetting;
@@ -63,6 +63,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
+    /// What is said about variables of the environment that are no settings.
+    pub unknown: Vec<String>,
 }
 
 /// A setting that cannot be used.
@@ -194,6 +196,7 @@ impl Config {
             log: read.text("log").unwrap_or_else(|| "info".to_owned()),
             log_format: read.parse("log-format", LogFormat::Text, log_format, "text or json"),
             metrics_token: read.text("metrics-token").map(Secret::new),
+            unknown: Vec::new(),
         };
         if let Err(why) = config.log.parse::<tracing_subscriber::EnvFilter>() {
             read.mistake(
@@ -224,7 +227,9 @@ impl Config {
     /// # Errors
     /// Every setting that cannot be used.
     pub fn from_matches(matches: &ArgMatches) -> Result<Self, Vec<Mistake>> {
-        Self::read(&|name| given(matches, name))
+        let config = Self::read(&|name| given(matches, name))?;
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Ok(Self { unknown: unknown(names), ..config })
     }
 
     /// The origins under which browsers may speak to a server that listens here.
@@ -237,7 +242,7 @@ impl Config {
 
     /// What works and is still unwise, in sentences for the log.
     pub fn warnings(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found = self.unknown.clone();
         let origins = self.origins(self.listen);
         let public = origins.public();
         if !public.is_secure() && !public.is_loopback() {
@@ -275,7 +280,7 @@ fn log_format(text: &str) -> Option<LogFormat> {
 }
 
 /// Root, who runs system services, has the system's place; everybody else theirs by the XDG base directory rules.
-fn default_state() -> PathBuf {
+pub(super) fn default_state() -> PathBuf {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
@@ -286,7 +291,8 @@ fn default_state() -> PathBuf {
     }
 }
 
-fn default_site() -> PathBuf {
+/// Where an installation puts the files for browsers, else where a checkout does.
+pub(super) fn default_site() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let beside = |relative: &str| program.parent().map(|dir| dir.join(relative)).unwrap_or_default();
     let installed = beside("../share/snowglobe/site");

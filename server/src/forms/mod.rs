@@ -22,7 +22,7 @@ use model::plan::Plan;
 use model::portal::LoggedIn;
 use uuid::Uuid;
 
-pub use intent::Intent;
+pub use intent::{Intent, WORDS, Word};
 pub use operations::hash_password;
 
 /// One form on its way.

@@ -3,14 +3,13 @@
 use super::{Feed, Handshake, json};
 use crate::pages::json_fault;
 use crate::session::Visitor;
-use crate::state::Shared;
+use crate::state::Server;
 use async_trait::async_trait;
-use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::ws::Message;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use engine::ConsoleSession;
 use engine::console::ConsoleItem;
-use http::HeaderMap;
 use model::Fault;
 use model::account::TicketPurpose;
 use model::console::{ConsoleNotice, ConsoleRequest, ConsoleRole};
@@ -23,7 +22,6 @@ const PASTE_MAX: usize = 1024 * 1024;
 /// The query of the socket's URL.
 #[derive(Deserialize)]
 pub struct Asked {
-    ticket: Option<String>,
     role: Option<ConsoleRole>,
     /// The offset of the first byte that the browser does not have.
     from: Option<u64>,
@@ -31,25 +29,18 @@ pub struct Asked {
 
 /// Opens the socket.
 pub async fn console(
-    State(server): State<Shared>,
-    Extension(visitor): Extension<Visitor>,
     Path(machine): Path<String>,
     Query(asked): Query<Asked>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    handshake: Handshake,
 ) -> Response {
     let Ok(machine) = machine.parse::<MachineName>() else { return json_fault(&Fault::not_found("machine")) };
     let role = asked.role.unwrap_or(ConsoleRole::Watcher);
-    let (server, visitor, headers) = (&server, &visitor, &headers);
     let purpose = TicketPurpose::Console { machine: machine.clone(), role };
-    let ticket = asked.ticket;
-    let handshake = Handshake { server, visitor, headers, upgrade, ticket, purpose, message_max: PASTE_MAX };
-    handshake
-        .open(async |server| {
-            let session = server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?;
-            Ok(Console { session, machine: machine.clone(), took_over: false })
-        })
-        .await
+    let feed = async move |server: &Server, visitor: &Visitor| {
+        let session = server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?;
+        Ok(Console { session, machine, took_over: false })
+    };
+    handshake.open(purpose, PASTE_MAX, feed).await
 }
 
 /// Reads a control frame.

@@ -1,38 +1,32 @@
-//! `/ws/events`: all machines that the user may see, then every change.
+//! `/ws/events?machine=ID`: all machines that the user may see, or that one, then every change.
 
-use super::{Feed, Handshake, json, unexpected};
+use super::{Feed, Handshake, SILENT, json, unexpected};
 use crate::session::Visitor;
-use crate::state::Shared;
+use crate::state::Server;
 use async_trait::async_trait;
-use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{Extension, Query, State};
+use axum::extract::Query;
+use axum::extract::ws::Message;
 use axum::response::Response;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use http::HeaderMap;
 use model::account::TicketPurpose;
 use model::event::EventFrame;
+use model::machine::MachineId;
 use serde::Deserialize;
 
 /// The query of the socket's URL.
 #[derive(Deserialize)]
 pub struct Asked {
-    ticket: Option<String>,
+    /// Only this machine.
+    machine: Option<MachineId>,
 }
 
 /// Opens the socket.
-pub async fn events(
-    State(server): State<Shared>,
-    Extension(visitor): Extension<Visitor>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let (server, visitor, headers) = (&server, &visitor, &headers);
-    let purpose = TicketPurpose::Events;
-    let handshake =
-        Handshake { server, visitor, headers, upgrade, ticket: asked.ticket, purpose, message_max: 1024 };
-    handshake.open(async |server| Ok(Events(server.engine.follow_events(&visitor.actor).await?))).await
+pub async fn events(Query(asked): Query<Asked>, handshake: Handshake) -> Response {
+    let feed = async |server: &Server, visitor: &Visitor| {
+        Ok(Events(server.engine.follow_events(&visitor.actor, asked.machine).await?))
+    };
+    handshake.open(TicketPurpose::Events, SILENT, feed).await
 }
 
 struct Events(BoxStream<'static, EventFrame>);

@@ -1,16 +1,15 @@
 //! `/ws/jobs/{id}?after=N`: a job as it stands, the lines of its log after N, then what happens until it ends.
 
-use super::{Feed, Handshake, json, unexpected};
+use super::{Feed, Handshake, SILENT, json, unexpected};
 use crate::pages::json_fault;
 use crate::session::Visitor;
-use crate::state::Shared;
+use crate::state::Server;
 use async_trait::async_trait;
-use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::ws::Message;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use http::HeaderMap;
 use model::Fault;
 use model::account::TicketPurpose;
 use model::job::{JobFrame, JobId};
@@ -19,28 +18,17 @@ use serde::Deserialize;
 /// The query of the socket's URL.
 #[derive(Deserialize)]
 pub struct Asked {
-    ticket: Option<String>,
     /// The last line that the browser has.
     after: Option<u64>,
 }
 
 /// Opens the socket.
-pub async fn job(
-    State(server): State<Shared>,
-    Extension(visitor): Extension<Visitor>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+pub async fn job(Path(id): Path<String>, Query(asked): Query<Asked>, handshake: Handshake) -> Response {
     let Ok(id) = id.parse::<JobId>() else { return json_fault(&Fault::not_found("job")) };
-    let (server, visitor, headers) = (&server, &visitor, &headers);
-    let purpose = TicketPurpose::Job { id };
-    let handshake =
-        Handshake { server, visitor, headers, upgrade, ticket: asked.ticket, purpose, message_max: 1024 };
-    handshake
-        .open(async |server| Ok(Job(server.engine.follow_job_text(&visitor.actor, id, asked.after).await?)))
-        .await
+    let feed = async |server: &Server, visitor: &Visitor| {
+        Ok(Job(server.engine.follow_job_text(&visitor.actor, id, asked.after).await?))
+    };
+    handshake.open(TicketPurpose::Job { id }, SILENT, feed).await
 }
 
 /// The frames as the engine gives them: ready-made JSON, so that many followers cost no serialising.

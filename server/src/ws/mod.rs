@@ -10,10 +10,12 @@
 mod console;
 mod events;
 mod jobs;
+mod open;
 
 pub use console::{console, request as console_request};
 pub use events::events;
 pub use jobs::job;
+pub use open::Sockets;
 
 use crate::guard::socket_origin_is_ours;
 use crate::pages::json_fault;
@@ -21,14 +23,16 @@ use crate::session::Visitor;
 use crate::state::{Server, Shared};
 use async_trait::async_trait;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::Response;
-use http::HeaderMap;
+use axum::extract::{FromRequestParts, Query};
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use model::Fault;
 use model::account::{Secret, TicketPurpose, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
+use tracing::Instrument as _;
 
 /// How often a socket proves that somebody is there, and asks for its rights again.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -36,6 +40,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// A browser that does not take a message for so long is dropped; it connects again when it is back.
 const SEND_MAX: Duration = Duration::from_secs(20);
+
+/// The largest message to a socket on which browsers have nothing to say, in bytes.
+const SILENT: usize = 1024;
 
 /// What a socket carries.
 #[async_trait]
@@ -58,51 +65,80 @@ pub(crate) trait Feed: Send + 'static {
     }
 }
 
-/// A handshake that is being looked at.
-pub(crate) struct Handshake<'a> {
-    pub(crate) server: &'a Shared,
-    pub(crate) visitor: &'a Visitor,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) upgrade: WebSocketUpgrade,
-    pub(crate) ticket: Option<String>,
-    pub(crate) purpose: TicketPurpose,
-    /// The largest message that the browser may send, in bytes.
-    pub(crate) message_max: usize,
+/// A handshake that is being looked at: what every socket needs of it.
+pub struct Handshake {
+    server: Shared,
+    visitor: Visitor,
+    origin_is_ours: bool,
+    ticket: Secret,
+    upgrade: WebSocketUpgrade,
 }
 
-impl Handshake<'_> {
-    /// Lets the socket open, or says why not. The ticket is used up before the feed is made: a feed costs something.
-    pub(crate) async fn open<F: Feed>(self, feed: impl AsyncFnOnce(&Server) -> Result<F, Fault>) -> Response {
-        let user = match self.admit().await {
-            Ok(user) => user,
+/// The part of the query that all sockets have.
+#[derive(Deserialize)]
+struct Asked {
+    ticket: Option<String>,
+}
+
+impl FromRequestParts<Shared> for Handshake {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Response> {
+        let visitor = parts.extensions.get::<Visitor>().cloned();
+        let visitor = visitor.ok_or_else(|| json_fault(&Fault::Unauthenticated))?;
+        let asked: Query<Asked> = Query::try_from_uri(&parts.uri).map_err(|wrong| wrong.into_response())?;
+        let origin_is_ours = socket_origin_is_ours(server, &parts.headers);
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, server).await;
+        let upgrade = upgrade.map_err(|wrong| wrong.into_response())?;
+        let ticket = Secret::new(asked.0.ticket.unwrap_or_default());
+        Ok(Self { server: server.clone(), visitor, origin_is_ours, ticket, upgrade })
+    }
+}
+
+impl Handshake {
+    /// Lets the socket open for a purpose, or says why not; no message of the browser may be longer than `message_max`
+    /// bytes. The ticket is used up before the feed is made: a feed costs something.
+    pub(crate) async fn open<F: Feed>(
+        self,
+        purpose: TicketPurpose,
+        message_max: usize,
+        feed: impl AsyncFnOnce(&Server, &Visitor) -> Result<F, Fault>,
+    ) -> Response {
+        let link = match self.admit(purpose).await {
+            Ok(link) => link,
             Err(fault) => return json_fault(&fault),
         };
-        let feed = match feed(self.server).await {
+        let feed = match feed(&self.server, &self.visitor).await {
             Ok(feed) => feed,
             Err(fault) => return json_fault(&fault),
         };
-        let link = Link { server: self.server.clone(), user, purpose: self.purpose };
-        let tracker = self.server.sockets.clone();
-        let limited = self.upgrade.max_message_size(self.message_max).max_frame_size(self.message_max);
-        limited.on_upgrade(move |socket| tracker.track_future(link.run(socket, feed)))
+        let span = tracing::info_span!("socket", kind = kind(&link.purpose));
+        let limited = self.upgrade.max_message_size(message_max).max_frame_size(message_max);
+        limited.on_upgrade(move |socket| {
+            let server = link.server.clone();
+            server.sockets.track(link.run(socket, feed).instrument(span))
+        })
     }
 
-    async fn admit(&self) -> Result<UserId, Fault> {
-        if !socket_origin_is_ours(self.server, self.headers) {
+    async fn admit(&self, purpose: TicketPurpose) -> Result<Link, Fault> {
+        if !self.origin_is_ours {
             return Err(Fault::Denied { why: "Sockets open only from the portal's own pages.".to_owned() });
         }
         let user = self.visitor.user()?.id;
-        let ticket = Secret::new(self.ticket.clone().unwrap_or_default());
-        self.server.engine.redeem(&self.visitor.actor, &ticket, &self.purpose).await?;
-        Ok(user)
+        let session = self.visitor.token.clone().ok_or(Fault::Unauthenticated)?;
+        self.server.engine.redeem(&self.visitor.actor, &self.ticket, &purpose).await?;
+        let place = self.server.sockets.place(user)?;
+        Ok(Link { server: self.server.clone(), user, session, purpose, _place: place })
     }
 }
 
-/// An open socket: whose it is and what for.
+/// An open socket: whose it is, by which session, and what for.
 struct Link {
     server: Shared,
     user: UserId,
+    session: Secret,
     purpose: TicketPurpose,
+    _place: open::Place,
 }
 
 /// Why a socket ended.
@@ -197,8 +233,14 @@ impl Link {
 
     async fn check_rights(&self, grown_to: Option<TicketPurpose>) -> Result<(), End> {
         let purpose = grown_to.unwrap_or_else(|| self.purpose.clone());
-        let allowed = self.server.engine.still_allowed(self.user, &purpose).await;
-        allowed.map_err(|fault| {
+        let check = async {
+            // The session that opened it, not any of the user's: whoever ends a stolen one expects its consoles to close.
+            if !self.server.engine.session_stands(&self.session).await? {
+                return Err(Fault::Unauthenticated);
+            }
+            self.server.engine.still_allowed(self.user, &purpose).await
+        };
+        check.await.map_err(|fault| {
             let why = match fault {
                 Fault::Unauthenticated => "Your session has ended. Log in again.".to_owned(),
                 fault => fault.to_string(),

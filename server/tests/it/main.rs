@@ -9,10 +9,12 @@
 )]
 
 mod accounts;
+mod connections;
 mod forms;
 mod guard;
 mod hostile;
 mod http;
+mod intents;
 mod monitoring;
 mod program;
 mod real_kill;

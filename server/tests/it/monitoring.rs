@@ -21,11 +21,47 @@ async fn counters_tell_of_requests_machines_and_jobs() {
     world.end().await;
 }
 
+/// The rules of Prometheus (prometheus.io/docs/practices/naming) and of `OpenMetrics` (§ Names, Metric types).
+#[tokio::test]
+async fn every_figure_is_described_and_named_as_monitoring_expects() {
+    let (world, admin) = World::new().await;
+    admin.job("/machines/new", &machine_form("create", "web-1")).await;
+    let text = admin.get("/metrics").await.body;
+    let described = |what: &str| -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(what));
+        lines.filter_map(|rest| rest.split_whitespace().next()).collect()
+    };
+    let (helps, types) = (described("HELP"), described("TYPE"));
+    assert_eq!(helps, types, "a figure has both");
+    assert!(helps.len() > 12, "{helps:?}");
+    for name in &helps {
+        assert!(name.starts_with("snowglobe_") || name.starts_with("process_"), "{name}");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+        assert!(!name.ends_with("_total"), "a family has no suffix, its sample has: {name}");
+    }
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = sample.split(['{', ' ']).next().unwrap();
+        let family = ["_total", "_bucket", "_sum", "_count"].iter().find_map(|s| name.strip_suffix(s));
+        let family = family.unwrap_or(name);
+        assert!(helps.contains(&family), "{sample} belongs to nothing described");
+        let is_counter = text.contains(&format!("# TYPE {family} counter"));
+        assert_eq!(is_counter, name.ends_with("_total"), "{sample}");
+    }
+    world.end().await;
+}
+
 #[tokio::test]
 async fn counters_are_for_this_computer_or_for_whoever_has_the_token() {
     let (world, admin) = World::new().await;
     let through_proxy = [("x-forwarded-for", "203.0.113.9")];
     assert_eq!(admin.ask("GET", "/metrics", &through_proxy, b"").await.status, 401);
+    // A page under a name that was made to lead here must not read them with the browser of whoever works at the server.
+    for (host, status) in [("evil.test", 401), ("127.0.0.1", 200), ("[::1]:9090", 200)] {
+        let mut monitoring = world.nobody();
+        monitoring.host = host.to_owned();
+        assert_eq!(monitoring.get("/metrics").await.status, status, "{host}");
+        assert_eq!(monitoring.get("/healthz").await.status, 200, "{host}");
+    }
     world.end().await;
 
     let (world, admin) =

@@ -32,7 +32,12 @@ pub struct Serving {
 }
 
 pub async fn serve(command: &mut Command) -> Serving {
-    let mut child = command.arg("serve").stderr(Stdio::null()).spawn().unwrap();
+    serve_logging(command, Stdio::null()).await
+}
+
+/// The same with its log going somewhere.
+async fn serve_logging(command: &mut Command, log: Stdio) -> Serving {
+    let mut child = command.arg("serve").stderr(log).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = Vec::new();
     while !said.last().is_some_and(|line: &String| line.starts_with("Ctrl-C")) {
@@ -100,6 +105,30 @@ async fn it_starts_prints_the_setup_link_and_ends_at_a_signal() {
 }
 
 #[tokio::test]
+async fn the_log_has_each_request_under_the_id_that_the_browser_got_and_no_secret() {
+    let (state, site) = folders();
+    let file = state.path().join("log.jsonl");
+    let mut command = snowglobe(state.path(), site.path());
+    command.env("SNOWGLOBE_LOG", "info,server=debug").env("SNOWGLOBE_LOG_FORMAT", "json");
+    let serving = serve_logging(&mut command, std::fs::File::create(&file).unwrap().into()).await;
+    let link = serving.setup.clone().expect("a setup link");
+    let token = link.split_once("token=").expect("a token in it").1.to_owned();
+    let host = [("host", serving.address.as_str()), ("cookie", "snowglobe=0123456789abcdef0123456789abcdef")];
+    let path = format!("/setup?token={token}");
+    let reply = within(send(&serving.address, "GET", &path, &host, b"")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(serving.end("-TERM").await, Some(0));
+
+    let log = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answered = lines.iter().find(|line| line["fields"]["message"] == "answered").expect(&log);
+    let (fields, span) = (&answered["fields"], &answered["span"]);
+    assert_eq!(span["request.id"].as_str(), reply.header("x-request-id"), "{answered}");
+    assert_eq!((&span["route"], &fields["status"]), (&"/setup".into(), &200.into()), "{answered}");
+    assert!(!log.contains(&token) && !log.contains("0123456789abcdef"), "{log}");
+}
+
+#[tokio::test]
 async fn an_administrator_can_be_made_from_standard_input() {
     let (state, site) = folders();
     let (migrated, said) = output(snowglobe(state.path(), site.path()).arg("migrate")).await;
@@ -136,6 +165,9 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
         "{said}"
     );
     assert!(!said.contains("a-long-enough-token"));
+    let mut command = snowglobe(state.path(), site.path());
+    let (slip, said) = output(command.env("SNOWGLOBE_LITSEN", "x").arg("check-config")).await;
+    assert!(slip.status.success() && said.contains("Did you mean SNOWGLOBE_LISTEN?"), "{said}");
     let (bad, said) =
         output(snowglobe(state.path(), site.path()).args(["check-config", "--accel", "fast"])).await;
     assert!(!bad.status.success() && said.contains("SNOWGLOBE_ACCEL: “fast” is not"), "{said}");

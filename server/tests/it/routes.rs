@@ -6,6 +6,7 @@ use http::Method;
 use model::account::TicketPurpose;
 use model::console::ConsoleRole;
 use server::routes::{Access, Answer, Row, TABLE};
+use sqlx::Connection as _;
 
 /// What stands for a row's parameters: things that the member may see.
 struct Things {
@@ -31,18 +32,7 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
     assert_eq!(admin.post("/users", &[("intent", "disable"), ("user", &dan)]).await.status, 303);
 
     let job = member.job("/machines/new", &machine_form("create", "web-1")).await;
-    let build = admin.job("/images", &[("intent", "build"), ("mode", "immutable"), ("set", "python")]).await;
-    let images = admin.get("/images").await;
-    let image = images
-        .body
-        .split("/images/")
-        .nth(1)
-        .expect("an image is listed")
-        .split('/')
-        .next()
-        .unwrap()
-        .to_owned();
-    assert_ne!(build, job);
+    let image = admin.image().await;
     let things = Things { machine: "web-1".to_owned(), job, image };
 
     let people = [
@@ -117,6 +107,30 @@ async fn check_socket(row: &Row, path: &str, person: &Person, may: bool, what: &
     assert_eq!(person.socket(&with_ticket).await.err(), None, "{what}");
 }
 
+/// Opening a page is safe (RFC 9110 §9.2.1): a link, a picture or a browser that looks ahead must not change anything.
+#[tokio::test]
+async fn no_get_writes_to_the_database() {
+    let (world, admin) = World::new().await;
+    let job = admin.job("/machines/new", &machine_form("create", "web-1")).await;
+    let things = Things { machine: "web-1".to_owned(), job, image: admin.image().await };
+    let database = format!("sqlite://{}", world.state.path().join("snowglobe.db").display());
+    let mut looking = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    // Changes whenever another connection has committed something (sqlite.org/pragma.html#pragma_data_version).
+    let mut version =
+        async || -> i64 { sqlx::query_scalar("pragma data_version").fetch_one(&mut looking).await.unwrap() };
+    let before = version().await;
+    for row in TABLE.iter().filter(|row| row.answer.methods().contains(&Method::GET)) {
+        let path = things.path(row);
+        for query in ["", "?intent=purge&machine=web-1&confirm=web-1&job=1&done=verify_audit&next=/"] {
+            admin.get(&format!("{path}{query}")).await;
+            assert_eq!(version().await, before, "GET {path}{query}");
+        }
+    }
+    assert_eq!(admin.post("/account", &[("intent", "logout")]).await.status, 303);
+    assert_ne!(version().await, before, "what does write shows");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn what_has_no_row_is_not_found_and_says_nothing() {
     let (world, admin) = World::new().await;
@@ -133,11 +147,43 @@ async fn what_has_no_row_is_not_found_and_says_nothing() {
         assert_eq!(admin.get(path).await.status, 404, "{path}");
     }
     assert_eq!(world.nobody().get("/nothing").await.status, 404);
-    // Somebody else's machine and one that does not exist answer alike.
-    admin.configure("web-1").await;
-    let member = world.user(&admin, "mia", "member").await;
-    let (foreign, none) = (member.get("/machines/web-1").await, member.get("/machines/web-2").await);
-    assert_eq!((foreign.status, none.status), (404, 404));
+    world.end().await;
+}
+
+/// Ids in paths, queries and bodies are what people try first (IDOR): a stranger's thing answers as one that is not there.
+#[tokio::test]
+async fn what_is_somebody_else_s_does_not_exist() {
+    let (world, admin) = World::new().await;
+    let owner = world.user(&admin, "mia", "member").await;
+    let stranger = world.user(&admin, "eve", "member").await;
+    let job = owner.job("/machines/new", &machine_form("create", "web-1")).await;
+    let none = uuid::Uuid::now_v7().to_string();
+    let things = Things { machine: "web-1".to_owned(), job: job.clone(), image: String::new() };
+    let nothings = Things { machine: "web-2".to_owned(), job: none.clone(), image: String::new() };
+    let own =
+        |row: &&Row| row.path.contains('{') && row.access == Access::Member && !row.path.starts_with("/ws");
+    assert!(TABLE.iter().filter(own).count() > 5);
+    for row in TABLE.iter().filter(own) {
+        assert_eq!(owner.get(&things.path(row)).await.status, 200, "{} of one's own", row.path);
+        let foreign = stranger.get(&things.path(row)).await;
+        let missing = stranger.get(&nothings.path(row)).await;
+        assert_eq!((foreign.status, missing.status), (404, 404), "{}", row.path);
+        let blank = |body: &str, name: &str, id: &str| body.replace(name, "NAME").replace(id, "ID").len();
+        assert_eq!(
+            blank(&foreign.body, "web-1", &job),
+            blank(&missing.body, "web-2", &none),
+            "{} tells that there is something",
+            row.path
+        );
+    }
+    for path in [format!("/machines/new?job={job}"), format!("/images?job={job}")] {
+        assert!(!stranger.get(&path).await.body.contains("web-1"), "{path}");
+    }
+    // The page repeats what it was asked for, and must not find it.
+    let jobs = stranger.get("/jobs?machine=web-1").await.body;
+    assert!(!jobs.contains(&job) && owner.get("/jobs?machine=web-1").await.body.contains(&job));
+    let form = serde_json::json!({ "form": [["intent", "start"], ["machine", "web-1"]] });
+    assert_eq!(stranger.call("/api/plan", &form).await.status, 404);
     world.end().await;
 }
 

@@ -126,6 +126,37 @@ async fn logging_out_closes_the_sockets() {
 }
 
 #[tokio::test]
+async fn ending_a_session_closes_its_sockets_and_no_other() {
+    let (world, here) = World::new().await;
+    let elsewhere = world.login("ada").await;
+    let mut mine = here.open(EVENTS, &TicketPurpose::Events).await;
+    let mut stolen = elsewhere.open(EVENTS, &TicketPurpose::Events).await;
+    mine.until("full").await;
+    stolen.until("full").await;
+    let page = here.get("/account").await.body;
+    let handle = page.split("name=\"handle\" value=\"").nth(1).expect("another session is listed");
+    let fields = [("intent", "end_session"), ("handle", handle.split('"').next().unwrap())];
+    assert_eq!(here.post("/account", &fields).await.status, 303);
+    assert!(stolen.why_closed().await.contains("Log in"));
+    here.configure("web-1").await;
+    assert_eq!(mine.until("delta").await["type"], "delta", "this session's goes on");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_purged_machine_s_console_closes_and_says_why() {
+    let (world, admin) = World::new().await;
+    admin.job("/machines/new", &machine_form("create", "web-1")).await;
+    let (path, purpose) = console("web-1", ConsoleRole::Driver);
+    let mut socket = admin.open(&path, &purpose).await;
+    socket.until("hello").await;
+    let purge = [("intent", "purge"), ("machine", "web-1"), ("confirm", "web-1")];
+    admin.job("/machines/web-1/destroy", &purge).await;
+    assert!(!socket.why_closed().await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_machine_started_elsewhere_shows_as_a_numbered_change() {
     let (world, admin) = World::new().await;
     let mut events = admin.open(EVENTS, &TicketPurpose::Events).await;

@@ -12,6 +12,7 @@ use engine::{Engine, Host, Settings};
 use model::account::TicketPurpose;
 use model::job::JobFilter;
 use server::assets::Assets;
+use server::connections::Limits;
 use server::origin::Origins;
 use server::state::Shared;
 use server::wire::{self, Surroundings};
@@ -37,8 +38,10 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     /// The secret of the setup link, as it was printed.
     pub setup_token: String,
-    _state: TempDir,
-    _site: TempDir,
+    /// The state directory.
+    pub state: TempDir,
+    /// The files for browsers.
+    pub site: TempDir,
     running: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -48,6 +51,7 @@ pub struct Wishes {
     pub public: Option<&'static str>,
     pub trusted_proxies: &'static [&'static str],
     pub metrics_token: Option<&'static str>,
+    pub limits: Limits,
 }
 
 impl World {
@@ -80,11 +84,12 @@ impl World {
             trusted_proxies: wishes.trusted_proxies.iter().map(|net| net.parse().unwrap()).collect(),
             assets: Assets::load(site.path()).unwrap(),
             metrics_token: wishes.metrics_token.map(|t| model::account::Secret::new(t.to_owned())),
+            limits: wishes.limits,
         };
         let server = wire::assemble(engine, around);
         let running = tokio::spawn(wire::run(listener, server.clone()));
         let address = address.to_string();
-        Self { address, server, clock, setup_token, _state: state, _site: site, running }
+        Self { address, server, clock, setup_token, state, site, running }
     }
 
     /// A portal with its first administrator, made through the setup link.
@@ -148,6 +153,11 @@ impl World {
         let open =
             self.server.portal.jobs(&admin, &JobFilter { open: true, ..JobFilter::default() }).await.unwrap();
         assert!(open.is_empty(), "unfinished jobs: {open:?}");
+        self.stop().await;
+    }
+
+    /// Ends a portal in which nothing was done.
+    pub async fn stop(self) {
         self.server.stopping.cancel();
         within(self.running).await.unwrap().unwrap();
     }
@@ -256,6 +266,14 @@ impl Person {
             reply.body
         );
         self.latest_job(name).await;
+    }
+
+    /// Builds an image that no machine uses, and gives its id.
+    pub async fn image(&self) -> String {
+        self.job("/images", &[("intent", "build"), ("mode", "immutable"), ("set", "python")]).await;
+        let page = self.get("/images").await.body;
+        let after = page.split("/images/").nth(1).expect("an image that can be removed is listed");
+        after.split('/').next().unwrap().to_owned()
     }
 
     /// Waits for the latest job of a machine and gives its id.

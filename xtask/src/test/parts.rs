@@ -14,9 +14,10 @@ use crate::nix;
 use crate::node;
 use crate::progress::Line;
 use crate::sandbox;
-use crate::sh::{Cmd, Log, find_program};
+use crate::sh::{Cmd, Log, find_program, mend};
 use crate::site;
 use crate::style_rules;
+use crate::system;
 
 /// Which parts run side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,11 +128,6 @@ fn passed() -> Result<Verdict> {
 
 fn absent(what: &str) -> Result<Verdict> {
     Ok(Verdict::Skipped(format!("{what} is not there")))
-}
-
-/// Adds to a failure how to mend it, last, where it is read first.
-fn mend(outcome: Result<()>, how: &str) -> Result<()> {
-    outcome.map_err(|error| anyhow!("{error:#}\n  to mend it: {how}"))
 }
 
 fn fmt(run: &Run<'_>, name: &str) -> Result<Verdict> {
@@ -266,6 +262,25 @@ fn tiny(run: &Run<'_>, name: &str) -> Result<Verdict> {
     summary::of_counts(&log.text(), outcome)
 }
 
+/// A Chromium that can run in a sandbox. Ubuntu's is a snap, which wants the service manager that a sandbox hides.
+fn browser() -> Result<PathBuf> {
+    let found: Vec<PathBuf> = system::BROWSERS.iter().filter_map(|name| find_program(name)).collect();
+    let is_snap = |file: &PathBuf| {
+        let starts = fs::read(file).unwrap_or_default();
+        // Either a link into /snap, or a script that starts what is there.
+        file.canonicalize().is_ok_and(|real| real.starts_with("/snap") || real.ends_with("bin/snap"))
+            || starts.starts_with(b"#!") && String::from_utf8_lossy(&starts).contains("/snap/bin/")
+    };
+    let snaps_only = !found.is_empty();
+    found.into_iter().find(|file| !is_snap(file)).ok_or_else(|| match snaps_only {
+        true => anyhow!(
+            "the only Chromium here is a snap, which cannot run in a sandbox\n  to mend it: install Google Chrome's package \
+             (google-chrome-stable), or a Chromium that is no snap"
+        ),
+        false => anyhow!("there is no Chromium\n  to mend it: install the package chromium"),
+    })
+}
+
 /// The browser tests start the server by themselves, each with a state of its own; they get it by `SNOWGLOBE_SERVER`.
 fn e2e(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let dir = run.project.root.join("end2end");
@@ -274,9 +289,7 @@ fn e2e(run: &Run<'_>, name: &str) -> Result<Verdict> {
     }
     let log = run.log(name)?;
     let modules = node::install(run.project, &log)?;
-    let browser = ["chromium", "chromium-browser"].into_iter().find_map(find_program);
-    let browser =
-        browser.ok_or_else(|| anyhow!("there is no Chromium\n  to mend it: install the package chromium"))?;
+    let browser = browser()?;
     let playwright = Cmd::new("node")
         .arg(modules.join("@playwright/test/cli.js"))
         .arg("test")

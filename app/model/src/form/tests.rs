@@ -87,6 +87,22 @@ fn the_password_is_hashed_and_never_kept_in_the_form() {
 }
 
 #[test]
+fn the_password_for_shares_is_part_of_the_machine_and_of_no_form() {
+    let form = create_form(&[("samba_user", "ada"), ("samba_password", "open sesame")]);
+    let operations = operations(&form, &no_hash).unwrap();
+    let [Operation::Create { spec }] = operations.as_slice() else { panic!("{operations:?}") };
+    assert!(!format!("{operations:?}").contains("sesame"));
+    assert!(
+        !format!("{:?}", from_spec(spec)).contains("sesame") && from_spec(spec).get("samba_user") == "ada"
+    );
+    assert!(!format!("{:?}", form.without_secrets()).contains("sesame"));
+    assert_eq!(errors_of(&[("samba_user", "ada")]), ["samba_password"]);
+    let mut hidden = spec.identity.clone();
+    hidden.hide_secrets();
+    assert!(!serde_json::to_string(&hidden).unwrap().contains("sesame"));
+}
+
+#[test]
 fn one_build_form_means_one_or_several_images() {
     let build = |pairs: &[(&str, &str)]| {
         let mut data = FormData(vec![("intent".into(), "build".into()), ("mode".into(), "immutable".into())]);
@@ -110,6 +126,8 @@ fn a_specification_survives_its_form() {
         ("static_address", "192.168.1.20/24,192.168.1.1"),
         ("dns", "1.1.1.1\n2606:4700::1111"),
         ("hosts", "10.0.0.1 router router.lan"),
+        ("certificates", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
+        ("samba_shares", "/var/mnt/films //nas/films ro"),
     ];
     let first = operations(&create_form(&filled), &no_hash).unwrap();
     let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
@@ -134,7 +152,7 @@ proptest! {
 
     /// The same with bodies that have the right field names, so that every field's parser is reached.
     #[test]
-    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..16usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
+    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..20usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
         let names: Vec<&str> = groups(OperationKind::Create).into_iter().flat_map(|g| g.fields).map(|f| f.name).collect();
         let mut data = create_form(&[]);
         for (at, value) in &values {

@@ -2,10 +2,11 @@
 
 use super::overview::network;
 use super::{facts, tab};
-use crate::pages::images::composition;
 use crate::parts::address;
+use crate::parts::profiles::composition;
 use crate::routes::Tab;
 use leptos::prelude::*;
+use model::certificates::Certificates;
 use model::machine::MachineDetail;
 use model::ssh_key::SshKey;
 
@@ -35,6 +36,11 @@ fn size(machine: &MachineDetail) -> AnyView {
 
 fn access(machine: &MachineDetail) -> AnyView {
     let identity = &machine.spec.identity;
+    let authorities = match identity.certificates.as_ref().map_or(0, Certificates::count) {
+        0 => view! { <span class="none">"none"</span> }.into_any(),
+        1 => "1 certificate".into_any(),
+        n => format!("{n} certificates").into_any(),
+    };
     let password = if machine.has_root_password { "set" } else { "none: root cannot log in" };
     facts(
         "Access",
@@ -42,6 +48,8 @@ fn access(machine: &MachineDetail) -> AnyView {
             ("SSH keys of admin", keys(&identity.admin_keys)),
             ("SSH keys of user", keys(&identity.user_keys)),
             ("Console password of root", password.into_any()),
+            ("Extra authorities", authorities),
+            ("Samba shares", listed(&identity.samba_shares, "none")),
         ],
     )
 }

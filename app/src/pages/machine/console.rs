@@ -28,7 +28,7 @@ pub fn Console() -> impl IntoView {
                 <div class="console-bar">
                     <span class="console-people" role="status" data-live=PEOPLE></span>
                     <span data-live=ROLE></span>
-                    <button type="button" class="button js-only" data-fullscreen="#screen">"Full screen"</button>
+                    <button type="button" class="button js-only" data-fullscreen=".console">"Full screen"</button>
                     <div data-live=POWER>{power(&row.name, row.observed.state.is_active(), is_created)}</div>
                 </div>
                 <SerialConsole machine=row.name.clone() is_created=is_created/>

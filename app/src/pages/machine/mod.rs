@@ -38,8 +38,8 @@ where
         Ok(view! {
             <Title text=title/>
             {header}
-            {body}
             <LiveMachine id=id/>
+            {body}
         }
         .into_any())
     })
@@ -74,9 +74,13 @@ fn tabs(name: &MachineName, now: Tab) -> AnyView {
         .into_any()
 }
 
-/// A heading with terms and what they are.
+/// A card with a heading, terms and what they are.
 fn facts(title: &'static str, rows: Vec<(&'static str, AnyView)>) -> AnyView {
+    view! { <section class="card"><h2>{title}</h2>{terms(rows)}</section> }.into_any()
+}
+
+/// Terms and what they are.
+fn terms(rows: Vec<(&'static str, AnyView)>) -> AnyView {
     let rows = rows.into_iter().map(|(term, value)| view! { <div><dt>{term}</dt><dd>{value}</dd></div> });
-    view! { <section class="card"><h2>{title}</h2><dl class="facts">{rows.collect_view()}</dl></section> }
-        .into_any()
+    view! { <dl class="facts">{rows.collect_view()}</dl> }.into_any()
 }

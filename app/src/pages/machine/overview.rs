@@ -1,9 +1,9 @@
 //! `/machines/{name}`: how it does, and what it is.
 
-use super::{facts, tab};
-use crate::pages::images::composition;
+use super::{facts, tab, terms};
 use crate::pages::jobs;
-use crate::parts::machine_head::{Region, usage};
+use crate::parts::machine_head::{Region, guest, usage};
+use crate::parts::profiles::composition;
 use crate::parts::{address, time};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
@@ -23,16 +23,10 @@ pub fn Overview() -> impl IntoView {
         let all = routes::jobs(&JobFilter { machine: Some(row.name.clone()), ..JobFilter::default() });
         Ok(view! {
             <div class="columns">
-                <div class="card-stack">
-                    <section class="card">
-                        <h2>"Usage"</h2>
-                        <div data-live=Region::Usage.as_str()>{usage(row)}</div>
-                    </section>
-                    <section class="card">
-                        <h2>"Addresses"</h2>
-                        <div data-live=Region::Addresses.as_str()>{address::all(&row.observed.addresses)}</div>
-                    </section>
-                </div>
+                <section class="card">
+                    <h2>"Usage"</h2>
+                    <div data-live=Region::Usage.as_str()>{usage(row)}</div>
+                </section>
                 {what(&machine)}
                 {image(&machine)}
             </div>
@@ -48,9 +42,11 @@ pub fn Overview() -> impl IntoView {
 
 fn what(machine: &MachineDetail) -> AnyView {
     let spec = &machine.spec;
+    let addresses = address::all(&machine.row.observed.addresses);
     facts(
         "Machine",
         vec![
+            ("Addresses", view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any()),
             ("Profiles", composition(&spec.profiles).into_any()),
             ("Mode", spec.mode.title().into_any()),
             ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
@@ -70,28 +66,25 @@ pub fn network(network: &Network) -> String {
     }
 }
 
+/// The image that its disks were made from, and below it what the running guest says.
 fn image(machine: &MachineDetail) -> AnyView {
+    let told = view! { <div data-live=Region::Guest.as_str()>{guest(&machine.row)}</div> };
     let Some(image) = &machine.image else {
         let words = "None yet: it is built when the machine is created.";
-        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p></section> }
+        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p>{told}</section> }
             .into_any();
     };
-    let news = if machine.row.update_available {
-        "A newer one of the same kind is built."
-    } else {
-        "The newest of its kind."
-    };
+    let current =
+        if machine.row.update_available { "no, a newer one of the same kind is built" } else { "yes" };
     let built = match image.job {
         Some(job) => view! { <a href=routes::job(job)>{time::relative(image.built)}</a> }.into_any(),
         None => time::relative(image.built).into_any(),
     };
-    facts(
-        "Image",
-        vec![
-            ("Built", built),
-            ("Size", Bytes(image.size).to_string().into_any()),
-            ("Is", news.into_any()),
-            ("In the store", address::copyable(image.store_path.clone(), "path").into_any()),
-        ],
-    )
+    let rows = vec![
+        ("Built", built),
+        ("Size", Bytes(image.size).to_string().into_any()),
+        ("Up to date", current.into_any()),
+        ("In the store", address::copyable(image.store_path.clone(), "path").into_any()),
+    ];
+    view! { <section class="card"><h2>"Image"</h2>{terms(rows)}{told}</section> }.into_any()
 }

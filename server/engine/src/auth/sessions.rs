@@ -4,7 +4,7 @@ use super::{digest, random_handle, random_secret};
 use crate::cx::Cx;
 use crate::db::{self, Conn};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Result, chain};
 use model::Time;
 use model::account::{Secret, SessionUser, UserId};
 use model::portal::LoggedIn;
@@ -42,12 +42,20 @@ pub(crate) async fn find(engine: &Engine, token: &Secret, now: Time) -> Result<O
     let hash = digest(token);
     let found = db::sessions::find(&mut *engine.db.read().await?, &hash, now).await?;
     let Some((user, used)) = found else { return Ok(None) };
-    if used.millis_until(now) >= TOUCH_EVERY {
-        let mut tx = engine.db.begin().await?;
-        db::sessions::touch(&mut tx, &hash, now).await?;
-        tx.commit().await?;
+    if used.millis_until(now) >= TOUCH_EVERY
+        && let Err(error) = touch(engine, &hash, now).await
+    {
+        // A disk that is full must not keep anybody from looking what fills it.
+        tracing::warn!(error = chain(&error), "a session's use could not be written down");
     }
     Ok(Some(user))
+}
+
+async fn touch(engine: &Engine, hash: &str, now: Time) -> Result<()> {
+    let mut tx = engine.db.begin().await?;
+    db::sessions::touch(&mut tx, hash, now).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Tells open sockets to look at a user's rights again. Nobody may be listening, which is fine.

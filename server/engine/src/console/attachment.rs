@@ -92,8 +92,8 @@ impl Attachment {
     fn due(&mut self, shared: &Shared) -> Option<ConsoleItem> {
         if !self.told.hello {
             self.told.hello = true;
-            let hello = ConsoleNotice::Hello { offset: self.offset, since: shared.since };
-            return Some(ConsoleItem::Notice(hello));
+            let (offset, end) = (self.offset, shared.history.end());
+            return Some(ConsoleItem::Notice(ConsoleNotice::Hello { offset, end, since: shared.since }));
         }
         let remind = self.remind.swap(false, Ordering::Relaxed);
         if remind || self.told.people != Some(shared.people) {

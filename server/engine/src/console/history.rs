@@ -39,12 +39,22 @@ pub enum Found {
 pub struct History {
     head: Run,
     tail: Run,
+    /// Where what was said in this run of the portal begins.
+    begin: u64,
 }
 
 impl History {
     /// Nothing yet; the first byte will have this offset.
     pub fn starting_at(offset: u64) -> Self {
-        Self { head: Run::new(offset), tail: Run::new(offset) }
+        Self { head: Run::new(offset), tail: Run::new(offset), begin: offset }
+    }
+
+    /// The same with the end of what was said in earlier runs of the portal.
+    pub fn recalling(offset: u64, past: Bytes) -> Self {
+        let mut history = Self::starting_at(offset);
+        history.push(past);
+        history.begin = history.end();
+        history
     }
 
     /// Appends what the guest said.
@@ -74,10 +84,15 @@ impl History {
         if self.tail.start <= self.head.end { self.head.start } else { self.tail.start }
     }
 
-    /// Where a client begins that has seen everything before this offset, whatever it is. Offsets that we never gave, from
-    /// the future or from before the first byte, lead to the beginning.
+    /// Where a client begins that has seen everything before this offset, whatever it is. One from before the first byte was
+    /// given by an earlier run of the portal: whoever has it has seen what is recalled here. One from the future was never
+    /// given, and leads to the beginning.
     pub fn resume(&self, offset: u64) -> u64 {
-        if (self.start()..=self.end()).contains(&offset) { offset } else { self.start() }
+        match offset {
+            earlier if earlier < self.start() => self.begin,
+            later if later > self.end() => self.start(),
+            offset => offset,
+        }
     }
 
     /// What there is at an offset.
@@ -208,6 +223,15 @@ mod tests {
             assert_eq!(history.resume(odd), 1000);
         }
         assert_eq!(history.resume(history.end()), history.end());
+    }
+
+    #[test]
+    fn who_comes_from_an_earlier_run_is_not_told_the_past_again() {
+        let mut history = History::recalling(1000, Bytes::from_static(b"past"));
+        history.push(Bytes::from_static(b"now"));
+        assert_eq!(history.recent(), 1000);
+        assert_eq!((history.resume(17), history.resume(1002), history.resume(9999)), (1004, 1002, 1000));
+        assert_eq!(read_all(&history, 1000).0, b"pastnow");
     }
 
     #[test]

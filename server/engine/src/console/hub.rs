@@ -7,12 +7,19 @@ use super::transcript::Transcripts;
 use crate::ports::clock::Clock;
 use crate::ports::hypervisor::{Hypervisor, MachineRef};
 use crate::sync::lock;
+use bytes::Bytes;
 use model::console::ConsoleRole;
-use model::machine::MachineId;
+use model::machine::{MachineId, MachineName};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// How many consoles are read without a viewer. A host may need a thread for each.
+const READ_UNSEEN: usize = 64;
+/// How much of what a machine said in earlier runs of the portal is read again, in bytes.
+const RECALL: u64 = 32 * 1024;
 
 /// All consoles. A clone is the same hub; when the last one is dropped, all readers end.
 #[derive(Clone)]
@@ -24,6 +31,8 @@ struct Inner {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     lines: Mutex<HashMap<MachineId, Arc<Line>>>,
+    /// Readers and the writers of transcripts.
+    tasks: TaskTracker,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -33,18 +42,31 @@ impl Hub {
     pub fn new(dir: PathBuf, clock: Arc<dyn Clock>) -> Self {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
-        Self { inner: Arc::new(Inner { dir, clock, lines: Mutex::default(), stop, _stop_on_drop: guard }) }
+        let (lines, tasks) = (Mutex::default(), TaskTracker::new());
+        Self { inner: Arc::new(Inner { dir, clock, lines, tasks, stop, _stop_on_drop: guard }) }
     }
 
-    /// Reads this machine's console from now on, whether or not anybody looks, so that its boot is kept. Does so already
-    /// is fine.
-    pub fn follow(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) {
-        self.line(machine, id, hypervisor);
+    /// Reads this machine's console from now on, whether or not anybody looks, so that its boot is kept; unless as many as
+    /// can be are read already. Does so already is fine.
+    pub async fn follow(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) {
+        let new = self.recall(machine, id, hypervisor).await;
+        let mut lines = lock(&self.inner.lines);
+        if lines.len() >= READ_UNSEEN {
+            drop_idle(&mut lines);
+        }
+        if lines.len() < READ_UNSEEN {
+            self.line(&mut lines, new);
+        }
+    }
+
+    /// Forgets the consoles of machines that are off and that nobody looks at, and those that were looked at and are more than
+    /// can be read unseen: what they said is on disk, and read again when somebody attaches.
+    pub fn forget_idle(&self) {
+        drop_idle(&mut lock(&self.inner.lines));
     }
 
     /// Attaches a viewer. It gets what is recent, or goes on at `from`, the offset of the first byte that it has not seen. Who
     /// asks to drive while somebody drives becomes a watcher.
-    #[expect(clippy::unused_async, reason = "callers await it: attaching may come to wait for the host")]
     pub async fn attach(
         &self,
         machine: MachineRef,
@@ -54,11 +76,14 @@ impl Hub {
         role: ConsoleRole,
         from: Option<u64>,
     ) -> Attachment {
-        let line = self.line(machine, id, hypervisor);
         let enter = |shared: &mut Shared| {
             let offset = from.map_or_else(|| shared.history.recent(), |from| shared.history.resume(from));
             (shared.enter(viewer, role), offset)
         };
+        let new = self.recall(machine, id, hypervisor).await;
+        // Entered under the lock, so that nobody enters a line while it is being forgotten.
+        let mut lines = lock(&self.inner.lines);
+        let line = self.line(&mut lines, new);
         let (number, offset) = line.update(enter);
         Attachment::new(line, number, offset)
     }
@@ -92,10 +117,22 @@ impl Hub {
         lines.iter().for_each(|(_, line)| line.close(why));
     }
 
+    /// Waits until everything said to closed consoles is on disk.
+    pub async fn ended(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
     /// How many viewers there are in all.
     pub fn viewers(&self) -> usize {
         let lines: Vec<_> = lock(&self.inner.lines).values().cloned().collect();
         lines.iter().map(|line| line.look(Shared::count)).sum()
+    }
+
+    /// How many consoles are known.
+    #[cfg(test)]
+    pub(super) fn consoles(&self) -> usize {
+        lock(&self.inner.lines).len()
     }
 
     fn tell(&self, id: MachineId, change: impl FnOnce(&mut super::line::Told)) {
@@ -105,25 +142,61 @@ impl Hub {
         }
     }
 
-    fn line(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) -> Arc<Line> {
+    /// What it takes to read a machine's console, with what is on disk of its past unless it is read already.
+    async fn recall(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) -> New {
         let inner = &self.inner;
-        let mut lines = lock(&inner.lines);
-        if let Some(line) = lines.get(&id) {
+        let transcripts =
+            Transcripts::of(inner.dir.join(folder_name(&machine.name, id)), inner.tasks.clone());
+        let is_read = lock(&inner.lines).contains_key(&id);
+        let past = if is_read { Vec::new() } else { transcripts.end(RECALL).await };
+        New { machine, id, hypervisor, transcripts, past: past.into() }
+    }
+
+    fn line(&self, lines: &mut HashMap<MachineId, Arc<Line>>, new: New) -> Arc<Line> {
+        let inner = &self.inner;
+        if let Some(line) = lines.get(&new.id) {
             return line.clone();
         }
-        let transcripts = Transcripts::of(inner.dir.join(machine.name.as_str()));
-        let line = Arc::new(Line::new(machine, first_offset(inner.clock.as_ref()), inner.stop.child_token()));
-        lines.insert(id, line.clone());
-        let reader = Reader::new(line.clone(), hypervisor, inner.clock.clone(), transcripts);
-        tokio::spawn(reader.run());
+        let first = first_offset(inner.clock.as_ref());
+        let line = Arc::new(Line::new(new.machine, first, new.past, inner.stop.child_token()));
+        lines.insert(new.id, line.clone());
+        let reader = Reader::new(line.clone(), new.hypervisor, inner.clock.clone(), new.transcripts);
+        inner.tasks.spawn(reader.run());
         line
     }
+}
+
+/// A console that is to be read.
+struct New {
+    machine: MachineRef,
+    id: MachineId,
+    hypervisor: Arc<dyn Hypervisor>,
+    transcripts: Transcripts,
+    past: Bytes,
 }
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("dir", &self.inner.dir).finish_non_exhaustive()
     }
+}
+
+/// The folder of a machine's transcripts: the name is for people, the identifier keeps what a machine said from whoever has
+/// another one of that name later.
+pub(crate) fn folder_name(name: &MachineName, id: MachineId) -> String {
+    format!("{name}.{id}")
+}
+
+fn drop_idle(lines: &mut HashMap<MachineId, Arc<Line>>) {
+    let mut too_many = lines.len().saturating_sub(READ_UNSEEN);
+    lines.retain(|_, line| {
+        let goes = line.is_unseen() && (line.is_off() || too_many > 0);
+        if goes {
+            too_many = too_many.saturating_sub(1);
+            line.close("Nobody looks.");
+        }
+        !goes
+    });
 }
 
 /// Offsets begin at 1024 for every millisecond since 1970: a console would have to say more than 1 MB/s without a pause

@@ -121,10 +121,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A console of which nothing is known yet. `offset` is that of its first byte.
-    pub(super) fn new(machine: MachineRef, offset: u64, stop: CancellationToken) -> Self {
+    /// A console that has said so much in earlier runs of the portal. `offset` is that of the first byte.
+    pub(super) fn new(machine: MachineRef, offset: u64, past: Bytes, stop: CancellationToken) -> Self {
         let shared = Shared {
-            history: History::starting_at(offset),
+            history: History::recalling(offset, past),
             since: None,
             link: Link::Unknown,
             input: None,
@@ -166,6 +166,16 @@ impl Line {
             change(told);
             *told != before
         });
+    }
+
+    /// Whether nobody looks.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.look(|s| s.count() == 0)
+    }
+
+    /// Whether its machine is off and all it said has been read.
+    pub(super) fn is_off(&self) -> bool {
+        self.told.borrow().running == Some(false) && self.look(|s| s.link == Link::Off)
     }
 
     /// Ends it for good: the reader stops, every viewer is told why.

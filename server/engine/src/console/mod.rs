@@ -26,3 +26,4 @@ mod transcript;
 
 pub use attachment::{Attachment, ConsoleItem};
 pub use hub::Hub;
+pub(crate) use hub::folder_name;

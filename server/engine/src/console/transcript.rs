@@ -1,19 +1,23 @@
-//! Consoles on disk: a file per boot in a folder per machine, `<start>.log`, bounded in all.
+//! Consoles on disk: a file per boot in a folder per machine, `<start>.log`, bounded in number and size. What all machines
+//! together keep is bounded by [`crate::retention`].
 //!
 //! Writing happens in a task of its own behind a bounded queue, so that a full or slow disk never holds up the guest: what
 //! does not fit is left out, and the file says how much. Errors are logged and end the transcript, nothing else.
 
 use crate::sync::lock;
 use model::time::Time;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::fs::{DirBuilder, File, OpenOptions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 /// How much is kept for one machine, in bytes, all boots together.
 const TOTAL: u64 = 32 * 1024 * 1024;
+/// How many files are kept for one machine: one for each boot, more for one that said more than [`PART`].
+const FILES: usize = 64;
 /// Where a boot's file is continued in another, in bytes, so that the oldest part can go.
 const PART: u64 = 4 * 1024 * 1024;
 /// How much may wait for the disk, in bytes.
@@ -23,6 +27,7 @@ const WAITING: usize = 2 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Transcripts {
     dir: PathBuf,
+    tasks: TaskTracker,
 }
 
 /// The transcript of one boot. Dropping it lets it finish what it was given.
@@ -49,8 +54,21 @@ struct Said {
 
 impl Transcripts {
     /// Those in this folder, which is made when there is something to write.
-    pub(super) fn of(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(super) fn of(dir: PathBuf, tasks: TaskTracker) -> Self {
+        Self { dir, tasks }
+    }
+
+    /// The last bytes of all, from the beginning of a line on. A console without a past is no worse than an empty one, so what
+    /// cannot be read is only logged.
+    pub(super) async fn end(&self, most: u64) -> Vec<u8> {
+        match read_end(&self.dir, most).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                tracing::warn!(dir = %self.dir.display(), %error, "a console's past cannot be read");
+                Vec::new()
+            }
+        }
     }
 
     /// Begins a boot's transcript. No file is made before there is something to write.
@@ -58,7 +76,7 @@ impl Transcripts {
         let waiting = Arc::new(Waiting::default());
         let writer = Writer { dir: self.dir.clone(), name: file_name(start), part: 1 };
         let source = waiting.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let dir = writer.dir.clone();
             if let Err(error) = writer.run(&source).await {
                 tracing::warn!(dir = %dir.display(), %error, "a console's transcript cannot be written; this boot's ends here");
@@ -147,7 +165,7 @@ impl Writer {
 
     async fn create(&self) -> io::Result<File> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).await?;
-        prune(&self.dir, TOTAL - PART).await?;
+        prune(&self.dir, TOTAL - PART, FILES - 1).await?;
         // “_” sorts after “.”, so that the parts of a boot follow its first file.
         let name = match self.part {
             1 => format!("{}.log", self.name),
@@ -157,8 +175,8 @@ impl Writer {
     }
 }
 
-/// Removes the oldest files until no more than `keep` bytes are left.
-async fn prune(dir: &Path, keep: u64) -> io::Result<()> {
+/// The files with their sizes, oldest first.
+async fn list(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut files = Vec::new();
     let mut entries = tokio::fs::read_dir(dir).await?;
     while let Some(entry) = entries.next_entry().await? {
@@ -168,15 +186,45 @@ async fn prune(dir: &Path, keep: u64) -> io::Result<()> {
         }
     }
     files.sort();
-    let mut total: u64 = files.iter().map(|(_, size)| size).sum();
+    Ok(files)
+}
+
+/// Removes the oldest files until no more than so many bytes in so many files are left.
+async fn prune(dir: &Path, bytes: u64, count: usize) -> io::Result<()> {
+    let files = list(dir).await?;
+    let (mut total, mut left) = (files.iter().map(|(_, size)| size).sum::<u64>(), files.len());
     for (path, size) in files {
-        if total <= keep {
+        if total <= bytes && left <= count {
             break;
         }
         tokio::fs::remove_file(&path).await?;
         total -= size;
+        left -= 1;
     }
     Ok(())
+}
+
+async fn read_end(dir: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (mut pieces, mut room) = (Vec::new(), most);
+    for (path, size) in list(dir).await?.into_iter().rev() {
+        let mut file = File::open(&path).await?;
+        let skipped = size.saturating_sub(room);
+        file.seek(SeekFrom::Start(skipped)).await?;
+        let mut piece = Vec::new();
+        file.take(room).read_to_end(&mut piece).await?;
+        if skipped > 0 {
+            // In the middle of a line there may be half an escape sequence.
+            let line = piece.iter().position(|b| *b == b'\n').map_or(piece.len(), |at| at + 1);
+            piece.drain(..line);
+        }
+        pieces.push(piece);
+        room = room.saturating_sub(size);
+        if room == 0 {
+            break;
+        }
+    }
+    pieces.reverse();
+    Ok(pieces.concat())
 }
 
 #[cfg(test)]
@@ -220,6 +268,26 @@ mod tests {
         assert!(total <= TOTAL, "{total}");
         assert!(total > TOTAL / 2, "{total}");
         assert!(kept.iter().all(|(name, _)| !name.starts_with("20251122T233015")), "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn of_many_short_boots_the_last_are_kept_and_their_end_is_read_from_a_line_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("web-1");
+        for boot in 0..FILES + 5 {
+            let text = format!("boot {boot}\r\n");
+            record(&dir, 1_763_854_215_123 + boot as i64, &[text.as_bytes()]).await;
+        }
+        assert_eq!(files(&dir).len(), FILES);
+        let transcripts = Transcripts::of(dir, TaskTracker::new());
+        assert_eq!(
+            transcripts.end(22).await,
+            b"boot 67\r\nboot 68\r\n",
+            "four bytes of a third do not begin a line"
+        );
+        assert!(transcripts.end(1 << 20).await.starts_with(b"boot 5\r\n"));
+        let none = Transcripts::of("/nowhere/at/all".into(), TaskTracker::new());
+        assert_eq!(none.end(22).await, b"");
     }
 
     #[tokio::test]

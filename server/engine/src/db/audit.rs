@@ -5,6 +5,7 @@
 
 use super::{Conn, from_json, parse_some};
 use crate::error::Result;
+use futures::TryStreamExt as _;
 use model::Time;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, AuditPage, AuditRow, ChainState, Outcome};
 use model::job::JobId;
@@ -232,26 +233,48 @@ pub(crate) async fn page(conn: &mut Conn, filter: &AuditFilter) -> Result<AuditP
     Ok(AuditPage { rows: rows?, next })
 }
 
-/// Recomputes the chain.
+/// Recomputes the chain. Rows are read as they come: the log of many years does not fit in memory. In the order of their
+/// beginnings, which is that of the rows; completions wait for their turn, and only as many as were under way at a time.
 pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
-    let rows: Vec<Row> = sqlx::query_as(&format!("{COLUMNS} order by seq")).fetch_all(&mut *conn).await?;
     let head = Head::load(conn).await?;
-    let entries = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let last = rows.last().map_or(0, |row| row.seq);
-    let links: BTreeMap<i64, Link> = rows.iter().flat_map(Row::links).collect();
+    let (mut entries, mut last) = (0, 0);
     let mut at = Head { link: 0, hash: String::new() };
-    for (number, link) in &links {
-        let mut hasher = Sha256::new();
-        hasher.update(at.hash.as_bytes());
-        hasher.update(number.to_be_bytes());
-        hasher.update(&link.content);
-        if *number != at.link + 1 || hex::encode(hasher.finalize()) != link.hash {
-            return Ok(ChainState::Broken { at: link.seq });
+    let mut waiting: BTreeMap<i64, Link> = BTreeMap::new();
+    let query = format!("{COLUMNS} order by begin_link");
+    let mut rows = sqlx::query_as::<_, Row>(&query).fetch(&mut *conn);
+    while let Some(row) = rows.try_next().await? {
+        entries += 1;
+        last = last.max(row.seq);
+        waiting.extend(row.links());
+        if let Some(broken) = follow(&mut at, &mut waiting) {
+            return Ok(broken);
         }
-        at = Head { link: *number, hash: link.hash.clone() };
+        // All links up to this beginning have been read: what is not there now is gone.
+        if at.link < row.begin_link {
+            break;
+        }
+    }
+    if let Some(link) = waiting.values().next() {
+        return Ok(ChainState::Broken { at: link.seq });
     }
     if at.link != head.link || at.hash != head.hash {
         return Ok(ChainState::Broken { at: last + 1 });
     }
     Ok(ChainState::Intact { entries })
+}
+
+/// Goes on along the links that are there; says where the chain is broken, if it is.
+fn follow(at: &mut Head, waiting: &mut BTreeMap<i64, Link>) -> Option<ChainState> {
+    while let Some(link) = waiting.remove(&(at.link + 1)) {
+        let number = at.link + 1;
+        let mut hasher = Sha256::new();
+        hasher.update(at.hash.as_bytes());
+        hasher.update(number.to_be_bytes());
+        hasher.update(&link.content);
+        if hex::encode(hasher.finalize()) != link.hash {
+            return Some(ChainState::Broken { at: link.seq });
+        }
+        *at = Head { link: number, hash: link.hash };
+    }
+    None
 }

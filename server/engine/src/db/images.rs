@@ -1,6 +1,6 @@
 //! Built images.
 
-use super::{Conn, integer, natural, parse, parse_some};
+use super::{Conn, integer, natural, parse, parse_some, readable};
 use crate::error::Result;
 use crate::ports::image_builder::{Built, ImageKey};
 use model::Time;
@@ -115,15 +115,13 @@ pub(crate) async fn newest(conn: &mut Conn) -> Result<Vec<(ProfileSet, Mode, Ima
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|(profiles, mode, id)| {
-            Ok((
-                parse("an image's profiles", &profiles)?,
-                parse("an image's mode", &mode)?,
-                parse("an image's id", &id)?,
-            ))
-        })
-        .collect()
+    Ok(readable(rows, |(profiles, mode, id)| {
+        Ok((
+            parse("an image's profiles", &profiles)?,
+            parse("an image's mode", &mode)?,
+            parse("an image's id", &id)?,
+        ))
+    }))
 }
 
 #[derive(FromRow)]
@@ -168,7 +166,7 @@ const SUMMARY: &str =
 pub(crate) async fn summaries(conn: &mut Conn, current: &str) -> Result<Vec<ImageSummary>> {
     let rows: Vec<Summary> =
         sqlx::query_as(&format!("{SUMMARY} order by built desc, id desc")).fetch_all(conn).await?;
-    rows.into_iter().map(|row| row.view(current)).collect()
+    Ok(readable(rows, |row: Summary| row.view(current)))
 }
 
 /// One image.

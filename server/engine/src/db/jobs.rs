@@ -1,6 +1,6 @@
 //! Jobs and their steps.
 
-use super::{Conn, from_json, parse, parse_some, to_json};
+use super::{Conn, from_json, parse, parse_some, readable, to_json};
 use crate::authorize::Visible;
 use crate::error::{Error, Result};
 use crate::operations::{After, Cell};
@@ -178,19 +178,19 @@ pub(crate) async fn open(conn: &mut Conn) -> Result<Vec<JobId>> {
 
 /// The open job that holds a machine.
 pub(crate) async fn open_on(conn: &mut Conn, machine: &MachineName) -> Result<Option<JobId>> {
-    let row: Option<(String,)> =
-        sqlx::query_as(&format!("select id from jobs where state in {OPEN} and machine = ?"))
-            .bind(machine.as_str())
-            .fetch_optional(conn)
-            .await?;
-    row.map(|(id,)| parse("a job's id", &id)).transpose()
+    open_where(conn, "machine", machine.as_str()).await
 }
 
 /// The open job that builds this.
 pub(crate) async fn open_build(conn: &mut Conn, key: &str) -> Result<Option<JobId>> {
+    open_where(conn, "build_key", key).await
+}
+
+/// The open job that has this in a column which no two open jobs share.
+async fn open_where(conn: &mut Conn, column: &'static str, value: &str) -> Result<Option<JobId>> {
     let row: Option<(String,)> =
-        sqlx::query_as(&format!("select id from jobs where state in {OPEN} and build_key = ?"))
-            .bind(key)
+        sqlx::query_as(&format!("select id from jobs where state in {OPEN} and {column} = ?"))
+            .bind(value)
             .fetch_optional(conn)
             .await?;
     row.map(|(id,)| parse("a job's id", &id)).transpose()
@@ -202,6 +202,7 @@ struct Summary {
     kind: String,
     title: String,
     machine: Option<String>,
+    machine_exists: bool,
     actor: String,
     state: String,
     created: i64,
@@ -224,6 +225,7 @@ impl Summary {
             },
             kind: parse("an operation's kind", &self.kind)?,
             machine: parse_some("a machine's name", self.machine.as_deref())?,
+            machine_exists: self.machine_exists,
             actor: self.actor,
             created: Time(self.created),
             ended: self.ended.map(Time),
@@ -232,6 +234,7 @@ impl Summary {
 }
 
 const SUMMARY: &str = "select j.id, j.kind, j.title, j.machine, j.actor, j.state, j.created, j.ended, \
+    exists (select 1 from machines m where m.name = j.machine) as machine_exists, \
     (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as step, \
     (select count(*) from job_steps s where s.job_id = j.id and s.state = 'done') as done, \
     (select count(*) from job_steps s where s.job_id = j.id) as total from jobs j";
@@ -260,7 +263,7 @@ pub(crate) async fn list(conn: &mut Conn, filter: &JobFilter, sees: &Visible) ->
     .bind(JOBS_PER_PAGE)
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(Summary::view).collect()
+    Ok(readable(rows, Summary::view))
 }
 
 /// The steps of a job in order.

@@ -1,6 +1,6 @@
 //! Machines: the one truth about a configuration.
 
-use super::{Conn, from_json, parse, parse_some, to_json};
+use super::{Conn, from_json, parse, parse_some, readable, to_json};
 use crate::error::Result;
 use crate::ports::hypervisor::Volume;
 use model::Time;
@@ -78,10 +78,18 @@ const RECORD: &str = "select m.id, m.owner_id, u.name as owner_name, h.name as h
     m.machine_id, m.image_id, m.boot, m.data, m.created \
     from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id";
 
-/// All machines by name.
+/// All machines by name that can be read.
 pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<MachineRecord>> {
     let rows: Vec<Row> = sqlx::query_as(&format!("{RECORD} order by m.name")).fetch_all(conn).await?;
-    rows.into_iter().map(Row::record).collect()
+    Ok(readable(rows, Row::record))
+}
+
+/// The names and ids of all machines, also of those that [`all`] leaves out.
+pub(crate) async fn names(conn: &mut Conn) -> Result<Vec<(MachineName, MachineId)>> {
+    let rows: Vec<(String, String)> = sqlx::query_as("select name, id from machines").fetch_all(conn).await?;
+    rows.into_iter()
+        .map(|(name, id)| Ok((parse("a machine's name", &name)?, parse("a machine's id", &id)?)))
+        .collect()
 }
 
 /// The machine of this name.

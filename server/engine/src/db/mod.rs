@@ -115,6 +115,13 @@ impl Db {
     }
 }
 
+/// The rows that can be read. One that cannot, because a newer version wrote it or somebody edited it, must not hide the
+/// others; it is told in the server's log.
+pub(crate) fn readable<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T>) -> Vec<T> {
+    let told = |error: &Error| tracing::error!(error = crate::error::chain(error), "a row is left out");
+    rows.into_iter().filter_map(|row| read(row).inspect_err(told).ok()).collect()
+}
+
 /// A text of ours as its type.
 pub(crate) fn parse<T>(what: &'static str, text: &str) -> Result<T>
 where

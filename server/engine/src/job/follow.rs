@@ -4,7 +4,7 @@
 //! pace, so the slowest of fifty costs the other forty-nine nothing.
 
 use super::live::Pulse;
-use super::log::{Reader, Written, path_of};
+use super::log::{Reader, Written, gone, path_of};
 use super::view::{Source, view};
 use crate::authorize::authorize;
 use crate::cx::Cx;
@@ -68,6 +68,8 @@ pub(crate) struct Follower {
     id: JobId,
     source: Source,
     reader: Reader,
+    /// The log is no longer there, which is still to be said.
+    is_gone: bool,
     live: Option<Live>,
     closing: CancellationToken,
     /// The state as it was sent last.
@@ -98,10 +100,14 @@ impl Follower {
             pulse: live.pulse.subscribe(),
             progress: live.progress.subscribe(),
         });
+        let path = path_of(engine.jobs.dir(), id);
+        // Whoever asks for what follows a line has been told what is there.
+        let is_gone = live.is_none() && after.is_none() && tokio::fs::metadata(&path).await.is_err();
         Ok(Self {
             id,
             source: Source { db: engine.db.clone(), builder: engine.builder.clone(), steers },
-            reader: Reader::new(path_of(engine.jobs.dir(), id), after),
+            reader: Reader::new(path, after),
+            is_gone,
             live,
             closing: engine.closing.clone(),
             sent: None,
@@ -182,6 +188,9 @@ impl Follower {
 
     /// The next lines; where there are none, waits until something happens.
     async fn log(&mut self) -> Option<Piece> {
+        if std::mem::take(&mut self.is_gone) {
+            return Some(Piece::Lines(gone()));
+        }
         let over = self.live.as_ref().is_none_or(|live| live.pulse.borrow().over);
         // Read after `over`: what was written before the end is seen before the end is.
         let limit = match &mut self.live {

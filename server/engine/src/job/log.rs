@@ -128,6 +128,23 @@ fn measure(file: &File) -> std::io::Result<Written> {
     }
 }
 
+/// What stands where the log of a job that is over was, as a line of a log.
+pub(crate) fn gone() -> Vec<u8> {
+    let line = LogLine {
+        seq: 0,
+        at: Time(0),
+        step: "job".to_owned(),
+        from: None,
+        level: LogLevel::Info,
+        text: "The log of this job has not been kept: logs are removed after half a year, or when they take too much space."
+            .to_owned(),
+    };
+    // A struct of texts and numbers always serialises.
+    let mut json = serde_json::to_vec(&line).unwrap_or_default();
+    json.push(b'\n');
+    json
+}
+
 /// Reads a log from a place on, in chunks of whole lines.
 #[derive(Debug)]
 pub(crate) struct Reader {

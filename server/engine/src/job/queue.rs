@@ -46,11 +46,22 @@ pub(crate) async fn allow(engine: &Engine, cx: &Cx, operation: &Operation) -> Re
 
 /// What the operation would do now.
 pub(crate) async fn plan(engine: &Engine, cx: &Cx, operation: &Operation) -> Result<Plan> {
-    allow(engine, cx, operation).await?;
+    let owner = allow(engine, cx, operation).await?;
     let outside = facts::outside(engine, operation).await;
     let mut conn = engine.db.read().await?;
-    let (plan, _) = facts::plan_on(engine, &mut conn, operation, outside).await?;
+    let (plan, facts) = facts::plan_on(engine, &mut conn, operation, outside).await?;
+    still_theirs(operation, &facts, owner)?;
     Ok(plan.map_err(Fault::from)?)
+}
+
+/// Gathering facts may take seconds, in which the machine's name may have become somebody else's: what was allowed was to
+/// work on the one that `owner` had.
+fn still_theirs(operation: &Operation, facts: &Facts, owner: UserId) -> Result<()> {
+    let makes = matches!(operation, Operation::Create { .. } | Operation::Configure { .. });
+    match &facts.machine {
+        Some(machine) if !makes && machine.owner != owner => Err(Fault::not_found("machine").into()),
+        _ => Ok(()),
+    }
 }
 
 /// Accepts an operation: from here on it will be done or undone, whatever happens to the process.
@@ -67,6 +78,7 @@ pub(crate) async fn submit(
     let outside = facts::outside(engine, &operation).await;
     let mut tx = engine.db.begin().await?;
     let (plan, facts) = facts::plan_on(engine, &mut tx, &operation, outside).await?;
+    still_theirs(&operation, &facts, owner)?;
     let plan = plan.map_err(Fault::from)?;
     if shown.is_some_and(|digest| digest != plan.digest()) {
         return Err(Fault::PlanChanged { plan: Box::new(plan) }.into());

@@ -62,13 +62,15 @@ enum End {
 /// Runs the job from where the database says it stands.
 async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Result<()> {
     let mut conn = engine.db.read().await?;
-    let Some(job) = db::jobs::load(&mut conn, live.id).await? else { return Ok(()) };
+    let job = db::jobs::load(&mut conn, live.id).await?;
     let steps = db::jobs::run_steps(&mut conn, live.id).await?;
     drop(conn);
-    if job.state.is_over() {
+    let Some(job) = job.filter(|job| !job.state.is_over()) else {
+        // Its end was written, and the database failed in telling us so.
+        announce(engine, live).await;
         engine.jobs.close(live.id);
         return Ok(());
-    }
+    };
     let work = job.work.clone();
     let mut run = Run { engine, live, lease, job, steps, work };
     if run.job.state != JobState::Undoing {
@@ -124,7 +126,7 @@ impl Run<'_> {
                     // The step stays marked as running: the next start takes it up.
                     Some(End::Left) => return Ok(End::Left),
                     _ => {
-                        self.mark(index, StepState::Failed).await?;
+                        self.mark(index, StepState::Cancelled).await?;
                         return Ok(End::Cancelled);
                     }
                 },
@@ -139,19 +141,31 @@ impl Run<'_> {
 
     /// A slot among the jobs that work; none if the job is to stop before it gets one.
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        let stop = self.stop();
         tokio::select! {
             biased;
-            () = self.live.cancel.cancelled() => None,
+            () = stop.cancelled() => None,
             slot = self.engine.job_slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
-    /// Whether the job may go on to the next step.
+    /// Whether the job may not go on to the next step.
     fn asked_to_stop(&self) -> Option<End> {
         if self.engine.closing.is_cancelled() {
             return Some(End::Left);
         }
-        (self.job.cancel || self.live.cancel.is_cancelled()).then_some(End::Cancelled)
+        let cancelled = self.job.cancel || self.live.cancel.is_cancelled();
+        (cancelled && !self.is_committed()).then_some(End::Cancelled)
+    }
+
+    /// What only goes forward has begun: stopping half-way would be worse than going on, whoever has asked for it when.
+    fn is_committed(&self) -> bool {
+        self.steps.iter().any(|row| row.after == After::Forward && row.state != StepState::Pending)
+    }
+
+    /// What a step is to listen to while it waits.
+    fn stop(&self) -> CancellationToken {
+        if self.is_committed() { self.engine.closing.clone() } else { self.live.cancel.clone() }
     }
 
     /// Does a step; one that only goes forward is tried again for a while.
@@ -167,8 +181,7 @@ impl Run<'_> {
                 return Err(error);
             }
             self.say_in(row, LogLevel::Warning, &format!("{error} Trying again."));
-            let cancel = self.live.cancel.clone();
-            if pause(tries, &cancel).await.is_err() {
+            if pause(tries, &self.stop()).await.is_err() {
                 return Err(StepError::stopped());
             }
             tries += 1;
@@ -178,9 +191,8 @@ impl Run<'_> {
     async fn attempt_once(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
         self.probe(index, row, When::BeforeRun).await?;
         loop {
-            let lease = self.lease;
-            let cancel = self.live.cancel.clone();
-            row.step.run(&mut self.step_cx(row, &cancel), lease).await?;
+            let (lease, stop) = (self.lease, self.stop());
+            row.step.run(&mut self.step_cx(row, &stop), lease).await?;
             if self.probe(index, row, When::AfterRun).await? != Verdict::Again {
                 return Ok(());
             }
@@ -309,7 +321,7 @@ pub(super) async fn announce(engine: &Engine, live: &LiveJob) {
             let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
             engine.fleet.set_job(machine, badge);
         }
-        engine.fleet.tell_job(summary.badge, people);
+        engine.fleet.tell_job(summary.badge, summary.machine.as_ref(), people);
         Ok::<_, Error>(())
     };
     if let Err(error) = tell.await {

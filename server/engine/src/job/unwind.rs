@@ -46,7 +46,7 @@ pub(super) async fn unwind(run: &mut Run<'_>) -> Result<Unwound> {
 }
 
 fn needs_undoing(row: &StepRow) -> bool {
-    let begun = matches!(row.state, StepState::Running | StepState::Done | StepState::Failed);
+    let begun = !matches!(row.state, StepState::Pending | StepState::Undone);
     row.after == After::Undo && begun
 }
 

@@ -9,6 +9,7 @@ use crate::machine::fleet::Known;
 use crate::plan::Refusal;
 use crate::ports::hypervisor::Capabilities;
 use crate::ports::image_builder::ImageKey;
+use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
@@ -34,6 +35,7 @@ pub(crate) struct Facts {
 #[derive(Clone, Debug)]
 pub(crate) struct MachineFacts {
     pub id: MachineId,
+    pub owner: UserId,
     pub spec: Spec,
     /// What its host says.
     pub state: MachineState,
@@ -153,6 +155,7 @@ async fn machine(engine: &Engine, conn: &mut Conn, name: &MachineName) -> Result
     let known = engine.fleet.get(name);
     Ok(Some(MachineFacts {
         id: record.id,
+        owner: record.owner,
         state: known.map_or(MachineState::Unknown, |k| state_of(&k)),
         created: record.disks.is_some(),
         busy,

@@ -2,10 +2,10 @@
 //!
 //! A projection: configuration comes from the database, state from the hosts, and it is built anew at each start. Lists come
 //! from here and not from SQL because what people filter by (state, address) is not in the database; who sees what is
-//! decided in [`Fleet::list`] and [`Changed::frame`], nowhere else.
+//! decided in [`Fleet::list`] and `feed.rs`, nowhere else.
 //!
-//! Every visible change gets the next number, under the lock that the change was made under; so numbers, states and the
-//! order of the channel agree, and [`Fleet::follow`] hands out a state and its continuation without a gap.
+//! Every visible change is sent under the lock that it was made under; so states and the order of the channel agree, and
+//! [`Fleet::follow`] hands out a state and its continuation without a gap.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use crate::ports::hypervisor::Seen;
 use crate::sync::{read, write};
 use model::account::UserId;
 use model::address::Address;
-use model::event::{Change, EventFrame};
+use model::guest::Guest;
 use model::host::HostName;
 use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
@@ -44,7 +44,6 @@ pub(crate) struct Fleet {
 
 #[derive(Default)]
 struct Inner {
-    seq: u64,
     /// Counts what hosts say, to tell newer from older.
     stamp: u64,
     machines: BTreeMap<MachineName, Arc<Known>>,
@@ -52,39 +51,15 @@ struct Inner {
     newest: HashMap<(ProfileSet, Mode), ImageId>,
 }
 
-/// One numbered change.
+/// One change.
 #[derive(Debug)]
-pub(crate) struct Changed {
-    pub seq: u64,
-    pub what: What,
-}
-
-/// What changed.
-#[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum Changed {
     /// A machine is new or different.
     Machine(Arc<Known>),
     /// A machine is gone.
     Gone { id: MachineId, owner: UserId },
-    /// A job began, moved on or ended.
-    Job { badge: JobBadge, people: Vec<UserId> },
-}
-
-impl Changed {
-    /// The change as somebody sees it who sees these machines and these jobs.
-    pub fn frame(&self, machines: &Visible, jobs: &Visible) -> EventFrame {
-        let change = match &self.what {
-            What::Machine(known) if machines.includes(known.owner) => {
-                Change::Machine { row: Box::new(known.row.clone()) }
-            }
-            What::Gone { id, owner } if machines.includes(*owner) => Change::Gone { id: *id },
-            What::Job { badge, people } if people.iter().any(|p| jobs.includes(*p)) => {
-                Change::Job { job: badge.clone() }
-            }
-            _ => Change::Nothing,
-        };
-        EventFrame::Delta { seq: self.seq, change }
-    }
+    /// A job began, moved on or ended; with the machine that it is about, while that exists, and who may see it.
+    Job { badge: JobBadge, machine: Option<MachineId>, people: Vec<UserId> },
 }
 
 impl Fleet {
@@ -140,13 +115,15 @@ impl Fleet {
         MachinePage { rows: page.map(|known| known.row.clone()).collect(), matching, total }
     }
 
-    /// The whole state that somebody sees, and every change after it.
-    pub fn follow(&self, sees: &Visible) -> (EventFrame, broadcast::Receiver<Arc<Changed>>) {
+    /// The machines of which `is_wanted` says so, as they are, and every change after that.
+    pub fn follow(
+        &self,
+        is_wanted: impl Fn(&Known) -> bool,
+    ) -> (Vec<Arc<Known>>, broadcast::Receiver<Arc<Changed>>) {
         let inner = read(&self.inner);
-        let seen = inner.machines.values().filter(|k| sees.includes(k.owner));
-        let full = EventFrame::Full { seq: inner.seq, machines: seen.map(|k| k.row.clone()).collect() };
+        let wanted = inner.machines.values().filter(|known| is_wanted(known)).cloned().collect();
         // Subscribed under the lock: no change can come between the state and its continuation.
-        (full, self.changes.subscribe())
+        (wanted, self.changes.subscribe())
     }
 
     /// Every change from now on.
@@ -179,8 +156,7 @@ impl Fleet {
         let mut inner = write(&self.inner);
         if let Some(known) = inner.machines.remove(name) {
             inner.by_uuid.remove(&known.uuid);
-            let what = What::Gone { id: known.row.id, owner: known.owner };
-            self.publish(&mut inner, what);
+            self.publish(Changed::Gone { id: known.row.id, owner: known.owner });
         }
     }
 
@@ -190,8 +166,10 @@ impl Fleet {
     }
 
     /// Tells that a job began, moved on or ended.
-    pub fn tell_job(&self, badge: JobBadge, people: Vec<UserId>) {
-        self.publish(&mut write(&self.inner), What::Job { badge, people });
+    pub fn tell_job(&self, badge: JobBadge, machine: Option<&MachineName>, people: Vec<UserId>) {
+        let inner = write(&self.inner);
+        let machine = machine.and_then(|name| inner.machines.get(name)).map(|known| known.row.id);
+        self.publish(Changed::Job { badge, machine, people });
     }
 
     /// Takes over which image is the newest of each combination.
@@ -267,6 +245,20 @@ impl Fleet {
         self.update(name, |known| known.set_addresses(addresses));
     }
 
+    /// Takes over what a guest said of itself in this boot; an answer from the boot before is no news.
+    pub fn set_guest(&self, name: &MachineName, boot: u64, guest: Guest) {
+        self.update(name, |known| {
+            if known.boot == boot {
+                known.row.observed.guest = Some(Box::new(guest));
+            }
+        });
+    }
+
+    /// A guest has begun its next boot without having been off.
+    pub fn rebooted(&self, name: &MachineName) {
+        self.update(name, Known::forget_boot);
+    }
+
     /// The machines of a host.
     pub fn on_host(&self, host: &HostName) -> Vec<Arc<Known>> {
         read(&self.inner).machines.values().filter(|k| k.row.host == *host).cloned().collect()
@@ -297,14 +289,14 @@ impl Fleet {
         let known = Arc::new(known);
         inner.machines.insert(known.row.name.clone(), known.clone());
         if before.is_none_or(|before| before.row != known.row) {
-            self.publish(inner, What::Machine(known));
+            self.publish(Changed::Machine(known));
         }
     }
 
-    fn publish(&self, inner: &mut Inner, what: What) {
-        inner.seq += 1;
+    /// Called under the lock of what has changed.
+    fn publish(&self, changed: Changed) {
         // Nobody listening is fine.
-        let _ = self.changes.send(Arc::new(Changed { seq: inner.seq, what }));
+        let _ = self.changes.send(Arc::new(changed));
     }
 }
 

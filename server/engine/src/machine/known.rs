@@ -35,6 +35,8 @@ pub(crate) struct Known {
     pub domain: Domain,
     /// When the host last said it, in the fleet's own count of events: an inventory that began earlier knows less.
     pub stamp: u64,
+    /// Counts the boots that were seen, so that an answer of the guest is known to be of this one.
+    pub boot: u64,
     /// What its owner fixed in the configuration.
     static_ip: Option<IpAddr>,
     /// What the host tells of its addresses.
@@ -66,6 +68,7 @@ impl Known {
             image: record.disks.as_ref().map(|d| d.image),
             domain,
             stamp: 0,
+            boot: 0,
             static_ip: spec.identity.static_address.as_ref().map(|s| s.address.addr()),
             learnt: Vec::new(),
             haystack: format!("{} {} {}", spec.name, spec.profiles, record.owner_name).to_lowercase(),
@@ -101,6 +104,14 @@ impl Known {
         self.learnt.clone_from(&before.learnt);
         self.row.job.clone_from(&before.row.job);
         self.row.observed.figures = before.row.observed.figures;
+        self.boot = before.boot;
+        self.row.observed.guest.clone_from(&before.row.observed.guest);
+    }
+
+    /// What the guest said is of a boot that is over.
+    pub fn forget_boot(&mut self) {
+        self.boot += 1;
+        self.row.observed.guest = None;
     }
 
     /// Takes over what the host says of its addresses.
@@ -156,6 +167,7 @@ impl Known {
             let figures = observed.figures;
             observed.figures =
                 Figures { disk_used: figures.disk_used, disk_size: figures.disk_size, ..Figures::default() };
+            self.forget_boot();
         }
     }
 }

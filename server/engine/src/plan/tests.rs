@@ -4,6 +4,7 @@ use super::*;
 use crate::machine::facts::{BuilderFacts, ImageFacts};
 use crate::testing::builder::MemoryBuilder;
 use crate::testing::hypervisor::THIN;
+use model::account::UserId;
 use model::identity::Identity;
 use model::image::ImageId;
 use model::machine::{MachineId, Mode};
@@ -37,6 +38,7 @@ fn spec(name: &str) -> Spec {
 fn machine(state: MachineState) -> MachineFacts {
     MachineFacts {
         id: MachineId(Uuid::nil()),
+        owner: UserId(Uuid::nil()),
         spec: spec("web"),
         state,
         created: state != MachineState::Configured,

@@ -39,7 +39,9 @@ pub(super) async fn list(engine: &Engine, cx: &Cx, filter: &MachineFilter) -> Re
 pub(super) async fn detail(engine: &Engine, cx: &Cx, name: &MachineName) -> Result<MachineDetail> {
     let known = allow_machine(engine, cx, Action::SeeMachine, name).await?;
     let mut conn = engine.db.read().await?;
-    let record = db::machines::by_name(&mut conn, name).await?.ok_or_else(|| Fault::not_found("machine"))?;
+    let record = db::machines::by_name(&mut conn, name).await?;
+    // By the id: meanwhile the name may have become somebody else's.
+    let record = record.filter(|r| r.id == known.row.id).ok_or_else(|| Fault::not_found("machine"))?;
     let filter = JobFilter { machine: Some(name.clone()), ..JobFilter::default() };
     let mut jobs = db::jobs::list(&mut conn, &filter, &visible(cx, Action::SeeJob)?).await?;
     jobs.truncate(JOBS_SHOWN);
@@ -51,7 +53,8 @@ pub(super) async fn detail(engine: &Engine, cx: &Cx, name: &MachineName) -> Resu
     let actions = actions(engine, cx, name).await?;
     let mut spec = record.spec;
     // Whether there is a root password may be known, its hash may not.
-    let has_root_password = spec.identity.root_password.take().is_some();
+    let has_root_password = spec.identity.root_password.is_some();
+    spec.identity.hide_secrets();
     Ok(MachineDetail {
         row: known.row.clone(),
         spec,

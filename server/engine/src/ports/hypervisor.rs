@@ -1,8 +1,8 @@
 //! The hypervisor port: machines on one host, whatever manages it.
 //!
-//! One trait about machines, not about commands. libvirt and Proxmox VE implement it side by side in package `hypervisors`,
-//! the memory hypervisor of feature `testing` implements it for tests, and one contract suite runs against all three.
-//! Differences are data ([`Capabilities`]) that the planner reads; no caller asks which kind it talks to.
+//! One trait about machines, not about commands. Each kind of host implements it in package `hypervisors`, the memory
+//! hypervisor of feature `testing` implements it for tests, and one contract suite runs against all of them. A domain is a
+//! machine as its host knows it, by whatever name the host calls that. Differences are data ([`Capabilities`]) that the planner reads; no caller asks which kind it talks to.
 //!
 //! Rules for every implementation:
 //! - Every changing call is idempotent: when the world is already as asked, it returns quickly and says `Ok`.
@@ -112,7 +112,7 @@ pub struct Definition {
     pub data: Option<Volume>,
 }
 
-/// A disk as its host knows it: a file's path on libvirt, a volume id on Proxmox. Opaque to everybody but the host.
+/// A disk as its host knows it: a file's path, or the identifier in some storage. Opaque to everybody but the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Volume(pub String);
@@ -335,7 +335,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn addresses(&self, machine: &MachineRef) -> Result<Vec<Address>>;
     /// Whether the guest agent answers.
     async fn agent_ping(&self, machine: &MachineRef) -> Result<()>;
-    /// Reads a file in the running guest through the agent, at most 64 KiB.
+    /// Reads a file in the running guest through the agent, at most 64 KiB. [`HypervisorError::Failed`] means that an agent
+    /// answered and could not read it; one that is not there is [`HypervisorError::NoAgent`] or, where there can be none,
+    /// [`HypervisorError::Unsupported`].
     async fn agent_read(&self, machine: &MachineRef, path: &str) -> Result<Vec<u8>>;
     /// Runs a program in the running guest through the agent and waits for it, at most 60 s.
     async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit>;

@@ -2,7 +2,7 @@
 
 use super::{StepCx, StepError, Target};
 use crate::job::lease::Lease;
-use crate::machine::fleet::What;
+use crate::machine::fleet::Changed;
 use crate::ports::hypervisor::Power;
 use crate::watch::domain;
 use model::machine::MachineState;
@@ -89,26 +89,27 @@ pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), Step
     let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
     let off = async {
         loop {
-            let change = tokio::select! {
-                change = changes.recv() => change,
-                _ = again.tick() => {
-                    switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
-                    continue;
-                }
+            let asks_again = tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(changed) => match &*changed {
+                        Changed::Machine(known)
+                            if known.uuid == target.machine.uuid && is_off(known.row.observed.state) =>
+                        {
+                            return Ok(());
+                        }
+                        _ => continue,
+                    },
+                    Err(RecvError::Lagged(_)) => false,
+                    Err(RecvError::Closed) => return Err(StepError::stopped()),
+                },
+                _ = again.tick() => true,
             };
-            match change {
-                Ok(changed) => {
-                    if let What::Machine(known) = &changed.what
-                        && known.uuid == target.machine.uuid
-                        && is_off(known.row.observed.state)
-                    {
-                        return Ok(());
-                    }
-                }
-                // Events may have been missed: ask.
-                Err(RecvError::Lagged(_)) if !state(&target).await?.is_active() => return Ok(()),
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return Err(StepError::stopped()),
+            // An event may have been missed, by us or on its way to us: ask.
+            if !state(&target).await?.is_active() {
+                return tell(cx, &target).await;
+            }
+            if asks_again {
+                switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
             }
         }
     };

@@ -50,6 +50,10 @@ struct World {
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
     deaf: bool,
     without_addresses: bool,
+    /// What guests have beside their identity, by path.
+    guest_files: BTreeMap<String, Vec<u8>>,
+    /// How often a guest's files were read through its agent.
+    guest_reads: usize,
     samples: u64,
 }
 
@@ -96,6 +100,20 @@ impl MemoryHypervisor {
     /// Guests get no address, or get one.
     pub fn set_without_addresses(&self, without: bool) {
         lock(&self.world).without_addresses = without;
+    }
+
+    /// Every guest has this file, or has it no more.
+    pub fn set_guest_file(&self, path: &str, content: Option<&str>) {
+        let files = &mut lock(&self.world).guest_files;
+        match content {
+            Some(content) => files.insert(path.to_owned(), content.as_bytes().to_vec()),
+            None => files.remove(path),
+        };
+    }
+
+    /// How often files of guests have been read.
+    pub fn guest_reads(&self) -> usize {
+        lock(&self.world).guest_reads
     }
 
     /// Somebody else on the host, or the guest itself, brings a machine into this state.

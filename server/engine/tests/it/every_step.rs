@@ -304,6 +304,36 @@ fn images_and_configuration() {
 }
 
 #[test]
+fn a_cancel_that_comes_too_late_does_not_stop_what_only_goes_forward() {
+    let world = World::new();
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let job = first.block_on(async {
+        let probe = Mischievous::new(0);
+        let engine = world.open_probed(probe.clone()).await;
+        let ada = admin(&engine).await;
+        let operation = prepare(&engine, &ada, OperationKind::Destroy).await;
+        probe.armed.send_replace(Some(Mischief::Halt(0, When::AfterRun)));
+        let job = engine.submit(&ada, operation, None).await.unwrap().job;
+        let _ = probe.halted.subscribe().wait_for(|halted| *halted).await;
+        // Written by a request that looked just before the first step began.
+        sqlx::query("update jobs set cancel = 1 where state = 'running'")
+            .execute(&mut world.sql().await)
+            .await
+            .unwrap();
+        job
+    });
+    first.shutdown_timeout(Duration::from_secs(10));
+    block_on(async {
+        let engine = world.open().await;
+        let ada = admin(&engine).await;
+        let view = patiently(ended(&engine, &ada, job)).await;
+        assert_eq!(view.summary.badge.state, JobState::Succeeded, "{view:#?}");
+        assert_eq!(world.hypervisor.disk_names(), Vec::<String>::new());
+        engine.shut_down().await;
+    });
+}
+
+#[test]
 fn no_operation_is_left_out() {
     use OperationKind as Op;
     let tested = [

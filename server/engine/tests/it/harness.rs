@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt as _};
 use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
 use model::job::{JobFrame, JobId, JobState, JobView};
-use model::machine::{MachineName, MachineState, Mode, Network, Spec};
+use model::machine::{MachineName, MachineRow, MachineState, Mode, Network, Spec};
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -264,11 +264,22 @@ pub async fn until_said(engine: &Arc<Engine>, actor: &Actor, job: JobId, text: &
 
 /// Waits until a machine is seen in a state.
 pub async fn until_state(engine: &Arc<Engine>, actor: &Actor, machine: &str, state: MachineState) {
-    let mut events = engine.follow_events(actor).await.unwrap();
+    until_row(engine, actor, machine, |row| row.observed.state == state).await;
+}
+
+/// Waits until a machine is seen so.
+pub async fn until_row(
+    engine: &Arc<Engine>,
+    actor: &Actor,
+    machine: &str,
+    is_so: impl Fn(&MachineRow) -> bool,
+) -> MachineRow {
+    let id = engine.machine(actor, &name(machine)).await.unwrap().row.id;
+    let mut events = engine.follow_events(actor, Some(id)).await.unwrap();
     loop {
-        let view = engine.machine(actor, &name(machine)).await.unwrap();
-        if view.row.observed.state == state {
-            return;
+        let row = engine.machine(actor, &name(machine)).await.unwrap().row;
+        if is_so(&row) {
+            return row;
         }
         next(&mut events).await;
     }

@@ -11,6 +11,7 @@ mod accounts;
 mod concurrency;
 mod contract;
 mod every_step;
+mod guests;
 mod harness;
 mod images;
 mod live;

@@ -2,8 +2,9 @@
 //! the next one, and the engine opens what comes out.
 
 use crate::harness::{World, actor, name};
+use futures::StreamExt as _;
 use model::audit::ChainState;
-use model::job::JobFilter;
+use model::job::{JobFilter, JobFrame, StepState};
 use model::portal::Portal as _;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -40,7 +41,18 @@ async fn every_migration_works_on_data_and_the_engine_opens_it() {
     assert_eq!((web.row.owner.as_str(), web.has_root_password), ("bob", false));
     assert!(web.image.is_some() && web.row.observed.warning.is_some());
     assert_eq!(engine.users(&ada).await.unwrap().len(), 2);
-    assert_eq!(engine.jobs(&ada, &JobFilter::default()).await.unwrap().len(), 1);
+    let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();
+    assert_eq!(jobs.len(), 2);
+    let cancelled = engine.job(&ada, jobs[0].badge.id).await.unwrap();
+    assert_eq!(cancelled.steps[0].state, StepState::Cancelled);
+    let mut frames = engine.follow_job(&ada, jobs[1].badge.id, None).await.unwrap();
+    let mut said = Vec::new();
+    while let Some(frame) = frames.next().await {
+        if let JobFrame::Lines { lines } = frame {
+            said.extend(lines.into_iter().map(|line| line.text));
+        }
+    }
+    assert!(said.len() == 1 && said[0].contains("not been kept"), "a log that is gone says so: {said:?}");
     assert_eq!(engine.images(&ada).await.unwrap().len(), 1);
     assert!(matches!(engine.verify_audit(&ada).await.unwrap(), ChainState::Intact { entries: 0 }));
     engine.shut_down().await;

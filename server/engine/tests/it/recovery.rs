@@ -1,11 +1,12 @@
 //! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
 
-use crate::harness::{World, admin, create, ended, name, next, on, run, succeed, until_state};
+use crate::harness::{World, admin, create, ended, name, next, on, patiently, run, succeed, until_state};
 use engine::ports::hypervisor::HypervisorError;
 use futures::StreamExt as _;
 use model::Fault;
 use model::event::{Change, EventFrame};
-use model::job::{BuildFailure, JobState, StepState};
+use model::host::Level;
+use model::job::{BuildFailure, JobFilter, JobState, StepState};
 use model::machine::{MachineFilter, MachineState};
 use model::operation::OperationKind;
 use model::portal::Portal as _;
@@ -33,11 +34,54 @@ async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
     use StepState::{Done, Pending, Undone};
     assert_eq!(states, [Undone, Done, Undone, Done, Undone, Pending, Pending]);
     assert!(job.can_retry && job.form_again && !job.can_cancel);
+    assert!(!job.summary.machine_exists, "there is no page to link to");
     assert_eq!(world.snapshot().await, Vec::<String>::new());
     assert_eq!(engine.form_of_job(&ada, job.summary.badge.id).await.unwrap().get("name"), "web");
 
     let again = engine.retry(&ada, job.summary.badge.id).await.unwrap().job;
-    assert_eq!(ended(&engine, &ada, again).await.summary.badge.state, JobState::Succeeded);
+    let again = ended(&engine, &ada, again).await;
+    assert!(again.summary.badge.state == JobState::Succeeded && again.summary.machine_exists);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_build_that_somebody_cancels_has_not_failed() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    world.builder.begun(1).await;
+    engine.cancel(&ada, job).await.unwrap();
+    let job = ended(&engine, &ada, job).await;
+    assert_eq!((job.summary.badge.state, job.failure), (JobState::Cancelled, None));
+    let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
+    assert_eq!(states[..2], [StepState::Undone, StepState::Cancelled]);
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_hides_no_other() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("good")).await;
+    succeed(&engine, &ada, create("bad")).await;
+    engine.shut_down().await;
+    let mut sql = world.sql().await;
+    for damage in [
+        "update machines set spec = '{}' where name = 'bad'",
+        "update jobs set kind = 'of a later version' where machine = 'bad'",
+    ] {
+        sqlx::query(damage).execute(&mut sql).await.unwrap();
+    }
+    drop(sql);
+    let engine = world.open().await;
+    let page = engine.machines(&ada, &MachineFilter::default()).await.unwrap();
+    assert_eq!(page.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.badge.title.as_str()).collect::<Vec<_>>(), ["Create good"]);
     engine.shut_down().await;
 }
 
@@ -88,9 +132,20 @@ async fn a_host_that_is_away_makes_machines_unknown_and_its_return_brings_them_b
     assert_eq!(fault, Fault::Unavailable { host: "local".to_owned() });
     let hosts = engine.hosts(&ada).await.unwrap();
     assert_eq!((hosts[0].reachable, hosts[0].machines), (false, 1));
+    let finding = async |level| {
+        while !engine.hosts(&ada).await.unwrap()[0]
+            .findings
+            .iter()
+            .any(|f| f.name == "connection" && f.level == level)
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(finding(Level::Error)).await;
 
     world.hypervisor.set_reachable(true);
     until_state(&engine, &ada, "web", MachineState::Running).await;
+    patiently(finding(Level::Ok)).await;
     engine.shut_down().await;
 
     // A portal that starts while the host is away knows its machines all the same.
@@ -122,7 +177,7 @@ async fn what_happens_behind_the_portals_back_shows_at_once() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
-    let mut events = engine.follow_events(&ada).await.unwrap();
+    let mut events = engine.follow_events(&ada, None).await.unwrap();
     assert!(matches!(next(&mut events).await, EventFrame::Full { .. }));
 
     let began = Instant::now();
@@ -166,7 +221,7 @@ async fn a_shutdown_leaves_an_open_job_for_the_next_start() {
     let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
     world.builder.begun(1).await;
     let mut frames = engine.follow_job(&ada, job, None).await.unwrap();
-    let mut events = engine.follow_events(&ada).await.unwrap();
+    let mut events = engine.follow_events(&ada, None).await.unwrap();
     engine.shut_down().await;
     let mut last = None;
     while let Some(frame) = frames.next().await {

@@ -1,15 +1,19 @@
 //! Who sees and does what. What is somebody else's does not exist, in every answer alike.
 
-use crate::harness::{World, actor, admin, build, create, member, name, next, on, secret, succeed};
+use crate::harness::{PASSWORD, World, actor, admin, build, create, member, name, next, on, secret, succeed};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use model::Fault;
 use model::account::{Actor, Role, TicketPurpose};
 use model::audit::{AuditFilter, Outcome};
 use model::console::ConsoleRole;
 use model::event::{Change, EventFrame};
 use model::job::JobFilter;
-use model::machine::MachineFilter;
+use model::machine::{MachineFilter, MachineId};
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
+
+type Events = BoxStream<'static, EventFrame>;
 
 #[tokio::test]
 async fn a_member_sees_and_touches_nothing_of_others() {
@@ -97,7 +101,7 @@ async fn what_is_for_administrators_is_denied_to_members_and_strangers() {
     assert_eq!(engine.images(&nobody).await.unwrap_err(), Fault::Unauthenticated);
     assert_eq!(engine.choices(&nobody).await.unwrap_err(), Fault::Unauthenticated);
     assert_eq!(engine.submit(&nobody, create("web"), None).await.unwrap_err(), Fault::Unauthenticated);
-    assert_eq!(engine.follow_events(&nobody).await.err(), Some(Fault::Unauthenticated));
+    assert_eq!(engine.follow_events(&nobody, None).await.err(), Some(Fault::Unauthenticated));
     engine.shut_down().await;
 }
 
@@ -108,32 +112,92 @@ async fn live_events_tell_each_only_of_what_is_theirs_and_keep_the_numbers() {
     let ada = admin(&engine).await;
     let (bob, eve) = (member(&engine, "bob").await, member(&engine, "eve").await);
     succeed(&engine, &bob, create("bobs")).await;
-    let mut to_eve = engine.follow_events(&eve).await.unwrap();
-    let mut to_bob = engine.follow_events(&bob).await.unwrap();
-    let EventFrame::Full { seq: mut at, machines } = next(&mut to_eve).await else { panic!() };
-    assert_eq!(machines, []);
-    let EventFrame::Full { machines, .. } = next(&mut to_bob).await else { panic!() };
-    assert_eq!(machines.len(), 1);
+    let bobs = engine.machine(&bob, &name("bobs")).await.unwrap().row.id;
+    let mut to_eve = engine.follow_events(&eve, None).await.unwrap();
+    let mut to_bob = engine.follow_events(&bob, None).await.unwrap();
+    assert_eq!(full(&mut to_eve).await, []);
+    assert_eq!(full(&mut to_bob).await, [bobs]);
+    assert_eq!(
+        full(&mut engine.follow_events(&eve, Some(bobs)).await.unwrap()).await,
+        [],
+        "asking by id is no way in"
+    );
 
     succeed(&engine, &ada, on(OperationKind::Purge, "bobs")).await;
-    let gone = machines[0].id;
-    let mut seen = Vec::new();
-    loop {
-        let EventFrame::Delta { change, .. } = next(&mut to_bob).await else { panic!() };
-        let done = change == Change::Gone { id: gone };
-        seen.push(change);
-        if done {
-            break;
-        }
-    }
-    assert!(seen.iter().any(|c| matches!(c, Change::Job { .. })), "{seen:?}");
-    for _ in 0..seen.len() {
-        let frame = next(&mut to_eve).await;
-        let EventFrame::Delta { seq, change: Change::Nothing } = frame else { panic!("{frame:?}") };
-        assert_eq!(seq, at + 1);
-        at = seq;
+    succeed(&engine, &eve, create("eves")).await;
+    let eves = engine.machine(&eve, &name("eves")).await.unwrap().row.id;
+    succeed(&engine, &eve, on(OperationKind::Purge, "eves")).await;
+    for (mut events, gone) in [(to_bob, bobs), (to_eve, eves)] {
+        let seen = until_gone(&mut events, gone).await;
+        assert!(seen.iter().any(|c| matches!(c, Change::Job { .. })), "{seen:?}");
+        let about =
+            seen.iter().filter_map(|c| if let Change::Machine { row } = c { Some(row.id) } else { None });
+        assert!(about.into_iter().all(|id| id == gone), "{seen:?}");
     }
     engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn who_is_no_longer_an_administrator_does_not_go_on_to_see_what_one_sees() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    engine.add_user(&ada, "bob", Role::Administrator, &secret(PASSWORD)).await.unwrap();
+    let bob = actor(&engine, "bob").await;
+    succeed(&engine, &ada, create("adas")).await;
+    let adas = engine.machine(&ada, &name("adas")).await.unwrap().row.id;
+    let mut events = engine.follow_events(&bob, None).await.unwrap();
+    assert_eq!(full(&mut events).await, [adas]);
+    engine.change_password(&ada, &secret("no session"), &secret(PASSWORD), &secret(PASSWORD)).await.unwrap();
+    engine.set_role(&ada, bob.user.as_ref().unwrap().id, Role::Member).await.unwrap();
+    let EventFrame::Closing { why } = next(&mut events).await else { panic!("the stream must end") };
+    assert!(why.contains("role"), "{why}");
+    assert!(events.next().await.is_none());
+    // Also with what the request believed before it asked.
+    assert_eq!(full(&mut engine.follow_events(&bob, None).await.unwrap()).await, []);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn whoever_follows_one_machine_hears_of_no_other() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    succeed(&engine, &ada, create("db")).await;
+    let web = engine.machine(&ada, &name("web")).await.unwrap().row.id;
+    let mut events = engine.follow_events(&ada, Some(web)).await.unwrap();
+    assert_eq!(full(&mut events).await, [web]);
+    let other = succeed(&engine, &ada, on(OperationKind::Suspend, "db")).await.summary.badge.id;
+    let own = succeed(&engine, &ada, on(OperationKind::Suspend, "web")).await.summary.badge.id;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+    let seen = until_gone(&mut events, web).await;
+    let jobs: Vec<_> =
+        seen.iter().filter_map(|c| if let Change::Job { job } = c { Some(job.id) } else { None }).collect();
+    assert!(jobs.contains(&own) && !jobs.contains(&other), "{seen:?}");
+    assert!(seen.iter().all(|c| !matches!(c, Change::Machine { row } if row.id != web)), "{seen:?}");
+    engine.shut_down().await;
+}
+
+/// The machines of the first frame.
+async fn full(events: &mut Events) -> Vec<MachineId> {
+    let EventFrame::Full { seq: 0, machines } = next(events).await else {
+        panic!("the whole state comes first")
+    };
+    machines.iter().map(|row| row.id).collect()
+}
+
+/// All changes until a machine is gone, which are numbered without a gap.
+async fn until_gone(events: &mut Events, gone: MachineId) -> Vec<Change> {
+    let mut seen = Vec::new();
+    loop {
+        let EventFrame::Delta { seq, change } = next(events).await else { panic!("a change comes next") };
+        seen.push(change);
+        assert_eq!(seq, seen.len() as u64);
+        if seen.last() == Some(&Change::Gone { id: gone }) {
+            return seen;
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! virt-host-validate(1) asks it: `/dev/kvm` can be opened, and the processor has the flag `vmx` (Intel) or `svm` (AMD).
 
 use super::domain_xml::Accelerator;
+use super::kvm::DEVICE;
 use std::fs::OpenOptions;
 
 /// What the configuration says about acceleration.
@@ -48,12 +49,18 @@ pub struct Problem {
     pub fix: String,
 }
 
-/// Decides. `local`: the host is the computer that we run on; of another one only libvirt's list is known.
-pub fn decide(setting: AccelerationSetting, local: bool, host_lists_kvm: bool) -> Acceleration {
+/// Decides. `local`: the host is the computer that we run on; of another one only libvirt's list is known. `closed`: what keeps
+/// QEMU's user from opening the device.
+pub fn decide(
+    setting: AccelerationSetting,
+    local: bool,
+    host_lists_kvm: bool,
+    closed: Option<&Problem>,
+) -> Acceleration {
     let (accelerator, problem) = match setting {
         AccelerationSetting::Kvm => (Accelerator::Kvm, None),
         AccelerationSetting::Tcg => (Accelerator::Tcg, None),
-        AccelerationSetting::Auto => match problem(local, host_lists_kvm) {
+        AccelerationSetting::Auto => match problem(local, host_lists_kvm, closed) {
             None => (Accelerator::Kvm, None),
             some => (Accelerator::Tcg, some),
         },
@@ -61,8 +68,19 @@ pub fn decide(setting: AccelerationSetting, local: bool, host_lists_kvm: bool) -
     Acceleration { accelerator, problem }
 }
 
-fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
+fn problem(local: bool, host_lists_kvm: bool, closed: Option<&Problem>) -> Option<Problem> {
     let found = |what: &str, fix: &str| Some(Problem { what: what.to_owned(), fix: fix.to_owned() });
+    if local && !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_virtualisation(&text)) {
+        return found(
+            "the processor offers no virtualisation (flag vmx or svm)",
+            "Switch on VT-x or AMD-V in the computer's firmware set-up; in a virtual machine, switch on nested virtualisation \
+             on its host.",
+        );
+    }
+    // Before what libvirt lists: a device that is closed to QEMU's user is why it lists no KVM.
+    if closed.is_some() {
+        return closed.cloned();
+    }
     if !host_lists_kvm {
         return found(
             "QEMU on this host has no KVM",
@@ -72,14 +90,7 @@ fn problem(local: bool, host_lists_kvm: bool) -> Option<Problem> {
     if !local {
         return None;
     }
-    if !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_virtualisation(&text)) {
-        return found(
-            "the processor offers no virtualisation (flag vmx or svm)",
-            "Switch on VT-x or AMD-V in the computer's firmware set-up; in a virtual machine, switch on nested virtualisation \
-             on its host.",
-        );
-    }
-    match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+    match OpenOptions::new().read(true).write(true).open(DEVICE) {
         Ok(_) => None,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             found("/dev/kvm is not there", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
@@ -111,8 +122,15 @@ mod tests {
 
     #[test]
     fn a_setting_overrules_the_checks() {
-        assert_eq!(decide(AccelerationSetting::Kvm, true, false).accelerator, Accelerator::Kvm);
-        assert_eq!(decide(AccelerationSetting::Tcg, true, true).problem, None);
-        assert_eq!(decide(AccelerationSetting::Auto, false, false).accelerator, Accelerator::Tcg);
+        assert_eq!(decide(AccelerationSetting::Kvm, true, false, None).accelerator, Accelerator::Kvm);
+        assert_eq!(decide(AccelerationSetting::Tcg, true, true, None).problem, None);
+        assert_eq!(decide(AccelerationSetting::Auto, false, false, None).accelerator, Accelerator::Tcg);
+    }
+
+    #[test]
+    fn a_closed_device_is_named_before_what_follows_from_it() {
+        let closed = Problem { what: "closed".to_owned(), fix: "open it".to_owned() };
+        let decided = decide(AccelerationSetting::Auto, false, false, Some(&closed));
+        assert_eq!(decided.problem, Some(closed));
     }
 }

@@ -4,7 +4,7 @@
 use super::connect::Link;
 use super::error::of_machine;
 use super::power::find;
-use super::sys::{Card, interface_addresses};
+use super::sys::{Card, interface_addresses, limit_agent};
 use engine::ports::hypervisor::{HypervisorError, MachineRef, Result};
 use model::address::{Address, AddressSource};
 use std::net::IpAddr;
@@ -49,6 +49,9 @@ async fn ask(
     let machine = machine.clone();
     let work = move |live: &super::connect::Live| {
         let domain = find(&live.connect, &machine)?;
+        if by_agent && let Err(error) = limit_agent(&domain, super::agent::ANSWER_SECONDS) {
+            tracing::trace!(machine.name = %machine.name, error = error.message(), "no agent to limit");
+        }
         let mut told = Vec::new();
         for (source, number) in sources {
             match interface_addresses(&domain, *number) {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 /// Most bytes taken of a file or of one output stream.
 const MOST: usize = 64 * 1024;
 /// Seconds that one answer may take; the agent answers at once or not at all.
-const ANSWER_SECONDS: i32 = 5;
+pub const ANSWER_SECONDS: i32 = 5;
 /// How long a program in the guest may run.
 const RUN_LIMIT: Duration = Duration::from_secs(60);
 /// How often the program is asked after: at first soon, then less so.

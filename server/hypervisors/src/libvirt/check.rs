@@ -61,7 +61,12 @@ impl Libvirt {
             ));
         }
         match self.look_again().await {
-            Ok(facts) => findings.extend([acceleration(&facts), firmware(&facts)]),
+            Ok(facts) => {
+                findings.extend([acceleration(&facts), firmware(&facts)]);
+                // Of its own: it costs time even where machines are emulated for another reason, or on purpose.
+                let closed = facts.kvm.map(|kvm| warning("kvm", format!("{}.", kvm.what), kvm.fix));
+                findings.extend(closed);
+            }
             Err(error) => findings.push(warning("acceleration", format!("{error}."), "Test again.".into())),
         }
         findings.push(self.network().await);

@@ -186,26 +186,28 @@ async fn pump(
     mut input: mpsc::Receiver<Bytes>,
     lost: CancellationToken,
 ) {
-    let work = async {
-        let (mut stalled, mut typing, mut listening) = (false, true, true);
-        while typing || listening {
-            tokio::select! {
-                () = console.full.notified(), if !stalled => stalled = true,
-                slot = console.output.reserve(), if stalled => {
-                    drop(slot);
-                    stalled = false;
-                    console.change_mask(|mask| mask | READABLE);
-                }
-                () = console.output.closed(), if listening => listening = false,
-                typed = input.recv(), if typing => match typed {
-                    Some(bytes) => if !console.send(bytes).await { return },
-                    None => typing = false,
-                },
+    // Side by side: a guest that does not read what is typed may still have much to say.
+    let typing = async {
+        while let Some(bytes) = input.recv().await {
+            if !console.send(bytes).await {
+                return console.ended.cancel();
             }
         }
     };
+    let listening = async {
+        loop {
+            tokio::select! {
+                () = console.output.closed() => return,
+                () = console.full.notified() => {}
+            }
+            // Fails when nobody listens any more, which the next turn finds out.
+            drop(console.output.reserve().await);
+            console.change_mask(|mask| mask | READABLE);
+        }
+    };
+    let work = async { tokio::join!(typing, listening) };
     tokio::select! {
-        () = work => {}
+        _ = work => {}
         () = console.ended.cancelled() => {}
         () = lost.cancelled() => {}
     }

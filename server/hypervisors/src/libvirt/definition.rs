@@ -6,6 +6,7 @@ use super::connect::{is_local, is_session};
 use super::domain_xml::{Platform, render};
 use super::error::{failed, is, of_host, of_machine};
 use super::firmware::{self, Firmware};
+use super::kvm;
 use engine::ports::hypervisor::{Definition, HypervisorError, MachineRef, Result};
 use std::path::Path;
 use virt::connect::Connect;
@@ -17,18 +18,25 @@ use virt::error::{Error, ErrorNumber};
 pub struct HostFacts {
     /// KVM or emulation.
     pub acceleration: Acceleration,
+    /// What is wrong with the permissions of `/dev/kvm`.
+    pub kvm: Option<acceleration::Problem>,
     /// UEFI; none if there is none without Secure Boot.
     pub firmware: Option<Firmware>,
 }
 
 impl HostFacts {
-    /// Looks at the host.
-    pub fn look(connect: &Connect, local: bool, setting: acceleration::AccelerationSetting) -> Self {
+    /// Looks at the host of this URI.
+    pub fn look(connect: &Connect, uri: &str, setting: acceleration::AccelerationSetting) -> Self {
         let with = |kind| connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0);
         let kvm = with("kvm");
         let capabilities = kvm.as_ref().ok().cloned().or_else(|| with("qemu").ok());
+        let local = is_local(uri);
+        // In a session QEMU has our own rights, and then trying is the better test.
+        let closed =
+            (local && !is_session(uri)).then(|| kvm::problem(&connect.capabilities().ok()?)).flatten();
         Self {
-            acceleration: acceleration::decide(setting, local, kvm.is_ok()),
+            acceleration: acceleration::decide(setting, local, kvm.is_ok(), closed.as_ref()),
+            kvm: closed,
             firmware: firmware::find(capabilities.as_deref(), Path::is_file),
         }
     }
@@ -60,8 +68,8 @@ impl Libvirt {
     }
 
     async fn look(&self) -> Result<HostFacts> {
-        let (local, setting) = (is_local(self.link.uri()), self.acceleration);
-        self.link.call(move |live| Ok(HostFacts::look(&live.connect, local, setting))).await
+        let (uri, setting) = (self.link.uri().to_owned(), self.acceleration);
+        self.link.call(move |live| Ok(HostFacts::look(&live.connect, &uri, setting))).await
     }
 
     pub(super) async fn define(&self, definition: &Definition) -> Result<()> {

@@ -123,30 +123,31 @@ impl Store {
     }
 
     /// Every file in the machine's folder but its UEFI variables, which go with the definition.
-    pub fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
+    pub async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
         let folder = self.folder(&machine.name);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(io_error("Listing", &folder, &e)),
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|e| io_error("Listing", &folder, &e))?;
-            let is_file = entry.file_type().is_ok_and(|t| t.is_file());
-            if is_file && entry.file_name() != NVRAM {
-                found.push(volume(&entry.path())?);
+        blocking("Listing", folder, |folder| {
+            let mut found = Vec::new();
+            for entry in none_if_gone(fs::read_dir(folder))?.into_iter().flatten() {
+                let entry = entry?;
+                if entry.file_type()?.is_file() && entry.file_name() != NVRAM {
+                    found.push(entry.path());
+                }
             }
-        }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(found)
+            found.sort();
+            Ok(found)
+        })
+        .await?
+        .iter()
+        .map(|path| volume(path))
+        .collect()
     }
 
     /// Removes the machine's folder with all that is in it.
     pub async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
         let folder = self.folder(&machine.name);
         self.clear_scratch(&folder).await?;
-        gone_is_fine(fs::remove_dir_all(&folder)).map_err(|e| io_error("Removing", &folder, &e))
+        // The blocks of a large disk take the file system seconds to free.
+        blocking("Removing", folder, |folder| none_if_gone(fs::remove_dir_all(folder)).map(drop)).await
     }
 
     /// Ends what a crash in the middle of an edit left: its folder holds a mount, and cannot be removed before.
@@ -172,18 +173,20 @@ impl Store {
             return Ok(path);
         }
         let template = self.qcow2_template(template).await?;
-        let unfinished = path.with_extension("new");
-        let copied = fs::copy(&template, &unfinished)
-            .and_then(|_| fs::set_permissions(&unfinished, Permissions::from_mode(0o600)))
-            .and_then(|()| fs::rename(&unfinished, &path));
-        copied.map_err(|e| io_error("Making the UEFI variables", &path, &e))?;
+        blocking("Making the UEFI variables", path.clone(), move |path| {
+            let unfinished = path.with_extension("new");
+            fs::copy(template, &unfinished)?;
+            fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
+            fs::rename(unfinished, path)
+        })
+        .await?;
         Ok(path)
     }
 
     /// Removes them. Gone already is fine.
     pub fn remove_nvram(&self, name: &MachineName) -> Result<()> {
         let path = self.nvram(name);
-        gone_is_fine(fs::remove_file(&path)).map_err(|e| io_error("Removing", &path, &e))
+        none_if_gone(fs::remove_file(&path)).map(drop).map_err(|e| io_error("Removing", &path, &e))
     }
 
     /// The template as qcow2, converted once: a copy takes no time, a conversion for each machine would.
@@ -247,11 +250,23 @@ fn make_dir(path: &Path, mode: u32) -> Result<()> {
     .map_err(|e| io_error("Making the folder", path, &e))
 }
 
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
+}
+
+/// Runs work with a file or folder off the async threads.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    path: PathBuf,
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let about = path.clone();
+    let done = tokio::task::spawn_blocking(move || work(&path)).await;
+    done.unwrap_or_else(|gone| Err(io::Error::other(gone))).map_err(|e| io_error(what, &about, &e))
 }
 
 fn io_error(what: &str, path: &Path, error: &io::Error) -> HypervisorError {

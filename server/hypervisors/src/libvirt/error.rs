@@ -46,6 +46,8 @@ pub fn of_agent<'a>(
         ];
         if silent.iter().any(|number| is(&error, *number)) {
             HypervisorError::NoAgent
+        } else if is(&error, ErrorNumber::NoSupport) {
+            HypervisorError::Unsupported { what: "Asking the guest's agent".to_owned() }
         } else {
             of_machine(what, machine)(error)
         }

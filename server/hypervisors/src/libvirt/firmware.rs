@@ -16,11 +16,12 @@ pub struct Firmware {
     pub variables: PathBuf,
 }
 
-/// Where distributions put it: Debian and Ubuntu, Fedora, Arch, NixOS with libvirtd, QEMU's own.
+/// Where distributions put it: Debian and Ubuntu, Fedora, Arch, NixOS since 25.11 and before it, QEMU's own.
 const PLACES: &[(&str, &str)] = &[
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
     ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    ("/run/libvirt/nix-ovmf/edk2-x86_64-code.fd", "/run/libvirt/nix-ovmf/edk2-i386-vars.fd"),
     ("/run/libvirt/nix-ovmf/OVMF_CODE.fd", "/run/libvirt/nix-ovmf/OVMF_VARS.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
     ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
@@ -91,6 +92,18 @@ mod tests {
             Path::new("/usr/share/edk2/x64/OVMF_CODE.4m.fd")
         );
         assert_eq!(find(None, |_| false), None);
+    }
+
+    #[test]
+    fn on_nixos_the_firmware_of_qemu_is_found_with_and_without_libvirts_word() {
+        let nixos = |path: &Path| path.starts_with("/run/libvirt/nix-ovmf");
+        let capabilities = "<os><loader><value>/run/libvirt/nix-ovmf/edk2-x86_64-secure-code.fd</value>\
+            <value>/run/libvirt/nix-ovmf/edk2-x86_64-code.fd</value></loader></os>";
+        for told in [None, Some(capabilities)] {
+            let found = find(told, nixos).unwrap();
+            assert_eq!(found.code, Path::new("/run/libvirt/nix-ovmf/edk2-x86_64-code.fd"));
+            assert_eq!(found.variables, Path::new("/run/libvirt/nix-ovmf/edk2-i386-vars.fd"));
+        }
     }
 
     #[test]

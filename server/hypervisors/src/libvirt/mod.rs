@@ -5,7 +5,7 @@
 //! | `connect.rs` | the connection: opened, watched, opened again; blocking calls off the async threads |
 //! | `events.rs` | libvirt's event loop and its events in the port's words |
 //! | `definition.rs`, `domain_xml.rs` | domains: defined, removed, written as XML |
-//! | `acceleration.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
+//! | `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
 //! | `power.rs` | states, starting and stopping |
 //! | `disks.rs` | a machine's files |
 //! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
@@ -26,6 +26,7 @@ mod domain_xml;
 mod error;
 mod events;
 mod firmware;
+mod kvm;
 mod network;
 mod power;
 mod stats;
@@ -166,7 +167,7 @@ impl Hypervisor for Libvirt {
     }
 
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
-        self.store.disks(machine)
+        self.store.disks(machine).await
     }
 
     async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {

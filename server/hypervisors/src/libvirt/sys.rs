@@ -1,7 +1,7 @@
 //! The few calls of libvirt that crate `virt` does not wrap, or wraps so that memory leaks: event registration, stream
 //! callbacks, bulk statistics, interface addresses.
 //!
-//! The only unsafe code of the project. Everything that crosses it is copied at once: no pointer of libvirt's outlives the
+//! The only unsafe code of this package. Everything that crosses it is copied at once: no pointer of libvirt's outlives the
 //! function that received it. Callbacks run on the event-loop thread (`events.rs`) and must neither block nor panic.
 
 #![expect(unsafe_code, reason = "libvirt is a C library; this module is the border")]
@@ -315,6 +315,17 @@ unsafe fn number(parameter: &c::virTypedParameter) -> Option<(String, u64)> {
     }?;
     // SAFETY: the name is NUL-terminated within its array.
     Some((unsafe { copied(parameter.field.as_ptr()) }?, value))
+}
+
+/// Limits how long libvirt waits for the agent of this domain at any later call (`virDomainAgentSetResponseTimeout`). Without
+/// it a guest that never answers holds its caller for ever.
+///
+/// # Errors
+/// What libvirt says, for example that the machine is off.
+pub fn limit_agent(domain: &Domain, seconds: c_int) -> Result<(), Error> {
+    // SAFETY: the domain is alive.
+    let code = unsafe { c::virDomainAgentSetResponseTimeout(domain.as_ptr(), seconds, 0) };
+    if code < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
 /// A network card of a guest and its addresses, as some source tells.

@@ -9,9 +9,10 @@ use engine::ports::hypervisor::{
 use engine::testing::contract::{self, Subject};
 use hypervisors::libvirt::Libvirt;
 use model::address::AddressSource;
+use model::guest::{BOOTED_FILE, GuestImage, IMAGE_FILE};
 use model::host::Level;
 use model::identity::IdentityFile;
-use model::machine::{Birthmarks, MachineState, Network};
+use model::machine::{Birthmarks, MachineState, Mode, Network};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -213,7 +214,15 @@ async fn real_guest_boots_answers_and_shuts_down() {
         (exit.code, exit.stdout.as_slice(), exit.stderr.as_slice()),
         (Some(3), &b"out\n"[..], &b"err\n"[..])
     );
-    assert!(real.host.agent_read(&machine, "/nowhere").await.is_err());
+    let missing = real.host.agent_read(&machine, "/nowhere").await;
+    assert!(matches!(missing, Err(HypervisorError::Failed { .. })), "{missing:?}");
+    let image = real.host.agent_read(&machine, IMAGE_FILE).await.unwrap();
+    let image = GuestImage::read(&image).unwrap();
+    eprintln!("the guest runs: {image:?}");
+    assert!(image.profiles.contains("core") && image.mode == Mode::Immutable, "{image:?}");
+    let booted = format!("until test -e {BOOTED_FILE}; do sleep 0.2; done");
+    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", &booted]).await.unwrap().code, Some(0));
+    real.host.agent_read(&machine, BOOTED_FILE).await.unwrap();
 
     // The guest itself waits until DHCP has answered.
     let wait = "until ip -4 -o addr | grep -v ' lo ' | grep -q inet; do sleep 1; done";
@@ -232,6 +241,28 @@ async fn real_guest_boots_answers_and_shuts_down() {
     let off = HostEvent::State { uuid: machine.uuid, state: MachineState::Off };
     timeout(BOOT, event(&mut events, |e| *e == off)).await.unwrap();
     timeout(PATIENCE, async { while console.output.recv().await.is_some() {} }).await.unwrap();
+    real.remove(&machine).await;
+}
+
+#[tokio::test]
+async fn real_guest_whose_agent_hangs_holds_nobody_up() {
+    let Some(real) = real().await else { return };
+    let machine = named(&real.create("hangs").await);
+    let mut events = real.host.events();
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let ready = HostEvent::Agent { uuid: machine.uuid, connected: true };
+    timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
+    real.host.agent_ping(&machine).await.unwrap();
+    // It stops itself, so that not even this is answered.
+    let stopped = real.host.agent_run(&machine, &["/bin/sh", "-c", "kill -STOP $(pidof qemu-ga)"]).await;
+    assert!(matches!(stopped, Err(HypervisorError::NoAgent)), "{stopped:?}");
+    let begun = Instant::now();
+    let addresses = timeout(PATIENCE, real.host.addresses(&machine)).await.unwrap().unwrap();
+    eprintln!("addresses of a guest whose agent hangs: {addresses:?} after {:?}", begun.elapsed());
+    assert!(addresses.iter().all(|a| a.source != AddressSource::Agent), "{addresses:?}");
+    let silent = timeout(PATIENCE, real.host.agent_read(&machine, IMAGE_FILE)).await.unwrap();
+    assert!(matches!(silent, Err(HypervisorError::NoAgent)), "{silent:?}");
+    real.host.power(&machine, Power::ForceOff).await.unwrap();
     real.remove(&machine).await;
 }
 

@@ -1,0 +1,233 @@
+//! Which fields each form has, as data.
+
+use crate::operation::OperationKind;
+use serde::{Deserialize, Serialize};
+
+/// How a field is entered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// One line.
+    Line,
+    /// A whole number with its unit, and values offered for one click.
+    Number {
+        /// The unit, shown behind the number.
+        unit: String,
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+        /// Values offered.
+        presets: Vec<u64>,
+    },
+    /// Several lines, one item each.
+    Lines {
+        /// How many lines are shown.
+        rows: u8,
+    },
+    /// A password, never shown again.
+    Password,
+    /// One of the host names that the page knows.
+    Host,
+    /// NAT or one of the host's bridges.
+    Network,
+    /// One of [`crate::machine::Mode::ALL`].
+    Mode,
+    /// Any of the profiles that the page knows.
+    Profiles,
+}
+
+/// One field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name in the posted body.
+    pub name: &'static str,
+    /// Its label.
+    pub label: &'static str,
+    /// A sentence below it.
+    pub help: &'static str,
+    /// How it is entered.
+    pub entry: Entry,
+    /// Whether it must be filled in.
+    pub required: bool,
+    /// What it holds when the form is opened first.
+    pub default: &'static str,
+}
+
+/// Fields under one heading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// The heading.
+    pub title: &'static str,
+    /// The fields in order.
+    pub fields: Vec<Field>,
+}
+
+/// The form of an operation. Operations on an existing machine have no fields of their own: the page names the machine.
+pub fn groups(kind: OperationKind) -> Vec<Group> {
+    match kind {
+        OperationKind::Create | OperationKind::Configure => machine_groups(),
+        OperationKind::Build => vec![profiles_group()],
+        _ => Vec::new(),
+    }
+}
+
+fn field(
+    name: &'static str,
+    label: &'static str,
+    entry: Entry,
+    default: &'static str,
+    help: &'static str,
+) -> Field {
+    Field { name, label, help, entry, required: false, default }
+}
+
+fn profiles_group() -> Group {
+    Group {
+        title: "Profiles and mode",
+        fields: vec![
+            field(
+                "profiles",
+                "Profiles",
+                Entry::Profiles,
+                "",
+                "What the image is composed of; core is always in it.",
+            ),
+            field("mode", "Mode", Entry::Mode, "immutable", ""),
+        ],
+    }
+}
+
+fn machine_groups() -> Vec<Group> {
+    let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {
+        unit: unit.to_owned(),
+        min,
+        max,
+        presets: presets.to_vec(),
+    };
+    vec![
+        Group {
+            title: "Name and host",
+            fields: vec![
+                Field {
+                    required: true,
+                    ..field(
+                        "name",
+                        "Name",
+                        Entry::Line,
+                        "",
+                        "Letters, digits and “-”; also the machine's host name.",
+                    )
+                },
+                field("host", "Host", Entry::Host, "", ""),
+            ],
+        },
+        profiles_group(),
+        Group {
+            title: "Size",
+            fields: vec![
+                field(
+                    "memory",
+                    "Memory",
+                    number("MiB", 128, 4_194_304, &[1024, 2048, 4096, 8192, 16384]),
+                    "2048",
+                    "",
+                ),
+                field("vcpus", "Processors", number("vCPUs", 1, 512, &[1, 2, 4, 8]), "2", ""),
+                field(
+                    "disk",
+                    "Disk",
+                    number("GiB", 1, 65_536, &[20, 30, 50, 100]),
+                    "30",
+                    "Takes only the space that is used; it can grow later.",
+                ),
+            ],
+        },
+        Group {
+            title: "Network and access",
+            fields: vec![
+                field("network", "Network", Entry::Network, "nat", ""),
+                field(
+                    "admin_keys",
+                    "SSH keys of “admin”",
+                    Entry::Lines { rows: 3 },
+                    "",
+                    "One public key a line. “admin” may become root.",
+                ),
+                field(
+                    "user_keys",
+                    "SSH keys of “user”",
+                    Entry::Lines { rows: 2 },
+                    "",
+                    "One public key a line. “user” may not become root.",
+                ),
+                field(
+                    "root_password",
+                    "Console password of “root”",
+                    Entry::Password,
+                    "",
+                    "For the serial console only; without one, root cannot log in.",
+                ),
+                field(
+                    "tcp_ports",
+                    "Open TCP ports",
+                    Entry::Lines { rows: 2 },
+                    "22",
+                    "One port or range such as 8000:8010 a line.",
+                ),
+                field("udp_ports", "Open UDP ports", Entry::Lines { rows: 1 }, "", ""),
+                field(
+                    "static_address",
+                    "Fixed address",
+                    Entry::Line,
+                    "",
+                    "192.168.1.20/24,192.168.1.1; empty means DHCP.",
+                ),
+                field(
+                    "dns",
+                    "Name servers",
+                    Entry::Lines { rows: 1 },
+                    "",
+                    "One address a line; empty means those of DHCP.",
+                ),
+                field(
+                    "hosts",
+                    "Extra hosts",
+                    Entry::Lines { rows: 1 },
+                    "",
+                    "Lines of /etc/hosts: an address and names.",
+                ),
+            ],
+        },
+        trust_group(),
+    ]
+}
+
+fn trust_group() -> Group {
+    Group {
+        title: "Certificates and shares",
+        fields: vec![
+            field(
+                "certificates",
+                "Extra certificate authorities",
+                Entry::Lines { rows: 2 },
+                "",
+                "Certificates in PEM form; the machine trusts them beside the usual ones.",
+            ),
+            field(
+                "samba_shares",
+                "Samba shares",
+                Entry::Lines { rows: 1 },
+                "",
+                "With profile samba-mount: one a line, /var/mnt/films //nas/films and options.",
+            ),
+            field("samba_user", "Name on the shares", Entry::Line, "", "A name, or DOMAIN\\name."),
+            field(
+                "samba_password",
+                "Password on the shares",
+                Entry::Password,
+                "",
+                "Kept with the machine's configuration, readable only by the portal and by root in the machine.",
+            ),
+        ],
+    }
+}

@@ -1,0 +1,100 @@
+/**
+ * The tiny image's flake as these tests want it: a copy that no earlier run has built from, with two profiles more.
+ *
+ * What the builds of those profiles do is decided while they run: `e2e-broken` prints 100,000 lines and fails until it is
+ * mended; `e2e-told` prints what it is told through a pipe, and ends when the pipe does.
+ */
+import { execFileSync } from "node:child_process";
+import { cpSync, createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Lines that the broken build prints before it fails. */
+export const LINES = 100_000;
+/** Its last one. */
+export const LAST_WORDS = `error: part ${LINES} does not compile`;
+/** The names of the two profiles on their cards. */
+export const BROKEN = "Broken on purpose";
+export const TOLD = "Told what to print";
+
+const flakeOf = (state: string): string => `${state}-flake`;
+const mended = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-mended`);
+const pipe = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-pipe`);
+
+/** Makes the copy for the portal of this state directory, unless it is there. */
+export function freshFlake(original: string, state: string): string {
+  const copy = flakeOf(state);
+  if (existsSync(copy)) return copy;
+  cpSync(original, copy, { recursive: true });
+  writeFileSync(join(copy, "run"), `${Date.now()}\n`);
+  writeFileSync(join(copy, "profiles/e2e-broken.nix"), profile(BROKEN, "Its build fails until somebody mends it."));
+  writeFileSync(join(copy, "profiles/e2e-told.nix"), profile(TOLD, "Its build prints what it is told, and ends when told."));
+  writeFileSync(join(copy, "steps/e2e.sh"), `
+case ",$profiles," in
+    *,e2e-broken,*)
+        if [ ! -e '${mended(state)}' ]; then
+            seq ${LINES} | sed 's/^/compiling part /' >&2
+            say '${LAST_WORDS}'
+            exit 1
+        fi
+        ;;
+    *,e2e-told,*) while read -r line; do say "$line"; done <'${pipe(state)}' ;;
+esac
+`);
+  const rootfs = join(copy, "steps/rootfs.sh");
+  const step = readFileSync(rootfs, "utf8");
+  const at = "phase buildPhase\n";
+  if (!step.includes(at)) throw new Error(`${rootfs} has no line "${at.trim()}" to put the tests' part behind`);
+  writeFileSync(rootfs, step.replace(at, `${at}. "$steps/e2e.sh"\n`));
+  mkdirSync(join(pipe(state), ".."), { recursive: true });
+  execFileSync("mkfifo", [pipe(state)]);
+  return copy;
+}
+
+/** Removes the copy and what belongs to it. */
+export function removeFlake(state: string): void {
+  for (const path of [flakeOf(state), pipe(state), mended(state)]) rmSync(path, { recursive: true, force: true });
+}
+
+/** From now on the broken profile builds. */
+export function mendBroken(state: string): void {
+  writeFileSync(mended(state), "");
+}
+
+/** The end of the pipe that tells the running build of `e2e-told` what to print. Closing it ends the build. */
+export class Teller {
+  private readonly stream;
+
+  constructor(state: string) {
+    // Opening it waits, in the background, until the build reads.
+    this.stream = createWriteStream(pipe(state));
+  }
+
+  /** Lets the build print these lines; done when they are in the pipe. */
+  async say(...lines: string[]): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.stream.write(lines.map((line) => `${line}\n`).join(""), (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Lets the build end. */
+  async end(): Promise<void> {
+    await new Promise<void>((resolve) => this.stream.end(resolve));
+  }
+}
+
+function profile(title: string, summary: string): string {
+  return `{
+  meta = {
+    title = "${title}";
+    summary = "${summary}";
+    brings = [ ];
+    needs = [ ];
+    conflicts = [ ];
+    ports = { tcp = [ ]; udp = [ ]; };
+    modes = [ "immutable" "semi-mutable" "mutable" ];
+    size = "small";
+  };
+  module = { };
+}
+`;
+}

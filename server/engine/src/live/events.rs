@@ -1,0 +1,119 @@
+//! Machines followed, by somebody whose rights may change meanwhile.
+//!
+//! What somebody sees is decided once, when they begin to follow. A member who becomes an administrator, or the other way
+//! round, may go on to follow machines, but other ones: then the stream ends, and the page begins a new one.
+
+use super::SHUTTING_DOWN;
+use crate::authorize::visible;
+use crate::cx::Cx;
+use crate::db;
+use crate::engine::Engine;
+use crate::error::{Result as Inner, chain};
+use crate::machine::feed::{Feed, Scope};
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use model::Fault;
+use model::account::{Actor, Role, UserId};
+use model::event::EventFrame;
+use model::machine::MachineId;
+use model::permission::Action;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+/// Said when somebody sees other machines than before.
+const ROLE_CHANGED: &str = "Your role has changed; this page connects again by itself.";
+
+impl Engine {
+    /// All machines that the actor may see, or of these only one, then every change, numbered without a gap.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`].
+    pub async fn follow_events(
+        self: &Arc<Self>,
+        actor: &Actor,
+        only: Option<MachineId>,
+    ) -> Result<BoxStream<'static, EventFrame>, Fault> {
+        let cx = Cx::new(actor, self.clock.as_ref());
+        // Subscribed before the role is read: a change in between is heard of.
+        let rights = self.rights.subscribe();
+        let follow = async {
+            let user = cx.user_id()?;
+            let role = role_of(self, user).await?.ok_or(Fault::Unauthenticated)?;
+            let cx = cx.with_role(role);
+            let scope = Scope {
+                machines: visible(&cx, Action::SeeMachine)?,
+                jobs: visible(&cx, Action::SeeJob)?,
+                only,
+            };
+            let (first, feed) = Feed::open(self.fleet.clone(), scope);
+            let closing = self.closing.clone();
+            let follower =
+                Follower { engine: Arc::downgrade(self), user, role, feed, rights, closing, in_doubt: false };
+            Ok((first, follower))
+        };
+        let (first, follower) = follow.await.map_err(|e| cx.fault(e))?;
+        let rest = stream::unfold(Some(follower), |follower| async move {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(frame) => Some((frame?, Some(follower))),
+                Err(why) => Some((EventFrame::Closing { why: why.to_owned() }, None)),
+            }
+        });
+        Ok(stream::once(async move { first }).chain(rest).boxed())
+    }
+}
+
+/// A user's role as it is now.
+async fn role_of(engine: &Engine, user: UserId) -> Inner<Option<Role>> {
+    let user = db::users::by_id(&mut *engine.db.read().await?, user).await?;
+    Ok(user.map(|user| user.role))
+}
+
+/// Somebody who follows machines.
+struct Follower {
+    engine: std::sync::Weak<Engine>,
+    user: UserId,
+    /// What decided what they see.
+    role: Role,
+    feed: Feed,
+    rights: broadcast::Receiver<UserId>,
+    closing: CancellationToken,
+    /// The role may be another one by now.
+    in_doubt: bool,
+}
+
+impl Follower {
+    /// The next frame; `Ok(None)` when there will be none, `Err` with the reason why the stream ends.
+    async fn next(&mut self) -> Result<Option<EventFrame>, &'static str> {
+        loop {
+            if self.in_doubt {
+                self.check_role().await?;
+                self.in_doubt = false;
+            }
+            tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Err(SHUTTING_DOWN),
+                changed = self.rights.recv() => match changed {
+                    Ok(user) => self.in_doubt = user == self.user,
+                    Err(RecvError::Lagged(_)) => self.in_doubt = true,
+                    Err(RecvError::Closed) => return Err(SHUTTING_DOWN),
+                },
+                frame = self.feed.next() => return Ok(frame),
+            }
+        }
+    }
+
+    async fn check_role(&self) -> Result<(), &'static str> {
+        let engine = self.engine.upgrade().ok_or(SHUTTING_DOWN)?;
+        match role_of(&engine, self.user).await {
+            Ok(role) if role == Some(self.role) => Ok(()),
+            Ok(_) => Err(ROLE_CHANGED),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a follower's role cannot be read");
+                Err(ROLE_CHANGED)
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What is not kept for ever: transcripts of consoles, logs of jobs, sessions that no longer stand. Jobs, their steps and the
+//! audit log stay in the database; only what they said goes.
+//!
+//! | what | how long |
+//! |---|---|
+//! | transcripts of a machine | the last 64 files and 32 MiB (`console/transcript.rs`), until the machine is removed |
+//! | transcripts of all machines | 2 GiB together, the oldest go first |
+//! | logs of jobs that are over | 180 days and 4 GiB together, the oldest go first |
+//! | sessions | while they stand |
+//!
+//! One of the reconciler's tasks (`watch.rs`) does it, at the start and then every hour.
+
+use crate::console::folder_name;
+use crate::db;
+use crate::engine::Engine;
+use crate::error::{Error, Result, chain};
+use model::Time;
+use model::job::JobId;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::MissedTickBehavior;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long the log of a job that is over is kept, in milliseconds.
+const LOG_AGE: i64 = 180 * 24 * 60 * 60 * 1000;
+/// What all logs may take together, in bytes.
+const LOGS: u64 = 4 << 30;
+/// What all transcripts may take together, in bytes.
+const TRANSCRIPTS: u64 = 2 << 30;
+
+/// Keeps house for ever.
+pub(crate) async fn keep_house(engine: Arc<Engine>) {
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        if let Err(error) = tidy(&engine).await {
+            tracing::warn!(
+                error = chain(&error),
+                "old logs and transcripts could not be removed; next try in an hour"
+            );
+        }
+    }
+}
+
+/// Removes what need not be kept any longer.
+pub(crate) async fn tidy(engine: &Engine) -> Result<()> {
+    engine.consoles.forget_idle();
+    let now = engine.clock.now();
+    let mut tx = engine.db.begin().await?;
+    db::sessions::delete_expired(&mut tx, now).await?;
+    let folders: HashSet<String> =
+        db::machines::names(&mut tx).await?.iter().map(|(name, id)| folder_name(name, *id)).collect();
+    tx.commit().await?;
+    let (jobs, console) = (engine.jobs.clone(), engine.settings.state.join("console"));
+    let work = move || {
+        let is_old_log = |path: &Path| job_of(path).is_some_and(|job| jobs.get(job).is_none());
+        let logs = files(jobs.dir(), is_old_log)?;
+        remove(over(logs, LOGS, Some(now.plus_millis(-LOG_AGE))))?;
+        tidy_transcripts(&console, &folders, TRANSCRIPTS)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    let what = "removing what is not kept any longer failed";
+    done.unwrap_or_else(|gone| Err(io::Error::other(gone))).map_err(|source| Error::Io { what, source })
+}
+
+/// The job of a log, by its file's name.
+fn job_of(path: &Path) -> Option<JobId> {
+    (path.extension() == Some(OsStr::new("log"))).then_some(())?;
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// Removes the folders of machines that are gone, and the oldest files of the others beyond `most` bytes.
+fn tidy_transcripts(console: &Path, machines: &HashSet<String>, most: u64) -> io::Result<()> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(console)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        if entry.file_name().to_str().is_some_and(|name| machines.contains(name)) {
+            all.extend(files(&entry.path(), |path| path.extension() == Some(OsStr::new("log")))?);
+        } else {
+            gone_is_fine(fs::remove_dir_all(entry.path()))?;
+        }
+    }
+    remove(over(all, most, None))
+}
+
+/// A file that may go.
+struct Old {
+    path: PathBuf,
+    changed: Time,
+    size: u64,
+}
+
+/// The files of a folder that may go.
+fn files(dir: &Path, may_go: impl Fn(&Path) -> bool) -> io::Result<Vec<Old>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !may_go(&path) {
+            continue;
+        }
+        // Gone between the two calls: somebody else was quicker.
+        let Some(about) = gone_is_none(fs::metadata(&path))? else { continue };
+        let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let changed = Time(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX));
+        found.push(Old { path, changed, size: about.len() });
+    }
+    Ok(found)
+}
+
+/// Those that must go: all changed before `before`, then the oldest until the rest is not more than `most` bytes.
+fn over(mut files: Vec<Old>, most: u64, before: Option<Time>) -> Vec<PathBuf> {
+    files.sort_by(|a, b| (a.changed, &a.path).cmp(&(b.changed, &b.path)));
+    let mut total: u64 = files.iter().map(|file| file.size).sum();
+    let mut gone = Vec::new();
+    for file in files {
+        // Sorted by age: where one may stay, all younger ones may.
+        if total <= most && before.is_none_or(|before| file.changed >= before) {
+            break;
+        }
+        total -= file.size;
+        gone.push(file.path);
+    }
+    gone
+}
+
+fn remove(paths: Vec<PathBuf>) -> io::Result<()> {
+    paths.iter().try_for_each(|path| gone_is_fine(fs::remove_file(path)))
+}
+
+fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+    gone_is_none(result).map(drop)
+}
+
+fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Settings};
+    use crate::testing::builder::MemoryBuilder;
+    use crate::testing::clock::ManualClock;
+    use std::fs::File;
+    use tempfile::TempDir;
+    use uuid::Uuid;
+
+    /// A file of so many bytes that was changed so many milliseconds after 1970.
+    fn put(path: &Path, size: u64, changed: i64) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let file = File::create(path).unwrap();
+        file.set_len(size).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(changed as u64)).unwrap();
+    }
+
+    fn old(name: &str, size: u64, changed: i64) -> Old {
+        Old { path: name.into(), changed: Time(changed), size }
+    }
+
+    #[test]
+    fn age_and_size_decide_and_the_oldest_go_first() {
+        let files = || vec![old("c", 10, 30), old("a", 10, 10), old("b", 10, 20)];
+        let gone = |most, before| {
+            let paths = over(files(), most, before);
+            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(gone(30, None), "");
+        assert_eq!(gone(29, None), "a");
+        assert_eq!(gone(10, None), "a b");
+        assert_eq!(gone(0, None), "a b c");
+        assert_eq!(gone(30, Some(Time(20))), "a");
+        assert_eq!(gone(15, Some(Time(20))), "a b", "both rules count");
+    }
+
+    #[test]
+    fn transcripts_go_with_their_machine_and_the_oldest_when_they_are_too_many() {
+        let dir = TempDir::new().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        put(&at("web.1/a.log"), 10, 10);
+        put(&at("web.1/b.log"), 10, 30);
+        put(&at("db.2/a.log"), 10, 20);
+        put(&at("gone.3/a.log"), 10, 40);
+        let machines: HashSet<String> = ["web.1".to_owned(), "db.2".to_owned()].into();
+        tidy_transcripts(dir.path(), &machines, 20).unwrap();
+        let there = ["web.1/a.log", "web.1/b.log", "db.2/a.log", "gone.3"].map(|path| at(path).exists());
+        assert_eq!(there, [false, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn logs_of_jobs_that_are_over_go_with_age_and_those_of_open_ones_stay() {
+        let dir = TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::new());
+        let engine = Engine::open_at_rest(
+            Settings::new(dir.path()),
+            Vec::new(),
+            Arc::new(MemoryBuilder::new()),
+            clock.clone(),
+        );
+        let engine = engine.await.unwrap();
+        let now = engine.clock.now().0;
+        let log = |job: JobId| crate::job::log::path_of(engine.jobs.dir(), job);
+        let [ancient, recent, open] = [(); 3].map(|()| JobId(Uuid::now_v7()));
+        engine.jobs.open(open, &engine.closing).unwrap();
+        for (job, changed) in [(ancient, now - LOG_AGE - 1), (recent, now - LOG_AGE), (open, 0)] {
+            put(&log(job), 1, changed);
+        }
+        put(&engine.jobs.dir().join("notes.txt"), 1, 0);
+        tidy(&engine).await.unwrap();
+        assert_eq!([ancient, recent, open].map(|job| log(job).exists()), [false, true, true]);
+        assert!(engine.jobs.dir().join("notes.txt").exists(), "what is not ours stays");
+        engine.shut_down().await;
+    }
+}

@@ -1,0 +1,153 @@
+//! What only a running guest, or whoever serves it addresses, can tell: its addresses, the image that it runs, whether its
+//! boot is done.
+//!
+//! No event tells of most of this, so running machines are asked: soon after something happened to one, then ever more
+//! seldom. A guest that does not answer costs its own place among those asked at once and delays nobody else. What a guest
+//! says of its image is asked for until it has said that its boot is done, and not again before the next boot.
+
+use super::Watched;
+use crate::error::chain;
+use crate::machine::fleet::Known;
+use crate::ports::hypervisor::{HypervisorError, MachineRef};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use model::guest::{BOOTED_FILE, Guest, GuestImage, IMAGE_FILE};
+use model::machine::{MachineName, MachineState};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How soon a machine that has just started is asked again; doubled up to [`SELDOM`].
+const SOON: Duration = Duration::from_millis(500);
+/// How often a machine is asked at most when nothing suggests that something has changed.
+const SELDOM: Duration = Duration::from_secs(60);
+/// Whose time has come is looked up at most this often: it takes a look at every machine.
+const PACE: Duration = Duration::from_millis(100);
+/// How many machines of a host are asked at once.
+const AT_ONCE: usize = 4;
+
+/// When whom to ask.
+#[derive(Default)]
+struct Schedule {
+    /// When each running machine's time comes, and how long to wait after that.
+    due: HashMap<MachineName, (Instant, Duration)>,
+    /// Whose time has come.
+    queue: VecDeque<MachineName>,
+    /// Who is in the queue or is being asked.
+    waiting: HashSet<MachineName>,
+}
+
+impl Watched {
+    /// Asks for ever.
+    pub(super) async fn ask_guests(self) {
+        let mut schedule = Schedule::default();
+        let mut asked = FuturesUnordered::new();
+        let mut next = Instant::now();
+        loop {
+            while asked.len() < AT_ONCE
+                && let Some(name) = schedule.queue.pop_front()
+            {
+                asked.push(self.ask(name));
+            }
+            tokio::select! {
+                Some(name) = asked.next(), if !asked.is_empty() => {
+                    // Somebody may have wanted it asked anew while it was being asked.
+                    if schedule.done(&name) {
+                        next = next.min(Instant::now() + PACE);
+                    }
+                }
+                () = self.entry.eager() => next = self.plan(&mut schedule),
+                () = tokio::time::sleep_until(next) => next = self.plan(&mut schedule),
+            }
+        }
+    }
+
+    /// Queues whose time has come; answers when to look again.
+    fn plan(&self, schedule: &mut Schedule) -> Instant {
+        let now = Instant::now();
+        for name in self.entry.take_eager() {
+            schedule.due.insert(name, (now, SOON));
+        }
+        let mut running = self.engine.fleet.on_host(&self.entry.name);
+        running.retain(|known| is_running(known.row.observed.state));
+        let names: HashSet<&MachineName> = running.iter().map(|known| &known.row.name).collect();
+        schedule.due.retain(|name, _| names.contains(name));
+        let mut next = now + SELDOM;
+        for name in names {
+            let (at, pause) = schedule.due.get(name).copied().unwrap_or((now, SOON));
+            if at > now {
+                next = next.min(at);
+            } else if schedule.waiting.insert(name.clone()) {
+                schedule.queue.push_back(name.clone());
+                schedule.due.insert(name.clone(), (now + pause, (pause * 2).min(SELDOM)));
+                next = next.min(now + pause);
+            }
+        }
+        next.max(now + PACE)
+    }
+
+    /// Asks one machine; answers its name.
+    async fn ask(&self, name: MachineName) -> MachineName {
+        let known = self.engine.fleet.get(&name);
+        if let Some(known) = known.filter(|known| is_running(known.row.observed.state)) {
+            self.ask_addresses(&known).await;
+            self.ask_guest(&known).await;
+        }
+        name
+    }
+
+    async fn ask_addresses(&self, known: &Known) {
+        match self.hypervisor.addresses(&known.machine()).await {
+            Ok(addresses) => self.engine.fleet.set_addresses(&known.row.name, addresses),
+            Err(error) => {
+                tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no addresses");
+            }
+        }
+    }
+
+    /// Asks the guest what it is, unless it has said all there is to say in this boot.
+    async fn ask_guest(&self, known: &Known) {
+        let before = known.row.observed.guest.as_deref();
+        if before.is_some_and(|guest| guest.booted) {
+            return;
+        }
+        let machine = known.machine();
+        let Some(booted) = self.guest_file(&machine, BOOTED_FILE).await else { return };
+        let image = match before.and_then(|guest| guest.image.clone()) {
+            Some(image) => Some(image),
+            None => {
+                let Some(text) = self.guest_file(&machine, IMAGE_FILE).await else { return };
+                text.and_then(|text| GuestImage::read(&text))
+            }
+        };
+        let guest = Guest { booted: booted.is_some(), image };
+        if guest != Guest::default() {
+            self.engine.fleet.set_guest(&machine.name, known.boot, guest);
+        }
+    }
+
+    /// A file of the guest, if it has it; nothing at all if nobody there answers.
+    async fn guest_file(&self, machine: &MachineRef, path: &str) -> Option<Option<Vec<u8>>> {
+        match self.hypervisor.agent_read(machine, path).await {
+            Ok(bytes) => Some(Some(bytes)),
+            // There is an agent, and it cannot read the file.
+            Err(HypervisorError::Failed { .. }) => Some(None),
+            Err(error) => {
+                tracing::trace!(machine.name = %machine.name, error = chain(&error), "no word from the guest");
+                None
+            }
+        }
+    }
+}
+
+impl Schedule {
+    /// A machine has been asked. True if its time has come again meanwhile.
+    fn done(&mut self, name: &MachineName) -> bool {
+        self.waiting.remove(name);
+        self.due.get(name).is_some_and(|(at, _)| *at <= Instant::now())
+    }
+}
+
+fn is_running(state: MachineState) -> bool {
+    matches!(state, MachineState::Running | MachineState::ShuttingDown)
+}
