@@ -5,6 +5,7 @@ use model::audit::AuditFilter;
 use model::image::ImageId;
 use model::job::{JobFilter, JobId};
 use model::machine::{MachineFilter, MachineName};
+use model::time::Time;
 
 /// The machines.
 pub const MACHINES: &str = "/";
@@ -142,6 +143,11 @@ pub fn job(id: JobId) -> String {
 /// A job's log as a text file; answered by the server, not by a page.
 pub fn job_log(id: JobId) -> String {
     format!("/jobs/{id}/log")
+}
+
+/// What a machine said on its console in the boot that began then; answered by the server, not by a page.
+pub fn transcript(machine: &MachineName, began: Time) -> String {
+    format!("/machines/{machine}/transcripts/{}", began.0)
 }
 
 /// The machine list as filtered.

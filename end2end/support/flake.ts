@@ -5,7 +5,7 @@
  * mended; `e2e-told` prints what it is told through a pipe, and ends when the pipe does.
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /** Lines that the broken build prints before it fails. */
@@ -62,23 +62,21 @@ export function mendBroken(state: string): void {
 
 /** The end of the pipe that tells the running build of `e2e-told` what to print. Closing it ends the build. */
 export class Teller {
-  private readonly stream;
+  private readonly pipe: number;
 
   constructor(state: string) {
-    // Opening it waits, in the background, until the build reads.
-    this.stream = createWriteStream(pipe(state));
+    // For reading too: then opening waits for nobody, and what is said before the build listens is kept for it.
+    this.pipe = openSync(pipe(state), "r+");
   }
 
-  /** Lets the build print these lines; done when they are in the pipe. */
-  async say(...lines: string[]): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.stream.write(lines.map((line) => `${line}\n`).join(""), (error) => (error ? reject(error) : resolve()));
-    });
+  /** Lets the build print these lines. */
+  say(...lines: string[]): void {
+    writeSync(this.pipe, lines.map((line) => `${line}\n`).join(""));
   }
 
-  /** Lets the build end. */
-  async end(): Promise<void> {
-    await new Promise<void>((resolve) => this.stream.end(resolve));
+  /** Lets the build end, once it has printed something. */
+  end(): void {
+    closeSync(this.pipe);
   }
 }
 

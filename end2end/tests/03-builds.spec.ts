@@ -109,7 +109,7 @@ test("once mended it is tried again, and the machine runs", async () => {
 test("a running build is cancelled and reads as cancelled, not as failed; its form opens again", async () => {
   await askForImage(page, TOLD, "Semi-mutable");
   const teller = new Teller(state());
-  await teller.say("first words");
+  teller.say("first words");
   await expect(lines(page).filter({ hasText: "first words" })).toBeVisible();
   await expect(page.locator("[data-live=job-progress]")).toContainText("tiny-image-rootfs");
   await head(page).getByRole("button", { name: "Cancel" }).click();
@@ -117,7 +117,7 @@ test("a running build is cancelled and reads as cancelled, not as failed; its fo
   await expect(page.locator(".steps li[data-state=failed]")).toHaveCount(0);
   await expect(page.locator("[data-live=job-failure]")).toBeEmpty();
   await expect(page.locator("[data-live=job-progress]")).toBeEmpty();
-  await teller.end();
+  teller.end();
   await page.getByRole("link", { name: "Change the values and try again" }).click();
   await expect(page.locator("form#build").getByRole("checkbox", { name: new RegExp(TOLD) })).toBeChecked();
   await expect(page.getByRole("radio", { name: /^Semi-mutable/ })).toBeChecked();
@@ -129,11 +129,11 @@ test("two people who want one image at once get one build", async ({ browser }) 
   await Promise.all([askForImage(page, TOLD, "Mutable"), askForImage(member, TOLD, "Mutable")]);
   expect(member.url()).toBe(page.url());
   const teller = new Teller(state());
-  await teller.say("heard by both");
+  teller.say("heard by both");
   for (const who of [page, member]) await expect(lines(who).filter({ hasText: "heard by both" })).toHaveCount(1);
   // An administrator may stop it, and whoever began it; who only joined may not.
   await expect(head(page).getByRole("button", { name: "Cancel" })).toBeVisible();
-  await teller.end();
+  teller.end();
   await Promise.all([jobDone(page), jobDone(member)]);
   await page.goto(`${url()}/images`);
   await expect(page.getByRole("row", { name: /e2e-told.*Mutable/ })).toHaveCount(1);
@@ -146,16 +146,16 @@ test("a log that is followed over a line that breaks has every line once", async
   await askForImage(page, TOLD, "Immutable");
   await far.goto(page.url().replace(url(), line.url));
   const teller = new Teller(state());
-  await teller.say("told 1", "told 2");
+  teller.say("told 1", "told 2");
   await expect(lines(far).filter({ hasText: "told 2" })).toBeVisible();
   await line.cut();
   await expect(far.getByText("Not live")).toBeVisible();
-  await teller.say("told 3", "told 4");
+  teller.say("told 3", "told 4");
   await expect(lines(page).filter({ hasText: "told 4" })).toBeVisible();
   await line.mend();
   await expect(lines(far).filter({ hasText: "told 4" })).toBeVisible({ timeout: 30_000 });
-  await teller.say("told 5");
-  await teller.end();
+  teller.say("told 5");
+  teller.end();
   await jobDone(far);
   expect(await lines(far).filter({ hasText: /^told \d$/ }).allInnerTexts()).toEqual([1, 2, 3, 4, 5].map((n) => `told ${n}`));
   await expect(far.getByText("Not live")).toBeHidden();

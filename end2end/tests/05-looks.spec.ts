@@ -42,7 +42,7 @@ test.beforeAll(async ({ browser }) => {
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/jobs\//);
   teller = new Teller(state());
-  await teller.say(...Array.from({ length: 200 }, (_, n) => `a line that says what part ${n} of the build is doing <b>now</b>`));
+  teller.say(...Array.from({ length: 200 }, (_, n) => `a line that says what part ${n} of the build is doing <b>now</b>`));
   const underWay = new URL(page.url()).pathname;
   places = [
     ["machines", "/"], ["machines-none-found", "/?q=nothing"], ["new", "/machines/new"], ["machine", `/machines/${running}`],
@@ -101,6 +101,8 @@ for (const { name, judged, ...screen } of VIEWS) {
     await login(page, ada);
     for (const [shot, path] of places) {
       await page.goto(url() + path);
+      // As it is when its live parts have come to life.
+      if ((await page.locator("leptos-island").count()) > 0) await expect(page.locator("html.live")).toBeAttached();
       if (shot === "console") await expect(page.locator(".xterm-rows")).toContainText(/login:/);
       if (shot.startsWith("job-")) await expect(page.locator(".log .line").first()).toBeVisible();
       await look(shot);

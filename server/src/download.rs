@@ -1,4 +1,5 @@
-//! Files to take away: a job's log as text, the audit log as CSV. Both are streamed; neither is ever whole in memory.
+//! Files to take away: a job's log as text, a console's transcript as it was said, the audit log as CSV. All are streamed; none is
+//! ever whole in memory.
 
 use crate::pages::plain_fault;
 use crate::session::Visitor;
@@ -14,6 +15,7 @@ use model::account::Actor;
 use model::audit::{AuditFilter, AuditPage, AuditRow, Outcome};
 use model::form::FormData;
 use model::job::{JobFrame, JobId, LogLevel, LogLine};
+use model::machine::MachineName;
 use model::portal::Portal;
 use model::{Fault, Time};
 use std::convert::Infallible;
@@ -55,6 +57,25 @@ fn log_line(line: &LogLine) -> String {
     };
     let from = line.from.as_ref().map(|name| format!("{name}> ")).unwrap_or_default();
     format!("{} {} {from}{level}{}\n", timestamp(line.at), line.step, line.text)
+}
+
+/// What a machine said on its console in one boot, byte for byte. Escape sequences are part of it: it is a file to take away and
+/// never shown as a page.
+pub async fn transcript(
+    State(server): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Path((machine, began)): Path<(String, String)>,
+) -> Response {
+    let (Ok(machine), Ok(began)) = (machine.parse::<MachineName>(), began.parse().map(Time)) else {
+        return plain_fault(&Fault::not_found("transcript"));
+    };
+    match server.engine.transcript(&visitor.actor, &machine, began).await {
+        Ok(bytes) => {
+            let name = format!("{machine}-{}.log", timestamp(began).replace(':', ""));
+            attachment(&name, "application/octet-stream", Body::from_stream(bytes))
+        }
+        Err(fault) => plain_fault(&fault),
+    }
 }
 
 /// The audit log as filtered, all pages of it, newest first.

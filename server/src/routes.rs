@@ -45,6 +45,8 @@ pub enum Answer {
     Console,
     /// A job's log as text.
     JobLog,
+    /// What a machine said in a boot.
+    Transcript,
     /// The audit log as CSV.
     AuditCsv,
     /// A file for browsers.
@@ -86,6 +88,7 @@ pub const TABLE: &[Row] = &[
     row(paths::JOBS, Access::Member, Answer::Page),
     row("/jobs/{id}", Access::Member, Answer::Page),
     row("/jobs/{id}/log", Access::Member, Answer::JobLog),
+    row("/machines/{name}/transcripts/{began}", Access::Member, Answer::Transcript),
     row(paths::HOSTS, Access::Member, Answer::Page),
     row(paths::ACCOUNT, Access::Member, Answer::Page),
     row(paths::USERS, Access::Administrator, Answer::Page),
@@ -120,6 +123,7 @@ impl Answer {
             Answer::Job => get(ws::job),
             Answer::Console => get(ws::console),
             Answer::JobLog => get(download::job_log),
+            Answer::Transcript => get(download::transcript),
             Answer::AuditCsv => get(download::audit_csv),
             Answer::Asset => get(assets::serve),
             Answer::Metrics => get(metrics::serve),
@@ -137,7 +141,9 @@ impl Answer {
         let whole = uri.path_and_query().map_or("/", |p| p.as_str());
         match self {
             Answer::Page if *method == Method::POST => pages::see_other(&paths::login(uri.path())),
-            Answer::Page | Answer::JobLog | Answer::AuditCsv => pages::see_other(&paths::login(whole)),
+            Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv => {
+                pages::see_other(&paths::login(whole))
+            }
             _ => pages::json_fault(&Fault::Unauthenticated),
         }
     }

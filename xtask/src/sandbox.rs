@@ -32,9 +32,16 @@ use crate::sh::{self, Cmd};
 /// Set inside, so that a test can tell that starting machines is safe.
 pub const INSIDE: &str = "SNOWGLOBE_SANDBOX";
 
-/// libvirt's directories. Each is empty inside; everything below lives in memory and is gone afterwards.
-const PRIVATE: [&str; 5] =
-    ["/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt/qemu"];
+/// libvirt's directories. Each is empty inside; everything below lives in memory and is gone afterwards. `/run/lock` holds its
+/// locks on consoles: one left by a sandbox that was killed names a process id that lives in every later sandbox too.
+const PRIVATE: [&str; 6] = [
+    "/run/libvirt",
+    "/run/lock",
+    "/var/lib/libvirt",
+    "/var/cache/libvirt",
+    "/var/log/libvirt",
+    "/etc/libvirt/qemu",
+];
 
 /// Ways to the computer's own service manager, which would answer for the wrong processes.
 const HIDDEN: [&str; 2] = ["/run/dbus", "/run/systemd"];

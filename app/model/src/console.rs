@@ -13,6 +13,15 @@ pub enum ConsoleRole {
     Watcher,
 }
 
+/// A boot of which something is kept that the machine said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// When it began; no two boots of a machine begin in the same millisecond.
+    pub began: Time,
+    /// How much of it is kept, in bytes.
+    pub bytes: u64,
+}
+
 /// From the browser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]

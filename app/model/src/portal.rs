@@ -5,6 +5,7 @@ use crate::account::{
     Actor, Role, Secret, SessionUser, SessionView, TicketPurpose, UserId, UserName, UserView,
 };
 use crate::audit::{AuditFilter, AuditPage, ChainState};
+use crate::console::Boot;
 use crate::fault::Fault;
 use crate::form::FormData;
 use crate::host::{HostName, HostView};
@@ -60,6 +61,8 @@ pub trait Portal: Send + Sync {
     async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault>;
     /// One machine.
     async fn machine(&self, actor: &Actor, name: &MachineName) -> Result<MachineDetail, Fault>;
+    /// The boots of a machine whose transcripts are kept, the latest first.
+    async fn boots(&self, actor: &Actor, name: &MachineName) -> Result<Vec<Boot>, Fault>;
 
     /// Jobs, newest first.
     async fn jobs(&self, actor: &Actor, filter: &JobFilter) -> Result<Vec<JobSummary>, Fault>;

@@ -155,8 +155,7 @@ showTheme();
 countSelected();
 
 // Islands: the wasm is fetched only by pages that have some. Last, so that nothing above waits for it.
-const islands = document.querySelectorAll("leptos-island");
-if (islands.length > 0) {
+async function wake(islands) {
   const frontend = await import(`./frontend.js${version}`);
   await frontend.default({ module_or_path: new URL(`./frontend_bg.wasm${version}`, import.meta.url) });
   frontend.hydrate();
@@ -164,4 +163,13 @@ if (islands.length > 0) {
     frontend[island.dataset.component]?.(island);
   }
   root.classList.add("live");
+}
+const islands = document.querySelectorAll("leptos-island");
+if (islands.length > 0) {
+  wake(islands).catch((error) => {
+    console.warn(error);
+    for (const note of document.querySelectorAll("[data-live=status]")) {
+      note.textContent = "Not live: a part of this page could not be loaded. Load the page again.";
+    }
+  });
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use model::account::*;
 use model::audit::*;
+use model::console::Boot;
 use model::fault::Fault;
 use model::form::FormData;
 use model::host::*;
@@ -252,6 +253,9 @@ impl Portal for World {
             jobs: vec![summary(JobState::Failed)],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })
+    }
+    async fn boots(&self, _: &Actor, _: &MachineName) -> Result<Vec<Boot>, Fault> {
+        Ok(vec![Boot { began: Time(1), bytes: 2048 }])
     }
     async fn jobs(&self, _: &Actor, _: &JobFilter) -> Result<Vec<JobSummary>, Fault> {
         Ok(vec![summary(JobState::Running), summary(JobState::Succeeded)])

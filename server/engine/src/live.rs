@@ -1,9 +1,13 @@
-//! What sockets use: tickets redeemed, rights re-checked, jobs and consoles followed; machines in `events`.
+//! What sockets use: tickets redeemed, rights re-checked, jobs and consoles followed; machines in `events`, old consoles in
+//! `transcripts`.
 //!
 //! A stream ends by itself when its subject ends or when the engine shuts down; in the latter case its last frame says
 //! so. Whoever holds a stream listens to [`Engine::rights_changes`] beside it and asks [`Engine::still_allowed`] again.
 
 mod events;
+mod transcripts;
+
+pub(crate) use transcripts::boots;
 
 use crate::audit;
 use crate::auth::digest;

@@ -16,6 +16,7 @@ use model::account::{
     Actor, Role, Secret, SessionUser, SessionView, TicketPurpose, UserId, UserName, UserView,
 };
 use model::audit::{AuditFilter, AuditPage, ChainState};
+use model::console::Boot;
 use model::form::FormData;
 use model::host::{HostName, HostView};
 use model::image::{ImageId, ImageSummary};
@@ -57,6 +58,11 @@ impl Portal for Engine {
     async fn machine(&self, actor: &Actor, name: &MachineName) -> Result<MachineDetail, Fault> {
         let cx = self.cx(actor);
         machines::detail(self, &cx, name).await.map_err(|e| cx.fault(e))
+    }
+
+    async fn boots(&self, actor: &Actor, name: &MachineName) -> Result<Vec<Boot>, Fault> {
+        let cx = self.cx(actor);
+        crate::live::boots(self, &cx, name).await.map_err(|e| cx.fault(e))
     }
 
     async fn jobs(&self, actor: &Actor, filter: &JobFilter) -> Result<Vec<JobSummary>, Fault> {

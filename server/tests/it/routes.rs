@@ -1,7 +1,7 @@
 //! Every row of the route table × every kind of person, with every method of the row.
 
 use crate::socket::Socket;
-use crate::world::{Person, World, machine_form};
+use crate::world::{Person, World, machine_form, within};
 use http::Method;
 use model::account::TicketPurpose;
 use model::console::ConsoleRole;
@@ -13,12 +13,15 @@ struct Things {
     machine: String,
     job: String,
     image: String,
+    /// When the boot began whose transcript is asked for.
+    began: String,
 }
 
 impl Things {
     fn path(&self, row: &Row) -> String {
         let id = if row.path.starts_with("/images") { &self.image } else { &self.job };
         let path = row.path.replace("{name}", &self.machine).replace("{machine}", &self.machine);
+        let path = path.replace("{began}", &self.began);
         path.replace("{id}", id).replace("{*file}", "page.js")
     }
 }
@@ -33,7 +36,7 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
 
     let job = member.job("/machines/new", &machine_form("create", "web-1")).await;
     let image = admin.image().await;
-    let things = Things { machine: "web-1".to_owned(), job, image };
+    let things = Things { machine: "web-1".to_owned(), job, image, began: said(&member, "web-1").await };
 
     let people = [
         ("anonymous", world.nobody(), Access::Anyone),
@@ -52,11 +55,54 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
     world.end().await;
 }
 
+/// Lets a machine say something, and answers when the boot began of which that is kept.
+async fn said(person: &Person, machine: &str) -> String {
+    let role = ConsoleRole::Driver;
+    let machine = machine.parse().unwrap();
+    let path = app::routes::sockets::console(&machine, role, None);
+    let purpose = TicketPurpose::Console { machine: machine.clone(), role };
+    let mut console = person.open(&path, &purpose).await;
+    console.until("hello").await;
+    console.type_in("for the record\n").await;
+    console.bytes_until("for the record\n").await;
+    // Written by a task of its own, soon.
+    let page = format!("/machines/{machine}/console");
+    within(async {
+        loop {
+            let body = person.get(&page).await.body;
+            if let Some((_, link)) = body.split_once("/transcripts/") {
+                return link.chars().take_while(char::is_ascii_digit).collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_machine_said_can_be_taken_away_by_who_may_watch_it() {
+    let (world, admin) = World::new().await;
+    let owner = world.user(&admin, "mia", "member").await;
+    owner.job("/machines/new", &machine_form("create", "web-1")).await;
+    let began = said(&owner, "web-1").await;
+    let path = format!("/machines/web-1/transcripts/{began}");
+    let reply = owner.get(&path).await;
+    assert!(reply.body.contains("for the record\n"), "{}", reply.body);
+    assert_eq!(reply.header("content-type"), Some("application/octet-stream"));
+    assert!(reply.header("content-disposition").unwrap().starts_with("attachment; filename=\"web-1-20"));
+    for nothing in ["0", "-1", "99999999999999999999", "..", "%2e%2e%2fsnowglobe.db"] {
+        let reply = owner.get(&format!("/machines/web-1/transcripts/{nothing}")).await;
+        assert_eq!(reply.status, 404, "{nothing}");
+    }
+    assert!(admin.get("/audit").await.body.contains("took a transcript"));
+    world.end().await;
+}
+
 async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Access, what: &str) {
     let may = rank >= row.access;
     let logged_in = rank >= Access::Member;
     match row.answer {
-        Answer::Page | Answer::JobLog | Answer::AuditCsv if !logged_in && !may => {
+        Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv if !logged_in && !may => {
             let reply =
                 if *method == Method::POST { person.post(path, &[]).await } else { person.get(path).await };
             assert_eq!(reply.status, 303, "{what}");
@@ -70,7 +116,7 @@ async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Ac
         Answer::Page if row.path == app::routes::LOGIN && logged_in => {
             assert_eq!(person.get(path).await.location(), "/", "{what}: nothing to do there");
         }
-        Answer::Page | Answer::JobLog | Answer::AuditCsv => {
+        Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv => {
             assert_eq!(person.get(path).await.status, if may { 200 } else { 403 }, "{what}");
         }
         Answer::Api => {
@@ -112,14 +158,17 @@ async fn check_socket(row: &Row, path: &str, person: &Person, may: bool, what: &
 async fn no_get_writes_to_the_database() {
     let (world, admin) = World::new().await;
     let job = admin.job("/machines/new", &machine_form("create", "web-1")).await;
-    let things = Things { machine: "web-1".to_owned(), job, image: admin.image().await };
+    let (image, began) = (admin.image().await, said(&admin, "web-1").await);
+    let things = Things { machine: "web-1".to_owned(), job, image, began };
     let database = format!("sqlite://{}", world.state.path().join("snowglobe.db").display());
     let mut looking = sqlx::SqliteConnection::connect(&database).await.unwrap();
     // Changes whenever another connection has committed something (sqlite.org/pragma.html#pragma_data_version).
     let mut version =
         async || -> i64 { sqlx::query_scalar("pragma data_version").fetch_one(&mut looking).await.unwrap() };
     let before = version().await;
-    for row in TABLE.iter().filter(|row| row.answer.methods().contains(&Method::GET)) {
+    // Taking a transcript is audited, as watching the console is; nothing else comes of it.
+    let rows = TABLE.iter().filter(|row| row.answer != Answer::Transcript);
+    for row in rows.filter(|row| row.answer.methods().contains(&Method::GET)) {
         let path = things.path(row);
         for query in ["", "?intent=purge&machine=web-1&confirm=web-1&job=1&done=verify_audit&next=/"] {
             admin.get(&format!("{path}{query}")).await;
@@ -158,8 +207,10 @@ async fn what_is_somebody_else_s_does_not_exist() {
     let stranger = world.user(&admin, "eve", "member").await;
     let job = owner.job("/machines/new", &machine_form("create", "web-1")).await;
     let none = uuid::Uuid::now_v7().to_string();
-    let things = Things { machine: "web-1".to_owned(), job: job.clone(), image: String::new() };
-    let nothings = Things { machine: "web-2".to_owned(), job: none.clone(), image: String::new() };
+    let began = said(&owner, "web-1").await;
+    let (image, missing) = (String::new(), began.clone());
+    let things = Things { machine: "web-1".to_owned(), job: job.clone(), image: image.clone(), began };
+    let nothings = Things { machine: "web-2".to_owned(), job: none.clone(), image, began: missing };
     let own =
         |row: &&Row| row.path.contains('{') && row.access == Access::Member && !row.path.starts_with("/ws");
     assert!(TABLE.iter().filter(own).count() > 5);

@@ -123,6 +123,11 @@ impl Hub {
         self.inner.tasks.wait().await;
     }
 
+    /// What is on disk of a machine's console.
+    pub(crate) fn transcripts(&self, machine: &MachineName, id: MachineId) -> Transcripts {
+        Transcripts::of(self.inner.dir.join(folder_name(machine, id)), self.inner.tasks.clone())
+    }
+
     /// How many viewers there are in all.
     pub fn viewers(&self) -> usize {
         let lines: Vec<_> = lock(&self.inner.lines).values().cloned().collect();
@@ -145,8 +150,7 @@ impl Hub {
     /// What it takes to read a machine's console, with what is on disk of its past unless it is read already.
     async fn recall(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) -> New {
         let inner = &self.inner;
-        let transcripts =
-            Transcripts::of(inner.dir.join(folder_name(&machine.name, id)), inner.tasks.clone());
+        let transcripts = self.transcripts(&machine.name, id);
         let is_read = lock(&inner.lines).contains_key(&id);
         let past = if is_read { Vec::new() } else { transcripts.end(RECALL).await };
         New { machine, id, hypervisor, transcripts, past: past.into() }

@@ -5,7 +5,11 @@
 //! does not fit is left out, and the file says how much. Errors are logged and end the transcript, nothing else.
 
 use crate::sync::lock;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use model::console::Boot;
 use model::time::Time;
+use std::collections::BTreeMap;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,7 +29,7 @@ const WAITING: usize = 2 * 1024 * 1024;
 
 /// The transcripts of one machine.
 #[derive(Clone, Debug)]
-pub(super) struct Transcripts {
+pub(crate) struct Transcripts {
     dir: PathBuf,
     tasks: TaskTracker,
 }
@@ -68,6 +72,31 @@ impl Transcripts {
                 tracing::warn!(dir = %self.dir.display(), %error, "a console's past cannot be read");
                 Vec::new()
             }
+        }
+    }
+
+    /// The boots of which something is kept, the latest first.
+    pub(crate) async fn boots(&self) -> io::Result<Vec<Boot>> {
+        let mut boots: BTreeMap<Time, u64> = BTreeMap::new();
+        for (path, size) in self.files().await? {
+            if let Some(began) = began(&path) {
+                *boots.entry(began).or_default() += size;
+            }
+        }
+        Ok(boots.into_iter().rev().map(|(began, bytes)| Boot { began, bytes }).collect())
+    }
+
+    /// The files of a boot, in the order in which they were written.
+    pub(crate) async fn parts(&self, boot: Time) -> io::Result<Vec<PathBuf>> {
+        let files = self.files().await?.into_iter().map(|(path, _)| path);
+        Ok(files.filter(|path| began(path) == Some(boot)).collect())
+    }
+
+    /// All files with their sizes, oldest first; none where nothing was ever said.
+    async fn files(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        match list(&self.dir).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
         }
     }
 
@@ -135,6 +164,14 @@ impl Waiting {
 fn file_name(start: Time) -> String {
     let start = jiff::Timestamp::from_millisecond(start.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     start.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
+}
+
+/// When the boot began whose transcript this is, or a part of it.
+fn began(path: &Path) -> Option<Time> {
+    let stem = path.file_stem()?.to_str()?;
+    let name = stem.split_once('_').map_or(stem, |(name, _part)| name);
+    let began = DateTime::strptime("%Y%m%dT%H%M%S%.fZ", name).ok()?;
+    Some(Time(began.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond()))
 }
 
 struct Writer {
@@ -268,6 +305,13 @@ mod tests {
         assert!(total <= TOTAL, "{total}");
         assert!(total > TOTAL / 2, "{total}");
         assert!(kept.iter().all(|(name, _)| !name.starts_with("20251122T233015")), "{kept:?}");
+        let transcripts = Transcripts::of(dir, TaskTracker::new());
+        let boots = transcripts.boots().await.unwrap();
+        assert_eq!(boots, [Boot { began: Time(1_763_854_300_000), bytes: total }]);
+        let parts = transcripts.parts(boots[0].began).await.unwrap();
+        assert_eq!(parts.len(), kept.len());
+        assert!(parts.is_sorted());
+        assert!(transcripts.parts(Time(1_763_854_215_123)).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -288,6 +332,7 @@ mod tests {
         assert!(transcripts.end(1 << 20).await.starts_with(b"boot 5\r\n"));
         let none = Transcripts::of("/nowhere/at/all".into(), TaskTracker::new());
         assert_eq!(none.end(22).await, b"");
+        assert_eq!(none.boots().await.unwrap(), []);
     }
 
     #[tokio::test]

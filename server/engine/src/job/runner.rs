@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 /// How often a step that only goes forward is tried when trying again may help.
 const FORWARD_TRIES: u32 = 5;
@@ -31,14 +33,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Starts the runner of an open job.
 pub(crate) async fn start(engine: &Arc<Engine>, live: Arc<LiveJob>) {
     announce(engine, &live).await;
-    engine.tasks.spawn(run(engine.clone(), live));
+    // Whatever the job's steps log, in whatever module, says by this whose it is.
+    let span = tracing::info_span!("job", job.id = %live.id, operation = Empty, machine.name = Empty);
+    engine.tasks.spawn(run(engine.clone(), live).instrument(span));
 }
 
 async fn run(engine: Arc<Engine>, live: Arc<LiveJob>) {
     let Some(lease) = engine.jobs.lease(live.id) else { return };
     let mut tries = 0;
     while let Err(error) = drive(&engine, &live, &lease).await {
-        tracing::error!(job.id = %live.id, error = chain(&error), "a job's state cannot be read or written");
+        tracing::error!(error = chain(&error), "a job's state cannot be read or written");
         if matches!(error, Error::Damaged { .. }) {
             give_up(&engine, &live, &error).await;
             return;
@@ -71,6 +75,11 @@ async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Resu
         engine.jobs.close(live.id);
         return Ok(());
     };
+    let span = Span::current();
+    span.record("operation", job.operation.kind().as_str());
+    if let Some(machine) = job.operation.machine() {
+        span.record("machine.name", machine.as_str());
+    }
     let work = job.work.clone();
     let mut run = Run { engine, live, lease, job, steps, work };
     if run.job.state != JobState::Undoing {
@@ -103,6 +112,7 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn forward(&mut self) -> Result<End> {
         if self.job.state == JobState::Queued {
+            tracing::info!(actor = self.job.actor_name, "a job begins");
             self.say(
                 LogLevel::Info,
                 &format!("{}, asked for by {}.", self.job.operation.title(), self.job.actor_name),
@@ -227,7 +237,7 @@ impl Run<'_> {
     }
 
     fn failure(&self, row: StepRow, error: &StepError) -> Failure {
-        tracing::warn!(job.id = %self.job.id, step = row.step.name(), error = error.chain(), "a step failed");
+        tracing::warn!(step = row.step.name(), error = error.chain(), "a step failed");
         self.say_in(row, LogLevel::Error, &error.to_string());
         Failure {
             step: row.step.name().to_owned(),
@@ -284,6 +294,7 @@ impl Run<'_> {
         db::jobs::finish(&mut tx, self.job.id, state, now).await?;
         db::audit::complete(&mut tx, self.job.audit_seq, outcome, detail, now).await?;
         tx.commit().await?;
+        tracing::info!(outcome = outcome.as_str(), "a job ended");
         self.engine.counts.job_ended(self.job.operation.kind(), state);
         self.say(LogLevel::Info, &format!("{}.", state.title()));
         announce(self.engine, self.live).await;
@@ -349,7 +360,7 @@ async fn give_up(engine: &Engine, live: &LiveJob, error: &Error) {
         Ok::<_, Error>(())
     };
     if let Err(error) = end.await {
-        tracing::error!(job.id = %live.id, error = chain(&error), "a damaged job cannot be ended");
+        tracing::error!(error = chain(&error), "a damaged job cannot be ended");
     }
     announce(engine, live).await;
     engine.jobs.close(live.id);

@@ -35,7 +35,7 @@ pub(super) async fn unwind(run: &mut Run<'_>) -> Result<Unwound> {
             Err(error) if error.stopped => return Ok(Unwound::Left),
             Err(error) => {
                 let message = format!("Undoing {} did not work: {error}", row.step.name());
-                tracing::error!(job.id = %run.job.id, step = row.step.name(), error = error.chain(), "not undone");
+                tracing::error!(step = row.step.name(), error = error.chain(), "not undone");
                 run.say_in(row, LogLevel::Error, &message);
                 run.mark(index, StepState::Failed).await?;
                 add(&mut run.job.failure, row, &message);

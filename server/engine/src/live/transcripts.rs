@@ -1,0 +1,86 @@
+//! What machines said on their consoles in earlier boots, as files to take away.
+//!
+//! Whoever may watch a console may have its transcripts; taking one is audited like watching. A machine's page lists them
+//! ([`boots`], by way of the portal), `server/src/download.rs` sends one.
+
+use super::console_action;
+use crate::audit;
+use crate::authorize::allow_machine;
+use crate::cx::Cx;
+use crate::engine::Engine;
+use crate::error::{Error, Result as Inner};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use model::Fault;
+use model::account::Actor;
+use model::console::{Boot, ConsoleRole};
+use model::machine::MachineName;
+use model::time::Time;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+/// How much of a transcript is read at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+impl Engine {
+    /// What a machine said in the boot that began at this time, as far as it is kept; of a boot that goes on, until now.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] for a machine that is not there or not the actor's, and for a boot of which nothing is kept.
+    pub async fn transcript(
+        &self,
+        actor: &Actor,
+        machine: &MachineName,
+        boot: Time,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, Fault> {
+        let cx = Cx::new(actor, self.clock.as_ref());
+        let open = async {
+            let action = console_action(ConsoleRole::Watcher);
+            let known = allow_machine(self, &cx, action, machine).await?;
+            let parts =
+                self.consoles.transcripts(machine, known.row.id).parts(boot).await.map_err(unreadable)?;
+            if parts.is_empty() {
+                return Err(Fault::not_found("transcript").into());
+            }
+            audit::done(self, &cx, &action.name(), Some(machine.as_str()), Some("took a transcript")).await?;
+            Ok::<_, Error>(read(parts))
+        };
+        open.await.map_err(|e| cx.fault(e))
+    }
+}
+
+/// The boots of which something is kept, the latest first.
+pub(crate) async fn boots(engine: &Engine, cx: &Cx, machine: &MachineName) -> Inner<Vec<Boot>> {
+    let known = allow_machine(engine, cx, console_action(ConsoleRole::Watcher), machine).await?;
+    engine.consoles.transcripts(machine, known.row.id).boots().await.map_err(unreadable)
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Io { what: "a console's transcripts cannot be read", source }
+}
+
+/// The parts, one after the other, piece by piece. One that is pruned meanwhile is left out: it was the oldest.
+fn read(parts: Vec<PathBuf>) -> BoxStream<'static, io::Result<Bytes>> {
+    let state = (VecDeque::from(parts), None::<File>);
+    stream::try_unfold(state, async |(mut parts, mut open)| {
+        loop {
+            let Some(mut file) = open.take() else {
+                let Some(path) = parts.pop_front() else { return Ok(None) };
+                match File::open(path).await {
+                    Ok(file) => open = Some(file),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
+            let mut piece = Vec::with_capacity(PIECE);
+            if (&mut file).take(PIECE as u64).read_to_end(&mut piece).await? > 0 {
+                return Ok(Some((Bytes::from(piece), (parts, Some(file)))));
+            }
+        }
+    })
+    .boxed()
+}
