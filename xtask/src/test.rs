@@ -24,7 +24,7 @@ use parts::{Lane, PARTS, Part, Verdict};
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Run only these parts; `--list` names them.
+    /// Run only these parts and what they need; `--list` names them.
     #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
     /// Name the parts and what each is.
@@ -61,10 +61,11 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         bail!("there is no part called {unknown}\n  to mend it: `cargo xtask test --list` names them");
     }
     system::enter_dev_shell(project)?;
-    let chosen: Vec<&'static Part> = PARTS
-        .iter()
-        .filter(|part| options.only.is_empty() || options.only.iter().any(|name| name == part.name))
-        .collect();
+    let is_asked_for = |part: &Part| {
+        options.only.iter().any(|name| name == part.name || parts::needs(name).contains(&part.name))
+    };
+    let chosen: Vec<&'static Part> =
+        PARTS.iter().filter(|part| options.only.is_empty() || is_asked_for(part)).collect();
     let flake = prepare(project, chosen.iter().any(|part| part.lane == Lane::Machines))?;
     let run = Run { project, flake, rest: &options.rest };
     let outcomes = run_all(&run, &chosen);

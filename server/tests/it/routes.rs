@@ -158,7 +158,8 @@ async fn check_socket(row: &Row, path: &str, person: &Person, may: bool, what: &
 async fn no_get_writes_to_the_database() {
     let (world, admin) = World::new().await;
     let job = admin.job("/machines/new", &machine_form("create", "web-1")).await;
-    let (image, began) = (admin.image().await, said(&admin, "web-1").await);
+    // A transcript that is not there: taking one that is gets audited, as watching the console does.
+    let (image, began) = (admin.image().await, "0".to_owned());
     let things = Things { machine: "web-1".to_owned(), job, image, began };
     let database = format!("sqlite://{}", world.state.path().join("snowglobe.db").display());
     let mut looking = sqlx::SqliteConnection::connect(&database).await.unwrap();
@@ -166,9 +167,7 @@ async fn no_get_writes_to_the_database() {
     let mut version =
         async || -> i64 { sqlx::query_scalar("pragma data_version").fetch_one(&mut looking).await.unwrap() };
     let before = version().await;
-    // Taking a transcript is audited, as watching the console is; nothing else comes of it.
-    let rows = TABLE.iter().filter(|row| row.answer != Answer::Transcript);
-    for row in rows.filter(|row| row.answer.methods().contains(&Method::GET)) {
+    for row in TABLE.iter().filter(|row| row.answer.methods().contains(&Method::GET)) {
         let path = things.path(row);
         for query in ["", "?intent=purge&machine=web-1&confirm=web-1&job=1&done=verify_audit&next=/"] {
             admin.get(&format!("{path}{query}")).await;

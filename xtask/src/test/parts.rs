@@ -82,6 +82,14 @@ pub static PARTS: &[Part] = &[
     part(Lane::Machines, "e2e", "the whole story in Chromium", e2e),
 ];
 
+/// The parts that leave behind what this one uses; asking for it asks for them.
+pub fn needs(name: &str) -> &'static [&'static str] {
+    match name {
+        "e2e" => &["build", "wasm"],
+        _ => &[],
+    }
+}
+
 /// Where the log of a part lies, below the target directory.
 pub fn log_path(name: &str) -> String {
     format!("xtask/logs/test-{name}.log")

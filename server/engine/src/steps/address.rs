@@ -2,25 +2,36 @@
 
 use super::{StepCx, StepError};
 use crate::job::lease::Lease;
+use model::address::{Address, AddressSource};
 use model::machine::MachineState;
+use std::collections::HashSet;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the host is asked while somebody waits: a DHCP lease comes without an event.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// Waits until the machine has an address. A machine without one is there all the same, so its absence is a warning.
+/// What is known of addresses so soon after a start was known before: no guest boots that fast. A lease of an earlier life stays in
+/// the DHCP server's table, often for an hour, and a neighbour's entry for minutes.
+const TOO_SOON: Duration = Duration::from_secs(1);
+
+/// Waits until the guest has an address. A machine without one is there all the same, so its absence is a warning.
 pub(super) async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let name = &target.machine.name;
     let host = cx.engine.hosts.get(&target.record.spec.host).cloned();
     let mut changes = cx.engine.fleet.changes();
     let limit = cx.engine.settings.address_limit;
-    let deadline = tokio::time::Instant::now() + limit;
+    let begun = Instant::now();
+    let mut from_before = HashSet::new();
     let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
         let Some(known) = cx.engine.fleet.get(name) else { return Ok(()) };
         let observed = &known.row.observed;
-        if let Some(address) = observed.addresses.first() {
+        if begun.elapsed() < TOO_SOON {
+            from_before.extend(observed.addresses.iter().filter(|a| may_be_old(a)).cloned());
+        }
+        if let Some(address) = observed.addresses.iter().find(|a| !from_before.contains(*a)) {
             cx.say(format!("The machine is at {}.", address.ip));
             return Ok(());
         }
@@ -31,17 +42,31 @@ pub(super) async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError
         tokio::select! {
             biased;
             () = cx.cancel.cancelled() => return Err(StepError::stopped()),
-            () = tokio::time::sleep_until(deadline) => {
-                cx.warn(format!(
-                    "The machine runs, but has no address after {} s. It may still be booting, or its network may have \
-                     no DHCP: look at its console.",
-                    limit.as_secs()
-                ));
+            () = tokio::time::sleep_until(begun + limit) => {
+                let seconds = limit.as_secs();
+                cx.warn(match observed.addresses.first() {
+                    Some(address) => format!(
+                        "The machine should be at {}, but its guest has said nothing for {seconds} s: look at its console.",
+                        address.ip
+                    ),
+                    None => format!(
+                        "The machine runs, but has no address after {seconds} s. It may still be booting, or its network \
+                         may have no DHCP: look at its console."
+                    ),
+                });
                 return Ok(());
             }
             // Whatever changed, and however much was missed: look again.
             _ = changes.recv() => {}
             _ = ask.tick() => if let Some(host) = &host { host.look_at(name) },
         }
+    }
+}
+
+/// Whether it comes from a table that outlives the guest.
+fn may_be_old(address: &Address) -> bool {
+    match address.source {
+        AddressSource::Static | AddressSource::Agent => false,
+        AddressSource::Lease | AddressSource::Neighbour => true,
     }
 }

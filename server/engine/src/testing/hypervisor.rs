@@ -7,6 +7,7 @@ mod port;
 
 use crate::ports::hypervisor::{Capabilities, Definition, HostEvent, HypervisorError, MachineRef, Result};
 use crate::sync::lock;
+use model::address::AddressSource;
 use model::machine::{MachineName, MachineState};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ struct World {
     unreachable: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
     deaf: bool,
-    without_addresses: bool,
+    /// How a running machine's address is known, or that it has none.
+    address: Option<AddressSource>,
     /// What guests have beside their identity, by path.
     guest_files: BTreeMap<String, Vec<u8>>,
     /// How often a guest's files were read through its agent.
@@ -77,7 +79,8 @@ struct Disk {
 impl MemoryHypervisor {
     /// An empty host that can do this.
     pub fn new(capabilities: Capabilities) -> Self {
-        Self { capabilities, world: Mutex::default(), events: broadcast::Sender::new(1024) }
+        let world = World { address: Some(AddressSource::Agent), ..World::default() };
+        Self { capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
     }
 
     /// Cuts the connection, or restores it.
@@ -97,9 +100,9 @@ impl MemoryHypervisor {
         lock(&self.world).deaf = deaf;
     }
 
-    /// Guests get no address, or get one.
-    pub fn set_without_addresses(&self, without: bool) {
-        lock(&self.world).without_addresses = without;
+    /// Guests have an address that is known from there, or none.
+    pub fn set_address(&self, source: Option<AddressSource>) {
+        lock(&self.world).address = source;
     }
 
     /// Every guest has this file, or has it no more.

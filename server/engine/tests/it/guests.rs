@@ -27,7 +27,7 @@ async fn a_guest_says_once_per_boot_what_it_runs_and_that_it_is_up() {
 
     // The next round of questions, by what changes in it: the addresses. The guest itself is not asked again.
     let reads = world.hypervisor.guest_reads();
-    world.hypervisor.set_without_addresses(true);
+    world.hypervisor.set_address(None);
     succeed(&engine, &ada, on(OperationKind::Suspend, "web")).await;
     succeed(&engine, &ada, on(OperationKind::Resume, "web")).await;
     let row = until_row(&engine, &ada, "web", |row| row.observed.addresses.is_empty()).await;

@@ -1,7 +1,8 @@
 //! What a person does with a machine, from the form to the purge, and what the pages would show in between.
 
-use crate::harness::{World, admin, create, ended, name, on, run, spec, succeed, until_state};
+use crate::harness::{World, admin, create, ended, name, on, run, spec, succeed, until_said, until_state};
 use model::Fault;
+use model::address::AddressSource;
 use model::job::{JobState, StepState};
 use model::machine::{MachineFilter, MachineState, Mode, Spec};
 use model::operation::{Operation, OperationKind};
@@ -140,11 +141,27 @@ async fn a_guest_that_does_not_listen_is_said_so_and_the_machine_stays_as_it_is(
 async fn a_machine_without_an_address_is_created_with_a_warning() {
     let mut world = World::new();
     world.settings.address_limit = std::time::Duration::from_millis(50);
-    world.hypervisor.set_without_addresses(true);
+    world.hypervisor.set_address(None);
     let engine = world.open().await;
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
     assert_eq!(engine.machine(&ada, &name("web")).await.unwrap().row.observed.addresses, []);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_lease_of_an_earlier_life_is_not_taken_for_the_guest_s_word() {
+    let mut world = World::new();
+    world.settings.address_limit = std::time::Duration::from_millis(50);
+    world.hypervisor.set_address(Some(AddressSource::Lease));
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let job = succeed(&engine, &ada, create("web")).await.summary.badge.id;
+    until_said(&engine, &ada, job, "The machine should be at 192.0.2.").await;
+    succeed(&engine, &ada, on(OperationKind::Destroy, "web")).await;
+    world.hypervisor.set_address(Some(AddressSource::Agent));
+    let job = succeed(&engine, &ada, on(OperationKind::Provision, "web")).await.summary.badge.id;
+    until_said(&engine, &ada, job, "The machine is at 192.0.2.").await;
     engine.shut_down().await;
 }
 

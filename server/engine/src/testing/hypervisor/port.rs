@@ -8,7 +8,7 @@ use crate::ports::hypervisor::{
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::address::{Address, AddressSource};
+use model::address::Address;
 use model::host::{Finding, Level};
 use model::identity::IdentityFile;
 use model::machine::MachineState;
@@ -239,14 +239,12 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn addresses(&self, machine: &MachineRef) -> Result<Vec<Address>> {
         let mut world = self.world("addresses")?;
-        let without = world.without_addresses;
+        let source = world.address;
         let domain = world.domain(machine)?;
-        if without || domain.state != MachineState::Running {
-            return Ok(Vec::new());
-        }
+        let source = source.filter(|_| domain.state == MachineState::Running);
         let [.., last] = *machine.uuid.as_bytes();
         // TEST-NET-1 (RFC 5737): nobody's address.
-        Ok(vec![Address { source: AddressSource::Lease, ip: [192, 0, 2, last].into() }])
+        Ok(source.map(|source| Address { source, ip: [192, 0, 2, last].into() }).into_iter().collect())
     }
 
     async fn agent_ping(&self, machine: &MachineRef) -> Result<()> {
