@@ -12,7 +12,7 @@ use futures::stream;
 use http::header::{self, HeaderValue};
 use jiff::Timestamp;
 use model::account::Actor;
-use model::audit::{AuditFilter, AuditPage, AuditRow, Outcome};
+use model::audit::{AuditFilter, AuditPage, AuditRow};
 use model::form::FormData;
 use model::job::{JobFrame, JobId, LogLevel, LogLine};
 use model::machine::MachineName;
@@ -84,7 +84,8 @@ pub async fn audit_csv(
     Extension(visitor): Extension<Visitor>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let filter = filter(&FormData::from_urlencoded(query.unwrap_or_default().as_bytes()));
+    let query = FormData::from_urlencoded(query.unwrap_or_default().as_bytes());
+    let filter = AuditFilter::from_query(|name| query.get(name).to_owned());
     // The first page is asked for before anything is sent: only then is it known whether there is anything to send.
     let first = match server.portal.audit(&visitor.actor, &filter).await {
         Ok(page) => page,
@@ -120,20 +121,6 @@ impl Pages {
             self.page = Some(self.portal.audit(&self.actor, &self.filter).await?);
         }
         Ok(Some((text, self)))
-    }
-}
-
-/// The same names as in the address of the audit page.
-fn filter(query: &FormData) -> AuditFilter {
-    let text = |name: &str| Some(query.get(name).to_owned()).filter(|t| !t.is_empty());
-    let outcomes =
-        [Outcome::Pending, Outcome::Succeeded, Outcome::Failed, Outcome::Cancelled, Outcome::Denied];
-    AuditFilter {
-        actor: text("actor"),
-        subject: text("subject"),
-        action: text("action"),
-        outcome: outcomes.into_iter().find(|o| o.as_str() == query.get("outcome")),
-        before: query.get("before").parse().ok(),
     }
 }
 
@@ -184,6 +171,7 @@ fn attachment(name: &str, kind: &'static str, body: Body) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::audit::Outcome;
 
     #[test]
     fn a_field_is_neither_a_formula_nor_two_fields() {
@@ -197,7 +185,8 @@ mod tests {
     #[test]
     fn the_filter_is_read_as_the_page_writes_it() {
         let query = "actor=ada&outcome=denied&before=17&subject=&action=login";
-        let read = filter(&FormData::from_urlencoded(query.as_bytes()));
+        let query = FormData::from_urlencoded(query.as_bytes());
+        let read = AuditFilter::from_query(|name| query.get(name).to_owned());
         assert_eq!(read.outcome, Some(Outcome::Denied));
         assert_eq!((read.actor.as_deref(), read.before, read.subject), (Some("ada"), Some(17), None));
     }

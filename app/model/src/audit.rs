@@ -21,6 +21,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Outcome; 5] =
+        [Outcome::Succeeded, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Pending];
+
     /// The word for people.
     pub fn title(self) -> &'static str {
         match self {
@@ -82,6 +86,23 @@ pub struct AuditFilter {
     pub outcome: Option<Outcome>,
     /// Only acts that came before this position in the order of completion; the next page's start.
     pub before: Option<i64>,
+}
+
+impl AuditFilter {
+    /// Reads the URL's parameters, by a function that gives the value of each, empty where it is missing. What makes no sense
+    /// filters nothing.
+    pub fn from_query(value: impl Fn(&str) -> String) -> Self {
+        let text = |name: &str| Some(value(name)).filter(|text| !text.is_empty());
+        let outcome = value("outcome");
+        Self {
+            actor: text("actor"),
+            subject: text("subject"),
+            // Typed as it is shown, or as it is stored.
+            action: text("action").map(|words| words.to_lowercase().replace(' ', "_")),
+            outcome: Outcome::ALL.into_iter().find(|o| o.as_str() == outcome),
+            before: value("before").parse().ok(),
+        }
+    }
 }
 
 /// How many acts one page shows.

@@ -1,7 +1,6 @@
 //! `/audit`: who did what to which machine, when, from where, with what outcome.
 
 use super::page;
-use crate::cx::Cx;
 use crate::parts::frame::{Section, heading};
 use crate::parts::{badge, faults, table, time};
 use crate::routes;
@@ -12,14 +11,12 @@ use model::operation::OperationKind;
 const COLUMNS: [&str; 6] = ["When", "Who", "What", "To", "Outcome", "Detail"];
 /// The id of the suggestions for the filter.
 const ACTS: &str = "acts";
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Succeeded, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Pending];
 
 /// The audit log.
 #[component]
 pub fn Audit() -> impl IntoView {
     page(Section::Audit, |cx| async move {
-        let filter = filter(&cx);
+        let filter = AuditFilter::from_query(|name| cx.query(name));
         let found = cx.portal.audit(&cx.actor, &filter).await?;
         let chain =
             if cx.done() == "verify_audit" { Some(cx.portal.verify_audit(&cx.actor).await?) } else { None };
@@ -43,19 +40,6 @@ pub fn Audit() -> impl IntoView {
         }
         .into_any())
     })
-}
-
-fn filter(cx: &Cx) -> AuditFilter {
-    let text = |name: &str| Some(cx.query(name)).filter(|t| !t.is_empty());
-    let outcome = cx.query("outcome");
-    AuditFilter {
-        actor: text("actor"),
-        subject: text("subject"),
-        // Typed as it is shown, or as it is stored.
-        action: text("action").map(|words| words.to_lowercase().replace(' ', "_")),
-        outcome: OUTCOMES.into_iter().find(|o| o.as_str() == outcome),
-        before: cx.query_as("before"),
-    }
 }
 
 fn link(filter: &AuditFilter) -> String {
@@ -91,7 +75,7 @@ fn search(filter: &AuditFilter) -> AnyView {
         }
     };
     let acts = OperationKind::ALL.iter().map(|kind| view! { <option value=kind.title()></option> });
-    let options = OUTCOMES.into_iter().map(|outcome| {
+    let options = Outcome::ALL.into_iter().map(|outcome| {
         let selected = filter.outcome == Some(outcome);
         view! { <option value=outcome.as_str() selected=selected>{outcome.title()}</option> }
     });
