@@ -108,7 +108,7 @@ impl Cmd {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place of xtask that starts programs; engine::exec is async"
+        reason = "the one place of xtask that starts programs; host_tools::exec is async"
     )]
     fn command(&self) -> Command {
         let mut argv = self.argv.iter();

@@ -5,7 +5,7 @@
 
 use crate::tiny::{DISK_GIB, Tiny, uri};
 use anyhow::{Context as _, Result, ensure};
-use engine::exec::Program;
+use host_tools::exec::Program;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -63,7 +63,7 @@ impl Server {
         let program = needed("SNOWGLOBE_SERVER")?;
         #[expect(
             clippy::disallowed_methods,
-            reason = "engine::exec hides the standard output of what it leaves running"
+            reason = "host_tools::exec hides the standard output of what it leaves running"
         )]
         let mut command = Command::new(program);
         command

@@ -3,16 +3,16 @@
 //!
 //! What is written here never contains a secret: names, subjects and sentences only.
 
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
-use crate::engine::Engine;
 use crate::error::{Result, chain};
 use model::audit::Outcome;
 use model::job::JobId;
 
 /// Begins an entry in a transaction of the caller.
 pub(crate) async fn begin_in(
-    engine: &Engine,
+    core: &Core,
     conn: &mut Conn,
     cx: &Cx,
     action: &str,
@@ -30,13 +30,13 @@ pub(crate) async fn begin_in(
         job_id: job.map(|j| j.to_string()),
         request: cx.request.to_string(),
     };
-    engine.counts.audited();
+    core.counts.audited();
     db::audit::begin(conn, &begin).await
 }
 
 /// Writes an act that is over already, in a transaction of the caller.
 pub(crate) async fn done_in(
-    engine: &Engine,
+    core: &Core,
     conn: &mut Conn,
     cx: &Cx,
     action: &str,
@@ -44,54 +44,54 @@ pub(crate) async fn done_in(
     outcome: Outcome,
     detail: Option<&str>,
 ) -> Result<()> {
-    let seq = begin_in(engine, conn, cx, action, subject, None).await?;
+    let seq = begin_in(core, conn, cx, action, subject, None).await?;
     db::audit::complete(conn, seq, outcome, detail, cx.now).await
 }
 
 /// Begins an entry of its own.
-pub(crate) async fn begin(engine: &Engine, cx: &Cx, action: &str, subject: Option<&str>) -> Result<i64> {
-    let mut tx = engine.db.begin().await?;
-    let seq = begin_in(engine, &mut tx, cx, action, subject, None).await?;
+pub(crate) async fn begin(core: &Core, cx: &Cx, action: &str, subject: Option<&str>) -> Result<i64> {
+    let mut tx = core.db.begin().await?;
+    let seq = begin_in(core, &mut tx, cx, action, subject, None).await?;
     tx.commit().await?;
     Ok(seq)
 }
 
 /// Writes an act that has been done.
 pub(crate) async fn done(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     action: &str,
     subject: Option<&str>,
     detail: Option<&str>,
 ) -> Result<()> {
-    over(engine, cx, action, subject, Outcome::Succeeded, detail).await
+    over(core, cx, action, subject, Outcome::Succeeded, detail).await
 }
 
 /// Writes that the actor was not allowed to do something.
-pub(crate) async fn denied(engine: &Engine, cx: &Cx, action: &str, subject: Option<&str>) -> Result<()> {
-    over(engine, cx, action, subject, Outcome::Denied, None).await
+pub(crate) async fn denied(core: &Core, cx: &Cx, action: &str, subject: Option<&str>) -> Result<()> {
+    over(core, cx, action, subject, Outcome::Denied, None).await
 }
 
 /// Writes an act with its outcome.
 pub(crate) async fn over(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     action: &str,
     subject: Option<&str>,
     outcome: Outcome,
     detail: Option<&str>,
 ) -> Result<()> {
-    let mut tx = engine.db.begin().await?;
-    done_in(engine, &mut tx, cx, action, subject, outcome, detail).await?;
+    let mut tx = core.db.begin().await?;
+    done_in(core, &mut tx, cx, action, subject, outcome, detail).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Completes an entry where nobody is left to tell about an error but the log.
-pub(crate) async fn complete_logged(engine: &Engine, seq: i64, outcome: Outcome, detail: Option<&str>) {
+pub(crate) async fn complete_logged(core: &Core, seq: i64, outcome: Outcome, detail: Option<&str>) {
     let complete = async {
-        let mut tx = engine.db.begin().await?;
-        db::audit::complete(&mut tx, seq, outcome, detail, engine.clock.now()).await?;
+        let mut tx = core.db.begin().await?;
+        db::audit::complete(&mut tx, seq, outcome, detail, core.clock.now()).await?;
         tx.commit().await?;
         Ok::<_, crate::error::Error>(())
     };

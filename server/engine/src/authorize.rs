@@ -4,8 +4,9 @@
 //! Whoever may not see a thing is told that there is none. Denials are audited.
 
 use crate::audit;
+use crate::core::Core;
 use crate::cx::Cx;
-use crate::engine::Engine;
+use crate::db::Visible;
 use crate::error::Result;
 use crate::machine::fleet::Known;
 use model::Fault;
@@ -13,33 +14,6 @@ use model::account::UserId;
 use model::machine::MachineName;
 use model::permission::{Action, Scope, scope};
 use std::sync::Arc;
-
-/// Which of the things in a list somebody sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Visible {
-    /// All.
-    All,
-    /// Those of this user.
-    Of(UserId),
-}
-
-impl Visible {
-    /// True for a thing of this owner.
-    pub fn includes(&self, owner: UserId) -> bool {
-        match self {
-            Visible::All => true,
-            Visible::Of(user) => *user == owner,
-        }
-    }
-
-    /// The owner to filter by in SQL, where null means everybody: `(?1 is null or owner_id = ?1)`.
-    pub fn owner(&self) -> Option<String> {
-        match self {
-            Visible::All => None,
-            Visible::Of(user) => Some(user.to_string()),
-        }
-    }
-}
 
 /// What the actor sees of a kind of things.
 pub(crate) fn visible(cx: &Cx, action: Action) -> std::result::Result<Visible, Fault> {
@@ -53,7 +27,7 @@ pub(crate) fn visible(cx: &Cx, action: Action) -> std::result::Result<Visible, F
 
 /// Lets the actor do something to a thing of these owners, or says why not. `subject` names it in the audit log.
 pub(crate) async fn authorize(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     action: Action,
     owners: &[UserId],
@@ -66,20 +40,20 @@ pub(crate) async fn authorize(
         Scope::Own => Fault::not_found(thing(action)),
         Scope::None => denied(),
     };
-    audit::denied(engine, cx, &action.name(), subject).await?;
+    audit::denied(core, cx, &action.name(), subject).await?;
     Err(fault.into())
 }
 
 /// The machine of this name, if the actor may do this to it.
 pub(crate) async fn allow_machine(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     action: Action,
     name: &MachineName,
 ) -> Result<Arc<Known>> {
     cx.user()?;
-    let known = engine.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
-    authorize(engine, cx, action, &[known.owner], Some(name.as_str())).await?;
+    let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
+    authorize(core, cx, action, &[known.owner], Some(name.as_str())).await?;
     Ok(known)
 }
 

@@ -4,10 +4,10 @@
 //! (the latest [`REMEMBERED`] of it) and follow it. Each leaves when its own job is cancelled; when the last has left, the
 //! build is cancelled too.
 
-use crate::metrics::Counts;
-use crate::ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
+use crate::counts::Counts;
 use crate::sync::lock;
 use model::job::LogLevel;
+use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};

@@ -2,9 +2,9 @@
 //! portal, so that nothing below it reads the wall clock or forgets whom it works for.
 
 use crate::error::Error;
-use crate::ports::clock::Clock;
 use model::account::{Actor, Role, SessionUser, UserId};
 use model::{Fault, Time};
+use ports::clock::Clock;
 use uuid::Uuid;
 
 /// Who asks, and when.

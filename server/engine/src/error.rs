@@ -2,10 +2,11 @@
 //! portal's functions return is [`Error`], which becomes a [`Fault`] in one place, [`Error::into_fault`].
 
 use crate::auth::password::HashError;
-pub(crate) use crate::exec::chain;
-use crate::ports::image_builder::BuildError;
+pub(crate) use host_tools::exec::chain;
 use model::Fault;
+use ports::image_builder::BuildError;
 use std::error::Error as StdError;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// What a question or a change at the portal can fail with.
@@ -65,4 +66,47 @@ impl Error {
             }
         }
     }
+}
+
+/// Why the engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state directory cannot be used.
+    #[error("the state directory {} cannot be used", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another portal works on the same state directory.
+    #[error("another portal is running on {}; stop it, or choose another state directory", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The database cannot be opened.
+    #[error("the database in {} cannot be opened", path.display())]
+    Database {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The database's migrations failed: it comes from a newer version, or is damaged.
+    #[error("the database in {} cannot be brought up to date; it may come from a newer version", path.display())]
+    Migrate {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The state read from the database makes no sense.
+    #[error("the state in {} cannot be read", path.display())]
+    Load {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

@@ -5,17 +5,28 @@
 
 use crate::db;
 use crate::db::Db;
-use crate::engine::{Engine, Host};
 use crate::error::Result;
-use crate::ports::hypervisor::{Capabilities, Hypervisor};
-use crate::ports::image_builder::BuildError;
 use crate::sync::{lock, read, write};
 use model::host::{Finding, HostId, HostName, HostView, Level};
 use model::machine::MachineName;
 use model::{Fault, Time};
+use ports::hypervisor::{Capabilities, Hypervisor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+
+/// A host that the portal manages.
+#[derive(Clone)]
+pub struct Host {
+    /// Its name in the portal.
+    pub name: HostName,
+    /// `libvirt` or `proxmox`.
+    pub kind: &'static str,
+    /// libvirt's URI or the SSH target, for people.
+    pub target: String,
+    /// The connection.
+    pub hypervisor: Arc<dyn Hypervisor>,
+}
 
 /// All hosts by name.
 #[derive(Clone)]
@@ -131,6 +142,17 @@ impl HostEntry {
         read(&self.seen).findings.iter().find(|f| f.name == name && f.level != Level::Ok).cloned()
     }
 
+    /// Takes over what a check found. A host whose bridges cannot be listed now keeps those it had; the findings say what
+    /// is wrong.
+    pub fn checked(&self, findings: Vec<Finding>, bridges: Option<Vec<String>>, now: Time) {
+        let mut seen = write(&self.seen);
+        if let Some(bridges) = bridges {
+            seen.bridges = bridges;
+        }
+        seen.findings = findings;
+        seen.checked = Some(now);
+    }
+
     /// Has the addresses of a machine asked for at once.
     pub fn look_at(&self, machine: &MachineName) {
         lock(&self.eager).insert(machine.clone());
@@ -171,46 +193,6 @@ impl HostEntry {
             checked: seen.checked,
             machines,
             bridges: seen.bridges,
-        }
-    }
-}
-
-/// Looks at a host: its own findings, its bridges, and Nix, which is the same for all.
-pub(crate) async fn check(engine: &Engine, entry: &HostEntry) {
-    let Some(hypervisor) = entry.hypervisor() else { return };
-    let (mut findings, bridges, nix) =
-        tokio::join!(hypervisor.check(), hypervisor.bridges(), check_nix(engine));
-    findings.push(nix);
-    let mut seen = write(&entry.seen);
-    // A host whose bridges cannot be listed now keeps those it had; the findings tell what is wrong.
-    if let Ok(bridges) = bridges {
-        seen.bridges = bridges;
-    }
-    seen.findings = findings;
-    seen.checked = Some(engine.clock.now());
-}
-
-async fn check_nix(engine: &Engine) -> Finding {
-    let name = "nix".to_owned();
-    match engine.builder.profiles().await {
-        Ok(profiles) => Finding {
-            name,
-            level: Level::Ok,
-            what: format!("Nix evaluates the images; there are {} profiles.", profiles.len()),
-            fix: None,
-        },
-        Err(error) => {
-            let fix = match &error {
-                BuildError::NoNix { fix, .. } => fix.clone(),
-                _ => "Read the server's log, mend the image flake, and test again.".to_owned(),
-            };
-            tracing::warn!(error = crate::error::chain(&error), "Nix does not work");
-            Finding {
-                name,
-                level: Level::Error,
-                what: format!("No image can be built: {error}."),
-                fix: Some(fix),
-            }
         }
     }
 }

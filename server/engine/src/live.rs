@@ -13,6 +13,7 @@ use crate::audit;
 use crate::auth::digest;
 use crate::authorize::{allow_machine, authorize};
 use crate::console::{Attachment, ConsoleItem};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::sessions;
 use crate::engine::Engine;
@@ -32,9 +33,6 @@ use model::permission::Action;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// Said to every socket when the portal ends.
-pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
-
 impl Engine {
     /// Uses up a ticket for the socket that is being opened.
     ///
@@ -43,7 +41,7 @@ impl Engine {
     /// all in the same words, so that a stolen ticket tells nothing.
     pub async fn redeem(&self, actor: &Actor, ticket: &Secret, purpose: &TicketPurpose) -> Result<(), Fault> {
         let user = actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
-        if self.tickets.redeem(ticket, user.id, purpose) { Ok(()) } else { Err(Fault::Unauthenticated) }
+        if self.core.tickets.redeem(ticket, user.id, purpose) { Ok(()) } else { Err(Fault::Unauthenticated) }
     }
 
     /// Whether a user may (still) do what a socket is open for: enabled, logged in somewhere, and with the rights.
@@ -51,12 +49,12 @@ impl Engine {
     /// # Errors
     /// The fault that opening the socket now would give.
     pub async fn still_allowed(&self, user: UserId, purpose: &TicketPurpose) -> Result<(), Fault> {
-        let cx = self.internal_cx();
+        let cx = self.core.internal_cx();
         let check = async {
-            let user = sessions::user(&mut *self.db.read().await?, user, cx.now).await?;
+            let user = sessions::user(&mut *self.core.db.read().await?, user, cx.now).await?;
             let user = user.ok_or(Fault::Unauthenticated)?;
             let cx = Cx { actor: Actor { user: Some(user), from: None }, ..cx.clone() };
-            may_open(self, &cx, purpose).await
+            may_open(&self.core, &cx, purpose).await
         };
         check.await.map_err(|e| cx.fault(e))
     }
@@ -67,9 +65,9 @@ impl Engine {
     /// # Errors
     /// [`Fault::Internal`] if the database does not answer.
     pub async fn session_stands(&self, token: &Secret) -> Result<bool, Fault> {
-        let cx = self.internal_cx();
+        let cx = self.core.internal_cx();
         let find = async {
-            let found = sessions::find(&mut *self.db.read().await?, &digest(token), cx.now).await?;
+            let found = sessions::find(&mut *self.core.db.read().await?, &digest(token), cx.now).await?;
             Ok::<_, Error>(found.is_some())
         };
         find.await.map_err(|e| cx.fault(e))
@@ -77,7 +75,7 @@ impl Engine {
 
     /// Tells the id of each user whose role, account or sessions have changed.
     pub fn rights_changes(&self) -> broadcast::Receiver<UserId> {
-        self.rights.subscribe()
+        self.core.rights.subscribe()
     }
 
     /// A job as it stands, its log lines after `after`, then what happens until it ends.
@@ -115,8 +113,8 @@ impl Engine {
         id: JobId,
         after: Option<u64>,
     ) -> Result<follow::Follower, Fault> {
-        let cx = Cx::new(actor, self.clock.as_ref());
-        follow::Follower::open(self, &cx, id, after).await.map_err(|e| cx.fault(e))
+        let cx = self.core.cx(actor);
+        follow::Follower::open(&self.core, &cx, id, after).await.map_err(|e| cx.fault(e))
     }
 
     /// Attaches to a machine's console; audited when it begins and when it ends.
@@ -125,20 +123,21 @@ impl Engine {
     /// [`Fault::NotFound`] for a machine that is not there or not the actor's, [`Fault::Refused`] for one that has never been
     /// created.
     pub async fn attach_console(
-        self: &Arc<Self>,
+        &self,
         actor: &Actor,
         machine: &MachineName,
         role: ConsoleRole,
         from: Option<u64>,
     ) -> Result<ConsoleSession, Fault> {
-        let cx = Cx::new(actor, self.clock.as_ref());
+        let cx = self.core.cx(actor);
         let attach = async {
             let user = cx.user()?.clone();
-            let known = console_machine(self, &cx, machine, role).await?;
-            let hypervisor = self.hosts.hypervisor(&known.row.host)?;
-            let seq = audit::begin(self, &cx, &console_action(role).name(), Some(machine.as_str())).await?;
-            let audited = Audited { engine: self.clone(), seq, took_over: false };
-            let attachment = self.consoles.attach(
+            let known = console_machine(&self.core, &cx, machine, role).await?;
+            let hypervisor = self.core.hosts.hypervisor(&known.row.host)?;
+            let seq =
+                audit::begin(&self.core, &cx, &console_action(role).name(), Some(machine.as_str())).await?;
+            let audited = Audited { core: self.core.clone(), seq, took_over: false };
+            let attachment = self.core.consoles.attach(
                 known.machine(),
                 known.row.id,
                 hypervisor,
@@ -147,16 +146,11 @@ impl Engine {
                 from,
             );
             let attachment = attachment.await;
-            self.consoles.set_running(known.row.id, known.row.observed.state.is_active());
+            self.core.consoles.set_running(known.row.id, known.row.observed.state.is_active());
             Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
         };
         attach.await.map_err(|e| cx.fault(e))
     }
-}
-
-/// The frame that a job's follower gets last when the portal ends.
-pub(crate) fn closing_job_frame() -> JobFrame {
-    JobFrame::Closing { why: SHUTTING_DOWN.to_owned() }
 }
 
 /// An open console. Dropping it detaches and completes the audit entry.
@@ -184,11 +178,11 @@ impl ConsoleSession {
     /// [`Fault::Denied`] or [`Fault::NotFound`] for somebody who may only watch.
     pub async fn request(&mut self, request: ConsoleRequest) -> Result<(), Fault> {
         if matches!(request, ConsoleRequest::TakeOver) && !self.audited.took_over {
-            let engine = &self.audited.engine;
+            let core = &self.audited.core;
             let take_over = async {
-                console_machine(engine, &self.cx, &self.machine, ConsoleRole::Driver).await?;
+                console_machine(core, &self.cx, &self.machine, ConsoleRole::Driver).await?;
                 let action = console_action(ConsoleRole::Driver).name();
-                audit::done(engine, &self.cx, &action, Some(self.machine.as_str()), Some("took over")).await
+                audit::done(core, &self.cx, &action, Some(self.machine.as_str()), Some("took over")).await
             };
             take_over.await.map_err(|e| self.cx.fault(e))?;
             self.audited.took_over = true;
@@ -206,19 +200,19 @@ impl std::fmt::Debug for ConsoleSession {
 
 /// An audit entry that is completed when this is dropped.
 struct Audited {
-    engine: Arc<Engine>,
+    core: Arc<Core>,
     seq: i64,
     took_over: bool,
 }
 
 impl Drop for Audited {
     fn drop(&mut self) {
-        let (engine, seq) = (self.engine.clone(), self.seq);
+        let (core, seq) = (self.core.clone(), self.seq);
         // Tracked, so that a shutdown waits for the entry. Without a runtime the process is ending, and the entry stays
         // open, which says as much.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let tracked = self.engine.tasks.track_future(async move {
-                audit::complete_logged(&engine, seq, Outcome::Succeeded, Some("detached")).await;
+            let tracked = self.core.tasks.track_future(async move {
+                audit::complete_logged(&core, seq, Outcome::Succeeded, Some("detached")).await;
             });
             runtime.spawn(tracked);
         }
@@ -234,24 +228,22 @@ fn console_action(role: ConsoleRole) -> Action {
 }
 
 /// Whether the actor may open a socket for this purpose now.
-pub(crate) async fn may_open(engine: &Engine, cx: &Cx, purpose: &TicketPurpose) -> Inner<()> {
+pub(crate) async fn may_open(core: &Core, cx: &Cx, purpose: &TicketPurpose) -> Inner<()> {
     match purpose {
-        TicketPurpose::Events => authorize(engine, cx, Action::SeeMachine, &[cx.user_id()?], None).await,
-        TicketPurpose::Job { id } => follow::allowed(engine, cx, *id).await,
-        TicketPurpose::Console { machine, role } => {
-            console_machine(engine, cx, machine, *role).await.map(drop)
-        }
+        TicketPurpose::Events => authorize(core, cx, Action::SeeMachine, &[cx.user_id()?], None).await,
+        TicketPurpose::Job { id } => follow::allowed(core, cx, *id).await,
+        TicketPurpose::Console { machine, role } => console_machine(core, cx, machine, *role).await.map(drop),
     }
 }
 
 /// The machine whose console is asked for, if the actor may have it in this role.
 async fn console_machine(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     machine: &MachineName,
     role: ConsoleRole,
 ) -> Inner<Arc<Known>> {
-    let known = allow_machine(engine, cx, console_action(role), machine).await?;
+    let known = allow_machine(core, cx, console_action(role), machine).await?;
     if known.is_created() {
         Ok(known)
     } else {

@@ -1,13 +1,11 @@
 //! Figures for monitoring, as a plain struct; the server turns them into whatever its monitoring reads.
 
-use crate::engine::Engine;
+use crate::core::Core;
 use crate::sync::lock;
-use model::job::JobState;
 use model::machine::MachineState;
 use model::operation::OperationKind;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What happened since the engine was opened, and what is now.
@@ -37,65 +35,31 @@ pub struct Metrics {
     pub logins_refused: u64,
 }
 
-/// Counters that the engine keeps.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    jobs: Mutex<BTreeMap<(OperationKind, &'static str), u64>>,
-    builds: Mutex<BTreeMap<&'static str, u64>>,
-    build_millis: AtomicU64,
-    audit: AtomicU64,
-    logins_refused: AtomicU64,
-}
-
-impl Counts {
-    /// A job ended.
-    pub fn job_ended(&self, kind: OperationKind, state: JobState) {
-        *lock(&self.jobs).entry((kind, state.as_str())).or_default() += 1;
-    }
-
-    /// A build ended.
-    pub fn build_ended(&self, succeeded: bool, took: Duration) {
-        *lock(&self.builds).entry(if succeeded { "succeeded" } else { "failed" }).or_default() += 1;
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.build_millis.fetch_add(millis, Ordering::Relaxed);
-    }
-
-    /// An audit entry was written.
-    pub fn audited(&self) {
-        self.audit.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A login was refused.
-    pub fn login_refused(&self) {
-        self.logins_refused.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// The figures right now.
-pub(crate) fn collect(engine: &Engine) -> Metrics {
-    let counts = &engine.counts;
+pub(crate) fn collect(core: &Core) -> Metrics {
+    let counts = &core.counts;
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let mut machines: BTreeMap<&'static str, u64> = BTreeMap::new();
     for state in ALL_STATES {
         machines.insert(state.as_str(), 0);
     }
-    for known in engine.fleet.all() {
+    for known in core.fleet.all() {
         *machines.entry(known.row.observed.state.as_str()).or_default() += 1;
     }
-    let (queued, running) = engine.jobs.queued_and_running();
-    let reachable = engine.hosts.all().filter(|h| h.is_reachable()).count();
-    let unreachable = engine.hosts.all().count() - reachable;
+    let (queued, running) = core.jobs.queued_and_running();
+    let reachable = core.hosts.all().filter(|h| h.is_reachable()).count();
+    let unreachable = core.hosts.all().count() - reachable;
     let millis = counts.build_millis.load(Ordering::Relaxed);
     Metrics {
         jobs_ended: lock(&counts.jobs).clone(),
         jobs_running: number(running),
         jobs_queued: number(queued),
-        builds: number(engine.builds.len()),
+        builds: number(core.builds.len()),
         builds_ended: lock(&counts.builds).clone(),
         build_seconds: Duration::from_millis(millis).as_secs_f64(),
         machines,
         hosts: [("reachable", number(reachable)), ("unreachable", number(unreachable))].into(),
-        console_viewers: number(engine.consoles.viewers()),
+        console_viewers: number(core.consoles.viewers()),
         audit_entries: counts.audit.load(Ordering::Relaxed),
         logins_refused: counts.logins_refused.load(Ordering::Relaxed),
     }

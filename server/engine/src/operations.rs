@@ -6,35 +6,8 @@
 //!
 //! To add an operation: a variant in `model::operation`, its row here, its steps in `steps/`, its words in `plan.rs`.
 
-use crate::steps::Step;
+use crate::job::step::{After, Cell, Step};
 use model::operation::OperationKind;
-use serde::{Deserialize, Serialize};
-
-/// What becomes of a step when the job does not succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum After {
-    /// Nothing: it changes nothing that would have to be undone.
-    Nothing,
-    /// It is undone.
-    Undo,
-    /// It stays; it only goes forward.
-    Forward,
-}
-
-impl After {
-    /// The word in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            After::Nothing => "nothing",
-            After::Undo => "undo",
-            After::Forward => "forward",
-        }
-    }
-}
-
-/// A row's cell: a step and its mark.
-pub(crate) type Cell = (Step, After);
 
 /// The steps of an operation, in order.
 pub(crate) const fn steps(kind: OperationKind) -> &'static [Cell] {

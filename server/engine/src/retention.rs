@@ -11,8 +11,8 @@
 //! One of the reconciler's tasks (`watch.rs`) does it, at the start and then every hour.
 
 use crate::console::folder_name;
+use crate::core::Core;
 use crate::db;
-use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use model::Time;
 use model::job::JobId;
@@ -35,12 +35,12 @@ const LOGS: u64 = 4 << 30;
 const TRANSCRIPTS: u64 = 2 << 30;
 
 /// Keeps house for ever.
-pub(crate) async fn keep_house(engine: Arc<Engine>) {
+pub(crate) async fn keep_house(core: Arc<Core>) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(error) = tidy(&engine).await {
+        if let Err(error) = tidy(&core).await {
             tracing::warn!(
                 error = chain(&error),
                 "old logs and transcripts could not be removed; next try in an hour"
@@ -50,15 +50,15 @@ pub(crate) async fn keep_house(engine: Arc<Engine>) {
 }
 
 /// Removes what need not be kept any longer.
-pub(crate) async fn tidy(engine: &Engine) -> Result<()> {
-    engine.consoles.forget_idle();
-    let now = engine.clock.now();
-    let mut tx = engine.db.begin().await?;
+pub(crate) async fn tidy(core: &Core) -> Result<()> {
+    core.consoles.forget_idle();
+    let now = core.clock.now();
+    let mut tx = core.db.begin().await?;
     db::sessions::delete_expired(&mut tx, now).await?;
     let folders: HashSet<String> =
         db::machines::names(&mut tx).await?.iter().map(|(name, id)| folder_name(name, *id)).collect();
     tx.commit().await?;
-    let (jobs, console) = (engine.jobs.clone(), engine.settings.state.join("console"));
+    let (jobs, console) = (core.jobs.clone(), core.settings.state.join("console"));
     let work = move || {
         let is_old_log = |path: &Path| job_of(path).is_some_and(|job| jobs.get(job).is_none());
         let logs = files(jobs.dir(), is_old_log)?;
@@ -152,7 +152,8 @@ fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, Settings};
+    use crate::engine::Engine;
+    use crate::settings::Settings;
     use crate::testing::builder::MemoryBuilder;
     use crate::testing::clock::ManualClock;
     use std::fs::File;
@@ -211,17 +212,18 @@ mod tests {
             clock.clone(),
         );
         let engine = engine.await.unwrap();
-        let now = engine.clock.now().0;
-        let log = |job: JobId| crate::job::log::path_of(engine.jobs.dir(), job);
+        let core = &engine.core;
+        let now = core.clock.now().0;
+        let log = |job: JobId| crate::job::log::path_of(core.jobs.dir(), job);
         let [ancient, recent, open] = [(); 3].map(|()| JobId(Uuid::now_v7()));
-        engine.jobs.open(open, &engine.closing).unwrap();
+        core.jobs.open(open, &core.closing).unwrap();
         for (job, changed) in [(ancient, now - LOG_AGE - 1), (recent, now - LOG_AGE), (open, 0)] {
             put(&log(job), 1, changed);
         }
-        put(&engine.jobs.dir().join("notes.txt"), 1, 0);
-        tidy(&engine).await.unwrap();
+        put(&core.jobs.dir().join("notes.txt"), 1, 0);
+        tidy(core).await.unwrap();
         assert_eq!([ancient, recent, open].map(|job| log(job).exists()), [false, true, true]);
-        assert!(engine.jobs.dir().join("notes.txt").exists(), "what is not ours stays");
+        assert!(core.jobs.dir().join("notes.txt").exists(), "what is not ours stays");
         engine.shut_down().await;
     }
 }

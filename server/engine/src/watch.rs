@@ -6,15 +6,18 @@
 //! as at the start. One more task tells the console hub which machines run (`consoles`), and one removes what need not be
 //! kept any longer ([`crate::retention`]).
 
+mod checks;
 mod consoles;
 mod guests;
 
-use crate::engine::Engine;
+pub(crate) use checks::check;
+
+use crate::core::Core;
 use crate::error::chain;
-use crate::hosts::{self, HostEntry};
+use crate::hosts::HostEntry;
 use crate::machine::fleet::Domain;
-use crate::ports::hypervisor::{Counters, HostEvent, Hypervisor, HypervisorError};
 use model::machine::MachineState;
+use ports::hypervisor::{Counters, HostEvent, Hypervisor, HypervisorError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,23 +29,23 @@ use uuid::Uuid;
 const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Starts to watch all hosts.
-pub(crate) fn start(engine: &Arc<Engine>) {
-    for entry in engine.hosts.all() {
+pub(crate) fn start(core: &Arc<Core>) {
+    for entry in core.hosts.all() {
         let Some(hypervisor) = entry.hypervisor().cloned() else { continue };
-        let host = Watched { engine: engine.clone(), entry: entry.clone(), hypervisor };
-        spawn(engine, host.clone().follow_events());
-        spawn(engine, host.clone().sample());
-        spawn(engine, host.clone().ask_guests());
-        spawn(engine, host.keep_checked());
+        let host = Watched { core: core.clone(), entry: entry.clone(), hypervisor };
+        spawn(core, host.clone().follow_events());
+        spawn(core, host.clone().sample());
+        spawn(core, host.clone().ask_guests());
+        spawn(core, host.keep_checked());
     }
-    spawn(engine, consoles::relay(engine.clone()));
-    spawn(engine, crate::retention::keep_house(engine.clone()));
+    spawn(core, consoles::relay(core.clone()));
+    spawn(core, crate::retention::keep_house(core.clone()));
 }
 
 /// Runs a task until it ends or the engine closes.
-fn spawn(engine: &Arc<Engine>, task: impl Future<Output = ()> + Send + 'static) {
-    let closing = engine.closing.clone();
-    engine.tasks.spawn(async move {
+fn spawn(core: &Arc<Core>, task: impl Future<Output = ()> + Send + 'static) {
+    let closing = core.closing.clone();
+    core.tasks.spawn(async move {
         tokio::select! {
             () = closing.cancelled() => {}
             () = task => {}
@@ -51,18 +54,18 @@ fn spawn(engine: &Arc<Engine>, task: impl Future<Output = ()> + Send + 'static) 
 }
 
 /// Takes over what a host has now. Called by the watchers, and by `check_host` when somebody asks.
-pub(crate) async fn take_inventory(engine: &Engine, entry: &HostEntry) {
+pub(crate) async fn take_inventory(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
-    let stamp = engine.fleet.stamp();
+    let stamp = core.fleet.stamp();
     match hypervisor.inventory().await {
         Ok(inventory) => {
-            engine.fleet.take_inventory(&entry.name, stamp, &inventory);
+            core.fleet.take_inventory(&entry.name, stamp, &inventory);
             entry.set_reachable(true);
         }
         Err(error) => {
             let unreachable = matches!(error, HypervisorError::Unreachable { .. });
             if unreachable {
-                engine.fleet.host_lost(&entry.name, &error.to_string());
+                core.fleet.host_lost(&entry.name, &error.to_string());
             }
             if entry.is_reachable() || !unreachable {
                 tracing::warn!(host.name = %entry.name, error = chain(&error), "no inventory");
@@ -75,7 +78,7 @@ pub(crate) async fn take_inventory(engine: &Engine, entry: &HostEntry) {
 /// One host being watched.
 #[derive(Clone)]
 struct Watched {
-    engine: Arc<Engine>,
+    core: Arc<Core>,
     entry: Arc<HostEntry>,
     hypervisor: Arc<dyn Hypervisor>,
 }
@@ -84,13 +87,13 @@ impl Watched {
     async fn follow_events(self) {
         // Subscribed before the inventory is taken: what happens in between is told twice, never missed.
         let mut events = self.hypervisor.events();
-        take_inventory(&self.engine, &self.entry).await;
+        take_inventory(&self.core, &self.entry).await;
         loop {
             match events.recv().await {
                 Ok(event) => self.take_event(event).await,
                 Err(RecvError::Lagged(missed)) => {
                     tracing::info!(host.name = %self.entry.name, missed, "events missed, taking an inventory");
-                    take_inventory(&self.engine, &self.entry).await;
+                    take_inventory(&self.core, &self.entry).await;
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -98,7 +101,7 @@ impl Watched {
     }
 
     async fn take_event(&self, event: HostEvent) {
-        let fleet = &self.engine.fleet;
+        let fleet = &self.core.fleet;
         match event {
             HostEvent::State { uuid, state } => {
                 fleet.seen(&self.entry.name, uuid, Domain::Present(state));
@@ -107,7 +110,7 @@ impl Watched {
             HostEvent::Rebooted { uuid } => {
                 if let Some(known) = fleet.by_uuid(uuid) {
                     fleet.rebooted(&known.row.name);
-                    self.engine.consoles.rebooted(known.row.id);
+                    self.core.consoles.rebooted(known.row.id);
                 }
                 self.look_at(uuid);
             }
@@ -121,7 +124,7 @@ impl Watched {
                 self.entry.doubt();
             }
             HostEvent::Connected => {
-                take_inventory(&self.engine, &self.entry).await;
+                take_inventory(&self.core, &self.entry).await;
                 self.entry.doubt();
             }
         }
@@ -130,7 +133,7 @@ impl Watched {
     /// Looks at the host at the start, whenever its connection comes or goes, and by the clock: disks fill up silently.
     async fn keep_checked(self) {
         loop {
-            hosts::check(&self.engine, &self.entry).await;
+            checks::check(&self.core, &self.entry).await;
             // What comes or does not come is the same: the next look.
             let _ = tokio::time::timeout(CHECK_EVERY, self.entry.doubted()).await;
         }
@@ -138,16 +141,16 @@ impl Watched {
 
     /// Has a machine asked for its addresses soon.
     fn look_at(&self, uuid: Uuid) {
-        if let Some(known) = self.engine.fleet.by_uuid(uuid) {
+        if let Some(known) = self.core.fleet.by_uuid(uuid) {
             self.entry.look_at(&known.row.name);
         }
     }
 
     async fn ask_state(&self, uuid: Uuid) {
-        let Some(known) = self.engine.fleet.by_uuid(uuid) else { return };
-        let stamp = self.engine.fleet.stamp();
+        let Some(known) = self.core.fleet.by_uuid(uuid) else { return };
+        let stamp = self.core.fleet.stamp();
         match self.hypervisor.state(&known.machine()).await {
-            Ok(state) => self.engine.fleet.answered(&self.entry.name, stamp, uuid, domain(state)),
+            Ok(state) => self.core.fleet.answered(&self.entry.name, stamp, uuid, domain(state)),
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no state");
             }
@@ -156,7 +159,7 @@ impl Watched {
 
     /// Figures and an inventory by the clock.
     async fn sample(self) {
-        let mut timer = tokio::time::interval(self.engine.settings.sample_every);
+        let mut timer = tokio::time::interval(self.core.settings.sample_every);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut before: HashMap<Uuid, (Counters, Instant)> = HashMap::new();
         loop {
@@ -164,7 +167,7 @@ impl Watched {
             if self.entry.is_reachable() {
                 self.sample_once(&mut before).await;
             }
-            take_inventory(&self.engine, &self.entry).await;
+            take_inventory(&self.core, &self.entry).await;
         }
     }
 
@@ -179,11 +182,11 @@ impl Watched {
         let now = Instant::now();
         let mut fresh = HashMap::with_capacity(counters.len());
         for (uuid, counters) in counters {
-            let Some(known) = self.engine.fleet.by_uuid(uuid) else { continue };
+            let Some(known) = self.core.fleet.by_uuid(uuid) else { continue };
             let (then, at) = before.get(&uuid).copied().unwrap_or((Counters::default(), now));
             let nanos = u64::try_from(now.duration_since(at).as_nanos()).unwrap_or(u64::MAX);
             let figures = counters.since(&then, nanos, known.row.vcpus.get());
-            self.engine.fleet.set_figures(uuid, figures);
+            self.core.fleet.set_figures(uuid, figures);
             fresh.insert(uuid, (counters, now));
         }
         *before = fresh;

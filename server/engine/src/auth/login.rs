@@ -2,10 +2,10 @@
 
 use super::{digest, sessions};
 use crate::audit;
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use model::Fault;
 use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, password_fault};
@@ -15,82 +15,69 @@ use uuid::Uuid;
 
 /// Logs in. An unknown name, a wrong password and a disabled account cost the same and are told in the same words.
 pub(crate) async fn login(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     name: &str,
     password: &Secret,
     agent: Option<&str>,
 ) -> Result<LoggedIn> {
-    throttle(engine, cx, name)?;
-    let found = db::users::credentials(&mut *engine.db.read().await?, name).await?;
+    throttle(core, cx, name)?;
+    let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
     let (user, stored) = match found {
         Some(c) if !c.disabled => (Some(c.user), Some(c.password)),
         _ => (None, None),
     };
-    let fits = engine.passwords.verify(&cut(password), stored).await?;
+    let fits = core.passwords.verify(&cut(password), stored).await?;
     let Some(user) = user.filter(|_| fits) else {
         // The name is what somebody typed; the log shows a short, printable piece of it.
-        engine.counts.login_refused();
+        core.counts.login_refused();
         let subject = model::address::brief(name);
-        audit::over(engine, cx, "login", Some(&subject), Outcome::Denied, None).await?;
+        audit::over(core, cx, "login", Some(&subject), Outcome::Denied, None).await?;
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
     };
-    engine.throttle.succeeded(name, cx.actor.from);
-    let mut tx = engine.db.begin().await?;
+    core.throttle.succeeded(name, cx.actor.from);
+    let mut tx = core.db.begin().await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     let by = acting_as(cx, &logged_in.user);
-    audit::done_in(
-        engine,
-        &mut tx,
-        &by,
-        "login",
-        Some(logged_in.user.name.as_str()),
-        Outcome::Succeeded,
-        None,
-    )
-    .await?;
+    audit::done_in(core, &mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None)
+        .await?;
     tx.commit().await?;
     Ok(logged_in)
 }
 
 /// Makes the first administrator by the setup link, and logs in.
 pub(crate) async fn setup(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     token: &Secret,
     name: &str,
     password: &Secret,
     agent: Option<&str>,
 ) -> Result<LoggedIn> {
-    throttle(engine, cx, "setup link")?;
-    if !engine.setup.accepts(token) {
-        audit::denied(engine, cx, "setup", None).await?;
+    throttle(core, cx, "setup link")?;
+    if !core.setup.accepts(token) {
+        audit::denied(core, cx, "setup", None).await?;
         let why = "This setup link is not good (any more). The server prints a new one when it is started.";
         return Err(Fault::Denied { why: why.to_owned() }.into());
     }
-    let (user, hash) = new_user(engine, name, Role::Administrator, password).await?;
-    let mut tx = engine.db.begin().await?;
+    let (user, hash) = new_user(core, name, Role::Administrator, password).await?;
+    let mut tx = core.db.begin().await?;
     if !db::users::insert_first(&mut tx, &user, &hash, cx.now).await? {
         return Err(Fault::refused("There is an administrator already. Log in instead.").into());
     }
     let by = acting_as(cx, &user);
-    audit::done_in(engine, &mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
+    audit::done_in(core, &mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     tx.commit().await?;
-    engine.setup.close();
-    engine.throttle.succeeded("setup link", cx.actor.from);
+    core.setup.close();
+    core.throttle.succeeded("setup link", cx.actor.from);
     Ok(logged_in)
 }
 
 /// Makes an administrator from the command line; an existing user becomes one and gets the new password.
-pub(crate) async fn create_administrator(
-    engine: &Engine,
-    cx: &Cx,
-    name: &str,
-    password: &Secret,
-) -> Result<()> {
-    let (user, hash) = new_user(engine, name, Role::Administrator, password).await?;
-    let mut tx = engine.db.begin().await?;
+pub(crate) async fn create_administrator(core: &Core, cx: &Cx, name: &str, password: &Secret) -> Result<()> {
+    let (user, hash) = new_user(core, name, Role::Administrator, password).await?;
+    let mut tx = core.db.begin().await?;
     match db::users::by_name(&mut tx, &user.name).await? {
         None => db::users::insert(&mut tx, &user, &hash, cx.now).await?,
         Some(known) => {
@@ -102,29 +89,23 @@ pub(crate) async fn create_administrator(
     }
     let detail = Some("from the command line");
     let outcome = Outcome::Succeeded;
-    audit::done_in(engine, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail)
+    audit::done_in(core, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail)
         .await?;
     tx.commit().await?;
-    engine.setup.close();
+    core.setup.close();
     Ok(())
 }
 
 /// Adds a user with a first password.
-pub(crate) async fn add_user(
-    engine: &Engine,
-    cx: &Cx,
-    name: &str,
-    role: Role,
-    password: &Secret,
-) -> Result<()> {
-    let (user, hash) = new_user(engine, name, role, password).await?;
-    let mut tx = engine.db.begin().await?;
+pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, password: &Secret) -> Result<()> {
+    let (user, hash) = new_user(core, name, role, password).await?;
+    let mut tx = core.db.begin().await?;
     db::users::insert(&mut tx, &user, &hash, cx.now).await.map_err(|e| match violated(&e) {
         Some(Constraint::UserName) => Fault::invalid("name", "There is a user of this name already.").into(),
         _ => e,
     })?;
     let detail = Some(role.as_str());
-    audit::done_in(engine, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail)
+    audit::done_in(core, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail)
         .await?;
     tx.commit().await?;
     Ok(())
@@ -132,7 +113,7 @@ pub(crate) async fn add_user(
 
 /// Changes one's own password; one's other sessions end.
 pub(crate) async fn change_password(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     token: &Secret,
     old: &Secret,
@@ -140,43 +121,38 @@ pub(crate) async fn change_password(
 ) -> Result<()> {
     let user = cx.user()?;
     let name = user.name.as_str();
-    throttle(engine, cx, name)?;
-    let stored = db::users::credentials(&mut *engine.db.read().await?, name).await?.map(|c| c.password);
-    if !engine.passwords.verify(&cut(old), stored).await? {
-        audit::denied(engine, cx, "change_password", Some(name)).await?;
+    throttle(core, cx, name)?;
+    let stored = db::users::credentials(&mut *core.db.read().await?, name).await?.map(|c| c.password);
+    if !core.passwords.verify(&cut(old), stored).await? {
+        audit::denied(core, cx, "change_password", Some(name)).await?;
         return Err(Fault::invalid("old_password", "That is not your present password.").into());
     }
-    engine.throttle.succeeded(name, cx.actor.from);
+    core.throttle.succeeded(name, cx.actor.from);
     if let Some(fault) = password_fault(new.reveal()) {
         return Err(Fault::invalid("new_password", fault).into());
     }
-    let hash = engine.passwords.hash(new).await?;
-    let mut tx = engine.db.begin().await?;
+    let hash = core.passwords.hash(new).await?;
+    let mut tx = core.db.begin().await?;
     db::users::set_password(&mut tx, user.id, &hash).await?;
     db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
-    audit::done_in(engine, &mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
+    audit::done_in(core, &mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
     tx.commit().await?;
-    sessions::rights_changed(engine, user.id);
+    sessions::rights_changed(core, user.id);
     Ok(())
 }
 
 /// Whether there is no user yet.
-pub(crate) async fn needs_setup(engine: &Engine) -> Result<bool> {
-    db::users::none(&mut *engine.db.read().await?).await
+pub(crate) async fn needs_setup(core: &Core) -> Result<bool> {
+    db::users::none(&mut *core.db.read().await?).await
 }
 
 /// A user by name.
-pub(crate) async fn user_by_name(engine: &Engine, name: &UserName) -> Result<Option<UserView>> {
-    db::users::by_name(&mut *engine.db.read().await?, name).await
+pub(crate) async fn user_by_name(core: &Core, name: &UserName) -> Result<Option<UserView>> {
+    db::users::by_name(&mut *core.db.read().await?, name).await
 }
 
 /// A user who is to be, and the hash of the password; everything that is wrong with either at once.
-async fn new_user(
-    engine: &Engine,
-    name: &str,
-    role: Role,
-    password: &Secret,
-) -> Result<(SessionUser, String)> {
+async fn new_user(core: &Core, name: &str, role: Role, password: &Secret) -> Result<(SessionUser, String)> {
     let mut fields = Vec::new();
     let name: Option<UserName> = name
         .parse()
@@ -187,15 +163,15 @@ async fn new_user(
     }
     match name {
         Some(name) if fields.is_empty() => {
-            let hash = engine.passwords.hash(password).await?;
+            let hash = core.passwords.hash(password).await?;
             Ok((SessionUser { id: UserId(Uuid::now_v7()), name, role }, hash))
         }
         _ => Err(Error::Fault(Fault::Invalid { fields })),
     }
 }
 
-fn throttle(engine: &Engine, cx: &Cx, account: &str) -> Result<()> {
-    engine.throttle.attempt(account, cx.actor.from).map_err(|seconds| Fault::Throttled { seconds }.into())
+fn throttle(core: &Core, cx: &Cx, account: &str) -> Result<()> {
+    core.throttle.attempt(account, cx.actor.from).map_err(|seconds| Fault::Throttled { seconds }.into())
 }
 
 /// A password as it is verified: longer ones than there can be are cut, so that a megabyte costs no more than a password.

@@ -1,9 +1,9 @@
 //! Sessions: a random token in the browser, its hash in the database.
 
 use super::{digest, random_handle, random_secret};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
-use crate::engine::Engine;
 use crate::error::{Result, chain};
 use model::Time;
 use model::account::{Secret, SessionUser, UserId};
@@ -38,12 +38,12 @@ pub(crate) async fn begin(
 }
 
 /// The user of a standing session.
-pub(crate) async fn find(engine: &Engine, token: &Secret, now: Time) -> Result<Option<SessionUser>> {
+pub(crate) async fn find(core: &Core, token: &Secret, now: Time) -> Result<Option<SessionUser>> {
     let hash = digest(token);
-    let found = db::sessions::find(&mut *engine.db.read().await?, &hash, now).await?;
+    let found = db::sessions::find(&mut *core.db.read().await?, &hash, now).await?;
     let Some((user, used)) = found else { return Ok(None) };
     if used.millis_until(now) >= TOUCH_EVERY
-        && let Err(error) = touch(engine, &hash, now).await
+        && let Err(error) = touch(core, &hash, now).await
     {
         // A disk that is full must not keep anybody from looking what fills it.
         tracing::warn!(error = chain(&error), "a session's use could not be written down");
@@ -51,14 +51,14 @@ pub(crate) async fn find(engine: &Engine, token: &Secret, now: Time) -> Result<O
     Ok(Some(user))
 }
 
-async fn touch(engine: &Engine, hash: &str, now: Time) -> Result<()> {
-    let mut tx = engine.db.begin().await?;
+async fn touch(core: &Core, hash: &str, now: Time) -> Result<()> {
+    let mut tx = core.db.begin().await?;
     db::sessions::touch(&mut tx, hash, now).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Tells open sockets to look at a user's rights again. Nobody may be listening, which is fine.
-pub(crate) fn rights_changed(engine: &Engine, user: UserId) {
-    let _ = engine.rights.send(user);
+pub(crate) fn rights_changed(core: &Core, user: UserId) {
+    let _ = core.rights.send(user);
 }

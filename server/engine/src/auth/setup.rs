@@ -2,10 +2,10 @@
 //! so a restart makes a new one.
 
 use super::{digest, random_secret};
-use crate::ports::clock::Clock;
 use crate::sync::lock;
 use model::Time;
 use model::account::Secret;
+use ports::clock::Clock;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -5,9 +5,9 @@
 //! who guesses at it must not be able to lock its owner out for long, and with twelve characters two guesses a minute
 //! are as good as none.
 
-use crate::ports::clock::Clock;
 use crate::sync::lock;
 use model::Time;
+use ports::clock::Clock;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

@@ -2,10 +2,10 @@
 //! socket once, for one user and one purpose, within [`TICKET_SECONDS`]. In memory only: a restart closes all sockets anyway.
 
 use super::{digest, random_secret};
-use crate::ports::clock::Clock;
 use crate::sync::lock;
 use model::Time;
 use model::account::{Secret, TICKET_SECONDS, TicketPurpose, UserId};
+use ports::clock::Clock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 

@@ -1,11 +1,11 @@
 //! One machine's console: what the reader, the viewers and the engine share.
 
 use super::history::History;
-use crate::ports::hypervisor::MachineRef;
 use crate::sync::lock;
 use bytes::Bytes;
 use model::console::{ConsoleNotice, ConsoleRole};
 use model::time::Time;
+use ports::hypervisor::MachineRef;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::{mpsc, watch};

@@ -9,9 +9,9 @@
 
 use super::line::{Line, Link, Told};
 use super::transcript::{Transcript, Transcripts};
-use crate::exec::chain;
-use crate::ports::clock::Clock;
-use crate::ports::hypervisor::{ConsoleStream, Hypervisor};
+use host_tools::exec::chain;
+use ports::clock::Clock;
+use ports::hypervisor::{ConsoleStream, Hypervisor};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,8 +2,6 @@
 
 use super::history::{HEAD, TAIL};
 use super::*;
-use crate::ports::clock::Clock;
-use crate::ports::hypervisor::*;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::address::Address;
@@ -13,6 +11,8 @@ use model::identity::IdentityFile;
 use model::machine::{MachineId, MachineState};
 use model::size::DiskGib;
 use model::time::Time;
+use ports::clock::Clock;
+use ports::hypervisor::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};

@@ -2,11 +2,11 @@
 
 use super::{Conn, integer, natural, parse, parse_some, readable};
 use crate::error::Result;
-use crate::ports::image_builder::{Built, ImageKey};
 use model::Time;
 use model::image::{ImageId, ImageSummary, ProfileSet};
 use model::job::JobId;
 use model::machine::Mode;
+use ports::image_builder::{Built, ImageKey};
 use sqlx::FromRow;
 use std::path::PathBuf;
 use uuid::Uuid;

@@ -1,11 +1,11 @@
 //! Jobs and their steps.
 
 use super::{Conn, from_json, parse, parse_some, readable, to_json};
-use crate::authorize::Visible;
+use crate::db::Visible;
 use crate::error::{Error, Result};
-use crate::operations::{After, Cell};
-use crate::steps::Step;
-use crate::steps::work::Work;
+use crate::job::step::Step;
+use crate::job::step::Work;
+use crate::job::step::{After, Cell};
 use model::Time;
 use model::account::UserId;
 use model::job::{

@@ -2,12 +2,12 @@
 
 use super::{Conn, from_json, parse, parse_some, readable, to_json};
 use crate::error::Result;
-use crate::ports::hypervisor::Volume;
 use model::Time;
 use model::account::UserId;
 use model::host::{HostId, HostName};
 use model::image::ImageId;
 use model::machine::{Birthmarks, MachineId, MachineName, Spec};
+use ports::hypervisor::Volume;
 use sqlx::FromRow;
 
 /// A machine as it is stored.

@@ -12,9 +12,11 @@ pub(crate) mod jobs;
 pub(crate) mod machines;
 pub(crate) mod sessions;
 pub(crate) mod users;
+mod visible;
 
-use crate::engine::OpenError;
-use crate::error::{Error, Result};
+pub(crate) use visible::Visible;
+
+use crate::error::{Error, OpenError, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;

@@ -1,6 +1,6 @@
 //! Images: profiles in, a bootable disk in the Nix store out.
 //!
-//! [`NixBuilder`] implements [`crate::ports::image_builder::ImageBuilder`] with the `nix` of this computer.
+//! [`NixBuilder`] implements [`ports::image_builder::ImageBuilder`] with the `nix` of this computer.
 //!
 //! - `flake`: the Nix files an image is made of, those in the binary with the users' own or a folder; their hash.
 //! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, what came of it.

@@ -1,7 +1,7 @@
 //! How `nix` is called: its environment, its errors, and the quoting of texts for Nix and for a shell.
 
-use crate::exec::{ExecError, Program};
-use crate::ports::image_builder::BuildError;
+use host_tools::exec::{ExecError, Program};
+use ports::image_builder::BuildError;
 
 /// What Nix reads of its environment: where its store and its settings are, how to reach caches and private sources.
 const INHERITED: &[&str] = &[

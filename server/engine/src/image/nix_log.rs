@@ -16,8 +16,8 @@ mod text;
 
 pub use text::strip_escapes;
 
-use crate::ports::image_builder::BuildEvent;
 use model::job::{BuildFailure, BuildProgress, LogLevel};
+use ports::image_builder::BuildEvent;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,8 +1,8 @@
 //! Which profiles there are and what they say of themselves: `lib.profiles` of the flake.
 
 use super::nix::{Nix, failed};
-use crate::ports::image_builder::BuildError;
 use model::image::{ProfileMeta, ProfileName, Profiles};
+use ports::image_builder::BuildError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) async fn read(nix: &Nix, flake: &Path) -> Result<Profiles, BuildError
         .limit(LIMIT)
         .keep(KEEP);
     let output = eval.run().await.map_err(|error| match error {
-        crate::exec::ExecError::Failed { said, .. } => {
+        host_tools::exec::ExecError::Failed { said, .. } => {
             BuildError::Evaluation { why: super::nix_log::strip_escapes(&said) }
         }
         error => failed("the profiles cannot be read", error),

@@ -2,7 +2,7 @@
 //! needs, survives `nix store gc`; a machine's boot disk builds on its image, so it must.
 
 use super::nix::{Nix, failed, other, refused};
-use crate::ports::image_builder::BuildError;
+use ports::image_builder::BuildError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! With the real `nix`, on a flake that needs neither nixpkgs nor a network: its builders are `/bin/sh`.
 
 use super::*;
-use crate::exec::Program;
-use crate::ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
+use host_tools::exec::Program;
 use model::image::SizeClass;
 use model::machine::Mode;
+use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -7,11 +7,10 @@ use super::live::Pulse;
 use super::log::{Reader, Written, gone, path_of};
 use super::view::{Source, view};
 use crate::authorize::authorize;
+use crate::core::{Core, SHUTTING_DOWN};
 use crate::cx::Cx;
 use crate::db;
-use crate::engine::Engine;
 use crate::error::{Result, chain};
-use crate::live::closing_job_frame;
 use futures::stream::{self, Stream, StreamExt as _};
 use model::Fault;
 use model::job::{BuildProgress, JobFrame, JobId, JobView, LogLine};
@@ -27,26 +26,31 @@ const EVERY: Duration = Duration::from_millis(30);
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Lets the actor see a job, or says why not; answers whether they may also steer it.
-pub(crate) async fn see(engine: &Engine, cx: &Cx, id: JobId) -> Result<bool> {
+pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<bool> {
     cx.user()?;
-    let people = db::jobs::people(&mut *engine.db.read().await?, id).await?;
+    let people = db::jobs::people(&mut *core.db.read().await?, id).await?;
     if people.is_empty() {
         return Err(Fault::not_found("job").into());
     }
-    authorize(engine, cx, Action::SeeJob, &people, Some(&id.to_string())).await?;
-    let steerers = steerers(engine, id).await?;
+    authorize(core, cx, Action::SeeJob, &people, Some(&id.to_string())).await?;
+    let steerers = steerers(core, id).await?;
     Ok(cx.actor.is_administrator() || cx.user().is_ok_and(|user| steerers.contains(&user.id)))
 }
 
 /// Lets the actor see a job, or says why not.
-pub(crate) async fn allowed(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
-    see(engine, cx, id).await.map(drop)
+pub(crate) async fn allowed(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
+    see(core, cx, id).await.map(drop)
 }
 
 /// Who may cancel and retry a job: who asked for it and who owned its machine, not who only joined its build.
-pub(crate) async fn steerers(engine: &Engine, id: JobId) -> Result<Vec<model::account::UserId>> {
-    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+pub(crate) async fn steerers(core: &Core, id: JobId) -> Result<Vec<model::account::UserId>> {
+    let job = db::jobs::load(&mut *core.db.read().await?, id).await?;
     Ok(job.map_or_else(Vec::new, |job| std::iter::once(job.actor).chain(job.owner).collect()))
+}
+
+/// The frame that a follower gets last when the portal ends.
+fn closing_job_frame() -> JobFrame {
+    JobFrame::Closing { why: SHUTTING_DOWN.to_owned() }
 }
 
 /// What a follower is given next.
@@ -93,23 +97,23 @@ enum Stage {
 
 impl Follower {
     /// Begins to follow.
-    pub async fn open(engine: &Engine, cx: &Cx, id: JobId, after: Option<u64>) -> Result<Self> {
-        let steers = see(engine, cx, id).await?;
-        let live = engine.jobs.get(id).map(|live| Live {
+    pub async fn open(core: &Core, cx: &Cx, id: JobId, after: Option<u64>) -> Result<Self> {
+        let steers = see(core, cx, id).await?;
+        let live = core.jobs.get(id).map(|live| Live {
             written: live.log.written(),
             pulse: live.pulse.subscribe(),
             progress: live.progress.subscribe(),
         });
-        let path = path_of(engine.jobs.dir(), id);
+        let path = path_of(core.jobs.dir(), id);
         // Whoever asks for what follows a line has been told what is there.
         let is_gone = live.is_none() && after.is_none() && tokio::fs::metadata(&path).await.is_err();
         Ok(Self {
             id,
-            source: Source { db: engine.db.clone(), builder: engine.builder.clone(), steers },
+            source: Source { db: core.db.clone(), builder: core.builder.clone(), steers },
             reader: Reader::new(path, after),
             is_gone,
             live,
-            closing: engine.closing.clone(),
+            closing: core.closing.clone(),
             sent: None,
             last: Instant::now(),
             last_progress: Instant::now(),

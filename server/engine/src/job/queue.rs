@@ -2,16 +2,16 @@
 
 use crate::audit;
 use crate::authorize::{allow_machine, authorize};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Tx};
-use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use crate::job::runner;
+use crate::job::step::Work;
 use crate::machine::facts::{self, Facts, needed_image};
 use crate::operations;
 use crate::steps::insert_record;
-use crate::steps::work::Work;
 use model::Fault;
 use model::account::UserId;
 use model::audit::Outcome;
@@ -25,31 +25,31 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Lets the actor do this, or says why not. Answers who owns what it is done to.
-pub(crate) async fn allow(engine: &Engine, cx: &Cx, operation: &Operation) -> Result<UserId> {
+pub(crate) async fn allow(core: &Core, cx: &Cx, operation: &Operation) -> Result<UserId> {
     let me = cx.user_id()?;
     let action = Action::Operate(operation.kind());
     match operation {
         Operation::Build { .. } | Operation::Create { .. } | Operation::Configure { .. } => {
-            authorize(engine, cx, action, &[me], None).await?;
+            authorize(core, cx, action, &[me], None).await?;
             Ok(me)
         }
         Operation::RemoveImage { image } => {
-            authorize(engine, cx, action, &[], Some(&image.to_string())).await?;
+            authorize(core, cx, action, &[], Some(&image.to_string())).await?;
             Ok(me)
         }
         on_machine => {
             let name = on_machine.machine().ok_or_else(|| Fault::not_found("machine"))?;
-            Ok(allow_machine(engine, cx, action, name).await?.owner)
+            Ok(allow_machine(core, cx, action, name).await?.owner)
         }
     }
 }
 
 /// What the operation would do now.
-pub(crate) async fn plan(engine: &Engine, cx: &Cx, operation: &Operation) -> Result<Plan> {
-    let owner = allow(engine, cx, operation).await?;
-    let outside = facts::outside(engine, operation).await;
-    let mut conn = engine.db.read().await?;
-    let (plan, facts) = facts::plan_on(engine, &mut conn, operation, outside).await?;
+pub(crate) async fn plan(core: &Core, cx: &Cx, operation: &Operation) -> Result<Plan> {
+    let owner = allow(core, cx, operation).await?;
+    let outside = facts::outside(core, operation).await;
+    let mut conn = core.db.read().await?;
+    let (plan, facts) = facts::plan_on(core, &mut conn, operation, outside).await?;
     still_theirs(operation, &facts, owner)?;
     Ok(plan.map_err(Fault::from)?)
 }
@@ -66,18 +66,18 @@ fn still_theirs(operation: &Operation, facts: &Facts, owner: UserId) -> Result<(
 
 /// Accepts an operation: from here on it will be done or undone, whatever happens to the process.
 pub(crate) async fn submit(
-    engine: &Arc<Engine>,
+    core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
     shown: Option<PlanDigest>,
 ) -> Result<Submitted> {
-    if engine.closing.is_cancelled() {
+    if core.closing.is_cancelled() {
         return Err(Fault::refused("The portal is being stopped. Try again when it is back.").into());
     }
-    let owner = allow(engine, cx, &operation).await?;
-    let outside = facts::outside(engine, &operation).await;
-    let mut tx = engine.db.begin().await?;
-    let (plan, facts) = facts::plan_on(engine, &mut tx, &operation, outside).await?;
+    let owner = allow(core, cx, &operation).await?;
+    let outside = facts::outside(core, &operation).await;
+    let mut tx = core.db.begin().await?;
+    let (plan, facts) = facts::plan_on(core, &mut tx, &operation, outside).await?;
     still_theirs(&operation, &facts, owner)?;
     let plan = plan.map_err(Fault::from)?;
     if shown.is_some_and(|digest| digest != plan.digest()) {
@@ -88,15 +88,15 @@ pub(crate) async fn submit(
     if let Some(key) = &build_key
         && let Some(job) = db::jobs::open_build(&mut tx, key).await?
     {
-        return join_build(engine, tx, cx, job, &facts, &operation).await;
+        return join_build(core, tx, cx, job, &facts, &operation).await;
     }
     // The log is opened before the commit, so that nobody who sees the job finds it without one.
-    let live = engine
+    let live = core
         .jobs
-        .open(id, &engine.closing)
+        .open(id, &core.closing)
         .map_err(|source| Error::Io { what: "a job's log cannot be opened", source })?;
     match accept(
-        engine,
+        core,
         cx,
         tx,
         &Accepted { id, operation: &operation, owner, facts: &facts, build_key },
@@ -105,12 +105,12 @@ pub(crate) async fn submit(
     .await
     {
         Ok(machine) => {
-            show_new(engine, machine).await;
-            runner::start(engine, live).await;
+            show_new(core, machine).await;
+            runner::start(core, live).await;
             Ok(Submitted { job: id })
         }
         Err(error) => {
-            engine.jobs.close(id);
+            core.jobs.close(id);
             let _ = std::fs::remove_file(live.log.path());
             Err(error)
         }
@@ -119,7 +119,7 @@ pub(crate) async fn submit(
 
 /// Somebody builds this already: their job is the answer, and is visible to this actor from now on.
 async fn join_build(
-    engine: &Engine,
+    core: &Core,
     mut tx: Tx,
     cx: &Cx,
     job: JobId,
@@ -130,7 +130,7 @@ async fn join_build(
     let subject = subject(operation, facts);
     let detail = Some("joined the build that is under way");
     let action = operation.kind().as_str();
-    audit::done_in(engine, &mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
+    audit::done_in(core, &mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
     tx.commit().await?;
     Ok(Submitted { job })
 }
@@ -146,7 +146,7 @@ struct Accepted<'a> {
 
 /// Writes everything in one transaction; answers the id of a new machine. After its commit nothing may fail any more.
 async fn accept(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     mut tx: Tx,
     new: &Accepted<'_>,
@@ -156,14 +156,14 @@ async fn accept(
     let mut work = work_of(new.operation, new.facts);
     let mut machine = None;
     if let Operation::Create { spec } | Operation::Configure { spec } = new.operation {
-        machine = Some(insert_record(&mut tx, engine, new.owner, spec, cx.now).await?);
+        machine = Some(insert_record(&mut tx, core, new.owner, spec, cx.now).await?);
         work.machine = machine;
     }
     // What is done here already is marked as done in the job: the row of a new machine.
     let done = usize::from(machine.is_some());
     let subject = subject(new.operation, new.facts);
     let action = new.operation.kind().as_str();
-    let audit_seq = audit::begin_in(engine, &mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
+    let audit_seq = audit::begin_in(core, &mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
     let row = db::jobs::New {
         id: new.id,
         title: &plan.title,
@@ -188,11 +188,11 @@ async fn accept(
 }
 
 /// Shows a new machine in lists.
-async fn show_new(engine: &Engine, machine: Option<MachineId>) {
+async fn show_new(core: &Core, machine: Option<MachineId>) {
     let Some(id) = machine else { return };
     let show = async {
-        if let Some(record) = db::machines::by_id(&mut *engine.db.read().await?, id).await? {
-            engine.fleet.put(&record);
+        if let Some(record) = db::machines::by_id(&mut *core.db.read().await?, id).await? {
+            core.fleet.put(&record);
         }
         Ok::<_, Error>(())
     };

@@ -6,18 +6,17 @@
 
 use super::lease::Lease;
 use super::live::LiveJob;
+use super::run::{Run, announce, pause};
 use super::unwind;
-use crate::db::{self, jobs::JobRecord, jobs::StepRow};
-use crate::engine::Engine;
+use crate::core::Core;
+use crate::db::{self, jobs::StepRow};
 use crate::error::{Error, Result, chain};
-use crate::operations::After;
-use crate::probe::{Moment, Verdict, When};
-use crate::steps::work::Work;
-use crate::steps::{StepCx, StepError};
+use crate::job::step::After;
+use crate::probe::{Verdict, When};
+use crate::steps::{self, StepError};
 use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
@@ -25,30 +24,25 @@ use tracing::{Instrument as _, Span};
 
 /// How often a step that only goes forward is tried when trying again may help.
 const FORWARD_TRIES: u32 = 5;
-/// The first pause between two tries; each further one is twice as long, up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
 /// Starts the runner of an open job.
-pub(crate) async fn start(engine: &Arc<Engine>, live: Arc<LiveJob>) {
-    announce(engine, &live).await;
+pub(crate) async fn start(core: &Arc<Core>, live: Arc<LiveJob>) {
+    announce(core, &live).await;
     // Whatever the job's steps log, in whatever module, says by this whose it is.
     let span = tracing::info_span!("job", job.id = %live.id, operation = Empty, machine.name = Empty);
-    engine.tasks.spawn(run(engine.clone(), live).instrument(span));
+    core.tasks.spawn(run(core.clone(), live).instrument(span));
 }
 
-async fn run(engine: Arc<Engine>, live: Arc<LiveJob>) {
-    let Some(lease) = engine.jobs.lease(live.id) else { return };
+async fn run(core: Arc<Core>, live: Arc<LiveJob>) {
+    let Some(lease) = core.jobs.lease(live.id) else { return };
     let mut tries = 0;
-    while let Err(error) = drive(&engine, &live, &lease).await {
+    while let Err(error) = drive(&core, &live, &lease).await {
         tracing::error!(error = chain(&error), "a job's state cannot be read or written");
         if matches!(error, Error::Damaged { .. }) {
-            give_up(&engine, &live, &error).await;
+            give_up(&core, &live, &error).await;
             return;
         }
         tries += 1;
-        if pause(tries, &engine.closing).await.is_err() {
+        if pause(tries, &core.closing).await.is_err() {
             return;
         }
     }
@@ -64,15 +58,15 @@ enum End {
 }
 
 /// Runs the job from where the database says it stands.
-async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Result<()> {
-    let mut conn = engine.db.read().await?;
+async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<()> {
+    let mut conn = core.db.read().await?;
     let job = db::jobs::load(&mut conn, live.id).await?;
     let steps = db::jobs::run_steps(&mut conn, live.id).await?;
     drop(conn);
     let Some(job) = job.filter(|job| !job.state.is_over()) else {
         // Its end was written, and the database failed in telling us so.
-        announce(engine, live).await;
-        engine.jobs.close(live.id);
+        announce(core, live).await;
+        core.jobs.close(live.id);
         return Ok(());
     };
     let span = Span::current();
@@ -81,7 +75,7 @@ async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Resu
         span.record("machine.name", machine.as_str());
     }
     let work = job.work.clone();
-    let mut run = Run { engine, live, lease, job, steps, work };
+    let mut run = Run { core, live, lease, job, steps, work };
     if run.job.state != JobState::Undoing {
         let failure = match run.forward().await? {
             End::Left => return Ok(()),
@@ -97,16 +91,6 @@ async fn drive(engine: &Arc<Engine>, live: &Arc<LiveJob>, lease: &Lease) -> Resu
     let state = if run.job.failure.is_some() { JobState::Failed } else { JobState::Cancelled };
     let failure = run.job.failure.clone();
     run.finish(state, failure).await
-}
-
-/// One job being run.
-pub(super) struct Run<'a> {
-    pub engine: &'a Arc<Engine>,
-    pub live: &'a Arc<LiveJob>,
-    pub lease: &'a Lease,
-    pub job: JobRecord,
-    pub steps: Vec<StepRow>,
-    pub work: Work,
 }
 
 impl Run<'_> {
@@ -155,13 +139,13 @@ impl Run<'_> {
         tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            slot = self.engine.job_slots.clone().acquire_owned() => slot.ok(),
+            slot = self.core.job_slots.clone().acquire_owned() => slot.ok(),
         }
     }
 
     /// Whether the job may not go on to the next step.
     fn asked_to_stop(&self) -> Option<End> {
-        if self.engine.closing.is_cancelled() {
+        if self.core.closing.is_cancelled() {
             return Some(End::Left);
         }
         let cancelled = self.job.cancel || self.live.cancel.is_cancelled();
@@ -175,7 +159,7 @@ impl Run<'_> {
 
     /// What a step is to listen to while it waits.
     fn stop(&self) -> CancellationToken {
-        if self.is_committed() { self.engine.closing.clone() } else { self.live.cancel.clone() }
+        if self.is_committed() { self.core.closing.clone() } else { self.live.cancel.clone() }
     }
 
     /// Does a step; one that only goes forward is tried again for a while.
@@ -202,156 +186,61 @@ impl Run<'_> {
         self.probe(index, row, When::BeforeRun).await?;
         loop {
             let (lease, stop) = (self.lease, self.stop());
-            row.step.run(&mut self.step_cx(row, &stop), lease).await?;
+            steps::run(row.step, &mut self.step_cx(row, &stop), lease).await?;
             if self.probe(index, row, When::AfterRun).await? != Verdict::Again {
                 return Ok(());
             }
         }
     }
 
-    /// Lets a test have its say.
-    pub(super) async fn probe(
-        &self,
-        index: usize,
-        row: StepRow,
-        when: When,
-    ) -> std::result::Result<Verdict, StepError> {
-        let moment = Moment { job: self.job.id, step: row.step.name(), index, when };
-        match self.engine.probe.at(moment).await {
-            Verdict::Fail => Err(StepError::new("The probe let this step fail.")),
-            verdict => Ok(verdict),
-        }
-    }
-
-    /// What a step works with.
-    pub(super) fn step_cx<'b>(&'b mut self, row: StepRow, cancel: &'b CancellationToken) -> StepCx<'b> {
-        StepCx {
-            engine: self.engine,
-            job: &self.job,
-            work: &mut self.work,
-            cancel,
-            log: &self.live.log,
-            step: row.step,
-            progress: &self.live.progress,
-        }
-    }
-
-    fn failure(&self, row: StepRow, error: &StepError) -> Failure {
-        tracing::warn!(step = row.step.name(), error = error.chain(), "a step failed");
-        self.say_in(row, LogLevel::Error, &error.to_string());
-        Failure {
-            step: row.step.name().to_owned(),
-            message: error.to_string(),
-            build: error.build.as_deref().cloned(),
-        }
-    }
-
-    /// Writes a step's state down, and with it what the steps hand on.
-    pub(super) async fn mark(&mut self, index: usize, state: StepState) -> Result<()> {
-        let now = self.engine.clock.now();
-        let mut tx = self.engine.db.begin().await?;
-        if self.job.state == JobState::Queued {
-            db::jobs::set_state(&mut tx, self.job.id, JobState::Running, now).await?;
-        }
-        db::jobs::set_step(&mut tx, self.job.id, index, state, now).await?;
-        db::jobs::save_work(&mut tx, self.job.id, &self.work).await?;
-        tx.commit().await?;
-        if self.job.state == JobState::Queued {
-            self.job.state = JobState::Running;
-        }
-        if let Some(row) = self.steps.get_mut(index) {
-            row.state = state;
-        }
-        announce(self.engine, self.live).await;
-        Ok(())
-    }
-
     async fn begin_undoing(&mut self, failure: Option<Failure>) -> Result<()> {
         if failure.is_none() {
             self.say(LogLevel::Warning, "The job was cancelled.");
         }
-        let mut tx = self.engine.db.begin().await?;
+        let mut tx = self.core.db.begin().await?;
         db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
-        db::jobs::set_state(&mut tx, self.job.id, JobState::Undoing, self.engine.clock.now()).await?;
+        db::jobs::set_state(&mut tx, self.job.id, JobState::Undoing, self.core.clock.now()).await?;
         tx.commit().await?;
         self.job.failure = failure;
         self.job.state = JobState::Undoing;
-        announce(self.engine, self.live).await;
+        announce(self.core, self.live).await;
         Ok(())
     }
 
     /// Ends the job, in the same transaction as its audit entry.
     async fn finish(&mut self, state: JobState, failure: Option<Failure>) -> Result<()> {
-        let now = self.engine.clock.now();
+        let now = self.core.clock.now();
         let outcome = match state {
             JobState::Succeeded => Outcome::Succeeded,
             JobState::Cancelled => Outcome::Cancelled,
             _ => Outcome::Failed,
         };
         let detail = failure.as_ref().map(|f| f.message.as_str());
-        let mut tx = self.engine.db.begin().await?;
+        let mut tx = self.core.db.begin().await?;
         db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
         db::jobs::finish(&mut tx, self.job.id, state, now).await?;
         db::audit::complete(&mut tx, self.job.audit_seq, outcome, detail, now).await?;
         tx.commit().await?;
         tracing::info!(outcome = outcome.as_str(), "a job ended");
-        self.engine.counts.job_ended(self.job.operation.kind(), state);
+        self.core.counts.job_ended(self.job.operation.kind(), state);
         self.say(LogLevel::Info, &format!("{}.", state.title()));
-        announce(self.engine, self.live).await;
-        self.engine.jobs.close(self.live.id);
+        announce(self.core, self.live).await;
+        self.core.jobs.close(self.live.id);
         Ok(())
     }
-
-    /// Writes a line about the job as a whole.
-    fn say(&self, level: LogLevel, text: &str) {
-        self.live.log.append(self.engine.clock.now(), "job", None, level, text);
-    }
-
-    /// Writes a line about a step.
-    pub(super) fn say_in(&self, row: StepRow, level: LogLevel, text: &str) {
-        self.live.log.append(self.engine.clock.now(), row.step.name(), None, level, text);
-    }
-}
-
-/// Waits before another try, longer each time; fails when asked to stop.
-pub(super) async fn pause(tries: u32, stop: &CancellationToken) -> std::result::Result<(), ()> {
-    let pause = PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX);
-    tokio::select! {
-        () = stop.cancelled() => Err(()),
-        () = tokio::time::sleep(pause) => Ok(()),
-    }
-}
-
-/// Shows a job as it stands now: on its machine's row, to sockets, to its followers.
-pub(super) async fn announce(engine: &Engine, live: &LiveJob) {
-    let tell = async {
-        let mut conn = engine.db.read().await?;
-        let Some(summary) = db::jobs::summary(&mut conn, live.id).await? else { return Ok(()) };
-        let people = db::jobs::people(&mut conn, live.id).await?;
-        if let Some(machine) = &summary.machine {
-            let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
-            engine.fleet.set_job(machine, badge);
-        }
-        engine.fleet.tell_job(summary.badge, summary.machine.as_ref(), people);
-        Ok::<_, Error>(())
-    };
-    if let Err(error) = tell.await {
-        tracing::error!(job.id = %live.id, error = chain(&error), "a job's state cannot be shown");
-    }
-    live.beat();
 }
 
 /// Ends a job that cannot be read, so that it does not hold its machine for ever.
-async fn give_up(engine: &Engine, live: &LiveJob, error: &Error) {
+async fn give_up(core: &Core, live: &LiveJob, error: &Error) {
     let failure = Failure {
         step: "job".to_owned(),
         message: format!("The job cannot be taken up: {}. Look at what it left on the host.", chain(error)),
         build: None,
     };
     let end = async {
-        let mut tx = engine.db.begin().await?;
+        let mut tx = core.db.begin().await?;
         db::jobs::set_failure(&mut tx, live.id, Some(&failure)).await?;
-        let now = engine.clock.now();
+        let now = core.clock.now();
         db::jobs::finish(&mut tx, live.id, JobState::Failed, now).await?;
         if let Some(seq) = db::jobs::audit_seq(&mut tx, live.id).await? {
             db::audit::complete(&mut tx, seq, Outcome::Failed, Some(&failure.message), now).await?;
@@ -362,6 +251,6 @@ async fn give_up(engine: &Engine, live: &LiveJob, error: &Error) {
     if let Err(error) = end.await {
         tracing::error!(error = chain(&error), "a damaged job cannot be ended");
     }
-    announce(engine, live).await;
-    engine.jobs.close(live.id);
+    announce(core, live).await;
+    core.jobs.close(live.id);
 }

@@ -3,12 +3,12 @@
 //! Undoing goes on until it is through. A host that does not answer is waited for: what a job has made there must not be
 //! forgotten. What cannot be undone for another reason is said in the job's failure, and the rest is undone all the same.
 
-use super::runner::{Run, pause};
+use super::run::{Run, pause};
 use crate::db::jobs::StepRow;
 use crate::error::Result;
-use crate::operations::After;
+use crate::job::step::After;
 use crate::probe::{Verdict, When};
-use crate::steps::StepError;
+use crate::steps::{self, StepError};
 use model::job::{Failure, LogLevel, StepState};
 
 /// How often undoing a step is tried when there is no hope that waiting helps.
@@ -53,7 +53,7 @@ fn needs_undoing(row: &StepRow) -> bool {
 async fn undo(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
     let mut tries = 0;
     loop {
-        if run.engine.closing.is_cancelled() {
+        if run.core.closing.is_cancelled() {
             return Err(StepError::stopped());
         }
         let error = match undo_once(run, index, row).await {
@@ -65,7 +65,7 @@ async fn undo(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result::Res
             return Err(error);
         }
         run.say_in(row, LogLevel::Warning, &format!("{error} Trying again to undo it."));
-        if pause(tries, &run.engine.closing).await.is_err() {
+        if pause(tries, &run.core.closing).await.is_err() {
             return Err(StepError::stopped());
         }
     }
@@ -75,8 +75,8 @@ async fn undo_once(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result
     run.probe(index, row, When::BeforeUndo).await?;
     loop {
         let lease = run.lease;
-        let closing = run.engine.closing.clone();
-        row.step.undo(&mut run.step_cx(row, &closing), lease).await?;
+        let closing = run.core.closing.clone();
+        steps::undo(row.step, &mut run.step_cx(row, &closing), lease).await?;
         if run.probe(index, row, When::AfterUndo).await? != Verdict::Again {
             return Ok(());
         }

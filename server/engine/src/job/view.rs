@@ -3,10 +3,10 @@
 use super::live::LiveJob;
 use crate::db::{self, Db};
 use crate::error::Result;
-use crate::operations::After;
-use crate::ports::image_builder::ImageBuilder;
+use crate::job::step::After;
 use model::job::{JobId, JobState, JobView, StepState};
 use model::operation::OperationKind;
+use ports::image_builder::ImageBuilder;
 use std::sync::Arc;
 
 /// What a view is made from besides the job's id.

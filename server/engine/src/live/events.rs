@@ -3,9 +3,8 @@
 //! What somebody sees is decided once, when they begin to follow. A member who becomes an administrator, or the other way
 //! round, may go on to follow machines, but other ones: then the stream ends, and the page begins a new one.
 
-use super::SHUTTING_DOWN;
 use crate::authorize::visible;
-use crate::cx::Cx;
+use crate::core::{Core, SHUTTING_DOWN};
 use crate::db;
 use crate::engine::Engine;
 use crate::error::{Result as Inner, chain};
@@ -31,26 +30,33 @@ impl Engine {
     /// # Errors
     /// [`Fault::Unauthenticated`].
     pub async fn follow_events(
-        self: &Arc<Self>,
+        &self,
         actor: &Actor,
         only: Option<MachineId>,
     ) -> Result<BoxStream<'static, EventFrame>, Fault> {
-        let cx = Cx::new(actor, self.clock.as_ref());
+        let cx = self.core.cx(actor);
         // Subscribed before the role is read: a change in between is heard of.
-        let rights = self.rights.subscribe();
+        let rights = self.core.rights.subscribe();
         let follow = async {
             let user = cx.user_id()?;
-            let role = role_of(self, user).await?.ok_or(Fault::Unauthenticated)?;
+            let role = role_of(&self.core, user).await?.ok_or(Fault::Unauthenticated)?;
             let cx = cx.with_role(role);
             let scope = Scope {
                 machines: visible(&cx, Action::SeeMachine)?,
                 jobs: visible(&cx, Action::SeeJob)?,
                 only,
             };
-            let (first, feed) = Feed::open(self.fleet.clone(), scope);
-            let closing = self.closing.clone();
-            let follower =
-                Follower { engine: Arc::downgrade(self), user, role, feed, rights, closing, in_doubt: false };
+            let (first, feed) = Feed::open(self.core.fleet.clone(), scope);
+            let closing = self.core.closing.clone();
+            let follower = Follower {
+                core: Arc::downgrade(&self.core),
+                user,
+                role,
+                feed,
+                rights,
+                closing,
+                in_doubt: false,
+            };
             Ok((first, follower))
         };
         let (first, follower) = follow.await.map_err(|e| cx.fault(e))?;
@@ -66,14 +72,14 @@ impl Engine {
 }
 
 /// A user's role as it is now.
-async fn role_of(engine: &Engine, user: UserId) -> Inner<Option<Role>> {
-    let user = db::users::by_id(&mut *engine.db.read().await?, user).await?;
+async fn role_of(core: &Core, user: UserId) -> Inner<Option<Role>> {
+    let user = db::users::by_id(&mut *core.db.read().await?, user).await?;
     Ok(user.map(|user| user.role))
 }
 
 /// Somebody who follows machines.
 struct Follower {
-    engine: std::sync::Weak<Engine>,
+    core: std::sync::Weak<Core>,
     user: UserId,
     /// What decided what they see.
     role: Role,
@@ -106,8 +112,8 @@ impl Follower {
     }
 
     async fn check_role(&self) -> Result<(), &'static str> {
-        let engine = self.engine.upgrade().ok_or(SHUTTING_DOWN)?;
-        match role_of(&engine, self.user).await {
+        let core = self.core.upgrade().ok_or(SHUTTING_DOWN)?;
+        match role_of(&core, self.user).await {
             Ok(role) if role == Some(self.role) => Ok(()),
             Ok(_) => Err(ROLE_CHANGED),
             Err(error) => {

@@ -3,9 +3,9 @@
 //! Whoever may watch a console may have its transcripts; taking one is audited like watching. A machine's page lists them
 //! ([`boots`], by way of the portal), `server/src/download.rs` sends one.
 
-use super::console_action;
 use crate::audit;
 use crate::authorize::allow_machine;
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::engine::Engine;
 use crate::error::{Error, Result as Inner};
@@ -13,8 +13,9 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use model::Fault;
 use model::account::Actor;
-use model::console::{Boot, ConsoleRole};
+use model::console::Boot;
 use model::machine::MachineName;
+use model::permission::Action;
 use model::time::Time;
 use std::collections::VecDeque;
 use std::io;
@@ -36,16 +37,22 @@ impl Engine {
         machine: &MachineName,
         boot: Time,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, Fault> {
-        let cx = Cx::new(actor, self.clock.as_ref());
+        let cx = self.core.cx(actor);
         let open = async {
-            let action = console_action(ConsoleRole::Watcher);
-            let known = allow_machine(self, &cx, action, machine).await?;
-            let parts =
-                self.consoles.transcripts(machine, known.row.id).parts(boot).await.map_err(unreadable)?;
+            let action = Action::WatchConsole;
+            let known = allow_machine(&self.core, &cx, action, machine).await?;
+            let parts = self
+                .core
+                .consoles
+                .transcripts(machine, known.row.id)
+                .parts(boot)
+                .await
+                .map_err(unreadable)?;
             if parts.is_empty() {
                 return Err(Fault::not_found("transcript").into());
             }
-            audit::done(self, &cx, &action.name(), Some(machine.as_str()), Some("took a transcript")).await?;
+            audit::done(&self.core, &cx, &action.name(), Some(machine.as_str()), Some("took a transcript"))
+                .await?;
             Ok::<_, Error>(read(parts))
         };
         open.await.map_err(|e| cx.fault(e))
@@ -53,9 +60,9 @@ impl Engine {
 }
 
 /// The boots of which something is kept, the latest first.
-pub(crate) async fn boots(engine: &Engine, cx: &Cx, machine: &MachineName) -> Inner<Vec<Boot>> {
-    let known = allow_machine(engine, cx, console_action(ConsoleRole::Watcher), machine).await?;
-    engine.consoles.transcripts(machine, known.row.id).boots().await.map_err(unreadable)
+pub(crate) async fn boots(core: &Core, cx: &Cx, machine: &MachineName) -> Inner<Vec<Boot>> {
+    let known = allow_machine(core, cx, Action::WatchConsole, machine).await?;
+    core.consoles.transcripts(machine, known.row.id).boots().await.map_err(unreadable)
 }
 
 fn unreadable(source: io::Error) -> Error {

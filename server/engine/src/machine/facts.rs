@@ -1,20 +1,20 @@
 //! What a plan needs to know, gathered in two parts: what may take long (the image builder's answers) before the transaction,
 //! and what must still hold at the commit (rows, open jobs) inside it.
 
+use crate::core::Core;
 use crate::db::{self, Conn};
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::hosts::HostEntry;
 use crate::machine::fleet::Known;
 use crate::plan::Refusal;
-use crate::ports::hypervisor::Capabilities;
-use crate::ports::image_builder::ImageKey;
 use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
 use model::machine::{MachineId, MachineName, MachineState, Mode, Spec};
 use model::operation::Operation;
+use ports::hypervisor::Capabilities;
+use ports::image_builder::ImageKey;
 
 /// Everything that decides what an operation would do now.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +97,7 @@ pub(crate) fn needed_image<'a>(
 }
 
 /// What the image builder says, where the operation needs it. May take as long as an evaluation.
-pub(crate) async fn outside(engine: &Engine, operation: &Operation) -> Facts {
+pub(crate) async fn outside(core: &Core, operation: &Operation) -> Facts {
     let needs_builder = matches!(
         operation,
         Operation::Build { .. }
@@ -105,16 +105,16 @@ pub(crate) async fn outside(engine: &Engine, operation: &Operation) -> Facts {
             | Operation::Configure { .. }
             | Operation::Provision { .. }
     );
-    let builder = if needs_builder { Some(ask_builder(engine).await) } else { None };
+    let builder = if needs_builder { Some(ask_builder(core).await) } else { None };
     Facts { builder, ..Facts::default() }
 }
 
-async fn ask_builder(engine: &Engine) -> std::result::Result<BuilderFacts, String> {
+async fn ask_builder(core: &Core) -> std::result::Result<BuilderFacts, String> {
     let ask = async {
-        let (profiles, source) = (engine.builder.profiles().await?, engine.builder.source().await?);
+        let (profiles, source) = (core.builder.profiles().await?, core.builder.source().await?);
         Ok(BuilderFacts { profiles, source })
     };
-    ask.await.map_err(|error: crate::ports::image_builder::BuildError| {
+    ask.await.map_err(|error: ports::image_builder::BuildError| {
         tracing::warn!(error = crate::error::chain(&error), "the image builder does not answer");
         error.to_string()
     })
@@ -122,20 +122,20 @@ async fn ask_builder(engine: &Engine) -> std::result::Result<BuilderFacts, Strin
 
 /// Completes the facts from the database, on the connection whose transaction they must hold in.
 pub(crate) async fn inside(
-    engine: &Engine,
+    core: &Core,
     conn: &mut Conn,
     operation: &Operation,
     outside: Facts,
 ) -> Result<Facts> {
     let mut facts = outside;
     if let Some(name) = operation.machine() {
-        facts.machine = machine(engine, conn, name).await?;
+        facts.machine = machine(core, conn, name).await?;
     }
     let host = match operation {
         Operation::Create { spec } | Operation::Configure { spec } => Some(&spec.host),
         _ => facts.machine.as_ref().map(|m| &m.spec.host),
     };
-    facts.host = host.and_then(|name| engine.hosts.get(name)).map(|entry| host_facts(entry));
+    facts.host = host.and_then(|name| core.hosts.get(name)).map(|entry| host_facts(entry));
     let key = needed_image(operation, facts.machine.as_ref()).and_then(|(p, m)| facts.key(p, m));
     if let Some(key) = key {
         facts.image_ready = db::images::by_key(conn, &key).await?.is_some();
@@ -143,16 +143,16 @@ pub(crate) async fn inside(
     if let Operation::RemoveImage { image } = operation {
         facts.image = db::images::summary(conn, *image, "").await?.map(|summary| ImageFacts {
             title: format!("{} ({})", summary.profiles, summary.mode.as_str()),
-            users: engine.fleet.users_of(*image).iter().map(|k| k.row.name.clone()).collect(),
+            users: core.fleet.users_of(*image).iter().map(|k| k.row.name.clone()).collect(),
         });
     }
     Ok(facts)
 }
 
-async fn machine(engine: &Engine, conn: &mut Conn, name: &MachineName) -> Result<Option<MachineFacts>> {
+async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Option<MachineFacts>> {
     let Some(record) = db::machines::by_name(conn, name).await? else { return Ok(None) };
     let busy = db::jobs::open_on(conn, name).await?;
-    let known = engine.fleet.get(name);
+    let known = core.fleet.get(name);
     Ok(Some(MachineFacts {
         id: record.id,
         owner: record.owner,
@@ -179,11 +179,11 @@ fn host_facts(entry: &HostEntry) -> HostFacts {
 
 /// The plan of an operation from what is known on this connection.
 pub(crate) async fn plan_on(
-    engine: &Engine,
+    core: &Core,
     conn: &mut Conn,
     operation: &Operation,
     outside: Facts,
 ) -> Result<(std::result::Result<model::plan::Plan, Refusal>, Facts)> {
-    let facts = inside(engine, conn, operation, outside).await?;
+    let facts = inside(core, conn, operation, outside).await?;
     Ok((crate::plan::plan(operation, &facts), facts))
 }

@@ -4,7 +4,7 @@
 //! costs one machine's changes, and nobody learns how much happens elsewhere.
 
 use super::fleet::{Changed, Fleet, Known};
-use crate::authorize::Visible;
+use crate::db::Visible;
 use model::event::{Change, EventFrame};
 use model::machine::MachineId;
 use std::sync::Arc;

@@ -11,12 +11,11 @@
 mod tests;
 
 pub(crate) use super::known::{Domain, Known};
-use crate::authorize::Visible;
+use crate::db::Visible;
 use crate::db::machines::MachineRecord;
 use crate::db::{self, Db};
 use crate::error::Result;
 use crate::hosts::Hosts;
-use crate::ports::hypervisor::Seen;
 use crate::sync::{read, write};
 use model::account::UserId;
 use model::address::Address;
@@ -27,6 +26,7 @@ use model::job::JobBadge;
 use model::machine::{
     Figures, MACHINES_PER_PAGE, MachineFilter, MachineId, MachineName, MachinePage, MachineState, Mode,
 };
+use ports::hypervisor::Seen;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use tokio::sync::broadcast;

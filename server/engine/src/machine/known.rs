@@ -1,11 +1,11 @@
 //! What is known of one machine: its row as pages show it, and what the row is made from.
 
 use crate::db::machines::MachineRecord;
-use crate::ports::hypervisor::MachineRef;
 use model::account::UserId;
 use model::address::{Address, AddressSource};
 use model::image::ImageId;
 use model::machine::{Figures, MachineRow, MachineState, Observed};
+use ports::hypervisor::MachineRef;
 use std::net::IpAddr;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! The words of plans: what each step will do, how long a machine is away, why an operation does not fit.
 
+use crate::job::step::Step;
 use crate::machine::facts::{Facts, needed_image};
-use crate::steps::Step;
 use model::machine::{MachineState, Network, Spec};
 use model::operation::{Operation, OperationKind};
 

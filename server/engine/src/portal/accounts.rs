@@ -3,10 +3,10 @@
 use crate::audit;
 use crate::auth::{digest, login, sessions as auth_sessions};
 use crate::authorize::authorize;
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::live::may_open;
 use model::Fault;
@@ -16,109 +16,103 @@ use model::permission::Action;
 use sqlx::Connection as _;
 
 /// Ends the session of this token.
-pub(super) async fn logout(engine: &Engine, cx: &Cx, token: &Secret) -> Result<()> {
-    let mut tx = engine.db.begin().await?;
+pub(super) async fn logout(core: &Core, cx: &Cx, token: &Secret) -> Result<()> {
+    let mut tx = core.db.begin().await?;
     if db::sessions::delete(&mut tx, &digest(token)).await? {
         let subject = cx.actor.user.as_ref().map(|u| u.name.as_str());
-        audit::done_in(engine, &mut tx, cx, "logout", subject, Outcome::Succeeded, None).await?;
+        audit::done_in(core, &mut tx, cx, "logout", subject, Outcome::Succeeded, None).await?;
     }
     tx.commit().await?;
     if let Some(user) = &cx.actor.user {
-        auth_sessions::rights_changed(engine, user.id);
+        auth_sessions::rights_changed(core, user.id);
     }
     Ok(())
 }
 
 /// One's own sessions.
-pub(super) async fn sessions(engine: &Engine, cx: &Cx, token: &Secret) -> Result<Vec<SessionView>> {
-    let me = own_account(engine, cx).await?;
-    db::sessions::of_user(&mut *engine.db.read().await?, me, &digest(token), cx.now).await
+pub(super) async fn sessions(core: &Core, cx: &Cx, token: &Secret) -> Result<Vec<SessionView>> {
+    let me = own_account(core, cx).await?;
+    db::sessions::of_user(&mut *core.db.read().await?, me, &digest(token), cx.now).await
 }
 
 /// Ends one of one's own sessions.
-pub(super) async fn end_session(engine: &Engine, cx: &Cx, handle: &str) -> Result<()> {
-    let me = own_account(engine, cx).await?;
-    let mut tx = engine.db.begin().await?;
+pub(super) async fn end_session(core: &Core, cx: &Cx, handle: &str) -> Result<()> {
+    let me = own_account(core, cx).await?;
+    let mut tx = core.db.begin().await?;
     if !db::sessions::delete_by_handle(&mut tx, me, handle).await? {
         return Err(Fault::not_found("session").into());
     }
     let subject = cx.user()?.name.to_string();
-    audit::done_in(engine, &mut tx, cx, "end_session", Some(&subject), Outcome::Succeeded, None).await?;
+    audit::done_in(core, &mut tx, cx, "end_session", Some(&subject), Outcome::Succeeded, None).await?;
     tx.commit().await?;
-    auth_sessions::rights_changed(engine, me);
+    auth_sessions::rights_changed(core, me);
     Ok(())
 }
 
 /// A ticket for one socket, if the actor could open it now.
-pub(super) async fn ticket(engine: &Engine, cx: &Cx, purpose: TicketPurpose) -> Result<Secret> {
-    may_open(engine, cx, &purpose).await?;
-    Ok(engine.tickets.issue(cx.user_id()?, purpose))
+pub(super) async fn ticket(core: &Core, cx: &Cx, purpose: TicketPurpose) -> Result<Secret> {
+    may_open(core, cx, &purpose).await?;
+    Ok(core.tickets.issue(cx.user_id()?, purpose))
 }
 
 /// All users.
-pub(super) async fn users(engine: &Engine, cx: &Cx) -> Result<Vec<UserView>> {
-    authorize(engine, cx, Action::ManageUsers, &[], None).await?;
-    db::users::all(&mut *engine.db.read().await?).await
+pub(super) async fn users(core: &Core, cx: &Cx) -> Result<Vec<UserView>> {
+    authorize(core, cx, Action::ManageUsers, &[], None).await?;
+    db::users::all(&mut *core.db.read().await?).await
 }
 
 /// A user by name.
-pub(super) async fn user(engine: &Engine, cx: &Cx, name: &UserName) -> Result<UserView> {
-    authorize(engine, cx, Action::ManageUsers, &[], Some(name.as_str())).await?;
-    let user = db::users::by_name(&mut *engine.db.read().await?, name).await?;
+pub(super) async fn user(core: &Core, cx: &Cx, name: &UserName) -> Result<UserView> {
+    authorize(core, cx, Action::ManageUsers, &[], Some(name.as_str())).await?;
+    let user = db::users::by_name(&mut *core.db.read().await?, name).await?;
     Ok(user.ok_or_else(|| Fault::not_found("user"))?)
 }
 
 /// Adds a user with a first password.
-pub(super) async fn add_user(
-    engine: &Engine,
-    cx: &Cx,
-    name: &str,
-    role: Role,
-    password: &Secret,
-) -> Result<()> {
+pub(super) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, password: &Secret) -> Result<()> {
     let subject = model::address::brief(name);
-    authorize(engine, cx, Action::ManageUsers, &[], Some(&subject)).await?;
-    login::add_user(engine, cx, name, role, password).await
+    authorize(core, cx, Action::ManageUsers, &[], Some(&subject)).await?;
+    login::add_user(core, cx, name, role, password).await
 }
 
 /// Changes a role; the user's open sockets are looked at again.
-pub(super) async fn set_role(engine: &Engine, cx: &Cx, id: UserId, role: Role) -> Result<()> {
-    let user = managed(engine, cx, id).await?;
-    let mut tx = engine.db.begin().await?;
+pub(super) async fn set_role(core: &Core, cx: &Cx, id: UserId, role: Role) -> Result<()> {
+    let user = managed(core, cx, id).await?;
+    let mut tx = core.db.begin().await?;
     db::users::set_role(&mut tx, id, role).await.map_err(last_administrator)?;
     let detail = Some(role.as_str());
-    audit::done_in(engine, &mut tx, cx, "set_role", Some(user.name.as_str()), Outcome::Succeeded, detail)
+    audit::done_in(core, &mut tx, cx, "set_role", Some(user.name.as_str()), Outcome::Succeeded, detail)
         .await?;
     tx.commit().await?;
-    auth_sessions::rights_changed(engine, id);
+    auth_sessions::rights_changed(core, id);
     Ok(())
 }
 
 /// Disables or enables an account; disabling ends its sessions and sockets at once.
-pub(super) async fn set_disabled(engine: &Engine, cx: &Cx, id: UserId, disabled: bool) -> Result<()> {
-    let user = managed(engine, cx, id).await?;
-    let mut tx = engine.db.begin().await?;
+pub(super) async fn set_disabled(core: &Core, cx: &Cx, id: UserId, disabled: bool) -> Result<()> {
+    let user = managed(core, cx, id).await?;
+    let mut tx = core.db.begin().await?;
     db::users::set_disabled(&mut tx, id, disabled).await.map_err(last_administrator)?;
     if disabled {
         db::sessions::delete_others(&mut tx, id, None).await?;
     }
     let action = if disabled { "disable_user" } else { "enable_user" };
-    audit::done_in(engine, &mut tx, cx, action, Some(user.name.as_str()), Outcome::Succeeded, None).await?;
+    audit::done_in(core, &mut tx, cx, action, Some(user.name.as_str()), Outcome::Succeeded, None).await?;
     tx.commit().await?;
-    auth_sessions::rights_changed(engine, id);
+    auth_sessions::rights_changed(core, id);
     Ok(())
 }
 
 /// One page of the audit log.
-pub(super) async fn audit(engine: &Engine, cx: &Cx, filter: &AuditFilter) -> Result<AuditPage> {
-    authorize(engine, cx, Action::ReadAudit, &[], None).await?;
-    db::audit::page(&mut *engine.db.read().await?, filter).await
+pub(super) async fn audit(core: &Core, cx: &Cx, filter: &AuditFilter) -> Result<AuditPage> {
+    authorize(core, cx, Action::ReadAudit, &[], None).await?;
+    db::audit::page(&mut *core.db.read().await?, filter).await
 }
 
 /// Recomputes the hash chain, in a transaction: entries that are written meanwhile must not look like damage.
-pub(super) async fn verify_audit(engine: &Engine, cx: &Cx) -> Result<ChainState> {
-    authorize(engine, cx, Action::ReadAudit, &[], None).await?;
-    let mut conn = engine.db.read().await?;
+pub(super) async fn verify_audit(core: &Core, cx: &Cx) -> Result<ChainState> {
+    authorize(core, cx, Action::ReadAudit, &[], None).await?;
+    let mut conn = core.db.read().await?;
     let mut tx = conn.begin().await?;
     let state = db::audit::verify(&mut tx).await?;
     tx.commit().await?;
@@ -129,16 +123,16 @@ pub(super) async fn verify_audit(engine: &Engine, cx: &Cx) -> Result<ChainState>
 }
 
 /// The user of this id, if the actor may manage users.
-async fn managed(engine: &Engine, cx: &Cx, id: UserId) -> Result<UserView> {
-    authorize(engine, cx, Action::ManageUsers, &[], Some(&id.to_string())).await?;
-    let user = db::users::by_id(&mut *engine.db.read().await?, id).await?;
+async fn managed(core: &Core, cx: &Cx, id: UserId) -> Result<UserView> {
+    authorize(core, cx, Action::ManageUsers, &[], Some(&id.to_string())).await?;
+    let user = db::users::by_id(&mut *core.db.read().await?, id).await?;
     Ok(user.ok_or_else(|| Fault::not_found("user"))?)
 }
 
 /// The actor's own id, if they may manage their own account.
-async fn own_account(engine: &Engine, cx: &Cx) -> Result<UserId> {
+async fn own_account(core: &Core, cx: &Cx) -> Result<UserId> {
     let me = cx.user_id()?;
-    authorize(engine, cx, Action::ManageOwnAccount, &[me], None).await?;
+    authorize(core, cx, Action::ManageOwnAccount, &[me], None).await?;
     Ok(me)
 }
 

@@ -1,9 +1,9 @@
 //! Questions about images and profiles.
 
 use crate::authorize::{authorize, visible};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
-use crate::engine::Engine;
 use crate::error::Result;
 use model::Fault;
 use model::image::{ImageId, ImageSummary, ProfileSet, Profiles};
@@ -11,14 +11,14 @@ use model::permission::Action;
 use model::portal::Choices;
 
 /// What forms offer. A builder that does not answer leaves the list of profiles empty, and the hosts page says why.
-pub(super) async fn choices(engine: &Engine, cx: &Cx) -> Result<Choices> {
-    authorize(engine, cx, Action::SeeImages, &[], None).await?;
-    let profiles = engine.builder.profiles().await.unwrap_or_else(|error| {
+pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
+    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    let profiles = core.builder.profiles().await.unwrap_or_else(|error| {
         tracing::warn!(error = crate::error::chain(&error), "the profiles cannot be read");
         Profiles::default()
     });
     let common = common(&profiles);
-    let hosts = super::hosts::list(engine, cx).await?;
+    let hosts = super::hosts::list(core, cx).await?;
     Ok(Choices { profiles, common, hosts })
 }
 
@@ -43,40 +43,40 @@ fn common(profiles: &Profiles) -> Vec<ProfileSet> {
 }
 
 /// All images, newest first.
-pub(super) async fn list(engine: &Engine, cx: &Cx) -> Result<Vec<ImageSummary>> {
-    authorize(engine, cx, Action::SeeImages, &[], None).await?;
-    let source = current_source(engine).await;
-    let mut images = db::images::summaries(&mut *engine.db.read().await?, &source).await?;
+pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
+    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    let source = current_source(core).await;
+    let mut images = db::images::summaries(&mut *core.db.read().await?, &source).await?;
     for image in &mut images {
-        add_users(engine, cx, image)?;
+        add_users(core, cx, image)?;
     }
     Ok(images)
 }
 
 /// One image.
-pub(super) async fn one(engine: &Engine, cx: &Cx, id: ImageId) -> Result<ImageSummary> {
-    authorize(engine, cx, Action::SeeImages, &[], None).await?;
-    let mut conn = engine.db.read().await?;
-    Ok(summary(engine, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
+pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummary> {
+    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    let mut conn = core.db.read().await?;
+    Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
 }
 
 /// One image with its users, for whoever has been let in.
 pub(super) async fn summary(
-    engine: &Engine,
+    core: &Core,
     cx: &Cx,
     conn: &mut Conn,
     id: ImageId,
 ) -> Result<Option<ImageSummary>> {
-    let source = current_source(engine).await;
+    let source = current_source(core).await;
     let Some(mut image) = db::images::summary(conn, id, &source).await? else { return Ok(None) };
-    add_users(engine, cx, &mut image)?;
+    add_users(core, cx, &mut image)?;
     Ok(Some(image))
 }
 
 /// The machines that boot an image: how many in all, by name those that the actor may see.
-fn add_users(engine: &Engine, cx: &Cx, image: &mut ImageSummary) -> Result<()> {
+fn add_users(core: &Core, cx: &Cx, image: &mut ImageSummary) -> Result<()> {
     let sees = visible(cx, Action::SeeMachine)?;
-    let users = engine.fleet.users_of(image.id);
+    let users = core.fleet.users_of(image.id);
     image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
     image.machines =
         users.iter().filter(|known| sees.includes(known.owner)).map(|known| known.row.name.clone()).collect();
@@ -84,6 +84,6 @@ fn add_users(engine: &Engine, cx: &Cx, image: &mut ImageSummary) -> Result<()> {
 }
 
 /// The hash of the flake as it is now; nothing when the builder does not answer, and then no image is current.
-async fn current_source(engine: &Engine) -> String {
-    engine.builder.source().await.unwrap_or_default()
+async fn current_source(core: &Core) -> String {
+    core.builder.source().await.unwrap_or_default()
 }

@@ -2,9 +2,9 @@
 
 use crate::audit;
 use crate::authorize::{authorize, visible};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::job::{follow, queue, view};
 use model::Fault;
@@ -15,51 +15,52 @@ use model::operation::Operation;
 use model::permission::Action;
 use model::plan::PlanDigest;
 use model::portal::Submitted;
+use std::sync::Arc;
 
 /// Accepts an operation. In a task of its own: a browser that hangs up in the middle must not leave a job written down
 /// and not started.
 pub(super) async fn submit(
-    engine: &Engine,
+    core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
     shown: Option<PlanDigest>,
 ) -> Result<Submitted> {
-    let shared = engine.shared().ok_or_else(|| Fault::refused("The portal is being stopped."))?;
-    let cx = cx.clone();
-    let task = engine.tasks.spawn(async move { queue::submit(&shared, &cx, operation, shown).await });
+    let (core, cx) = (core.clone(), cx.clone());
+    let tasks = core.tasks.clone();
+    let task = tasks.spawn(async move { queue::submit(&core, &cx, operation, shown).await });
     let ended =
         |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
     task.await.map_err(ended)?
 }
 
 /// One page of the jobs that the actor may see.
-pub(super) async fn list(engine: &Engine, cx: &Cx, filter: &JobFilter) -> Result<Vec<JobSummary>> {
+pub(super) async fn list(core: &Core, cx: &Cx, filter: &JobFilter) -> Result<Vec<JobSummary>> {
     let sees = visible(cx, Action::SeeJob)?;
-    db::jobs::list(&mut *engine.db.read().await?, filter, &sees).await
+    db::jobs::list(&mut *core.db.read().await?, filter, &sees).await
 }
 
 /// One job.
-pub(super) async fn view(engine: &Engine, cx: &Cx, id: JobId) -> Result<JobView> {
-    let steers = follow::see(engine, cx, id).await?;
-    let source = view::Source { db: engine.db.clone(), builder: engine.builder.clone(), steers };
-    let live = engine.jobs.get(id);
+pub(super) async fn view(core: &Core, cx: &Cx, id: JobId) -> Result<JobView> {
+    let steers = follow::see(core, cx, id).await?;
+    let source = view::Source { db: core.db.clone(), builder: core.builder.clone(), steers };
+    let live = core.jobs.get(id);
     let view = view::view(&source, id, live.as_deref()).await?;
     Ok(view.ok_or_else(|| Fault::not_found("job"))?)
 }
 
 /// The job's row, if the actor may cancel and retry it.
-async fn steer(engine: &Engine, cx: &Cx, id: JobId) -> Result<db::jobs::JobRecord> {
-    follow::see(engine, cx, id).await?;
-    let owners = follow::steerers(engine, id).await?;
-    authorize(engine, cx, Action::SteerJob, &owners, Some(&id.to_string())).await?;
-    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+async fn steer(core: &Core, cx: &Cx, id: JobId) -> Result<db::jobs::JobRecord> {
+    follow::see(core, cx, id).await?;
+    let owners = follow::steerers(core, id).await?;
+    authorize(core, cx, Action::SteerJob, &owners, Some(&id.to_string())).await?;
+    let job = db::jobs::load(&mut *core.db.read().await?, id).await?;
     Ok(job.ok_or_else(|| Fault::not_found("job"))?)
 }
 
 /// Asks a job to stop. Written down first, so that it is still known after a crash.
-pub(super) async fn cancel(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
-    let job = steer(engine, cx, id).await?;
-    let view = view(engine, cx, id).await?;
+pub(super) async fn cancel(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
+    let job = steer(core, cx, id).await?;
+    let view = view(core, cx, id).await?;
     if job.state.is_over() {
         return Err(Fault::refused("The job is over already.").into());
     }
@@ -67,16 +68,15 @@ pub(super) async fn cancel(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
         let why = "This job cannot be stopped any more: stopping half-way would leave the machine in pieces.";
         return Err(Fault::refused(why).into());
     }
-    let mut tx = engine.db.begin().await?;
+    let mut tx = core.db.begin().await?;
     if !db::jobs::request_cancel(&mut tx, id).await? {
         return Err(Fault::refused("The job is over already.").into());
     }
     let subject = job.operation.machine().map(ToString::to_string);
     let title = job.operation.title();
-    audit::done_in(engine, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title))
-        .await?;
+    audit::done_in(core, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title)).await?;
     tx.commit().await?;
-    if let Some(live) = engine.jobs.get(id) {
+    if let Some(live) = core.jobs.get(id) {
         live.cancel.cancel();
         live.beat();
     }
@@ -84,10 +84,10 @@ pub(super) async fn cancel(engine: &Engine, cx: &Cx, id: JobId) -> Result<()> {
 }
 
 /// Submits a failed or cancelled job's operation again, with the rights of whoever asks now.
-pub(super) async fn retry(engine: &Engine, cx: &Cx, id: JobId) -> Result<Submitted> {
-    let job = steer(engine, cx, id).await?;
+pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submitted> {
+    let job = steer(core, cx, id).await?;
     match job.state {
-        JobState::Failed | JobState::Cancelled => submit(engine, cx, job.operation, None).await,
+        JobState::Failed | JobState::Cancelled => submit(core, cx, job.operation, None).await,
         JobState::Succeeded => {
             Err(Fault::refused("The job has succeeded; there is nothing to retry.").into())
         }
@@ -96,9 +96,9 @@ pub(super) async fn retry(engine: &Engine, cx: &Cx, id: JobId) -> Result<Submitt
 }
 
 /// The values of the form that led to a job. Secrets are not among them.
-pub(super) async fn form(engine: &Engine, cx: &Cx, id: JobId) -> Result<FormData> {
-    follow::see(engine, cx, id).await?;
-    let job = db::jobs::load(&mut *engine.db.read().await?, id).await?;
+pub(super) async fn form(core: &Core, cx: &Cx, id: JobId) -> Result<FormData> {
+    follow::see(core, cx, id).await?;
+    let job = db::jobs::load(&mut *core.db.read().await?, id).await?;
     let job = job.ok_or_else(|| Fault::not_found("job"))?;
     let mut data = match &job.operation {
         Operation::Create { spec } | Operation::Configure { spec } => from_spec(spec),

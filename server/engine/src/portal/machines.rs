@@ -1,9 +1,9 @@
 //! Questions about machines.
 
 use crate::authorize::{allow_machine, visible};
+use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::machine::facts;
 use crate::plan::plan;
@@ -30,15 +30,15 @@ const OFFERED: [OperationKind; 9] = [
 const JOBS_SHOWN: usize = 20;
 
 /// One page of what the actor may see.
-pub(super) async fn list(engine: &Engine, cx: &Cx, filter: &MachineFilter) -> Result<MachinePage> {
+pub(super) async fn list(core: &Core, cx: &Cx, filter: &MachineFilter) -> Result<MachinePage> {
     let sees = visible(cx, Action::SeeMachine)?;
-    Ok(engine.fleet.list(&sees, filter))
+    Ok(core.fleet.list(&sees, filter))
 }
 
 /// One machine with everything its page shows.
-pub(super) async fn detail(engine: &Engine, cx: &Cx, name: &MachineName) -> Result<MachineDetail> {
-    let known = allow_machine(engine, cx, Action::SeeMachine, name).await?;
-    let mut conn = engine.db.read().await?;
+pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<MachineDetail> {
+    let known = allow_machine(core, cx, Action::SeeMachine, name).await?;
+    let mut conn = core.db.read().await?;
     let record = db::machines::by_name(&mut conn, name).await?;
     // By the id: meanwhile the name may have become somebody else's.
     let record = record.filter(|r| r.id == known.row.id).ok_or_else(|| Fault::not_found("machine"))?;
@@ -46,11 +46,11 @@ pub(super) async fn detail(engine: &Engine, cx: &Cx, name: &MachineName) -> Resu
     let mut jobs = db::jobs::list(&mut conn, &filter, &visible(cx, Action::SeeJob)?).await?;
     jobs.truncate(JOBS_SHOWN);
     let image = match &record.disks {
-        Some(disks) => super::images::summary(engine, cx, &mut conn, disks.image).await?,
+        Some(disks) => super::images::summary(core, cx, &mut conn, disks.image).await?,
         None => None,
     };
     drop(conn);
-    let actions = actions(engine, cx, name).await?;
+    let actions = actions(core, cx, name).await?;
     let mut spec = record.spec;
     // Whether there is a root password may be known, its hash may not.
     let has_root_password = spec.identity.root_password.is_some();
@@ -68,11 +68,11 @@ pub(super) async fn detail(engine: &Engine, cx: &Cx, name: &MachineName) -> Resu
 }
 
 /// What may be done now, and why the rest may not: the same plan that submitting would make.
-async fn actions(engine: &Engine, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
+async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
     let provision = Operation::Provision { machine: name.clone() };
-    let outside = facts::outside(engine, &provision).await;
-    let mut conn = engine.db.read().await?;
-    let facts = facts::inside(engine, &mut conn, &provision, outside).await?;
+    let outside = facts::outside(core, &provision).await;
+    let mut conn = core.db.read().await?;
+    let facts = facts::inside(core, &mut conn, &provision, outside).await?;
     let role = cx.user()?.role;
     let offered = OFFERED.into_iter().filter_map(|kind| {
         let operation = Operation::on_machine(kind, name.clone())?;

@@ -1,6 +1,7 @@
 //! `address.*`: how the machine can be reached.
 
-use super::{StepCx, StepError};
+use super::cx::StepCx;
+use super::error::StepError;
 use crate::job::lease::Lease;
 use model::address::{Address, AddressSource};
 use model::machine::MachineState;
@@ -19,14 +20,14 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 pub(super) async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let name = &target.machine.name;
-    let host = cx.engine.hosts.get(&target.record.spec.host).cloned();
-    let mut changes = cx.engine.fleet.changes();
-    let limit = cx.engine.settings.address_limit;
+    let host = cx.core.hosts.get(&target.record.spec.host).cloned();
+    let mut changes = cx.core.fleet.changes();
+    let limit = cx.core.settings.address_limit;
     let begun = Instant::now();
     let mut from_before = HashSet::new();
     let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
-        let Some(known) = cx.engine.fleet.get(name) else { return Ok(()) };
+        let Some(known) = cx.core.fleet.get(name) else { return Ok(()) };
         let observed = &known.row.observed;
         if begun.elapsed() < TOO_SOON {
             from_before.extend(observed.addresses.iter().filter(|a| may_be_old(a)).cloned());

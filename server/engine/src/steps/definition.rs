@@ -1,9 +1,10 @@
 //! `definition.*`: the domain on the host.
 
-use super::{StepCx, StepError};
+use super::cx::StepCx;
+use super::error::StepError;
 use crate::job::lease::Lease;
-use crate::ports::hypervisor::Definition;
 use crate::watch::domain;
+use ports::hypervisor::Definition;
 
 /// Defines the domain.
 pub(super) async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -34,10 +35,10 @@ pub(super) async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         .remove_definition(&target.machine)
         .await
         .map_err(target.host_error("Removing the definition"))?;
-    let stamp = cx.engine.fleet.stamp();
+    let stamp = cx.core.fleet.stamp();
     let state = target.hypervisor.state(&target.machine).await;
     let state = state.map_err(target.host_error("Asking for the state"))?;
-    cx.engine.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
+    cx.core.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
     cx.say("The definition is removed from the host.");
     Ok(())
 }

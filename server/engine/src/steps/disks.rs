@@ -1,14 +1,15 @@
 //! `disks.*`: the machine's disks on its host, and the root that keeps the image they were made from.
 
-use super::{StepCx, StepError, Target};
+use super::cx::{StepCx, Target};
+use super::error::StepError;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
-use crate::ports::hypervisor::{BootDisk, Volume};
-use crate::ports::image_builder::IMAGE_FILE;
 use model::identity;
+use ports::hypervisor::{BootDisk, Volume};
+use ports::image_builder::IMAGE_FILE;
 
 /// The name of the root that keeps a machine's image.
 fn root_of(target: &Target) -> String {
@@ -25,7 +26,7 @@ pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         StepError::new("The job has no image to make disks from. That is a fault of the portal; report it.")
     })?;
     // The root comes first: from here on Nix must not collect what the disks will lie upon.
-    cx.engine.builder.add_root(&root_of(&target), &image.store_path).await.map_err(Error::from)?;
+    cx.core.builder.add_root(&root_of(&target), &image.store_path).await.map_err(Error::from)?;
     let spec = &target.record.spec;
     let has_data = spec.mode.has_data_disk();
     let from =
@@ -82,7 +83,7 @@ pub(super) async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<()
 pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
-    cx.engine.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
+    cx.core.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
     note(cx, &target, None).await?;
     cx.say("The disks are removed.");
     Ok(())
@@ -90,7 +91,7 @@ pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 
 /// Writes down which disks the machine has.
 async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result<(), StepError> {
-    let mut tx = cx.engine.db.begin().await?;
+    let mut tx = cx.core.db.begin().await?;
     db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| {
         match violated(&error) {
             Some(Constraint::Reference) => StepError::new(

@@ -1,11 +1,11 @@
 //! Why a step did not do it.
 
 use crate::error::{Error, chain};
-use crate::ports::hypervisor::HypervisorError;
-use crate::ports::image_builder::BuildError;
 use model::Fault;
 use model::host::HostName;
 use model::job::BuildFailure;
+use ports::hypervisor::HypervisorError;
+use ports::image_builder::BuildError;
 use std::error::Error as StdError;
 
 /// Why a step did not do it. `Display` is for the person: what happened, why, what to do.

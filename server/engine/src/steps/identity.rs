@@ -1,9 +1,10 @@
 //! `identity.*`: the files that make a machine itself, on its disk.
 
-use super::{StepCx, StepError};
+use super::cx::StepCx;
+use super::error::StepError;
 use crate::job::lease::Lease;
-use crate::ports::hypervisor::DiskRole;
 use model::identity;
+use ports::hypervisor::DiskRole;
 
 /// Writes the identity files; removals included. A data disk that this job has just made has them already.
 pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {

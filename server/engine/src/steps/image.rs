@@ -1,13 +1,14 @@
 //! `image.*`: the image in the Nix store, its row and its garbage-collector root.
 
-use super::work::Image;
-use super::{StepCx, StepError};
+use super::cx::StepCx;
+use super::error::StepError;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
 use crate::error::Error;
 use crate::job::lease::Lease;
-use crate::ports::image_builder::{BuildEvent, ImageKey};
+use crate::job::step::Image;
 use model::image::ImageId;
+use ports::image_builder::{BuildEvent, ImageKey};
 use std::sync::Arc;
 
 /// The name of the root that keeps an image.
@@ -24,10 +25,10 @@ pub(super) async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
     let key = cx.work.key.clone().ok_or_else(|| {
         StepError::new("The job does not say which image it needs. That is a fault of the portal; report it.")
     })?;
-    let known = db::images::by_key(&mut *cx.engine.db.read().await?, &key).await?;
+    let known = db::images::by_key(&mut *cx.core.db.read().await?, &key).await?;
     if let Some(row) = known
         && row.rooted
-        && cx.engine.builder.is_valid(&row.store_path).await.map_err(Error::from)?
+        && cx.core.builder.is_valid(&row.store_path).await.map_err(Error::from)?
     {
         cx.say(format!("The image {} ({}) has been built already.", key.profiles, key.mode.as_str()));
         cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
@@ -35,15 +36,15 @@ pub(super) async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
     }
     cx.say(format!("Building the image {} ({}).", key.profiles, key.mode.as_str()));
     let listener = listener(cx);
-    let engine = cx.engine.clone();
-    let built = engine.builds.join(&key, &engine.builder, &engine.tasks, listener, cx.cancel).await;
+    let core = cx.core.clone();
+    let built = core.builds.join(&key, &core.builder, &core.tasks, listener, cx.cancel).await;
     let built = built.map_err(|error| StepError::build(&error))?;
     record(cx, &key, &built).await
 }
 
 /// Writes what a build says to the job's log.
 fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
-    let (log, clock, step) = (cx.log.clone(), cx.engine.clock.clone(), cx.step);
+    let (log, clock, step) = (cx.log.clone(), cx.core.clock.clone(), cx.step);
     let progress = cx.progress.clone();
     Arc::new(move |event| match event {
         BuildEvent::Line { from, level, text } => {
@@ -59,14 +60,14 @@ fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
 async fn record(
     cx: &mut StepCx<'_>,
     key: &ImageKey,
-    built: &crate::ports::image_builder::Built,
+    built: &ports::image_builder::Built,
 ) -> Result<(), StepError> {
-    let origin = db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.engine.clock.now() };
-    let mut tx = cx.engine.db.begin().await?;
+    let origin = db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.core.clock.now() };
+    let mut tx = cx.core.db.begin().await?;
     let row = db::images::upsert(&mut tx, key, built, &origin).await?;
     tx.commit().await.map_err(Error::from)?;
-    cx.engine.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
-    let mut tx = cx.engine.db.begin().await?;
+    cx.core.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
+    let mut tx = cx.core.db.begin().await?;
     db::images::set_rooted(&mut tx, row.id).await?;
     tx.commit().await.map_err(Error::from)?;
     show_newest(cx).await?;
@@ -80,7 +81,7 @@ async fn keep_image(cx: &mut StepCx<'_>) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let gone = || StepError::new("The machine's disks are gone. Destroy it, then create it again.");
     let disks = target.record.disks.as_ref().ok_or_else(gone)?;
-    let row = db::images::by_id(&mut *cx.engine.db.read().await?, disks.image).await?.ok_or_else(gone)?;
+    let row = db::images::by_id(&mut *cx.core.db.read().await?, disks.image).await?.ok_or_else(gone)?;
     cx.say("The machine keeps its disks and the image they were made from.");
     cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
     Ok(())
@@ -89,7 +90,7 @@ async fn keep_image(cx: &mut StepCx<'_>) -> Result<(), StepError> {
 /// Forgets an image: first the row, because the database knows whether a machine boots it, then the root.
 pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(image) = cx.work.removing else { return Ok(()) };
-    let mut tx = cx.engine.db.begin().await?;
+    let mut tx = cx.core.db.begin().await?;
     db::images::delete(&mut tx, image).await.map_err(|error| match violated(&error) {
         Some(Constraint::Reference) => {
             StepError::new("A machine boots this image. Destroy the machine first, or leave the image.")
@@ -97,7 +98,7 @@ pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         _ => error.into(),
     })?;
     tx.commit().await.map_err(Error::from)?;
-    cx.engine.builder.remove_root(&root_of(image)).await.map_err(Error::from)?;
+    cx.core.builder.remove_root(&root_of(image)).await.map_err(Error::from)?;
     show_newest(cx).await?;
     cx.say("The image is forgotten; Nix removes it when it next collects garbage.");
     Ok(())
@@ -105,7 +106,7 @@ pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 
 /// Machines show whether a newer image than theirs has been built.
 async fn show_newest(cx: &StepCx<'_>) -> Result<(), StepError> {
-    let newest = db::images::newest(&mut *cx.engine.db.read().await?).await?;
-    cx.engine.fleet.set_newest(newest);
+    let newest = db::images::newest(&mut *cx.core.db.read().await?).await?;
+    cx.core.fleet.set_newest(newest);
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! `power.*`: on, off, and in between.
 
-use super::{StepCx, StepError, Target};
+use super::cx::{StepCx, Target};
+use super::error::StepError;
 use crate::job::lease::Lease;
 use crate::machine::fleet::Changed;
-use crate::ports::hypervisor::Power;
 use crate::watch::domain;
 use model::machine::MachineState;
+use ports::hypervisor::Power;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -77,7 +78,7 @@ pub(super) async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     // Subscribed before asking: a guest may be quicker than we are.
-    let mut changes = cx.engine.fleet.changes();
+    let mut changes = cx.core.fleet.changes();
     if !state(&target).await?.is_active() {
         tell(cx, &target).await?;
         cx.say("The machine is off.");
@@ -85,7 +86,7 @@ pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), Step
     }
     switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
     cx.say("The guest has been asked to shut down; waiting until it has.");
-    let limit = cx.engine.settings.shut_down_limit;
+    let limit = cx.core.settings.shut_down_limit;
     let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
     let off = async {
         loop {
@@ -142,8 +143,8 @@ async fn switch(target: &Target, power: Power, what: &'static str) -> Result<(),
 
 /// Shows the state at once, without waiting for the host's event to make its way.
 async fn tell(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
-    let stamp = cx.engine.fleet.stamp();
+    let stamp = cx.core.fleet.stamp();
     let state = state(target).await?;
-    cx.engine.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
+    cx.core.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! `record.*`: the machine's row.
 
-use super::{StepCx, StepError};
+use super::cx::StepCx;
+use super::error::StepError;
+use crate::core::Core;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Conn};
-use crate::engine::Engine;
 use crate::error::{Error, Result as Inner};
 use crate::job::lease::Lease;
 use crate::machine::fresh;
@@ -19,13 +20,13 @@ const DRAWS: usize = 8;
 /// typed it still sees the form.
 pub(crate) async fn insert(
     conn: &mut Conn,
-    engine: &Engine,
+    core: &Core,
     owner: UserId,
     spec: &Spec,
     now: Time,
 ) -> Inner<MachineId> {
     let unknown = || Fault::invalid("host", "There is no such host; choose one of the list.");
-    let host = engine.hosts.get(&spec.host).ok_or_else(unknown)?.id;
+    let host = core.hosts.get(&spec.host).ok_or_else(unknown)?.id;
     let id = MachineId(Uuid::now_v7());
     let mut collision = None;
     for _ in 0..DRAWS {
@@ -58,7 +59,7 @@ pub(super) async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError>
 /// Removes the row; the name is free again. Also what undoes a new one.
 pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(id) = cx.work.machine else { return Ok(()) };
-    let mut tx = cx.engine.db.begin().await?;
+    let mut tx = cx.core.db.begin().await?;
     let record = db::machines::by_id(&mut tx, id).await?;
     db::machines::delete(&mut tx, id).await?;
     tx.commit().await.map_err(Error::from)?;
@@ -67,9 +68,9 @@ pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
     }
     // By the id, not only when the row was there: after a crash in between the row is gone and the name may still be shown.
     if let Some(name) = cx.job.operation.machine()
-        && cx.engine.fleet.get(name).is_some_and(|known| known.row.id == id)
+        && cx.core.fleet.get(name).is_some_and(|known| known.row.id == id)
     {
-        cx.engine.fleet.remove(name);
+        cx.core.fleet.remove(name);
     }
     Ok(())
 }

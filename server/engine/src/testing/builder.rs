@@ -1,11 +1,11 @@
 //! An image builder in memory: builds take no time, unless a test holds them.
 
-use crate::ports::image_builder::{BuildError, BuildEvent, BuildSink, Built, ImageBuilder, ImageKey};
 use crate::sync::lock;
 use async_trait::async_trait;
 use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
+use ports::image_builder::{BuildError, BuildEvent, BuildSink, Built, ImageBuilder, ImageKey};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A clock that stands still until it is told.
 
-use crate::ports::clock::Clock;
 use model::Time;
+use ports::clock::Clock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Shows the time that a test decides.

@@ -11,12 +11,12 @@
     reason = "this is a test that several packages share"
 )]
 
-use crate::ports::hypervisor::{
-    BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
-};
 use model::identity::IdentityFile;
 use model::machine::{Birthmarks, MachineName, MachineState, Network};
 use model::size::DiskGib;
+use ports::hypervisor::{
+    BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,10 +5,10 @@
 
 mod port;
 
-use crate::ports::hypervisor::{Capabilities, Definition, HostEvent, HypervisorError, MachineRef, Result};
 use crate::sync::lock;
 use model::address::AddressSource;
 use model::machine::{MachineName, MachineState};
+use ports::hypervisor::{Capabilities, Definition, HostEvent, HypervisorError, MachineRef, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;

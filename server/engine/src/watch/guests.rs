@@ -8,11 +8,11 @@
 use super::Watched;
 use crate::error::chain;
 use crate::machine::fleet::Known;
-use crate::ports::hypervisor::{HypervisorError, MachineRef};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use model::guest::{BOOTED_FILE, Guest, GuestImage, IMAGE_FILE};
 use model::machine::{MachineName, MachineState};
+use ports::hypervisor::{HypervisorError, MachineRef};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ impl Watched {
         for name in self.entry.take_eager() {
             schedule.due.insert(name, (now, SOON));
         }
-        let mut running = self.engine.fleet.on_host(&self.entry.name);
+        let mut running = self.core.fleet.on_host(&self.entry.name);
         running.retain(|known| is_running(known.row.observed.state));
         let names: HashSet<&MachineName> = running.iter().map(|known| &known.row.name).collect();
         schedule.due.retain(|name, _| names.contains(name));
@@ -88,7 +88,7 @@ impl Watched {
 
     /// Asks one machine; answers its name.
     async fn ask(&self, name: MachineName) -> MachineName {
-        let known = self.engine.fleet.get(&name);
+        let known = self.core.fleet.get(&name);
         if let Some(known) = known.filter(|known| is_running(known.row.observed.state)) {
             self.ask_addresses(&known).await;
             self.ask_guest(&known).await;
@@ -98,7 +98,7 @@ impl Watched {
 
     async fn ask_addresses(&self, known: &Known) {
         match self.hypervisor.addresses(&known.machine()).await {
-            Ok(addresses) => self.engine.fleet.set_addresses(&known.row.name, addresses),
+            Ok(addresses) => self.core.fleet.set_addresses(&known.row.name, addresses),
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no addresses");
             }
@@ -122,7 +122,7 @@ impl Watched {
         };
         let guest = Guest { booted: booted.is_some(), image };
         if guest != Guest::default() {
-            self.engine.fleet.set_guest(&machine.name, known.boot, guest);
+            self.core.fleet.set_guest(&machine.name, known.boot, guest);
         }
     }
 

@@ -3,7 +3,6 @@
 
 use crate::harness::{World, admin, build, create, ended, on, patiently, run, spec, succeed};
 use engine::Engine;
-use engine::ports::hypervisor::Capabilities;
 use engine::probe::{Moment, Probe, Verdict, When};
 use engine::testing::hypervisor::{THICK, THIN};
 use model::account::Actor;
@@ -11,6 +10,7 @@ use model::audit::ChainState;
 use model::job::{JobFilter, JobId, JobState, StepState};
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
+use ports::hypervisor::Capabilities;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -2,7 +2,6 @@
 //!
 //! A [`World`] that is dropped looks into its database: a test that leaves an unfinished job fails.
 
-use engine::ports::hypervisor::Capabilities;
 use engine::probe::{Moment, Probe, Verdict};
 use engine::testing::builder::MemoryBuilder;
 use engine::testing::clock::ManualClock;
@@ -15,6 +14,7 @@ use model::job::{JobFrame, JobId, JobState, JobView};
 use model::machine::{MachineName, MachineRow, MachineState, Mode, Network, Spec};
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
+use ports::hypervisor::Capabilities;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
 use std::path::PathBuf;

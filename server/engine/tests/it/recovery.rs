@@ -1,7 +1,6 @@
 //! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
 
 use crate::harness::{World, admin, create, ended, name, next, on, patiently, run, succeed, until_state};
-use engine::ports::hypervisor::HypervisorError;
 use futures::StreamExt as _;
 use model::Fault;
 use model::event::{Change, EventFrame};
@@ -10,6 +9,7 @@ use model::job::{BuildFailure, JobFilter, JobState, StepState};
 use model::machine::{MachineFilter, MachineState};
 use model::operation::OperationKind;
 use model::portal::Portal as _;
+use ports::hypervisor::HypervisorError;
 use std::time::Instant;
 
 fn refused() -> HypervisorError {

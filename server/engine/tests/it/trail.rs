@@ -1,11 +1,11 @@
 //! The audit log: complete, in order, and whoever changes it is found out.
 
 use crate::harness::{World, actor, admin, create, name, on, run, secret, succeed};
-use engine::ports::hypervisor::HypervisorError;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, ChainState, Outcome};
 use model::console::ConsoleRole;
 use model::operation::OperationKind;
 use model::portal::Portal as _;
+use ports::hypervisor::HypervisorError;
 
 #[tokio::test]
 async fn every_act_is_found_with_its_outcome() {

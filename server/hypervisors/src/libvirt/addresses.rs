@@ -5,8 +5,8 @@ use super::connect::Link;
 use super::error::of_machine;
 use super::power::find;
 use super::sys::{Card, interface_addresses, limit_agent};
-use engine::ports::hypervisor::{HypervisorError, MachineRef, Result};
 use model::address::{Address, AddressSource};
+use ports::hypervisor::{HypervisorError, MachineRef, Result};
 use std::net::IpAddr;
 
 /// Most addresses that are believed of one machine; a guest may claim any number.

@@ -8,7 +8,7 @@ use super::error::{failed, of_agent};
 use super::power::find;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::ports::hypervisor::{GuestExit, HypervisorError, MachineRef, Result};
+use ports::hypervisor::{GuestExit, HypervisorError, MachineRef, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

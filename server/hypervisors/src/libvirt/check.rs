@@ -6,11 +6,11 @@ use super::definition::{FIRMWARE_FIX, HostFacts, NO_FIRMWARE};
 use super::domain_xml::{Accelerator, NAT_NETWORK};
 use super::error::of_host;
 use super::network::{self, NatState};
-use engine::exec::{ExecError, Program, chain};
-use engine::ports::hypervisor::Result;
 use futures::future::join_all;
+use host_tools::exec::{ExecError, Program, chain};
 use model::host::{Finding, Level};
 use model::size::Bytes;
+use ports::hypervisor::Result;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

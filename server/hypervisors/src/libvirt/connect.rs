@@ -13,7 +13,7 @@
 
 use super::events;
 use super::sys::Registration;
-use engine::ports::hypervisor::{HostEvent, HypervisorError, Result};
+use ports::hypervisor::{HostEvent, HypervisorError, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};

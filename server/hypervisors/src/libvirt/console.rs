@@ -16,7 +16,7 @@ use super::error::{failed, is, of_host, of_machine};
 use super::power::find;
 use super::sys::{StreamSink, StreamWatch};
 use bytes::Bytes;
-use engine::ports::hypervisor::{ConsoleStream, MachineRef, Result};
+use ports::hypervisor::{ConsoleStream, MachineRef, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};

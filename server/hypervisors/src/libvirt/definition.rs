@@ -7,7 +7,7 @@ use super::domain_xml::{Platform, render};
 use super::error::{failed, is, of_host, of_machine};
 use super::firmware::{self, Firmware};
 use super::kvm;
-use engine::ports::hypervisor::{Definition, HypervisorError, MachineRef, Result};
+use ports::hypervisor::{Definition, HypervisorError, MachineRef, Result};
 use std::path::Path;
 use virt::connect::Connect;
 use virt::domain::Domain;

@@ -1,16 +1,16 @@
-//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `engine::disk`.
+//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`.
 //!
 //! A machine's folder can be passed through by everybody (0711) because QEMU may run as another user, but its files are
 //! 0600 and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path
 //! is refused, whoever hands it in.
 
 use super::error::failed;
-use engine::disk::{DiskError, ext4, qcow};
-use engine::exec::{Program, chain};
-use engine::ports::hypervisor::{BootDisk, DiskRole, DiskUse, HypervisorError, MachineRef, Result, Volume};
+use host_tools::disk::{DiskError, ext4, qcow};
+use host_tools::exec::{Program, chain};
 use model::identity::IdentityFile;
 use model::machine::MachineName;
 use model::size::DiskGib;
+use ports::hypervisor::{BootDisk, DiskRole, DiskUse, HypervisorError, MachineRef, Result, Volume};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -19,7 +19,7 @@ use std::path::{Component, Path, PathBuf};
 const BOOT: &str = "boot.qcow2";
 const DATA: &str = "data.qcow2";
 const NVRAM: &str = "nvram.qcow2";
-/// How a scratch folder of `engine::disk` begins.
+/// How a scratch folder of `host_tools::disk` begins.
 const SCRATCH: &str = ".tmp-";
 
 /// The folders of all machines of one host.
@@ -157,7 +157,7 @@ impl Store {
             let name = entry.file_name();
             if let Some(disk) = name.to_str().and_then(|n| n.strip_prefix(SCRATCH)) {
                 let disk = folder.join(disk);
-                engine::disk::clear_scratch(&disk)
+                host_tools::disk::clear_scratch(&disk)
                     .await
                     .map_err(disk_error("Clearing an unfinished edit"))?;
             }

@@ -3,8 +3,8 @@
 //! Written by an XML writer, so that no value can become markup. `definition.rs` calls it with what is known of the host
 //! ([`Platform`]). Why the machine looks as it does stands beside each part; what is not named here is libvirt's default.
 
-use engine::ports::hypervisor::Definition;
 use model::machine::Network;
+use ports::hypervisor::Definition;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 use std::io;

@@ -1,6 +1,6 @@
 //! libvirt's errors in the port's words. libvirt's own message is kept: it is the most exact there is.
 
-use engine::ports::hypervisor::{HypervisorError, MachineRef};
+use ports::hypervisor::{HypervisorError, MachineRef};
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 
 /// A failure in words.

@@ -4,8 +4,8 @@
 //! keep-alive, console streams and the end of connections, so nothing that runs on it may wait.
 
 use super::sys::{EventSink, RawEvent};
-use engine::ports::hypervisor::HostEvent;
 use model::machine::MachineState;
+use ports::hypervisor::HostEvent;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};

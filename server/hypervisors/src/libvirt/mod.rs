@@ -38,15 +38,15 @@ use async_trait::async_trait;
 use connect::{Link, is_local};
 use definition::HostFacts;
 use disks::Store;
-use engine::ports::hypervisor::{
-    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
-    Hypervisor, MachineRef, Power, Result, Seen, Volume,
-};
 use model::address::Address;
 use model::host::Finding;
 use model::identity::IdentityFile;
 use model::machine::MachineState;
 use model::size::DiskGib;
+use ports::hypervisor::{
+    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
+    Hypervisor, MachineRef, Power, Result, Seen, Volume,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};

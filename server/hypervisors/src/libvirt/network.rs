@@ -2,8 +2,8 @@
 
 use super::domain_xml::NAT_NETWORK;
 use super::error::{is, of_host};
-use engine::ports::hypervisor::Result;
 use model::machine::BridgeName;
+use ports::hypervisor::Result;
 use std::path::Path;
 use virt::connect::Connect;
 use virt::error::{Error, ErrorDomain, ErrorNumber};

@@ -6,8 +6,8 @@
 use super::domain_xml::NAT_NETWORK;
 use super::error::{is, of_machine};
 use super::network;
-use engine::ports::hypervisor::{HypervisorError, MachineRef, Power, Result};
 use model::machine::MachineState;
+use ports::hypervisor::{HypervisorError, MachineRef, Power, Result};
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
 use virt::enumutil::Enum;

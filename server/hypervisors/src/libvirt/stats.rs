@@ -3,7 +3,7 @@
 use super::error::of_host;
 use super::power::from_libvirt;
 use super::sys::{DomainStats, all_stats};
-use engine::ports::hypervisor::{Counters, Result, Seen};
+use ports::hypervisor::{Counters, Result, Seen};
 use uuid::Uuid;
 use virt::connect::Connect;
 

@@ -2,10 +2,6 @@
 //! that honours the images' contract), as `cargo xtask test` sets them in a namespace of its own.
 
 use crate::support::{PATIENCE, connected, event, machine, state};
-use engine::ports::hypervisor::{
-    BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
-    Volume,
-};
 use engine::testing::contract::{self, Subject};
 use hypervisors::libvirt::Libvirt;
 use model::address::AddressSource;
@@ -13,6 +9,10 @@ use model::guest::{BOOTED_FILE, GuestImage, IMAGE_FILE};
 use model::host::Level;
 use model::identity::IdentityFile;
 use model::machine::{Birthmarks, MachineState, Mode, Network};
+use ports::hypervisor::{
+    BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
+    Volume,
+};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What the tests share: a host over a directory of its own, and waiting for events.
 
-use engine::ports::hypervisor::{HostEvent, Hypervisor, MachineRef};
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
+use ports::hypervisor::{HostEvent, Hypervisor, MachineRef};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

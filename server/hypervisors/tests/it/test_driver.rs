@@ -1,9 +1,9 @@
 //! libvirt's built-in mock driver: one world per process, without guests, console or agent, good for lists and events.
 
 use crate::support::{PATIENCE, connected, event, host, machine, state};
-use engine::ports::hypervisor::{HostEvent, Hypervisor, HypervisorError, Power};
 use model::host::Level;
 use model::machine::MachineState;
+use ports::hypervisor::{HostEvent, Hypervisor, HypervisorError, Power};
 use std::time::Instant;
 use uuid::Uuid;
 use virt::connect::Connect;

@@ -3,10 +3,10 @@
 use super::*;
 use crate::db::machines::Disks;
 use crate::machine::fresh;
-use crate::ports::hypervisor::Volume;
 use model::Time;
 use model::identity::Identity;
 use model::machine::{Network, Spec};
+use ports::hypervisor::Volume;
 use std::time::Instant;
 
 fn record(name: &str, owner: UserId) -> MachineRecord {

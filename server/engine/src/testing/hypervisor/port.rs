@@ -1,10 +1,6 @@
 //! The port itself: what the rules ask of a host, answered from the world.
 
 use super::{Disk, Domain, IMAGE_SIZE, MemoryHypervisor};
-use crate::ports::hypervisor::{
-    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
-    Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
-};
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +9,10 @@ use model::host::{Finding, Level};
 use model::identity::IdentityFile;
 use model::machine::MachineState;
 use model::size::DiskGib;
+use ports::hypervisor::{
+    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
+    Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
+};
 use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;

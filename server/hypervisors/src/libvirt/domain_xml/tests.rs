@@ -1,8 +1,8 @@
 //! The XML that machines get, and that nothing can break out of a value.
 
 use super::*;
-use engine::ports::hypervisor::Volume;
 use model::machine::Birthmarks;
+use ports::hypervisor::Volume;
 use std::path::Path;
 
 fn definition() -> Definition {

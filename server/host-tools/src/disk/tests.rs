@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::exec::Program;
-use crate::ports::hypervisor::DiskRole;
 use model::identity::IdentityFile;
+use ports::hypervisor::DiskRole;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::time::Instant;
 

@@ -1,0 +1,105 @@
+//! The handles that the rules work with, as one value: everything behind the portal takes `&Core`, and what outlives the
+//! call that started it (a job, a watcher) takes `&Arc<Core>`.
+//!
+//! The core knows none of its users. It is opened, watched over and shut down by [`Engine`](crate::Engine).
+
+use crate::auth::password::Hasher;
+use crate::auth::setup::Setup;
+use crate::auth::throttle::Throttle;
+use crate::auth::tickets::Tickets;
+use crate::builds::Builds;
+use crate::console::Hub;
+use crate::counts::Counts;
+use crate::cx::Cx;
+use crate::db::Db;
+use crate::error::{Error, OpenError};
+use crate::hosts::{Host, Hosts};
+use crate::job::live::LiveJobs;
+use crate::machine::fleet::Fleet;
+use crate::probe::Probe;
+use crate::settings::Settings;
+use model::account::{Actor, UserId};
+use ports::clock::Clock;
+use ports::image_builder::ImageBuilder;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Said to every socket when the portal ends.
+pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
+
+/// What the rules work with.
+pub(crate) struct Core {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub db: Db,
+    pub hosts: Hosts,
+    pub builder: Arc<dyn ImageBuilder>,
+    pub builds: Builds,
+    pub fleet: Fleet,
+    pub jobs: LiveJobs,
+    pub job_slots: Arc<Semaphore>,
+    pub passwords: Hasher,
+    pub throttle: Throttle,
+    pub tickets: Tickets,
+    pub setup: Setup,
+    pub consoles: Hub,
+    pub counts: Arc<Counts>,
+    /// Tells the id of each user whose role, account or sessions have changed.
+    pub rights: broadcast::Sender<UserId>,
+    /// Cancelled when the engine shuts down.
+    pub closing: CancellationToken,
+    /// Everything that a shutdown waits for.
+    pub tasks: TaskTracker,
+    pub probe: Arc<dyn Probe>,
+}
+
+impl Core {
+    /// Opens the database in the state directory and reads what there is. Nothing runs by itself yet.
+    pub async fn open(
+        settings: Settings,
+        hosts: Vec<Host>,
+        builder: Arc<dyn ImageBuilder>,
+        clock: Arc<dyn Clock>,
+        probe: Arc<dyn Probe>,
+    ) -> Result<Arc<Core>, OpenError> {
+        let state = settings.state.clone();
+        let db = Db::open(&state).await?;
+        let load = |source: Error| OpenError::Load { path: state.clone(), source: source.into() };
+        let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
+        let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
+        let counts = Arc::new(Counts::default());
+        Ok(Arc::new(Core {
+            builds: Builds::new(settings.build_slots, counts.clone()),
+            job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
+            jobs: LiveJobs::new(state.join("jobs")),
+            passwords: Hasher::new(),
+            throttle: Throttle::new(clock.clone()),
+            tickets: Tickets::new(clock.clone()),
+            setup: Setup::new(clock.clone(), settings.setup_ttl),
+            consoles: Hub::new(state.join("console"), clock.clone()),
+            counts,
+            rights: broadcast::Sender::new(256),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            settings,
+            clock,
+            db,
+            hosts,
+            builder,
+            fleet,
+            probe,
+        }))
+    }
+
+    /// The context of a request that begins now.
+    pub fn cx(&self, actor: &Actor) -> Cx {
+        Cx::new(actor, self.clock.as_ref())
+    }
+
+    /// The context of what nobody asked for over the network.
+    pub fn internal_cx(&self) -> Cx {
+        self.cx(&Actor::anonymous(None))
+    }
+}

@@ -1,0 +1,30 @@
+//! Which of the things in a list somebody sees, as a condition of its query.
+
+use model::account::UserId;
+
+/// Which of the things in a list somebody sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visible {
+    /// All.
+    All,
+    /// Those of this user.
+    Of(UserId),
+}
+
+impl Visible {
+    /// True for a thing of this owner.
+    pub fn includes(&self, owner: UserId) -> bool {
+        match self {
+            Visible::All => true,
+            Visible::Of(user) => *user == owner,
+        }
+    }
+
+    /// The owner to filter by in SQL, where null means everybody: `(?1 is null or owner_id = ?1)`.
+    pub fn owner(&self) -> Option<String> {
+        match self {
+            Visible::All => None,
+            Visible::Of(user) => Some(user.to_string()),
+        }
+    }
+}
