@@ -3,9 +3,11 @@
 
 use model::audit::AuditFilter;
 use model::image::ImageId;
-use model::job::{JobFilter, JobId};
-use model::machine::{MachineFilter, MachineName};
+use model::job::JobId;
+use model::machine::MachineName;
 use model::time::Time;
+use model::view::job::JobFilter;
+use model::view::machine::MachineFilter;
 
 /// The machines.
 pub const MACHINES: &str = "/";

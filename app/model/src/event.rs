@@ -2,7 +2,8 @@
 //! that it is sent. A client that sees a gap in them connects again and gets the whole state.
 
 use crate::job::JobBadge;
-use crate::machine::{MachineId, MachineRow};
+use crate::machine::MachineId;
+use crate::view::machine::MachineRow;
 use serde::{Deserialize, Serialize};
 
 /// To the browser, as JSON text.

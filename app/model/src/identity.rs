@@ -6,7 +6,7 @@
 
 use crate::address::{HostsEntry, PortRange, StaticAddress};
 use crate::certificates::Certificates;
-use crate::machine::{Birthmarks, MachineName, Spec};
+use crate::machine::{Birthmarks, MachineName};
 use crate::newtype::Refused;
 use crate::samba::{SambaCredentials, SambaShare};
 use crate::ssh_key::SshKey;
@@ -208,11 +208,10 @@ pub const TABLE: &[Row] = &[
 ];
 
 /// All files of the table for one machine, those to be removed included.
-pub fn files(spec: &Spec, birthmarks: &Birthmarks) -> Vec<IdentityFile> {
-    let source = Source { name: &spec.name, birthmarks, identity: &spec.identity };
+pub fn files(source: &Source<'_>) -> Vec<IdentityFile> {
     TABLE
         .iter()
-        .map(|row| IdentityFile { name: row.name, mode: row.mode, content: (row.render)(&source) })
+        .map(|row| IdentityFile { name: row.name, mode: row.mode, content: (row.render)(source) })
         .collect()
 }
 

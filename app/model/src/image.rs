@@ -1,8 +1,7 @@
 //! Images and the profiles they are composed of.
 
-use crate::machine::{MachineName, Mode};
+use crate::machine::Mode;
 use crate::newtype::{Refused, label};
-use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -161,37 +160,6 @@ pub fn conflicts(profiles: &Profiles, set: &ProfileSet, mode: Mode) -> Vec<Strin
         }
     }
     found
-}
-
-/// A built image as pages show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageSummary {
-    /// Id.
-    pub id: ImageId,
-    /// Its profiles.
-    pub profiles: ProfileSet,
-    /// Its mode.
-    pub mode: Mode,
-    /// Where it lies in the Nix store.
-    pub store_path: String,
-    /// Size of the disk image file in bytes.
-    pub size: u64,
-    /// Size of the store closure in bytes, where Nix told.
-    pub closure_size: Option<u64>,
-    /// Hash of the flake source it was built from.
-    pub source: String,
-    /// True when its source is the current one.
-    pub current: bool,
-    /// When it was built.
-    pub built: Time,
-    /// Who asked for it.
-    pub built_by: Option<String>,
-    /// The job that built it.
-    pub job: Option<crate::job::JobId>,
-    /// Machines that boot it and that the actor may see.
-    pub machines: Vec<MachineName>,
-    /// How many machines boot it in all.
-    pub users: u32,
 }
 
 #[cfg(test)]

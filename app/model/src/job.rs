@@ -1,7 +1,5 @@
-//! Jobs: accepted operations, their steps, and the frames of `/ws/jobs/{id}`.
+//! The words for jobs: accepted operations, their steps, why they fail, how a build is coming on.
 
-use crate::machine::MachineName;
-use crate::operation::OperationKind;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -108,41 +106,6 @@ pub struct JobBadge {
     pub total: u32,
 }
 
-/// A job as lists show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobSummary {
-    /// In a few words.
-    pub badge: JobBadge,
-    /// The operation's kind.
-    pub kind: OperationKind,
-    /// The machine concerned.
-    pub machine: Option<MachineName>,
-    /// Whether there is a machine of that name now. A create that failed has taken its machine back, and a purge has removed it:
-    /// then there is no page to link to.
-    pub machine_exists: bool,
-    /// Who asked.
-    pub actor: String,
-    /// When it was accepted.
-    pub created: Time,
-    /// When it ended.
-    pub ended: Option<Time>,
-}
-
-/// One step as the job page shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepView {
-    /// `family.verb`.
-    pub name: String,
-    /// What it does, in words.
-    pub what: String,
-    /// State.
-    pub state: StepState,
-    /// When it began.
-    pub began: Option<Time>,
-    /// When it ended.
-    pub ended: Option<Time>,
-}
-
 /// Why a job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -182,27 +145,6 @@ pub struct BuildProgress {
     pub running: Vec<(String, Option<String>)>,
 }
 
-/// A job as its own page shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobView {
-    /// What lists show as well.
-    pub summary: JobSummary,
-    /// Steps in order.
-    pub steps: Vec<StepView>,
-    /// Why it failed, if it did.
-    pub failure: Option<Failure>,
-    /// How far its build has come, while it builds.
-    pub progress: Option<BuildProgress>,
-    /// The command that reproduces the build in a shell, once it is known.
-    pub reproduce: Option<String>,
-    /// What may be asked of it now: cancel, retry.
-    pub can_cancel: bool,
-    /// A failed or cancelled job can be tried again.
-    pub can_retry: bool,
-    /// For a failed create: the form opens again with its values at this machine name.
-    pub form_again: bool,
-}
-
 /// Where a log line comes from and how loud it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -234,45 +176,3 @@ pub struct LogLine {
     /// The text.
     pub text: String,
 }
-
-/// To the browser on `/ws/jobs/{id}?after=N`, as JSON text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum JobFrame {
-    /// The job as it stands now: sent first and after each change of a step.
-    Job {
-        /// The job.
-        view: Box<JobView>,
-    },
-    /// Log lines in order; the first's `seq` is one more than the last one's before.
-    Lines {
-        /// The lines.
-        lines: Vec<LogLine>,
-    },
-    /// How far the build has come.
-    Progress {
-        /// The figures.
-        progress: BuildProgress,
-    },
-    /// Everything has been sent and the job is over.
-    End,
-    /// The server ends the socket, and why.
-    Closing {
-        /// The reason.
-        why: String,
-    },
-}
-
-/// What the jobs page was asked for, as it stands in the URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobFilter {
-    /// Only jobs of this machine.
-    pub machine: Option<MachineName>,
-    /// Only jobs that are not over.
-    pub open: bool,
-    /// Only jobs accepted before this one; the next page's start.
-    pub before: Option<JobId>,
-}
-
-/// How many jobs one page shows.
-pub const JOBS_PER_PAGE: u32 = 50;

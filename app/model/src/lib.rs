@@ -26,8 +26,10 @@ pub mod plan;
 pub mod portal;
 pub mod samba;
 pub mod size;
+pub mod spec;
 pub mod ssh_key;
 pub mod time;
+pub mod view;
 
 pub use fault::{Fault, FieldError};
 pub use time::Time;

@@ -1,14 +1,6 @@
-//! A machine: what its owner asked for ([`Spec`]) and what its host says of it ([`Observed`]).
+//! The words for machines: names, modes, networks, hardware ids, states.
 
-use crate::address::Address;
-use crate::guest::Guest;
-use crate::host::HostName;
-use crate::identity::Identity;
-use crate::image::ProfileSet;
-use crate::job::JobBadge;
 use crate::newtype::{Refused, label};
-use crate::size::{DiskGib, MemoryMib, Vcpus};
-use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -145,29 +137,6 @@ impl From<Network> for String {
     }
 }
 
-/// Everything that a person decides about a machine. The database row holds exactly this.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
-    /// Its name.
-    pub name: MachineName,
-    /// The host it lives on.
-    pub host: HostName,
-    /// What its image is composed of.
-    pub profiles: ProfileSet,
-    /// How much of it may change.
-    pub mode: Mode,
-    /// Memory.
-    pub memory: MemoryMib,
-    /// Virtual processors.
-    pub vcpus: Vcpus,
-    /// The data disk; in mutable mode the only disk.
-    pub disk: DiskGib,
-    /// How it reaches the network.
-    pub network: Network,
-    /// What the guest reads about itself at boot.
-    pub identity: Identity,
-}
-
 crate::validated_string!(
     /// A MAC address, lower case, `52:54:00:…` as QEMU's own range has it.
     MacAddress,
@@ -252,131 +221,4 @@ impl MachineState {
     pub fn is_active(self) -> bool {
         matches!(self, MachineState::Running | MachineState::ShuttingDown | MachineState::Paused)
     }
-}
-
-/// Figures of a running machine over the last sampling interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Processor time used, in percent of all its vCPUs together (0–100).
-    pub cpu_percent: Option<f32>,
-    /// Memory in use in the guest, in bytes; the hypervisor's share where the guest does not tell.
-    pub memory_used: Option<u64>,
-    /// What the disks occupy on the host, in bytes.
-    pub disk_used: Option<u64>,
-    /// What the disks could grow to, in bytes.
-    pub disk_size: Option<u64>,
-    /// Disk bytes read per second.
-    pub disk_read_rate: Option<u64>,
-    /// Disk bytes written per second.
-    pub disk_write_rate: Option<u64>,
-    /// Network bytes received per second.
-    pub net_rx_rate: Option<u64>,
-    /// Network bytes sent per second.
-    pub net_tx_rate: Option<u64>,
-}
-
-/// What the host says of a machine right now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Observed {
-    /// State.
-    pub state: MachineState,
-    /// Every address known, best source first.
-    pub addresses: Vec<Address>,
-    /// Figures of the last sample.
-    pub figures: Figures,
-    /// What the guest has said of itself since it was started; none while it is off or has said nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guest: Option<Box<Guest>>,
-    /// What is not as it should be, and what to do: the domain is gone from the host, the host does not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
-}
-
-impl Observed {
-    /// A machine of which nothing but its state is known.
-    pub fn only(state: MachineState) -> Self {
-        Self { state, addresses: Vec::new(), figures: Figures::default(), guest: None, warning: None }
-    }
-}
-
-/// One machine as lists and live events show it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MachineRow {
-    /// Id.
-    pub id: MachineId,
-    /// Name.
-    pub name: MachineName,
-    /// Who owns it.
-    pub owner: String,
-    /// Where it lives.
-    pub host: HostName,
-    /// Profiles of its image.
-    pub profiles: ProfileSet,
-    /// Mode.
-    pub mode: Mode,
-    /// Memory.
-    pub memory: MemoryMib,
-    /// Processors.
-    pub vcpus: Vcpus,
-    /// Live state, addresses and figures.
-    pub observed: Observed,
-    /// True when a newer image of the same profiles and mode has been built.
-    pub update_available: bool,
-    /// The unfinished job that holds the machine; while there is one, other operations wait.
-    pub job: Option<JobBadge>,
-}
-
-/// One machine as its own page shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MachineDetail {
-    /// What lists show as well.
-    pub row: MachineRow,
-    /// Its whole configuration; the root password's hash is never part of an answer, only whether there is one.
-    pub spec: Spec,
-    /// Whether a root password is set.
-    pub has_root_password: bool,
-    /// Its birthmarks.
-    pub birthmarks: Birthmarks,
-    /// The image it boots, if it has been created.
-    pub image: Option<crate::image::ImageSummary>,
-    /// When its configuration was first saved.
-    pub created: Time,
-    /// The latest jobs that concerned it, newest first.
-    pub jobs: Vec<crate::job::JobSummary>,
-    /// What may be done now; what may not says why.
-    pub actions: Vec<Available>,
-}
-
-/// One operation on a machine and whether it can be asked for now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Available {
-    /// The operation.
-    pub kind: crate::operation::OperationKind,
-    /// None: it can. Otherwise the reason in words, shown beside the disabled button.
-    pub refused: Option<String>,
-}
-
-/// What the machine list shows: the search box and filters, as they stand in the URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MachineFilter {
-    /// Part of a name, an address, a profile, or an owner.
-    pub search: String,
-    /// Only machines in this state.
-    pub state: Option<MachineState>,
-    /// The page, from 0.
-    pub page: u32,
-}
-
-/// How many machines one page of the list shows.
-pub const MACHINES_PER_PAGE: u32 = 100;
-
-/// One page of the machine list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MachinePage {
-    /// Machines in creation first, then by name.
-    pub rows: Vec<MachineRow>,
-    /// How many match the filter in all.
-    pub matching: u64,
-    /// How many there are that the actor may see.
-    pub total: u64,
 }

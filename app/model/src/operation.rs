@@ -5,7 +5,8 @@
 //! a row in the engine's `operations.rs`. The compiler finds each place that is still missing.
 
 use crate::image::{ImageId, ProfileSet};
-use crate::machine::{MachineName, Mode, Spec};
+use crate::machine::{MachineName, Mode};
+use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

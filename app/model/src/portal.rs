@@ -9,11 +9,14 @@ use crate::console::Boot;
 use crate::fault::Fault;
 use crate::form::FormData;
 use crate::host::{HostName, HostView};
-use crate::image::{ImageId, ImageSummary, ProfileSet, Profiles};
-use crate::job::{JobFilter, JobId, JobSummary, JobView};
-use crate::machine::{MachineDetail, MachineFilter, MachineName, MachinePage};
+use crate::image::{ImageId, ProfileSet, Profiles};
+use crate::job::JobId;
+use crate::machine::MachineName;
 use crate::operation::Operation;
 use crate::plan::{Plan, PlanDigest};
+use crate::view::image::ImageSummary;
+use crate::view::job::{JobFilter, JobSummary, JobView};
+use crate::view::machine::{MachineDetail, MachineFilter, MachinePage};
 use async_trait::async_trait;
 
 /// What a submitted operation became.

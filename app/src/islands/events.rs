@@ -4,7 +4,8 @@ use super::socket::{Frame, Next, Socket};
 use crate::routes::sockets;
 use model::account::TicketPurpose;
 use model::event::{Change, EventFrame};
-use model::machine::{MachineId, MachineRow};
+use model::machine::MachineId;
+use model::view::machine::MachineRow;
 use std::cell::RefCell;
 use std::rc::Rc;
 

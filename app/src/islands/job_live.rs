@@ -28,7 +28,8 @@ mod client {
     use crate::routes::sockets;
     use leptos::prelude::set_interval;
     use model::account::TicketPurpose;
-    use model::job::{JobFrame, JobId, JobView};
+    use model::job::JobId;
+    use model::view::job::{JobFrame, JobView};
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::time::Duration;

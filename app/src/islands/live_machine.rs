@@ -26,7 +26,8 @@ mod client {
     use crate::parts::address;
     use crate::parts::machine_head::{Region, guest, head, notices, usage};
     use model::job::JobId;
-    use model::machine::{MachineId, MachineRow, MachineState};
+    use model::machine::{MachineId, MachineState};
+    use model::view::machine::MachineRow;
 
     pub fn follow(id: MachineId) {
         // What the page shows of the machine; nothing is known of what the server rendered, so that the first state is

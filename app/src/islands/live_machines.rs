@@ -2,7 +2,7 @@
 
 use super::status;
 use leptos::prelude::*;
-use model::machine::MachineFilter;
+use model::view::machine::MachineFilter;
 
 /// Follows the machines and patches the rows that the page shows. Renders nothing but a line that says when they may be
 /// old.
@@ -24,7 +24,8 @@ mod client {
     use crate::islands::events::{self, Machines, News};
     use crate::islands::refresh::Refresh;
     use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
-    use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachineId, MachineRow};
+    use model::machine::MachineId;
+    use model::view::machine::{MACHINES_PER_PAGE, MachineFilter, MachineRow};
     use wasm_bindgen::JsCast;
     use web_sys::{Element, HtmlElement};
 

@@ -11,12 +11,12 @@ use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
 use model::fault::Fault;
 use model::form::{self, FormData};
-use model::image::ImageSummary;
 use model::job::JobId;
 use model::machine::Mode;
 use model::operation::OperationKind;
 use model::portal::Choices;
 use model::size::Bytes;
+use model::view::image::ImageSummary;
 
 const KIND: OperationKind = OperationKind::Build;
 const COLUMNS: [&str; 6] = ["Image", "Mode", "Size", "Built", "Used by", "Action"];

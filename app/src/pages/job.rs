@@ -7,7 +7,8 @@ use crate::parts::job::{LOG_SECTION, NOW, regions};
 use crate::parts::{address, faults, time};
 use crate::routes;
 use leptos::prelude::*;
-use model::job::{JobId, JobView};
+use model::job::JobId;
+use model::view::job::JobView;
 
 /// The job's page.
 #[component]

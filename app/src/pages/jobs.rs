@@ -8,8 +8,8 @@ use crate::parts::machine_head::Region;
 use crate::parts::{badge, faults, job, table, time};
 use crate::routes;
 use leptos::prelude::*;
-use model::job::{JOBS_PER_PAGE, JobFilter, JobSummary};
 use model::time::Time;
+use model::view::job::{JOBS_PER_PAGE, JobFilter, JobSummary};
 
 /// The list.
 #[component]

@@ -8,8 +8,9 @@ use crate::parts::machine_row::{BULK_FORM, COLUMNS, count, machine_row};
 use crate::parts::{faults, table};
 use crate::routes;
 use leptos::prelude::*;
-use model::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage, MachineState};
+use model::machine::MachineState;
 use model::operation::OperationKind;
+use model::view::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage};
 
 /// The states in the order in which the filter offers them.
 const STATES: [MachineState; 7] = [

@@ -1,8 +1,9 @@
 //! Buttons that do something to a machine: each a form of its own, so that it works without JavaScript.
 
 use leptos::prelude::*;
-use model::machine::{Available, MachineName, MachineState};
+use model::machine::{MachineName, MachineState};
 use model::operation::OperationKind;
+use model::view::machine::Available;
 
 use crate::routes;
 

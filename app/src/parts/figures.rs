@@ -1,8 +1,8 @@
 //! Figures of a running machine: meters with their numbers.
 
 use leptos::prelude::*;
-use model::machine::{Figures, MachineRow};
 use model::size::Bytes;
+use model::view::machine::{Figures, MachineRow};
 
 /// Processor time in percent.
 pub fn cpu(figures: &Figures) -> Option<AnyView> {

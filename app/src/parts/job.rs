@@ -3,10 +3,11 @@
 use crate::parts::{badge, time};
 use crate::routes;
 use leptos::prelude::*;
-use model::job::{BuildProgress, Failure, JobId, JobSummary, JobView, StepState, StepView};
+use model::job::{BuildProgress, Failure, JobId, StepState};
 use model::operation::OperationKind;
 use model::size::Bytes;
 use model::time::Time;
+use model::view::job::{JobSummary, JobView, StepView};
 
 /// The region that tells how far a build has come.
 pub const PROGRESS: &str = "job-progress";

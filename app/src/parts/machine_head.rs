@@ -5,7 +5,7 @@ use crate::parts::{address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::JobBadge;
-use model::machine::MachineRow;
+use model::view::machine::MachineRow;
 
 /// How many characters of a revision are shown; the rest on hover.
 const REVISION_SHOWN: usize = 12;

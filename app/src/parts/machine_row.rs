@@ -7,7 +7,8 @@ use crate::parts::{actions, address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::JobBadge;
-use model::machine::{MachineFilter, MachineRow, MachineState};
+use model::machine::MachineState;
+use model::view::machine::{MachineFilter, MachineRow};
 
 /// The columns in order; cards show these words before the values.
 pub const COLUMNS: [&str; 9] =

@@ -13,7 +13,11 @@ use model::machine::*;
 use model::operation::{Operation, OperationKind};
 use model::plan::{Plan, PlanDigest, PlannedStep};
 use model::portal::{Choices, LoggedIn, Portal, Submitted};
+use model::spec::Spec;
 use model::time::Time;
+use model::view::image::*;
+use model::view::job::*;
+use model::view::machine::*;
 use uuid::Uuid;
 
 /// What must never become markup.

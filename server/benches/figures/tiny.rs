@@ -3,7 +3,8 @@
 use crate::person::Person;
 use crate::process::{Server, needed, state_dir};
 use anyhow::Result;
-use model::job::{JobId, JobView, StepState};
+use model::job::{JobId, StepState};
+use model::view::job::JobView;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 

@@ -27,9 +27,10 @@ use model::Fault;
 use model::account::{Actor, Secret, TicketPurpose, UserId};
 use model::audit::Outcome;
 use model::console::{ConsoleRequest, ConsoleRole};
-use model::job::{JobFrame, JobId};
+use model::job::JobId;
 use model::machine::MachineName;
 use model::permission::Action;
+use model::view::job::JobFrame;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 

@@ -13,9 +13,10 @@ use crate::operations;
 use model::Fault;
 use model::image::conflicts;
 use model::job::JobId;
-use model::machine::{MachineState, Network, Spec};
+use model::machine::{MachineState, Network};
 use model::operation::{Operation, OperationKind};
 use model::plan::{Plan, PlannedStep};
+use model::spec::Spec;
 
 /// Why an operation cannot be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,12 +18,15 @@ use model::audit::{AuditFilter, AuditPage, ChainState};
 use model::console::Boot;
 use model::form::FormData;
 use model::host::{HostName, HostView};
-use model::image::{ImageId, ImageSummary};
-use model::job::{JobFilter, JobId, JobSummary, JobView};
-use model::machine::{MachineDetail, MachineFilter, MachineName, MachinePage};
+use model::image::ImageId;
+use model::job::JobId;
+use model::machine::MachineName;
 use model::operation::Operation;
 use model::plan::{Plan, PlanDigest};
 use model::portal::{Choices, LoggedIn, Portal, Submitted};
+use model::view::image::ImageSummary;
+use model::view::job::{JobFilter, JobSummary, JobView};
+use model::view::machine::{MachineDetail, MachineFilter, MachinePage};
 
 #[async_trait]
 impl Portal for Engine {

@@ -14,7 +14,7 @@ use rand::RngCore as _;
 use sha_crypt::{PasswordHasher as _, ShaCrypt};
 
 /// The largest number of machines that one click works on: a page of the list.
-const BULK_MAX: usize = model::machine::MACHINES_PER_PAGE as usize;
+const BULK_MAX: usize = model::view::machine::MACHINES_PER_PAGE as usize;
 
 /// Random bytes in a salt: 12 are 16 characters in crypt's alphabet, the most that crypt(5) reads.
 const SALT_BYTES: usize = 12;

@@ -12,7 +12,8 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use model::Fault;
 use model::account::TicketPurpose;
-use model::job::{JobFrame, JobId};
+use model::job::JobId;
+use model::view::job::JobFrame;
 use serde::Deserialize;
 
 /// The query of the socket's URL.

@@ -10,7 +10,7 @@ use engine::testing::clock::ManualClock;
 use engine::testing::hypervisor::{MemoryHypervisor, THIN};
 use engine::{Engine, Host, Settings};
 use model::account::TicketPurpose;
-use model::job::JobFilter;
+use model::view::job::JobFilter;
 use server::assets::Assets;
 use server::connections::Limits;
 use server::origin::Origins;

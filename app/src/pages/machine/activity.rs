@@ -6,7 +6,7 @@ use crate::parts::machine_head::Region;
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use model::audit::AuditFilter;
-use model::job::JobFilter;
+use model::view::job::JobFilter;
 
 /// The activity.
 #[component]

@@ -7,8 +7,8 @@ use crate::parts::profiles::composition;
 use crate::routes::Tab;
 use leptos::prelude::*;
 use model::certificates::Certificates;
-use model::machine::MachineDetail;
 use model::ssh_key::SshKey;
+use model::view::machine::MachineDetail;
 
 /// The configuration.
 #[component]

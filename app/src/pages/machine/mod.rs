@@ -16,7 +16,8 @@ use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use model::fault::Fault;
-use model::machine::{MachineDetail, MachineName};
+use model::machine::MachineName;
+use model::view::machine::MachineDetail;
 use std::future::Future;
 
 /// A tab of a machine's page: the header around what `body` makes of the machine.

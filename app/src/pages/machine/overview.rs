@@ -7,9 +7,10 @@ use crate::parts::profiles::composition;
 use crate::parts::{address, time};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
-use model::job::JobFilter;
-use model::machine::{MachineDetail, Network};
+use model::machine::Network;
 use model::size::Bytes;
+use model::view::job::JobFilter;
+use model::view::machine::MachineDetail;
 
 /// How many of the latest jobs stand here.
 const JOBS_SHOWN: usize = 5;

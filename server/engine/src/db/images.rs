@@ -3,9 +3,10 @@
 use super::{Conn, integer, natural, parse, parse_some, readable};
 use crate::error::Result;
 use model::Time;
-use model::image::{ImageId, ImageSummary, ProfileSet};
+use model::image::{ImageId, ProfileSet};
 use model::job::JobId;
 use model::machine::Mode;
+use model::view::image::ImageSummary;
 use ports::image_builder::{Built, ImageKey};
 use sqlx::FromRow;
 use std::path::PathBuf;

@@ -8,12 +8,11 @@ use crate::job::step::Work;
 use crate::job::step::{After, Cell};
 use model::Time;
 use model::account::UserId;
-use model::job::{
-    Failure, JOBS_PER_PAGE, JobBadge, JobFilter, JobId, JobState, JobSummary, StepState, StepView,
-};
+use model::job::{Failure, JobBadge, JobId, JobState, StepState};
 use model::machine::MachineName;
 use model::operation::Operation;
 use model::plan::PlannedStep;
+use model::view::job::{JOBS_PER_PAGE, JobFilter, JobSummary, StepView};
 use sqlx::FromRow;
 
 /// The states of a job that is not over.

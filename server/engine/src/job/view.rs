@@ -4,8 +4,9 @@ use super::live::LiveJob;
 use crate::db::{self, Db};
 use crate::error::Result;
 use crate::job::step::After;
-use model::job::{JobId, JobState, JobView, StepState};
+use model::job::{JobId, JobState, StepState};
 use model::operation::OperationKind;
+use model::view::job::JobView;
 use ports::image_builder::ImageBuilder;
 use std::sync::Arc;
 

@@ -11,8 +11,9 @@ use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
-use model::machine::{MachineId, MachineName, MachineState, Mode, Spec};
+use model::machine::{MachineId, MachineName, MachineState, Mode};
 use model::operation::Operation;
+use model::spec::Spec;
 use ports::hypervisor::Capabilities;
 use ports::image_builder::ImageKey;
 

@@ -23,9 +23,8 @@ use model::guest::Guest;
 use model::host::HostName;
 use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
-use model::machine::{
-    Figures, MACHINES_PER_PAGE, MachineFilter, MachineId, MachineName, MachinePage, MachineState, Mode,
-};
+use model::machine::{MachineId, MachineName, MachineState, Mode};
+use model::view::machine::{Figures, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 use ports::hypervisor::Seen;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};

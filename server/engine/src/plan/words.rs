@@ -2,8 +2,9 @@
 
 use crate::job::step::Step;
 use crate::machine::facts::{Facts, needed_image};
-use model::machine::{MachineState, Network, Spec};
+use model::machine::{MachineState, Network};
 use model::operation::{Operation, OperationKind};
+use model::spec::Spec;
 
 /// What a step will do, in a short sentence.
 pub(super) fn what(step: Step, operation: &Operation, facts: &Facts) -> String {

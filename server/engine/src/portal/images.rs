@@ -6,9 +6,10 @@ use crate::cx::Cx;
 use crate::db::{self, Conn};
 use crate::error::Result;
 use model::Fault;
-use model::image::{ImageId, ImageSummary, ProfileSet, Profiles};
+use model::image::{ImageId, ProfileSet, Profiles};
 use model::permission::Action;
 use model::portal::Choices;
+use model::view::image::ImageSummary;
 
 /// What forms offer. A builder that does not answer leaves the list of profiles empty, and the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {

@@ -10,11 +10,12 @@ use crate::job::{follow, queue, view};
 use model::Fault;
 use model::audit::Outcome;
 use model::form::{FormData, from_spec};
-use model::job::{JobFilter, JobId, JobState, JobSummary, JobView};
+use model::job::{JobId, JobState};
 use model::operation::Operation;
 use model::permission::Action;
 use model::plan::PlanDigest;
 use model::portal::Submitted;
+use model::view::job::{JobFilter, JobSummary, JobView};
 use std::sync::Arc;
 
 /// Accepts an operation. In a task of its own: a browser that hangs up in the middle must not leave a job written down

@@ -8,10 +8,11 @@ use crate::error::Result;
 use crate::machine::facts;
 use crate::plan::plan;
 use model::Fault;
-use model::job::JobFilter;
-use model::machine::{Available, MachineDetail, MachineFilter, MachineName, MachinePage};
+use model::machine::MachineName;
 use model::operation::{Operation, OperationKind};
 use model::permission::{Action, Scope, scope};
+use model::view::job::JobFilter;
+use model::view::machine::{Available, MachineDetail, MachineFilter, MachinePage};
 
 /// The operations that a machine's page offers, in its order.
 const OFFERED: [OperationKind; 9] = [

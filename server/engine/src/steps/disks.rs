@@ -7,7 +7,6 @@ use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
-use model::identity;
 use ports::hypervisor::{BootDisk, Volume};
 use ports::image_builder::IMAGE_FILE;
 
@@ -39,7 +38,7 @@ pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         .map_err(target.host_error("Making the boot disk"))?;
     let data = if has_data {
         cx.say(format!("Making a data disk of {}.", spec.disk));
-        let files = identity::files(spec, &target.record.birthmarks);
+        let files = spec.identity_files(&target.record.birthmarks);
         let data = target
             .hypervisor
             .create_data_disk(&target.machine, spec.disk, &files)

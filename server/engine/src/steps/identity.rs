@@ -3,7 +3,6 @@
 use super::cx::StepCx;
 use super::error::StepError;
 use crate::job::lease::Lease;
-use model::identity;
 use ports::hypervisor::DiskRole;
 
 /// Writes the identity files; removals included. A data disk that this job has just made has them already.
@@ -20,7 +19,7 @@ pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
         Some(data) => (data, DiskRole::Data),
         None => (&disks.boot, DiskRole::Boot),
     };
-    let files = identity::files(&target.record.spec, &target.record.birthmarks);
+    let files = target.record.spec.identity_files(&target.record.birthmarks);
     target
         .hypervisor
         .write_identity(volume, role, &files)

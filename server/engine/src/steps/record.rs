@@ -9,7 +9,8 @@ use crate::error::{Error, Result as Inner};
 use crate::job::lease::Lease;
 use crate::machine::fresh;
 use model::account::UserId;
-use model::machine::{MachineId, Spec};
+use model::machine::MachineId;
+use model::spec::Spec;
 use model::{Fault, Time};
 use uuid::Uuid;
 

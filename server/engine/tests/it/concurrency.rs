@@ -2,9 +2,10 @@
 
 use crate::harness::{World, admin, build, create, ended, member, name, on, patiently, succeed, until_said};
 use model::Fault;
-use model::job::{JobFilter, JobState, StepState};
+use model::job::{JobState, StepState};
 use model::operation::OperationKind;
 use model::portal::Portal as _;
+use model::view::job::JobFilter;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_jobs_for_one_machine_one_is_told_of_the_other() {

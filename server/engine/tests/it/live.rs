@@ -4,8 +4,9 @@ use crate::harness::{World, admin, build, create, ended, name, next, patiently, 
 use engine::console::ConsoleItem;
 use futures::StreamExt as _;
 use model::console::ConsoleRole;
-use model::job::{JobFrame, JobState};
+use model::job::JobState;
 use model::portal::Portal as _;
+use model::view::job::JobFrame;
 use std::time::Instant;
 
 const LINES: usize = 100_000;

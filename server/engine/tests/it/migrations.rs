@@ -4,8 +4,9 @@
 use crate::harness::{World, actor, name};
 use futures::StreamExt as _;
 use model::audit::ChainState;
-use model::job::{JobFilter, JobFrame, StepState};
+use model::job::StepState;
 use model::portal::Portal as _;
+use model::view::job::{JobFilter, JobFrame};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _};

@@ -5,10 +5,12 @@ use futures::StreamExt as _;
 use model::Fault;
 use model::event::{Change, EventFrame};
 use model::host::Level;
-use model::job::{BuildFailure, JobFilter, JobState, StepState};
-use model::machine::{MachineFilter, MachineState};
+use model::job::{BuildFailure, JobState, StepState};
+use model::machine::MachineState;
 use model::operation::OperationKind;
 use model::portal::Portal as _;
+use model::view::job::JobFilter;
+use model::view::machine::MachineFilter;
 use ports::hypervisor::HypervisorError;
 use std::time::Instant;
 
@@ -227,7 +229,7 @@ async fn a_shutdown_leaves_an_open_job_for_the_next_start() {
     while let Some(frame) = frames.next().await {
         last = Some(frame);
     }
-    assert!(matches!(last, Some(model::job::JobFrame::Closing { .. })), "{last:?}");
+    assert!(matches!(last, Some(model::view::job::JobFrame::Closing { .. })), "{last:?}");
     let mut last = None;
     while let Some(frame) = events.next().await {
         last = Some(frame);

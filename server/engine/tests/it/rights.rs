@@ -8,10 +8,11 @@ use model::account::{Actor, Role, TicketPurpose};
 use model::audit::{AuditFilter, Outcome};
 use model::console::ConsoleRole;
 use model::event::{Change, EventFrame};
-use model::job::JobFilter;
-use model::machine::{MachineFilter, MachineId};
+use model::machine::MachineId;
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
+use model::view::job::JobFilter;
+use model::view::machine::MachineFilter;
 
 type Events = BoxStream<'static, EventFrame>;
 

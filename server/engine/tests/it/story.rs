@@ -4,10 +4,12 @@ use crate::harness::{World, admin, create, ended, name, on, run, spec, succeed, 
 use model::Fault;
 use model::address::AddressSource;
 use model::job::{JobState, StepState};
-use model::machine::{MachineFilter, MachineState, Mode, Spec};
+use model::machine::{MachineState, Mode};
 use model::operation::{Operation, OperationKind};
 use model::plan::PlanDigest;
 use model::portal::Portal as _;
+use model::spec::Spec;
+use model::view::machine::MachineFilter;
 
 #[tokio::test]
 async fn a_machine_is_created_used_destroyed_created_again_and_purged() {

@@ -5,7 +5,8 @@ use crate::db::machines::Disks;
 use crate::machine::fresh;
 use model::Time;
 use model::identity::Identity;
-use model::machine::{Network, Spec};
+use model::machine::Network;
+use model::spec::Spec;
 use ports::hypervisor::Volume;
 use std::time::Instant;
 
