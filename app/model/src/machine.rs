@@ -190,9 +190,10 @@ crate::validated_string!(
     }
 );
 
-/// What a machine is given once at birth and keeps through upgrades, recreation and restores; a clone gets its own.
+/// The identifiers of a machine's hardware: drawn when it is made and kept through upgrades, recreation and restores; a clone
+/// gets its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Birthmarks {
+pub struct HardwareIds {
     /// The hypervisor's identifier of the domain.
     pub uuid: uuid::Uuid,
     /// The network card's address.
@@ -335,8 +336,8 @@ pub struct MachineDetail {
     pub spec: Spec,
     /// Whether a root password is set.
     pub has_root_password: bool,
-    /// Its birthmarks.
-    pub birthmarks: Birthmarks,
+    /// Its UUID, network address and machine id.
+    pub hardware: HardwareIds,
     /// The image it boots, if it has been created.
     pub image: Option<crate::image::ImageSummary>,
     /// When its configuration was first saved.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use model::address::Address;
 use model::host::Finding;
 use model::identity::IdentityFile;
-use model::machine::{Birthmarks, Figures, MachineName, MachineState, Network};
+use model::machine::{Figures, HardwareIds, MachineName, MachineState, Network};
 use model::size::{DiskGib, MemoryMib, Vcpus};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ pub struct Definition {
     /// Name.
     pub name: MachineName,
     /// Domain identifier and network address.
-    pub birthmarks: Birthmarks,
+    pub hardware: HardwareIds,
     /// Memory.
     pub memory: MemoryMib,
     /// Processors.

@@ -20,7 +20,7 @@ pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
         Some(data) => (data, DiskRole::Data),
         None => (&disks.boot, DiskRole::Boot),
     };
-    let files = identity::files(&target.record.spec, &target.record.birthmarks);
+    let files = identity::files(&target.record.spec, &target.record.hardware);
     target
         .hypervisor
         .write_identity(volume, role, &files)
