@@ -114,7 +114,7 @@ pub struct Source<'a> {
     /// The machine's name, which is its host name.
     pub name: &'a MachineName,
     /// What it was given at birth.
-    pub birthmarks: &'a Birthmarks,
+    pub hardware: &'a HardwareIds,
     /// What its owner decided.
     pub identity: &'a Identity,
 }
@@ -134,12 +134,7 @@ pub struct Row {
 /// Every file of `/var/identity` that the portal writes. The guest adds its own SSH host key.
 pub const TABLE: &[Row] = &[
     Row { name: "hostname", mode: 0o644, field: None, render: |s| Some(s.name.to_string()) },
-    Row {
-        name: "machine-id",
-        mode: 0o644,
-        field: None,
-        render: |s| Some(s.birthmarks.machine_id.to_string()),
-    },
+    Row { name: "machine-id", mode: 0o644, field: None, render: |s| Some(s.hardware.machine_id.to_string()) },
     Row {
         name: "admin_authorized_keys",
         mode: 0o644,

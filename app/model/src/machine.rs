@@ -159,9 +159,10 @@ crate::validated_string!(
     }
 );
 
-/// What a machine is given once at birth and keeps through upgrades, recreation and restores; a clone gets its own.
+/// The identifiers of a machine's hardware: drawn when it is made and kept through upgrades, recreation and restores; a clone
+/// gets its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Birthmarks {
+pub struct HardwareIds {
     /// The hypervisor's identifier of the domain.
     pub uuid: uuid::Uuid,
     /// The network card's address.

@@ -247,7 +247,7 @@ impl Portal for World {
             row: row(1),
             spec: spec(),
             has_root_password: true,
-            birthmarks: Birthmarks {
+            hardware: HardwareIds {
                 uuid: ID,
                 mac: "52:54:00:12:34:56".parse().unwrap(),
                 machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),

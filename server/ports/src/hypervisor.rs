@@ -100,7 +100,7 @@ pub struct Definition {
     /// Name.
     pub name: MachineName,
     /// Domain identifier and network address.
-    pub birthmarks: Birthmarks,
+    pub hardware: HardwareIds,
     /// Memory.
     pub memory: MemoryMib,
     /// Processors.

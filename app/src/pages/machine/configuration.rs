@@ -61,7 +61,7 @@ fn net(machine: &MachineDetail) -> AnyView {
         "Network",
         vec![
             ("Network", network(&machine.spec.network).into_any()),
-            ("Hardware address", address::copyable(machine.birthmarks.mac.to_string(), "address").into_any()),
+            ("Hardware address", address::copyable(machine.hardware.mac.to_string(), "address").into_any()),
             ("Address", fixed.into_any()),
             ("Name servers", listed(&identity.dns, "those of DHCP")),
             ("Open TCP ports", listed(&identity.tcp_ports, "none")),

@@ -9,7 +9,7 @@ pub(crate) enum Constraint {
     /// Two machines of one name.
     MachineName,
     /// Two machines with one network address or one domain identifier: chance, to be drawn again.
-    Birthmark,
+    HardwareId,
     /// Two open jobs on one machine.
     OneJobPerMachine,
     /// Two open builds of one image.
@@ -25,8 +25,8 @@ pub(crate) enum Constraint {
 /// Message of SQLite or of a trigger, and the rule behind it.
 const TABLE: &[(&str, Constraint)] = &[
     ("machines.name", Constraint::MachineName),
-    ("machines.mac", Constraint::Birthmark),
-    ("machines.uuid", Constraint::Birthmark),
+    ("machines.mac", Constraint::HardwareId),
+    ("machines.uuid", Constraint::HardwareId),
     ("jobs.machine", Constraint::OneJobPerMachine),
     ("jobs.build_key", Constraint::OneJobPerBuild),
     ("users.name", Constraint::UserName),

@@ -18,7 +18,7 @@ pub(crate) struct MachineRecord {
     pub owner: UserId,
     pub owner_name: String,
     pub spec: Spec,
-    pub birthmarks: Birthmarks,
+    pub hardware: HardwareIds,
     /// Its disks and what they were made from, while there are any.
     pub disks: Option<Disks>,
     pub created: Time,
@@ -64,7 +64,7 @@ impl Row {
             owner: parse("a user's id", &self.owner_id)?,
             owner_name: self.owner_name,
             spec,
-            birthmarks: Birthmarks {
+            hardware: HardwareIds {
                 uuid: parse("a domain's identifier", &self.uuid)?,
                 mac: parse("a network address", &self.mac)?,
                 machine_id: parse("a guest's machine id", &self.machine_id)?,
@@ -115,11 +115,11 @@ pub(crate) struct New<'a> {
     pub owner: UserId,
     pub host: HostId,
     pub spec: &'a Spec,
-    pub birthmarks: &'a Birthmarks,
+    pub hardware: &'a HardwareIds,
     pub now: Time,
 }
 
-/// Writes a new machine. Violates `MachineName` when the name is taken, `Birthmark` by chance.
+/// Writes a new machine. Violates `MachineName` when the name is taken, `HardwareId` by chance.
 pub(crate) async fn insert(conn: &mut Conn, new: &New<'_>) -> Result<()> {
     sqlx::query(
         "insert into machines (id, name, owner_id, host_id, spec, profiles, mode, uuid, mac, machine_id, created) \
@@ -132,9 +132,9 @@ pub(crate) async fn insert(conn: &mut Conn, new: &New<'_>) -> Result<()> {
     .bind(to_json("a machine's specification", new.spec)?)
     .bind(new.spec.profiles.to_string())
     .bind(new.spec.mode.as_str())
-    .bind(new.birthmarks.uuid.to_string())
-    .bind(new.birthmarks.mac.as_str())
-    .bind(new.birthmarks.machine_id.as_str())
+    .bind(new.hardware.uuid.to_string())
+    .bind(new.hardware.mac.as_str())
+    .bind(new.hardware.machine_id.as_str())
     .bind(new.now.0)
     .execute(conn)
     .await?;

@@ -1,13 +1,13 @@
 //! What a machine is born with: identifiers drawn at random. Whether they are unique is for the database to say.
 
 use crate::error::{Error, Result};
-use model::machine::Birthmarks;
+use model::machine::HardwareIds;
 use uuid::Uuid;
 
-/// Fresh birthmarks.
-pub(crate) fn birthmarks() -> Result<Birthmarks> {
+/// Draws new hardware ids at random.
+pub(crate) fn hardware_ids() -> Result<HardwareIds> {
     let [a, b, c, ..] = Uuid::new_v4().into_bytes();
-    Ok(Birthmarks {
+    Ok(HardwareIds {
         uuid: Uuid::new_v4(),
         // 52:54:00 is what QEMU and libvirt use: locally administered, never a bought card's.
         mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
@@ -26,8 +26,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn birthmarks_differ_and_are_of_the_right_form() {
-        let (one, two) = (birthmarks().unwrap(), birthmarks().unwrap());
+    fn hardware_ids_differ_and_are_of_the_right_form() {
+        let (one, two) = (hardware_ids().unwrap(), hardware_ids().unwrap());
         assert!(one.mac.as_str().starts_with("52:54:00:"));
         assert!(one.uuid != two.uuid && one.machine_id != two.machine_id);
     }

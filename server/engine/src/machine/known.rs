@@ -65,7 +65,7 @@ impl Known {
                 job: None,
             },
             owner: record.owner,
-            uuid: record.birthmarks.uuid,
+            uuid: record.hardware.uuid,
             image: record.disks.as_ref().map(|d| d.image),
             domain,
             stamp: 0,

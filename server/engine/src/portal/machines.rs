@@ -60,7 +60,7 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
         row: known.row.clone(),
         spec,
         has_root_password,
-        birthmarks: record.birthmarks,
+        hardware: record.hardware,
         image,
         created: record.created,
         jobs,

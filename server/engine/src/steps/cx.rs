@@ -44,7 +44,7 @@ impl StepCx<'_> {
         let record = db::machines::by_id(&mut *self.core.db.read().await?, id).await?;
         let Some(record) = record else { return Ok(None) };
         let hypervisor = self.core.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?;
-        let machine = MachineRef { name: record.spec.name.clone(), uuid: record.birthmarks.uuid };
+        let machine = MachineRef { name: record.spec.name.clone(), uuid: record.hardware.uuid };
         Ok(Some(Target { record, machine, hypervisor }))
     }
 

@@ -15,7 +15,7 @@ pub(super) async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError>
     let spec = &target.record.spec;
     let definition = Definition {
         name: spec.name.clone(),
-        birthmarks: target.record.birthmarks.clone(),
+        hardware: target.record.hardware.clone(),
         memory: spec.memory,
         vcpus: spec.vcpus,
         network: spec.network.clone(),

@@ -14,7 +14,7 @@ use model::spec::Spec;
 use model::{Fault, Time};
 use uuid::Uuid;
 
-/// How often birthmarks are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
+/// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
 const DRAWS: usize = 8;
 
 /// Writes the row, in the transaction that accepts the job: the database decides whose name it is, while the person who
@@ -31,13 +31,13 @@ pub(crate) async fn insert(
     let id = MachineId(Uuid::now_v7());
     let mut collision = None;
     for _ in 0..DRAWS {
-        let birthmarks = fresh::birthmarks()?;
-        let new = db::machines::New { id, owner, host, spec, birthmarks: &birthmarks, now };
+        let hardware = fresh::hardware_ids()?;
+        let new = db::machines::New { id, owner, host, spec, hardware: &hardware, now };
         match db::machines::insert(conn, &new).await {
             Ok(()) => return Ok(id),
             Err(error) => match violated(&error) {
                 Some(Constraint::MachineName) => return Err(name_taken().into()),
-                Some(Constraint::Birthmark) => collision = Some(error),
+                Some(Constraint::HardwareId) => collision = Some(error),
                 _ => return Err(error),
             },
         }

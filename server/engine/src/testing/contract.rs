@@ -12,7 +12,7 @@
 )]
 
 use model::identity::IdentityFile;
-use model::machine::{Birthmarks, MachineName, MachineState, Network};
+use model::machine::{HardwareIds, MachineName, MachineState, Network};
 use model::size::DiskGib;
 use ports::hypervisor::{
     BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
@@ -152,10 +152,10 @@ pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
     let theirs = Machine::new("foreign").with_disks(subject).await;
     host.put_definition(&theirs.definition()).await.unwrap();
     let mut ours = theirs.definition();
-    ours.birthmarks.uuid = Uuid::new_v4();
+    ours.hardware.uuid = Uuid::new_v4();
     let answer = host.put_definition(&ours).await;
     assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
-    let namesake = MachineRef { uuid: ours.birthmarks.uuid, ..theirs.name() };
+    let namesake = MachineRef { uuid: ours.hardware.uuid, ..theirs.name() };
     let power = host.power(&namesake, Power::Start).await;
     assert!(matches!(power, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}");
     host.remove_definition(&namesake).await.unwrap();
@@ -289,7 +289,7 @@ impl Machine {
         let [.., a, b, c] = *self.uuid.as_bytes();
         Definition {
             name: self.name.clone(),
-            birthmarks: Birthmarks {
+            hardware: HardwareIds {
                 uuid: self.uuid,
                 mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
                 machine_id: self.uuid.simple().to_string().parse().unwrap(),

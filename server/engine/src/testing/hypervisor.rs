@@ -123,7 +123,7 @@ impl MemoryHypervisor {
     pub fn happen(&self, name: &str, state: MachineState) {
         let mut world = lock(&self.world);
         let found = world.domains.values_mut().find(|d| d.name.as_str() == name);
-        let changed = found.map(|domain| (domain.definition.birthmarks.uuid, domain.go(state)));
+        let changed = found.map(|domain| (domain.definition.hardware.uuid, domain.go(state)));
         drop(world);
         if let Some((uuid, true)) = changed {
             self.tell(HostEvent::State { uuid, state });
@@ -134,12 +134,12 @@ impl MemoryHypervisor {
     pub fn undefine(&self, name: &str) {
         let mut world = lock(&self.world);
         let uuid =
-            world.domains.values().find(|d| d.name.as_str() == name).map(|d| d.definition.birthmarks.uuid);
+            world.domains.values().find(|d| d.name.as_str() == name).map(|d| d.definition.hardware.uuid);
         let gone = uuid.and_then(|uuid| world.domains.remove(&uuid));
         drop(world);
         if let Some(domain) = gone {
             domain.boot.cancel();
-            self.tell(HostEvent::Undefined { uuid: domain.definition.birthmarks.uuid });
+            self.tell(HostEvent::Undefined { uuid: domain.definition.hardware.uuid });
         }
     }
 

@@ -89,7 +89,7 @@ impl Libvirt {
             manages_ownership: !is_session(self.link.uri()),
         };
         let xml = render(definition, &platform).map_err(|e| failed(what, e.to_string()))?;
-        let machine = MachineRef { name: definition.name.clone(), uuid: definition.birthmarks.uuid };
+        let machine = MachineRef { name: definition.name.clone(), uuid: definition.hardware.uuid };
         self.link
             .call(move |live| match live.connect.define_domain_xml(&xml) {
                 Ok(_domain) => Ok(()),

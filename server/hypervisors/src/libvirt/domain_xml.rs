@@ -61,7 +61,7 @@ pub fn render(machine: &Definition, platform: &Platform) -> io::Result<String> {
     };
     element(&mut xml, "domain", &[("type", kind), ("xmlns:qemu", QEMU_NAMESPACE)], |x| {
         text(x, "name", &[], machine.name.as_str())?;
-        text(x, "uuid", &[], &machine.birthmarks.uuid.to_string())?;
+        text(x, "uuid", &[], &machine.hardware.uuid.to_string())?;
         element(x, "metadata", &[], |x| {
             empty(x, "snowglobe:machine", &[("xmlns:snowglobe", NAMESPACE), ("name", machine.name.as_str())])
         })?;
@@ -207,7 +207,7 @@ fn network_card(x: &mut Xml, machine: &Definition) -> io::Result<()> {
         Network::Bridge(bridge) => ("bridge", ("bridge", bridge.as_str())),
     };
     element(x, "interface", &[("type", kind)], |x| {
-        empty(x, "mac", &[("address", machine.birthmarks.mac.as_str())])?;
+        empty(x, "mac", &[("address", machine.hardware.mac.as_str())])?;
         empty(x, "source", &[source])?;
         empty(x, "model", &[("type", "virtio")])?;
         empty(x, "rom", &[("enabled", "no")])

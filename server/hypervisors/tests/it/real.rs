@@ -8,7 +8,7 @@ use model::address::AddressSource;
 use model::guest::{BOOTED_FILE, GuestImage, IMAGE_FILE};
 use model::host::Level;
 use model::identity::IdentityFile;
-use model::machine::{Birthmarks, MachineState, Mode, Network};
+use model::machine::{HardwareIds, MachineState, Mode, Network};
 use ports::hypervisor::{
     BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
     Volume,
@@ -89,7 +89,7 @@ fn definition(machine: &MachineRef, boot: Volume, data: Volume) -> Definition {
     let [.., a, b, c] = *machine.uuid.as_bytes();
     Definition {
         name: machine.name.clone(),
-        birthmarks: Birthmarks {
+        hardware: HardwareIds {
             uuid: machine.uuid,
             mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
             machine_id: machine.uuid.simple().to_string().parse().unwrap(),
@@ -103,7 +103,7 @@ fn definition(machine: &MachineRef, boot: Volume, data: Volume) -> Definition {
 }
 
 fn named(definition: &Definition) -> MachineRef {
-    MachineRef { name: definition.name.clone(), uuid: definition.birthmarks.uuid }
+    MachineRef { name: definition.name.clone(), uuid: definition.hardware.uuid }
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn real_event_from_outside_comes_within_milliseconds() {
         domain.suspend().unwrap();
         Instant::now()
     });
-    let wanted = HostEvent::State { uuid: definition.birthmarks.uuid, state: MachineState::Paused };
+    let wanted = HostEvent::State { uuid: definition.hardware.uuid, state: MachineState::Paused };
     event(&mut events, |e| *e == wanted).await;
     let heard = Instant::now();
     let done = suspended.await.unwrap();

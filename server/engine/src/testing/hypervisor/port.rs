@@ -84,7 +84,7 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn put_definition(&self, definition: &Definition) -> Result<()> {
         let mut world = self.world("put_definition")?;
-        let uuid = definition.birthmarks.uuid;
+        let uuid = definition.hardware.uuid;
         if world.domains.iter().any(|(other, d)| *other != uuid && d.name == definition.name) {
             return Err(HypervisorError::Foreign { name: definition.name.clone() });
         }

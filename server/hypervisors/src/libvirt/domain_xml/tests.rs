@@ -1,14 +1,14 @@
 //! The XML that machines get, and that nothing can break out of a value.
 
 use super::*;
-use model::machine::Birthmarks;
+use model::machine::HardwareIds;
 use ports::hypervisor::Volume;
 use std::path::Path;
 
 fn definition() -> Definition {
     Definition {
         name: "web-1".parse().unwrap(),
-        birthmarks: Birthmarks {
+        hardware: HardwareIds {
             uuid: "6f0e2c3a-0000-4000-8000-000000000001".parse().unwrap(),
             mac: "52:54:00:aa:bb:cc".parse().unwrap(),
             machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
