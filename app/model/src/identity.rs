@@ -6,7 +6,7 @@
 
 use crate::address::{HostsEntry, PortRange, StaticAddress};
 use crate::certificates::Certificates;
-use crate::machine::{Birthmarks, MachineName};
+use crate::machine::{HardwareIds, MachineName};
 use crate::newtype::Refused;
 use crate::samba::{SambaCredentials, SambaShare};
 use crate::ssh_key::SshKey;

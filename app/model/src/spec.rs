@@ -3,7 +3,7 @@
 use crate::host::HostName;
 use crate::identity::{self, Identity, IdentityFile};
 use crate::image::ProfileSet;
-use crate::machine::{Birthmarks, MachineName, Mode, Network};
+use crate::machine::{HardwareIds, MachineName, Mode, Network};
 use crate::size::{DiskGib, MemoryMib, Vcpus};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct Spec {
 
 impl Spec {
     /// All identity files of the machine with this configuration, those to be removed included.
-    pub fn identity_files(&self, birthmarks: &Birthmarks) -> Vec<IdentityFile> {
-        identity::files(&identity::Source { name: &self.name, birthmarks, identity: &self.identity })
+    pub fn identity_files(&self, hardware: &HardwareIds) -> Vec<IdentityFile> {
+        identity::files(&identity::Source { name: &self.name, hardware, identity: &self.identity })
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use model::address::Address;
 use model::host::Finding;
 use model::identity::IdentityFile;
-use model::machine::{Birthmarks, MachineName, MachineState, Network};
+use model::machine::{HardwareIds, MachineName, MachineState, Network};
 use model::size::{DiskGib, MemoryMib, Vcpus};
 use model::view::machine::Figures;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use crate::guest::Guest;
 use crate::host::HostName;
 use crate::image::ProfileSet;
 use crate::job::JobBadge;
-use crate::machine::{Birthmarks, MachineId, MachineName, MachineState, Mode};
+use crate::machine::{HardwareIds, MachineId, MachineName, MachineState, Mode};
 use crate::operation::OperationKind;
 use crate::size::{MemoryMib, Vcpus};
 use crate::spec::Spec;
@@ -95,8 +95,8 @@ pub struct MachineDetail {
     pub spec: Spec,
     /// Whether a root password is set.
     pub has_root_password: bool,
-    /// Its birthmarks.
-    pub birthmarks: Birthmarks,
+    /// Its hardware ids.
+    pub hardware: HardwareIds,
     /// The image it boots, if it has been created.
     pub image: Option<ImageSummary>,
     /// When its configuration was first saved.

@@ -6,7 +6,7 @@ use model::Time;
 use model::account::UserId;
 use model::host::{HostId, HostName};
 use model::image::ImageId;
-use model::machine::{Birthmarks, MachineId, MachineName};
+use model::machine::{HardwareIds, MachineId, MachineName};
 use model::spec::Spec;
 use ports::hypervisor::Volume;
 use sqlx::FromRow;

@@ -38,7 +38,7 @@ pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
         .map_err(target.host_error("Making the boot disk"))?;
     let data = if has_data {
         cx.say(format!("Making a data disk of {}.", spec.disk));
-        let files = spec.identity_files(&target.record.birthmarks);
+        let files = spec.identity_files(&target.record.hardware);
         let data = target
             .hypervisor
             .create_data_disk(&target.machine, spec.disk, &files)

@@ -19,7 +19,7 @@ pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
         Some(data) => (data, DiskRole::Data),
         None => (&disks.boot, DiskRole::Boot),
     };
-    let files = target.record.spec.identity_files(&target.record.birthmarks);
+    let files = target.record.spec.identity_files(&target.record.hardware);
     target
         .hypervisor
         .write_identity(volume, role, &files)
