@@ -5,6 +5,7 @@ use model::audit::AuditFilter;
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::MachineName;
+use model::operation::OperationKind;
 use model::time::Time;
 use model::view::job::JobFilter;
 use model::view::machine::MachineFilter;
@@ -61,7 +62,7 @@ pub const PAGES: &[&str] = &[
     "/machines/{name}/console",
     "/machines/{name}/configuration",
     "/machines/{name}/activity",
-    "/machines/{name}/destroy",
+    "/machines/{name}/do/{operation}",
     IMAGES,
     "/images/{id}/remove",
     JOBS,
@@ -117,9 +118,9 @@ pub fn machine_tab(name: &MachineName, tab: Tab) -> String {
     }
 }
 
-/// Where a machine is destroyed or purged.
-pub fn destroy(name: &MachineName) -> String {
-    format!("/machines/{name}/destroy")
+/// Where an operation on a machine is decided: its form, its plan, its confirmation.
+pub fn operate(name: &MachineName, kind: OperationKind) -> String {
+    format!("/machines/{name}/do/{kind}")
 }
 
 /// The form for a new machine with the values that led to this job.

@@ -55,7 +55,7 @@ pub fn App() -> impl IntoView {
                     ssr=ssr.clone()
                 />
                 <Route path=path!("/machines/:name/activity") view=pages::machine::activity::Activity ssr=ssr.clone()/>
-                <Route path=path!("/machines/:name/destroy") view=pages::machine::destroy::Destroy ssr=ssr.clone()/>
+                <Route path=path!("/machines/:name/do/:operation") view=pages::machine::operate::Operate ssr=ssr.clone()/>
                 <Route path=path!("/images") view=pages::images::Images ssr=ssr.clone()/>
                 <Route path=path!("/images/:id/remove") view=pages::remove_image::RemoveImage ssr=ssr.clone()/>
                 <Route path=path!("/jobs") view=pages::jobs::Jobs ssr=ssr.clone()/>

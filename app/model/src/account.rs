@@ -1,10 +1,10 @@
 //! People: users, roles, sessions, and the actor of a request.
 
-use crate::newtype::label;
+use crate::newtype::{Refused, label};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::str::FromStr;
+use strum::VariantArray as _;
 
 crate::id!(
     /// Names a user.
@@ -18,8 +18,21 @@ crate::validated_string!(
 );
 
 /// What a user is in the portal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::EnumString,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Refused, parse_err_fn = no_such_role)]
 pub enum Role {
     /// Owns machines and works with them.
     Member,
@@ -28,12 +41,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, the one with the fewest rights first.
+    pub const ALL: &[Role] = Role::VARIANTS;
+
     /// The word in forms and in the database.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Member => "member",
-            Role::Administrator => "administrator",
-        }
+        self.into()
     }
 
     /// The word for people.
@@ -45,15 +58,8 @@ impl Role {
     }
 }
 
-impl FromStr for Role {
-    type Err = crate::newtype::Refused;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "member" => Ok(Role::Member),
-            "administrator" => Ok(Role::Administrator),
-            _ => Err(crate::newtype::Refused::new("Choose member or administrator.")),
-        }
-    }
+fn no_such_role(_: &str) -> Refused {
+    Refused::new("Choose member or administrator.")
 }
 
 /// A user who is logged in.
@@ -80,11 +86,6 @@ impl Actor {
     /// Somebody who is not logged in.
     pub fn anonymous(from: Option<IpAddr>) -> Self {
         Self { user: None, from }
-    }
-
-    /// True for an administrator.
-    pub fn is_administrator(&self) -> bool {
-        self.user.as_ref().is_some_and(|u| u.role == Role::Administrator)
     }
 }
 

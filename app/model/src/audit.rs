@@ -5,8 +5,9 @@ use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// How an audited act ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// Begun, not ended yet.
     Pending,
@@ -38,13 +39,7 @@ impl Outcome {
 
     /// The word in the database, in URLs and in CSS classes.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Pending => "pending",
-            Outcome::Succeeded => "succeeded",
-            Outcome::Failed => "failed",
-            Outcome::Cancelled => "cancelled",
-            Outcome::Denied => "denied",
-        }
+        self.into()
     }
 }
 

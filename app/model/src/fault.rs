@@ -63,6 +63,12 @@ pub enum Fault {
         /// What would happen now.
         plan: Box<Plan>,
     },
+    /// Something would be lost or cut off, and nobody has agreed to that yet.
+    #[error("{}", needs_confirmation(.plan))]
+    NeedsConfirmation {
+        /// What would happen.
+        plan: Box<Plan>,
+    },
     /// Too many tries.
     #[error("Too many attempts. Try again in {seconds} s.")]
     Throttled {
@@ -81,6 +87,13 @@ pub enum Fault {
         /// What to search the log for.
         id: String,
     },
+}
+
+fn needs_confirmation(plan: &Plan) -> String {
+    match &plan.confirm {
+        Some(name) => format!("Type the machine's name, {name}, to confirm what will be lost."),
+        None => "Look at what will happen, and confirm.".to_owned(),
+    }
 }
 
 impl Fault {
@@ -106,7 +119,8 @@ impl Fault {
             Fault::NotFound { .. } => 404,
             Fault::Denied { .. } => 403,
             Fault::Invalid { .. } => 422,
-            Fault::Refused { .. } | Fault::Busy { .. } | Fault::PlanChanged { .. } => 409,
+            Fault::Refused { .. } | Fault::Busy { .. } => 409,
+            Fault::PlanChanged { .. } | Fault::NeedsConfirmation { .. } => 409,
             Fault::Throttled { .. } => 429,
             Fault::Unavailable { .. } => 503,
             Fault::Internal { .. } => 500,

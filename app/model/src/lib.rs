@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod audit;
+pub mod catalog;
 pub mod certificates;
 pub mod console;
 pub mod event;

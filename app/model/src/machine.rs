@@ -32,8 +32,23 @@ crate::validated_string!(
 );
 
 /// How much of the guest may change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = Refused, parse_err_fn = no_such_mode)]
 pub enum Mode {
     /// Read-only root from the image, everything that lasts on `/var`.
     #[default]
@@ -50,11 +65,7 @@ impl Mode {
 
     /// The word used in Nix, in the database and in forms.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Immutable => "immutable",
-            Mode::SemiMutable => "semi-mutable",
-            Mode::Mutable => "mutable",
-        }
+        self.into()
     }
 
     /// The word for people.
@@ -83,14 +94,8 @@ impl Mode {
     }
 }
 
-impl FromStr for Mode {
-    type Err = Refused;
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        Mode::ALL
-            .into_iter()
-            .find(|m| m.as_str() == text)
-            .ok_or_else(|| Refused::new("Choose immutable, semi-mutable or mutable."))
-    }
+fn no_such_mode(_: &str) -> Refused {
+    Refused::new("Choose immutable, semi-mutable or mutable.")
 }
 
 /// How the machine reaches the network.
@@ -172,8 +177,11 @@ pub struct HardwareIds {
 }
 
 /// What a machine is doing, as its host says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum MachineState {
     /// Only a configuration: there is neither disk nor domain.
     Configured,
@@ -207,15 +215,7 @@ impl MachineState {
 
     /// The same as a word for CSS classes and URLs.
     pub fn as_str(self) -> &'static str {
-        match self {
-            MachineState::Configured => "configured",
-            MachineState::Off => "off",
-            MachineState::Running => "running",
-            MachineState::ShuttingDown => "shutting-down",
-            MachineState::Paused => "paused",
-            MachineState::Crashed => "crashed",
-            MachineState::Unknown => "unknown",
-        }
+        self.into()
     }
 
     /// True while a guest is in memory.

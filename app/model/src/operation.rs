@@ -1,15 +1,15 @@
 //! An operation is a value: what a form posts, what the permission table matches on, what the planner turns into a
 //! plan, what a job stores and what the audit log records.
 //!
-//! To add one: a variant of [`Operation`] and of [`OperationKind`], a row in `permission.rs`, a form in `form.rs`, and
-//! a row in the engine's `operations.rs`. The compiler finds each place that is still missing.
+//! To add one: a variant here, its row in `catalog.rs`, and its file in the engine's `ops/`.
 
 use crate::image::{ImageId, ProfileSet};
 use crate::machine::{MachineName, Mode};
+use crate::newtype::Refused;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::str::FromStr;
+use strum::VariantArray as _;
 
 /// Something that changes the world, with everything needed to do it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,11 @@ pub enum Operation {
         /// Its mode.
         mode: Mode,
     },
+    /// Forget an image that no machine uses, so that Nix may collect it.
+    RemoveImage {
+        /// The image.
+        image: ImageId,
+    },
     /// Save a new machine's configuration, build its image, create it and start it.
     Create {
         /// The machine.
@@ -32,122 +37,100 @@ pub enum Operation {
         /// The machine.
         spec: Box<Spec>,
     },
+    /// Do something to a machine that there is. Written flat: `{"machine": "web-1", "operation": "start"}`.
+    #[serde(untagged)]
+    OnMachine {
+        /// The machine.
+        machine: MachineName,
+        /// What is done to it.
+        #[serde(flatten)]
+        action: MachineAction,
+    },
+}
+
+/// What can be done to a machine that there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum MachineAction {
     /// Create and start a machine of which there is only the configuration.
-    Provision {
-        /// The machine.
-        machine: MachineName,
-    },
+    Provision,
     /// Switch on.
-    Start {
-        /// The machine.
-        machine: MachineName,
-    },
+    Start,
     /// Ask the guest to shut down (ACPI), and wait until it has.
-    ShutDown {
-        /// The machine.
-        machine: MachineName,
-    },
+    ShutDown,
     /// Ask the guest to reboot.
-    Reboot {
-        /// The machine.
-        machine: MachineName,
-    },
+    Reboot,
     /// Pull the plug.
-    ForceOff {
-        /// The machine.
-        machine: MachineName,
-    },
+    ForceOff,
     /// Stop the processors, keep the memory.
-    Suspend {
-        /// The machine.
-        machine: MachineName,
-    },
+    Suspend,
     /// Let the processors run again.
-    Resume {
-        /// The machine.
-        machine: MachineName,
-    },
+    Resume,
     /// Remove domain and disks; keep the configuration.
-    Destroy {
-        /// The machine.
-        machine: MachineName,
-    },
+    Destroy,
     /// Remove domain, disks and configuration.
-    Purge {
-        /// The machine.
-        machine: MachineName,
-    },
-    /// Forget an image that no machine uses, so that Nix may collect it.
-    RemoveImage {
-        /// The image.
-        image: ImageId,
-    },
+    Purge,
 }
 
-macro_rules! kinds {
-    ($($(#[$meta:meta])* $kind:ident = $name:literal, $title:literal;)*) => {
-        /// An operation without its particulars.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum OperationKind {
-            $($(#[$meta])* $kind,)*
-        }
-
-        impl OperationKind {
-            /// Every kind there is.
-            pub const ALL: &[OperationKind] = &[$(OperationKind::$kind,)*];
-
-            /// The word in forms, in the database and in the log.
-            pub fn as_str(self) -> &'static str {
-                match self { $(OperationKind::$kind => $name,)* }
-            }
-
-            /// The words on its button.
-            pub fn title(self) -> &'static str {
-                match self { $(OperationKind::$kind => $title,)* }
-            }
-        }
-    };
-}
-
-kinds! {
+/// An operation without its particulars.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::EnumString,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = Refused, parse_err_fn = no_such_kind)]
+pub enum OperationKind {
     /// [`Operation::Build`]
-    Build = "build", "Build image";
-    /// [`Operation::Create`]
-    Create = "create", "Create and start";
-    /// [`Operation::Configure`]
-    Configure = "configure", "Save configuration only";
-    /// [`Operation::Provision`]
-    Provision = "provision", "Create from configuration";
-    /// [`Operation::Start`]
-    Start = "start", "Start";
-    /// [`Operation::ShutDown`]
-    ShutDown = "shut_down", "Shut down";
-    /// [`Operation::Reboot`]
-    Reboot = "reboot", "Reboot";
-    /// [`Operation::ForceOff`]
-    ForceOff = "force_off", "Force off";
-    /// [`Operation::Suspend`]
-    Suspend = "suspend", "Suspend";
-    /// [`Operation::Resume`]
-    Resume = "resume", "Resume";
-    /// [`Operation::Destroy`]
-    Destroy = "destroy", "Destroy";
-    /// [`Operation::Purge`]
-    Purge = "purge", "Purge";
+    Build,
     /// [`Operation::RemoveImage`]
-    RemoveImage = "remove_image", "Remove image";
+    RemoveImage,
+    /// [`Operation::Create`]
+    Create,
+    /// [`Operation::Configure`]
+    Configure,
+    /// [`MachineAction::Provision`]
+    Provision,
+    /// [`MachineAction::Start`]
+    Start,
+    /// [`MachineAction::ShutDown`]
+    ShutDown,
+    /// [`MachineAction::Reboot`]
+    Reboot,
+    /// [`MachineAction::Suspend`]
+    Suspend,
+    /// [`MachineAction::Resume`]
+    Resume,
+    /// [`MachineAction::ForceOff`]
+    ForceOff,
+    /// [`MachineAction::Destroy`]
+    Destroy,
+    /// [`MachineAction::Purge`]
+    Purge,
 }
 
-impl FromStr for OperationKind {
-    type Err = crate::newtype::Refused;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        OperationKind::ALL
-            .iter()
-            .copied()
-            .find(|k| k.as_str() == text)
-            .ok_or_else(|| crate::newtype::Refused::new("There is no such operation."))
+impl OperationKind {
+    /// Every kind there is, in the order in which menus show them.
+    pub const ALL: &[OperationKind] = OperationKind::VARIANTS;
+
+    /// The word in forms and URLs, in the database and in the log.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
+}
+
+fn no_such_kind(_: &str) -> Refused {
+    Refused::new("There is no such operation.")
 }
 
 impl fmt::Display for OperationKind {
@@ -156,72 +139,60 @@ impl fmt::Display for OperationKind {
     }
 }
 
+impl MachineAction {
+    /// Its kind.
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            MachineAction::Provision => OperationKind::Provision,
+            MachineAction::Start => OperationKind::Start,
+            MachineAction::ShutDown => OperationKind::ShutDown,
+            MachineAction::Reboot => OperationKind::Reboot,
+            MachineAction::ForceOff => OperationKind::ForceOff,
+            MachineAction::Suspend => OperationKind::Suspend,
+            MachineAction::Resume => OperationKind::Resume,
+            MachineAction::Destroy => OperationKind::Destroy,
+            MachineAction::Purge => OperationKind::Purge,
+        }
+    }
+
+    /// Done to this machine.
+    pub fn on(self, machine: MachineName) -> Operation {
+        Operation::OnMachine { machine, action: self }
+    }
+}
+
 impl Operation {
     /// Its kind.
     pub fn kind(&self) -> OperationKind {
         match self {
             Operation::Build { .. } => OperationKind::Build,
+            Operation::RemoveImage { .. } => OperationKind::RemoveImage,
             Operation::Create { .. } => OperationKind::Create,
             Operation::Configure { .. } => OperationKind::Configure,
-            Operation::Provision { .. } => OperationKind::Provision,
-            Operation::Start { .. } => OperationKind::Start,
-            Operation::ShutDown { .. } => OperationKind::ShutDown,
-            Operation::Reboot { .. } => OperationKind::Reboot,
-            Operation::ForceOff { .. } => OperationKind::ForceOff,
-            Operation::Suspend { .. } => OperationKind::Suspend,
-            Operation::Resume { .. } => OperationKind::Resume,
-            Operation::Destroy { .. } => OperationKind::Destroy,
-            Operation::Purge { .. } => OperationKind::Purge,
-            Operation::RemoveImage { .. } => OperationKind::RemoveImage,
+            Operation::OnMachine { action, .. } => action.kind(),
         }
     }
 
-    /// The machine it works on, if it works on one.
+    /// The machine it works on or makes, if it does.
     pub fn machine(&self) -> Option<&MachineName> {
         match self {
             Operation::Build { .. } | Operation::RemoveImage { .. } => None,
             Operation::Create { spec } | Operation::Configure { spec } => Some(&spec.name),
-            Operation::Provision { machine }
-            | Operation::Start { machine }
-            | Operation::ShutDown { machine }
-            | Operation::Reboot { machine }
-            | Operation::ForceOff { machine }
-            | Operation::Suspend { machine }
-            | Operation::Resume { machine }
-            | Operation::Destroy { machine }
-            | Operation::Purge { machine } => Some(machine),
+            Operation::OnMachine { machine, .. } => Some(machine),
         }
     }
 
-    /// In words, for job lists and plans: “Create web-1”.
-    pub fn title(&self) -> String {
-        match (self, self.machine()) {
-            (Operation::Build { profiles, mode }, _) => format!("Build image {profiles} ({})", mode.as_str()),
-            (Operation::Create { .. }, Some(name)) => format!("Create {name}"),
-            (Operation::Configure { .. }, Some(name)) => format!("Save {name}"),
-            (Operation::Provision { .. }, Some(name)) => format!("Create {name} from its configuration"),
-            (_, Some(name)) => format!("{} {name}", self.kind().title()),
-            (_, None) => self.kind().title().to_owned(),
+    /// The configuration of the machine that it makes, if it makes one.
+    pub fn new_machine(&self) -> Option<&Spec> {
+        match self {
+            Operation::Create { spec } | Operation::Configure { spec } => Some(spec),
+            _ => None,
         }
     }
 
-    /// The operation that does `kind` to a machine and needs nothing but its name; `None` for kinds that need more.
-    pub fn on_machine(kind: OperationKind, machine: MachineName) -> Option<Operation> {
-        Some(match kind {
-            OperationKind::Provision => Operation::Provision { machine },
-            OperationKind::Start => Operation::Start { machine },
-            OperationKind::ShutDown => Operation::ShutDown { machine },
-            OperationKind::Reboot => Operation::Reboot { machine },
-            OperationKind::ForceOff => Operation::ForceOff { machine },
-            OperationKind::Suspend => Operation::Suspend { machine },
-            OperationKind::Resume => Operation::Resume { machine },
-            OperationKind::Destroy => Operation::Destroy { machine },
-            OperationKind::Purge => Operation::Purge { machine },
-            OperationKind::Build
-            | OperationKind::Create
-            | OperationKind::Configure
-            | OperationKind::RemoveImage => return None,
-        })
+    /// The name that a machine has once this is done and did not have before; nobody else may have it.
+    pub fn new_name(&self) -> Option<&MachineName> {
+        self.new_machine().map(|spec| &spec.name)
     }
 }
 
@@ -237,13 +208,20 @@ mod tests {
         }
     }
 
+    /// Jobs and audit entries of earlier versions are read for ever.
     #[test]
-    fn an_operation_on_a_machine_keeps_its_kind_and_name() {
-        let name: MachineName = "web".parse().unwrap();
-        for kind in OperationKind::ALL {
-            if let Some(operation) = Operation::on_machine(*kind, name.clone()) {
-                assert_eq!((operation.kind(), operation.machine()), (*kind, Some(&name)));
-            }
+    fn the_stored_form_is_flat_and_stays_as_it_is() {
+        let start = MachineAction::Start.on("web".parse().unwrap());
+        let stored = serde_json::json!({ "operation": "start", "machine": "web" });
+        assert_eq!(serde_json::to_value(&start).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Operation>(stored).unwrap(), start);
+        let build = serde_json::json!({ "operation": "build", "profiles": ["core"], "mode": "immutable" });
+        let read: Operation = serde_json::from_value(build.clone()).unwrap();
+        assert_eq!((read.kind(), serde_json::to_value(&read).unwrap()), (OperationKind::Build, build));
+        for damaged in
+            [r#"{"operation":"start"}"#, r#"{"machine":"web"}"#, r#"{"operation":"x","machine":"web"}"#]
+        {
+            assert!(serde_json::from_str::<Operation>(damaged).is_err(), "{damaged}");
         }
     }
 }

@@ -1,14 +1,17 @@
-//! Who may do what: one table, read by one function.
+//! Who may do what to which thing: a table of roles, and [`can`], the only question that anything asks of it.
+//!
+//! Roles have no rank: each is a row of scopes. What a member may do to a machine stands with the operation, in the
+//! catalog's row.
 
-use crate::account::Role;
-use crate::operation::OperationKind as Op;
+use crate::account::{Role, SessionUser, UserId};
+use crate::operation::OperationKind;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be asked of the portal by somebody who is logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Submit an operation.
-    Operate(Op),
+    Operate(OperationKind),
     /// See machines, their jobs and their figures.
     SeeMachine,
     /// Watch a machine's console.
@@ -40,61 +43,98 @@ pub enum Scope {
     None,
     /// Over what the user owns: a machine, or a job that the user started or that works on an own machine.
     Own,
+    /// Over that, and over what is shared with the user: a job whose build the user asked for as well.
+    Shared,
     /// Over all.
     All,
 }
 
-/// The table. Administrators may do everything; the row says what members may.
-pub fn scope(role: Role, action: Action) -> Scope {
-    if role == Role::Administrator {
-        return Scope::All;
+/// What an action is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Anything at all: whether a page has the link, or a form the button.
+    Any,
+    /// What belongs to the portal as a whole: users, the audit log, hosts, images.
+    Portal,
+    /// A thing that people own.
+    Of {
+        /// Who does.
+        owners: &'a [UserId],
+        /// Who may see it besides.
+        shared_with: &'a [UserId],
+    },
+}
+
+impl<'a> Subject<'a> {
+    /// A thing of these owners that is shared with nobody.
+    pub fn owned_by(owners: &'a [UserId]) -> Self {
+        Subject::Of { owners, shared_with: &[] }
     }
+}
+
+/// A role and its rights.
+struct RoleRow {
+    role: Role,
+    scope: fn(Action) -> Scope,
+}
+
+/// The table.
+const ROLES: &[RoleRow] = &[
+    RoleRow { role: Role::Member, scope: member },
+    RoleRow { role: Role::Administrator, scope: |_| Scope::All },
+];
+
+fn member(action: Action) -> Scope {
     match action {
-        Action::Operate(Op::Build | Op::Create | Op::Configure) => Scope::Own,
-        Action::Operate(Op::Provision | Op::Start | Op::ShutDown | Op::Reboot | Op::ForceOff) => Scope::Own,
-        Action::Operate(Op::Suspend | Op::Resume | Op::Destroy | Op::Purge) => Scope::Own,
-        Action::Operate(Op::RemoveImage) => Scope::None,
+        Action::Operate(kind) => kind.row().member,
         Action::SeeMachine | Action::WatchConsole | Action::DriveConsole => Scope::Own,
-        Action::SeeJob | Action::SteerJob => Scope::Own,
+        Action::SeeJob => Scope::Shared,
+        Action::SteerJob => Scope::Own,
         Action::SeeImages | Action::SeeHosts => Scope::All,
         Action::CheckHost | Action::ReadAudit | Action::ManageUsers => Scope::None,
         Action::ManageOwnAccount => Scope::Own,
     }
 }
 
-impl Action {
-    /// The word in the audit log.
-    pub fn name(self) -> String {
-        match self {
-            Action::Operate(kind) => kind.as_str().to_owned(),
-            Action::SeeMachine => "see_machine".to_owned(),
-            Action::WatchConsole => "watch_console".to_owned(),
-            Action::DriveConsole => "drive_console".to_owned(),
-            Action::SeeJob => "see_job".to_owned(),
-            Action::SteerJob => "steer_job".to_owned(),
-            Action::SeeImages => "see_images".to_owned(),
-            Action::SeeHosts => "see_hosts".to_owned(),
-            Action::CheckHost => "check_host".to_owned(),
-            Action::ReadAudit => "read_audit".to_owned(),
-            Action::ManageUsers => "manage_users".to_owned(),
-            Action::ManageOwnAccount => "manage_own_account".to_owned(),
+/// Over which things a role may do something; a role without a row may do nothing. For lists, which filter by it.
+pub fn scope(role: Role, action: Action) -> Scope {
+    ROLES.iter().find(|row| row.role == role).map_or(Scope::None, |row| (row.scope)(action))
+}
+
+/// Whether a user may do something to a thing.
+pub fn can(user: &SessionUser, action: Action, subject: Subject<'_>) -> bool {
+    match (scope(user.role, action), subject) {
+        (Scope::None, _) => false,
+        (Scope::All, _) | (_, Subject::Any) => true,
+        (_, Subject::Portal) => false,
+        (Scope::Own, Subject::Of { owners, .. }) => owners.contains(&user.id),
+        (Scope::Shared, Subject::Of { owners, shared_with }) => {
+            owners.contains(&user.id) || shared_with.contains(&user.id)
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_get_nothing_that_reaches_beyond_what_they_own() {
-        let all_scope: Vec<Action> =
-            every_action().filter(|a| scope(Role::Member, *a) == Scope::All).collect();
-        assert_eq!(all_scope, [Action::SeeImages, Action::SeeHosts]);
-        assert!(every_action().all(|a| scope(Role::Administrator, a) == Scope::All));
+impl Action {
+    /// The word in the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Operate(kind) => kind.as_str(),
+            Action::SeeMachine => "see_machine",
+            Action::WatchConsole => "watch_console",
+            Action::DriveConsole => "drive_console",
+            Action::SeeJob => "see_job",
+            Action::SteerJob => "steer_job",
+            Action::SeeImages => "see_images",
+            Action::SeeHosts => "see_hosts",
+            Action::CheckHost => "check_host",
+            Action::ReadAudit => "read_audit",
+            Action::ManageUsers => "manage_users",
+            Action::ManageOwnAccount => "manage_own_account",
+        }
     }
 
-    fn every_action() -> impl Iterator<Item = Action> {
+    /// Every action there is.
+    pub fn all() -> impl Iterator<Item = Action> {
         let others = [
             Action::SeeMachine,
             Action::WatchConsole,
@@ -108,6 +148,56 @@ mod tests {
             Action::ManageUsers,
             Action::ManageOwnAccount,
         ];
-        Op::ALL.iter().map(|k| Action::Operate(*k)).chain(others)
+        OperationKind::ALL.iter().map(|kind| Action::Operate(*kind)).chain(others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn user(role: Role) -> SessionUser {
+        SessionUser { id: UserId(Uuid::from_u128(1)), name: "ada".parse().unwrap(), role }
+    }
+
+    #[test]
+    fn members_get_nothing_that_reaches_beyond_what_they_own() {
+        let all_scope: Vec<Action> =
+            Action::all().filter(|a| scope(Role::Member, *a) == Scope::All).collect();
+        assert_eq!(all_scope, [Action::SeeImages, Action::SeeHosts]);
+        assert!(Action::all().all(|a| scope(Role::Administrator, a) == Scope::All));
+    }
+
+    #[test]
+    fn every_role_has_one_row() {
+        for role in Role::ALL {
+            assert_eq!(ROLES.iter().filter(|row| row.role == *role).count(), 1, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_thing_is_somebodys_own_shared_or_nothing_to_them() {
+        let (me, other) = ([UserId(Uuid::from_u128(1))], [UserId(Uuid::from_u128(2))]);
+        let member = user(Role::Member);
+        let mine = Subject::owned_by(&me);
+        let shared = Subject::Of { owners: &other, shared_with: &me };
+        let foreign = Subject::owned_by(&other);
+        for (action, allowed) in [
+            (Action::SteerJob, [true, false, false]),
+            (Action::SeeJob, [true, true, false]),
+            (Action::SeeImages, [true, true, true]),
+            (Action::ManageUsers, [false, false, false]),
+        ] {
+            assert_eq!(
+                [mine, shared, foreign].map(|subject| can(&member, action, subject)),
+                allowed,
+                "{action:?}"
+            );
+        }
+        assert!(
+            !can(&member, Action::SteerJob, Subject::Portal) && can(&member, Action::SteerJob, Subject::Any)
+        );
+        assert!(can(&user(Role::Administrator), Action::SteerJob, foreign));
     }
 }

@@ -1,5 +1,6 @@
 //! What an operation would do, shown before the button is pressed.
 
+use crate::catalog::Confirm;
 use crate::machine::MachineName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -45,10 +46,39 @@ crate::validated_string!(
 );
 
 impl Plan {
-    /// SHA-256 over the plan as JSON.
+    /// SHA-256 over what matters to whoever agreed: steps, downtime, what is lost and kept, what must be confirmed. Not over
+    /// the words it is shown with.
     pub fn digest(&self) -> PlanDigest {
-        // A struct of strings and lists always serialises; were it ever not so, an empty text differs from every plan shown.
-        let json = serde_json::to_vec(self).unwrap_or_default();
+        let steps: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
+        let agreed = (steps, &self.downtime, &self.loses, &self.keeps, &self.confirm);
+        // Lists of strings always serialise; were it ever not so, an empty text differs from every plan shown.
+        let json = serde_json::to_vec(&agreed).unwrap_or_default();
         PlanDigest(hex::encode(Sha256::digest(json)))
+    }
+}
+
+/// What a person has agreed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// The plan that was shown; none where nobody looked at one.
+    pub plan: Option<PlanDigest>,
+    /// What was typed to confirm a loss.
+    pub name: Option<String>,
+}
+
+impl Consent {
+    /// To this plan and all that it loses.
+    pub fn to(plan: &Plan) -> Self {
+        Self { plan: Some(plan.digest()), name: plan.confirm.as_ref().map(ToString::to_string) }
+    }
+
+    /// Whether this is enough for what the operation's row in the catalog asks for.
+    pub fn is_enough(&self, asked: Confirm, plan: &Plan) -> bool {
+        let name = plan.confirm.as_ref().map(MachineName::as_str);
+        let typed = name.is_none_or(|name| self.name.as_deref().is_some_and(|typed| typed.trim() == name));
+        match asked {
+            Confirm::Nothing => typed,
+            Confirm::Plan | Confirm::Name => self.plan.is_some() && typed,
+        }
     }
 }

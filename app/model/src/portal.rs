@@ -13,7 +13,7 @@ use crate::image::{ImageId, ProfileSet, Profiles};
 use crate::job::JobId;
 use crate::machine::MachineName;
 use crate::operation::Operation;
-use crate::plan::{Plan, PlanDigest};
+use crate::plan::{Consent, Plan};
 use crate::view::image::ImageSummary;
 use crate::view::job::{JobFilter, JobSummary, JobView};
 use crate::view::machine::{MachineDetail, MachineFilter, MachinePage};
@@ -52,13 +52,10 @@ pub struct LoggedIn {
 pub trait Portal: Send + Sync {
     /// What an operation would do now.
     async fn plan(&self, actor: &Actor, operation: &Operation) -> Result<Plan, Fault>;
-    /// Accepts an operation. With a digest, only if the plan is still the one shown.
-    async fn submit(
-        &self,
-        actor: &Actor,
-        operation: Operation,
-        shown: Option<PlanDigest>,
-    ) -> Result<Submitted, Fault>;
+    /// Accepts an operation, if what was agreed to is still what would happen and is as much as the operation asks for;
+    /// otherwise [`Fault::PlanChanged`] or [`Fault::NeedsConfirmation`] with the plan to be agreed to.
+    async fn submit(&self, actor: &Actor, operation: Operation, consent: Consent)
+    -> Result<Submitted, Fault>;
 
     /// One page of machines that the actor may see.
     async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault>;

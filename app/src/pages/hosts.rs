@@ -1,17 +1,18 @@
 //! `/hosts`: each host with what was found there, and how to mend it.
 
-use super::{is_administrator, page};
+use super::{may, page};
 use crate::parts::frame::{Section, heading};
 use crate::parts::{badge, faults, table, time};
 use leptos::prelude::*;
 use model::host::{Finding, HostView};
+use model::permission::Action;
 
 /// The hosts.
 #[component]
 pub fn Hosts() -> impl IntoView {
     page(Section::Hosts, |cx| async move {
         let hosts = cx.portal.hosts(&cx.actor).await?;
-        let may_check = is_administrator(&cx);
+        let may_check = may(&cx, Action::CheckHost);
         let cards: Vec<AnyView> = hosts.iter().map(|host| card(host, may_check)).collect();
         let none = hosts
             .is_empty()

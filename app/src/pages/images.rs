@@ -1,9 +1,9 @@
 //! `/images`: built images, and the forms that build one, several, or the common ones.
 
-use super::{is_administrator, page};
+use super::{may, page};
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
-use crate::parts::fields::{FormView, names};
+use crate::parts::fields::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::profiles::composition;
 use crate::parts::{faults, table, time};
@@ -14,6 +14,7 @@ use model::form::{self, FormData};
 use model::job::JobId;
 use model::machine::Mode;
 use model::operation::OperationKind;
+use model::permission::Action;
 use model::portal::Choices;
 use model::size::Bytes;
 use model::view::image::ImageSummary;
@@ -27,7 +28,7 @@ pub fn Images() -> impl IntoView {
     page(Section::Images, |cx| async move {
         let images = cx.portal.images(&cx.actor).await?;
         let choices = cx.portal.choices(&cx.actor).await?;
-        let names = names(KIND);
+        let names = KIND.row().field_names();
         let data = values(&cx).await?;
         let done = [("remove_image", "The image is removed; Nix may collect what only it needed.")];
         let jump =
@@ -36,7 +37,7 @@ pub fn Images() -> impl IntoView {
             {heading("Images", jump)}
             {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &names)}
-            {list(&images, is_administrator(&cx))}
+            {list(&images, may(&cx, Action::Operate(OperationKind::RemoveImage)))}
             {build(&cx, &data, &choices, &names)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
@@ -114,7 +115,7 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
 /// Ticked profiles make one image, or one each.
 fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
-    let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
+    let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| form.group(group)).collect();
     view! {
         <form method="post" id=BUILD_FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>

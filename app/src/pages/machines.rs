@@ -8,8 +8,8 @@ use crate::parts::machine_row::{BULK_FORM, COLUMNS, count, machine_row};
 use crate::parts::{faults, table};
 use crate::routes;
 use leptos::prelude::*;
+use model::catalog;
 use model::machine::MachineState;
-use model::operation::OperationKind;
 use model::view::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage};
 
 /// The states in the order in which the filter offers them.
@@ -81,15 +81,16 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
 /// What can be done to all ticked machines at once. The style sheet shows it in the place of the search when something is
 /// ticked; `js/page.js` counts.
 fn bulk() -> AnyView {
-    let kinds = [OperationKind::Start, OperationKind::ShutDown, OperationKind::Reboot];
-    let buttons = kinds.map(|kind| {
+    let rows = catalog::TABLE.iter().filter(|row| row.in_bulk);
+    let buttons = rows.map(|row| {
+        let kind = row.kind;
         view! { <button class="button" name="intent" value=kind.as_str()>{kind.title()}</button> }
     });
     view! {
         <form method="post" id=BULK_FORM class="bulk" aria-label="The selected machines">
             <strong data-selected="">"Selected"</strong>
             <input type="hidden" name="from" value="list"/>
-            {buttons.into_iter().collect_view()}
+            {buttons.collect_view()}
             <span class="bulk-end">
                 <button type="button" class="button js-only" data-select-all="">"Select all"</button>
                 <button type="reset" class="button">"Clear"</button>

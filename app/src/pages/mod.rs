@@ -22,6 +22,7 @@ use crate::parts::frame::{Section, frame};
 use crate::routes;
 use leptos::prelude::*;
 use model::fault::Fault;
+use model::permission::{Action, Subject, can};
 use std::future::Future;
 
 /// A page: asks the portal, and puts the answer into the frame. Somebody who is not logged in is led to the login and
@@ -52,7 +53,7 @@ where
     .into_any()
 }
 
-/// True for a user who may do what only administrators may; hides what would be refused.
-fn is_administrator(cx: &Cx) -> bool {
-    cx.actor.is_administrator()
+/// Whether the actor may do this to anything; hides what would be refused.
+fn may(cx: &Cx, action: Action) -> bool {
+    cx.actor.user.as_ref().is_some_and(|user| can(user, action, Subject::Any))
 }

@@ -3,7 +3,7 @@
 use super::page;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
-use crate::parts::fields::{FormView, names};
+use crate::parts::fields::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::machine_form::{FORM, PLAN_DIGEST, PLAN_PLACE};
 use crate::parts::{faults, plan, table};
@@ -27,9 +27,9 @@ pub fn NewMachine() -> impl IntoView {
             return Ok(no_host());
         }
         let data = values(&cx, &choices).await?;
-        let names = names(KIND);
+        let names = KIND.row().field_names();
         let form = FormView::new(&data, &cx.form, &choices, &names);
-        let groups: Vec<AnyView> = form::groups(KIND).iter().map(|group| form.group(group)).collect();
+        let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| form.group(group)).collect();
         Ok(view! {
             {heading("New machine", ().into_any())}
             {faults::summary(&cx.form, &names)}

@@ -8,7 +8,6 @@ use crate::parts::{badge, faults, table, time};
 use leptos::prelude::*;
 use model::account::{Role, UserView};
 
-const ROLES: [Role; 2] = [Role::Member, Role::Administrator];
 const DONE: [(&str, &str); 4] = [
     ("add_user", "The user was added."),
     ("set_role", "The role was changed."),
@@ -52,7 +51,7 @@ fn row(user: &UserView, own: bool) -> AnyView {
 }
 
 fn role(user: &UserView) -> AnyView {
-    let options = ROLES.into_iter().map(|role| {
+    let options = Role::ALL.iter().copied().map(|role| {
         let selected = role == user.role;
         view! { <option value=role.as_str() selected=selected>{role.title()}</option> }
     });
@@ -103,7 +102,7 @@ fn add(cx: &Cx) -> AnyView {
         state,
     };
     let chosen = state.map(|s| s.data.get("role")).unwrap_or_default();
-    let roles = ROLES.into_iter().map(|role| {
+    let roles = Role::ALL.iter().copied().map(|role| {
         view! { <option value=role.as_str() selected=chosen == role.as_str()>{role.title()}</option> }
     });
     view! {

@@ -1,6 +1,7 @@
 //! Buttons that do something to a machine: each a form of its own, so that it works without JavaScript.
 
 use leptos::prelude::*;
+use model::catalog::{self, Tone};
 use model::machine::{MachineName, MachineState};
 use model::operation::OperationKind;
 use model::view::machine::Available;
@@ -9,14 +10,7 @@ use crate::routes;
 
 /// What a person most likely wants of a machine in this state; `None` where nothing is likely.
 pub fn primary(state: MachineState) -> Option<OperationKind> {
-    match state {
-        MachineState::Configured => Some(OperationKind::Provision),
-        MachineState::Off | MachineState::Crashed => Some(OperationKind::Start),
-        MachineState::Running => Some(OperationKind::ShutDown),
-        MachineState::ShuttingDown => Some(OperationKind::ForceOff),
-        MachineState::Paused => Some(OperationKind::Resume),
-        MachineState::Unknown => None,
-    }
+    catalog::TABLE.iter().find(|row| row.likely.contains(&state)).map(|row| row.kind)
 }
 
 /// Where a form is posted from.
@@ -28,14 +22,15 @@ pub enum From {
     Page,
 }
 
-/// A form with one button that does `kind` to the machine.
-pub fn operate(
-    machine: &MachineName,
-    kind: OperationKind,
-    from: From,
-    class: &'static str,
-) -> impl IntoView + use<> {
+/// A button that does `kind` to the machine; where something has to be said or confirmed first, a link to the page for that.
+pub fn operate(machine: &MachineName, kind: OperationKind, from: From, class: &'static str) -> AnyView {
     let label = format!("{} {machine}", kind.title());
+    if kind.row().has_page() {
+        let href = routes::operate(machine, kind);
+        let words = format!("{}…", kind.title());
+        return view! { <a class=class href=href data-key=kind.as_str() aria-label=label>{words}</a> }
+            .into_any();
+    }
     view! {
         <form method="post" class="inline" data-key=kind.as_str()>
             <input type="hidden" name="machine" value=machine.to_string()/>
@@ -43,6 +38,7 @@ pub fn operate(
             <button class=class name="intent" value=kind.as_str() aria-label=label>{kind.title()}</button>
         </form>
     }
+    .into_any()
 }
 
 /// Everything that may be done to a machine, the likely thing as a button, the rest in a menu: first what can be done, then
@@ -54,7 +50,7 @@ pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) ->
     let (possible, refused): (Vec<_>, Vec<_>) = actions
         .iter()
         .filter(|a| Some(a.kind) != likely || a.refused.is_some())
-        .filter(|a| is_worth_a_word(a.kind, state))
+        .filter(|a| is_offered(a.kind, state))
         .partition(|a| a.refused.is_none());
     let rest: Vec<AnyView> = possible.into_iter().chain(refused).map(|a| item(machine, a)).collect();
     view! {
@@ -69,13 +65,10 @@ pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) ->
     .into_any()
 }
 
-/// Purging stands on the page that destroys; and what was created once need not be told that it cannot be created now.
-fn is_worth_a_word(kind: OperationKind, state: MachineState) -> bool {
-    match kind {
-        OperationKind::Purge => false,
-        OperationKind::Provision => state == MachineState::Configured,
-        _ => true,
-    }
+/// What was created once need not be told that it cannot be created now.
+fn is_offered(kind: OperationKind, state: MachineState) -> bool {
+    let row = kind.row();
+    row.in_menu || row.likely.contains(&state)
 }
 
 fn item(machine: &MachineName, action: &Available) -> AnyView {
@@ -89,13 +82,6 @@ fn item(machine: &MachineName, action: &Available) -> AnyView {
         }
         .into_any();
     }
-    if kind == OperationKind::Destroy {
-        let href = routes::destroy(machine);
-        return view! {
-            <li data-key=kind.as_str()><a class="menu-item danger" href=href>"Destroy or purge…"</a></li>
-        }
-        .into_any();
-    }
-    let class = if kind == OperationKind::ForceOff { "menu-item danger" } else { "menu-item" };
+    let class = if kind.row().tone == Tone::Danger { "menu-item danger" } else { "menu-item" };
     view! { <li data-key=kind.as_str()>{operate(machine, kind, From::Page, class)}</li> }.into_any()
 }

@@ -16,7 +16,10 @@ pub fn page(fault: &Fault) -> AnyView {
         Fault::NotFound { .. } => "Not found",
         Fault::Denied { .. } => "Not allowed",
         Fault::Invalid { .. } => "That cannot be read",
-        Fault::Refused { .. } | Fault::Busy { .. } | Fault::PlanChanged { .. } => "Not possible now",
+        Fault::Refused { .. }
+        | Fault::Busy { .. }
+        | Fault::PlanChanged { .. }
+        | Fault::NeedsConfirmation { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
         Fault::Unavailable { .. } => "The host does not answer",
         Fault::Internal { .. } => "Something went wrong",
@@ -67,9 +70,13 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
         other => view! { <p>{other.to_string()}</p> }.into_any(),
     };
     let title = match fault {
+        Fault::Invalid { fields } if fields.iter().all(|error| error.field == "machine") => {
+            format!("Not done for {} of the selected machines", fields.len())
+        }
         Fault::Invalid { fields } if fields.len() > 1 => format!("{} things need a correction", fields.len()),
         Fault::Invalid { .. } => "One thing needs a correction".to_owned(),
         Fault::PlanChanged { .. } => "The situation has changed".to_owned(),
+        Fault::NeedsConfirmation { .. } => "Not confirmed yet".to_owned(),
         _ => "That was not done".to_owned(),
     };
     // Focus goes to the first wrong field where there is one; otherwise here.
@@ -101,7 +108,7 @@ pub fn confirmation(cx: &Cx) -> Option<AnyView> {
     let form = &cx.form;
     let intent: OperationKind = form.data.get("intent").parse().ok()?;
     let shown = match &form.fault {
-        Some(Fault::PlanChanged { plan }) => plan,
+        Some(Fault::PlanChanged { plan } | Fault::NeedsConfirmation { plan }) => plan,
         _ => form.plan.as_ref()?,
     };
     let kept =

@@ -7,7 +7,6 @@ use crate::parts::faults::{field_id, first_wrong};
 use crate::parts::verbatim::escape;
 use leptos::prelude::*;
 use model::form::{Entry, Field, FormData, Group};
-use model::operation::OperationKind;
 use model::portal::Choices;
 use model::size::Bytes;
 
@@ -145,11 +144,6 @@ impl<'a> FormView<'a> {
         }
         .into_any()
     }
-}
-
-/// The names of all fields of an operation's form, in order.
-pub fn names(kind: OperationKind) -> Vec<&'static str> {
-    model::form::groups(kind).into_iter().flat_map(|g| g.fields).map(|f| f.name).collect()
 }
 
 fn preset_words(preset: u64, unit: &str) -> String {

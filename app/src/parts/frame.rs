@@ -4,6 +4,7 @@ use crate::cx::Cx;
 use crate::routes;
 use leptos::prelude::*;
 use leptos_meta::Title;
+use model::permission::{Action, Subject, can};
 
 /// A place of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,8 @@ struct Place {
     path: &'static str,
     /// An outline on a grid of 24 by 24.
     icon: &'static str,
-    administrators_only: bool,
+    /// What somebody must be able to do for it to be of use.
+    needs: Action,
 }
 
 const PLACES: [Place; 6] = [
@@ -41,42 +43,42 @@ const PLACES: [Place; 6] = [
         title: "Machines",
         path: routes::MACHINES,
         icon: "M4 5h16v10H4zM9 19h6M12 15v4",
-        administrators_only: false,
+        needs: Action::SeeMachine,
     },
     Place {
         section: Section::Images,
         title: "Images",
         path: routes::IMAGES,
         icon: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
-        administrators_only: false,
+        needs: Action::SeeImages,
     },
     Place {
         section: Section::Jobs,
         title: "Jobs",
         path: routes::JOBS,
         icon: "M4 6h2M10 6h10M4 12h2M10 12h10M4 18h2M10 18h10",
-        administrators_only: false,
+        needs: Action::SeeJob,
     },
     Place {
         section: Section::Hosts,
         title: "Hosts",
         path: routes::HOSTS,
         icon: "M4 4h16v7H4zM4 13h16v7H4zM8 7.5h.01M8 16.5h.01",
-        administrators_only: false,
+        needs: Action::SeeHosts,
     },
     Place {
         section: Section::Audit,
         title: "Audit",
         path: routes::AUDIT,
         icon: "M12 3l8 3v6c0 5-3.5 8-8 9-4.5-1-8-4-8-9V6zM9 12l2 2 4-4",
-        administrators_only: true,
+        needs: Action::ReadAudit,
     },
     Place {
         section: Section::Users,
         title: "Users",
         path: routes::USERS,
         icon: "M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM2 21c0-4 3-6 7-6s7 2 7 6M16 3a4 4 0 0 1 0 8M18 15c3 .7 4 3 4 6",
-        administrators_only: true,
+        needs: Action::ManageUsers,
     },
 ];
 
@@ -90,8 +92,7 @@ pub fn theme_script() -> &'static str {
 pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
     let user = cx.and_then(|cx| cx.actor.user.as_ref());
     let navigation = user.map(|user| {
-        let administrator = user.role == model::account::Role::Administrator;
-        let places = PLACES.iter().filter(|p| administrator || !p.administrators_only);
+        let places = PLACES.iter().filter(|place| can(user, place.needs, Subject::Any));
         let links = places.map(|place| {
             view! {
                 <a href=place.path aria-current=(place.section == section).then_some("page")>

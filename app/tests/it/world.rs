@@ -11,7 +11,7 @@ use model::image::*;
 use model::job::*;
 use model::machine::*;
 use model::operation::{Operation, OperationKind};
-use model::plan::{Plan, PlanDigest, PlannedStep};
+use model::plan::{Consent, Plan, PlannedStep};
 use model::portal::{Choices, LoggedIn, Portal, Submitted};
 use model::spec::Spec;
 use model::time::Time;
@@ -227,7 +227,7 @@ impl Portal for World {
     async fn plan(&self, _: &Actor, operation: &Operation) -> Result<Plan, Fault> {
         Ok(plan(&operation.title(), operation.kind() == OperationKind::Purge))
     }
-    async fn submit(&self, _: &Actor, _: Operation, _: Option<PlanDigest>) -> Result<Submitted, Fault> {
+    async fn submit(&self, _: &Actor, _: Operation, _: Consent) -> Result<Submitted, Fault> {
         Err(Fault::refused("pages submit nothing"))
     }
     async fn machines(&self, actor: &Actor, _: &MachineFilter) -> Result<MachinePage, Fault> {

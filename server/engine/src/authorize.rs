@@ -1,5 +1,5 @@
-//! Who may do what to which thing: the one function over the one table ([`model::permission`]), and its two shapes:
-//! [`authorize`] for a thing, [`visible`] for a list, which becomes a condition where the list is made.
+//! Who may do what to which thing: [`model::permission::can`] asked for a thing ([`authorize`]), and its scope for a list
+//! ([`visible`]), which becomes a condition where the list is made.
 //!
 //! Whoever may not see a thing is told that there is none. Denials are audited.
 
@@ -10,9 +10,8 @@ use crate::db::Visible;
 use crate::error::Result;
 use crate::machine::fleet::Known;
 use model::Fault;
-use model::account::UserId;
 use model::machine::MachineName;
-use model::permission::{Action, Scope, scope};
+use model::permission::{Action, Scope, Subject, can, scope};
 use std::sync::Arc;
 
 /// What the actor sees of a kind of things.
@@ -20,27 +19,26 @@ pub(crate) fn visible(cx: &Cx, action: Action) -> std::result::Result<Visible, F
     let user = cx.user()?;
     match scope(user.role, action) {
         Scope::All => Ok(Visible::All),
-        Scope::Own => Ok(Visible::Of(user.id)),
+        Scope::Own | Scope::Shared => Ok(Visible::Of(user.id)),
         Scope::None => Err(denied()),
     }
 }
 
-/// Lets the actor do something to a thing of these owners, or says why not. `subject` names it in the audit log.
+/// Lets the actor do something, or says why not. `name` names the subject in the audit log.
 pub(crate) async fn authorize(
     core: &Core,
     cx: &Cx,
     action: Action,
-    owners: &[UserId],
-    subject: Option<&str>,
+    subject: Subject<'_>,
+    name: Option<&str>,
 ) -> Result<()> {
     let user = cx.user()?;
-    let fault = match scope(user.role, action) {
-        Scope::All => return Ok(()),
-        Scope::Own if owners.contains(&user.id) => return Ok(()),
-        Scope::Own => Fault::not_found(thing(action)),
-        Scope::None => denied(),
-    };
-    audit::denied(core, cx, &action.name(), subject).await?;
+    if can(user, action, subject) {
+        return Ok(());
+    }
+    // Who may do it to other things is not told that this one exists.
+    let fault = if can(user, action, Subject::Any) { Fault::not_found(thing(action)) } else { denied() };
+    audit::denied(core, cx, action.name(), name).await?;
     Err(fault.into())
 }
 
@@ -53,7 +51,7 @@ pub(crate) async fn allow_machine(
 ) -> Result<Arc<Known>> {
     cx.user()?;
     let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
-    authorize(core, cx, action, &[known.owner], Some(name.as_str())).await?;
+    authorize(core, cx, action, Subject::owned_by(&[known.owner]), Some(name.as_str())).await?;
     Ok(known)
 }
 

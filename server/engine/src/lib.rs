@@ -1,4 +1,4 @@
-//! The rules of Snowglobe. [`portal`] is the door; `operations.rs` is the table of what there is to do; `job/` runs it;
+//! The rules of Snowglobe. [`portal`] is the door; `ops/` is what there is to do; `job/` runs it;
 //! `ports/` is what it needs of the world. Nothing here knows HTTP, Leptos, libvirt or SSH.
 
 mod audit;
@@ -18,8 +18,7 @@ mod job;
 pub mod live;
 mod machine;
 pub mod metrics;
-mod operations;
-mod plan;
+mod ops;
 pub mod portal;
 pub mod probe;
 mod retention;

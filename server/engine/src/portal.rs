@@ -22,7 +22,7 @@ use model::image::ImageId;
 use model::job::JobId;
 use model::machine::MachineName;
 use model::operation::Operation;
-use model::plan::{Plan, PlanDigest};
+use model::plan::{Consent, Plan};
 use model::portal::{Choices, LoggedIn, Portal, Submitted};
 use model::view::image::ImageSummary;
 use model::view::job::{JobFilter, JobSummary, JobView};
@@ -32,17 +32,17 @@ use model::view::machine::{MachineDetail, MachineFilter, MachinePage};
 impl Portal for Engine {
     async fn plan(&self, actor: &Actor, operation: &Operation) -> Result<Plan, Fault> {
         let cx = self.core.cx(actor);
-        crate::job::queue::plan(&self.core, &cx, operation).await.map_err(|e| cx.fault(e))
+        crate::job::accept::plan(&self.core, &cx, operation).await.map_err(|e| cx.fault(e))
     }
 
     async fn submit(
         &self,
         actor: &Actor,
         operation: Operation,
-        shown: Option<PlanDigest>,
+        consent: Consent,
     ) -> Result<Submitted, Fault> {
         let cx = self.core.cx(actor);
-        jobs::submit(&self.core, &cx, operation, shown).await.map_err(|e| cx.fault(e))
+        jobs::submit(&self.core, &cx, operation, Some(consent)).await.map_err(|e| cx.fault(e))
     }
 
     async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault> {

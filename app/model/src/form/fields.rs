@@ -1,6 +1,5 @@
 //! Which fields each form has, as data.
 
-use crate::operation::OperationKind;
 use serde::{Deserialize, Serialize};
 
 /// How a field is entered.
@@ -62,15 +61,6 @@ pub struct Group {
     pub fields: Vec<Field>,
 }
 
-/// The form of an operation. Operations on an existing machine have no fields of their own: the page names the machine.
-pub fn groups(kind: OperationKind) -> Vec<Group> {
-    match kind {
-        OperationKind::Create | OperationKind::Configure => machine_groups(),
-        OperationKind::Build => vec![profiles_group()],
-        _ => Vec::new(),
-    }
-}
-
 fn field(
     name: &'static str,
     label: &'static str,
@@ -81,7 +71,8 @@ fn field(
     Field { name, label, help, entry, required: false, default }
 }
 
-fn profiles_group() -> Group {
+/// What an image is composed of.
+pub(crate) fn profiles_group() -> Group {
     Group {
         title: "Profiles and mode",
         fields: vec![
@@ -97,7 +88,8 @@ fn profiles_group() -> Group {
     }
 }
 
-fn machine_groups() -> Vec<Group> {
+/// Everything about a machine.
+pub(crate) fn machine_groups() -> Vec<Group> {
     let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {
         unit: unit.to_owned(),
         min,

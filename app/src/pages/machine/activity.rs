@@ -1,11 +1,12 @@
 //! `/machines/{name}/activity`: what was done to the machine.
 
 use super::tab;
-use crate::pages::{is_administrator, jobs};
+use crate::pages::{jobs, may};
 use crate::parts::machine_head::Region;
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use model::audit::AuditFilter;
+use model::permission::Action;
 use model::view::job::JobFilter;
 
 /// The activity.
@@ -15,7 +16,7 @@ pub fn Activity() -> impl IntoView {
         let name = &machine.row.name;
         let all = routes::jobs(&JobFilter { machine: Some(name.clone()), ..JobFilter::default() });
         let filter = AuditFilter { subject: Some(name.to_string()), ..AuditFilter::default() };
-        let audit = is_administrator(&cx).then(|| {
+        let audit = may(&cx, Action::ReadAudit).then(|| {
             view! { <a class="button" href=routes::audit(routes::AUDIT, &filter)>"In the audit log"</a> }
         });
         Ok(view! {

@@ -3,7 +3,7 @@
 pub mod activity;
 pub mod configuration;
 pub mod console;
-pub mod destroy;
+pub mod operate;
 pub mod overview;
 
 use super::page;

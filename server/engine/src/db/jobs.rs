@@ -2,10 +2,9 @@
 
 use super::{Conn, from_json, parse, parse_some, readable, to_json};
 use crate::db::Visible;
-use crate::error::{Error, Result};
-use crate::job::step::Step;
+use crate::error::Result;
+use crate::job::step::After;
 use crate::job::step::Work;
-use crate::job::step::{After, Cell};
 use model::Time;
 use model::account::UserId;
 use model::job::{Failure, JobBadge, JobId, JobState, StepState};
@@ -23,9 +22,7 @@ const OPEN: &str = "('queued', 'running', 'undoing')";
 pub(crate) struct JobRecord {
     pub id: JobId,
     pub operation: Operation,
-    pub actor: UserId,
     pub actor_name: String,
-    pub owner: Option<UserId>,
     pub state: JobState,
     pub cancel: bool,
     pub work: Work,
@@ -53,7 +50,7 @@ pub(crate) async fn insert(
     conn: &mut Conn,
     new: &New<'_>,
     steps: &[PlannedStep],
-    marks: &[Cell],
+    marks: &[After],
     done: usize,
 ) -> Result<()> {
     sqlx::query(
@@ -74,7 +71,7 @@ pub(crate) async fn insert(
     .bind(new.now.0)
     .execute(&mut *conn)
     .await?;
-    for (idx, (step, (_, after))) in steps.iter().zip(marks).enumerate() {
+    for (idx, (step, after)) in steps.iter().zip(marks).enumerate() {
         let done = idx < done;
         sqlx::query(
             "insert into job_steps (job_id, idx, name, what, after, state, began, ended) \
@@ -98,9 +95,9 @@ pub(crate) async fn insert(
 struct Row {
     id: String,
     operation: String,
-    actor_id: String,
+
     actor: String,
-    owner_id: Option<String>,
+
     state: String,
     cancel: bool,
     work: String,
@@ -111,7 +108,7 @@ struct Row {
 /// One job.
 pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>> {
     let row: Option<Row> = sqlx::query_as(
-        "select id, operation, actor_id, actor, owner_id, state, cancel, work, failure, audit_seq \
+        "select id, operation, actor, state, cancel, work, failure, audit_seq \
          from jobs where id = ?",
     )
     .bind(id.to_string())
@@ -121,9 +118,7 @@ pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>
         Ok(JobRecord {
             id: parse("a job's id", &row.id)?,
             operation: from_json("an operation", &row.operation)?,
-            actor: parse("a user's id", &row.actor_id)?,
             actor_name: row.actor,
-            owner: parse_some("a user's id", row.owner_id.as_deref())?,
             state: state(&row.state)?,
             cancel: row.cancel,
             work: from_json("a job's work", &row.work)?,
@@ -143,16 +138,24 @@ pub(crate) async fn audit_seq(conn: &mut Conn, id: JobId) -> Result<Option<i64>>
     Ok(row.map(|(seq,)| seq))
 }
 
-/// Who may see a job: who asked for it, who owned its machine, who asked for the same build; in this order.
-pub(crate) async fn people(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
+/// Who asked for a job and who owned its machine.
+pub(crate) async fn owners(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
     let rows: Vec<(String,)> = sqlx::query_as(
-        "select actor_id from jobs where id = ?1 union all \
-         select owner_id from jobs where id = ?1 and owner_id is not null union all \
-         select user_id from job_askers where job_id = ?1",
+        "select actor_id from jobs where id = ?1 union \
+         select owner_id from jobs where id = ?1 and owner_id is not null",
     )
     .bind(id.to_string())
     .fetch_all(conn)
     .await?;
+    rows.into_iter().map(|(id,)| parse("a user's id", &id)).collect()
+}
+
+/// Who asked for the same build later.
+pub(crate) async fn askers(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
+    let rows: Vec<(String,)> = sqlx::query_as("select user_id from job_askers where job_id = ?")
+        .bind(id.to_string())
+        .fetch_all(conn)
+        .await?;
     rows.into_iter().map(|(id,)| parse("a user's id", &id)).collect()
 }
 
@@ -287,9 +290,9 @@ pub(crate) async fn steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepView>> {
 }
 
 /// A step as the runner needs it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StepRow {
-    pub step: Step,
+    pub name: String,
     pub after: After,
     pub state: StepState,
 }
@@ -303,12 +306,8 @@ pub(crate) async fn run_steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepRow>
             .await?;
     rows.into_iter()
         .map(|(name, after, state)| {
-            let unknown = || {
-                let why = format!("there is no step “{name}” in this version");
-                Error::Damaged { what: "a job's step", source: why.into() }
-            };
             Ok(StepRow {
-                step: Step::from_name(&name).ok_or_else(unknown)?,
+                name,
                 after: from_json("a step's mark", &format!("\"{after}\""))?,
                 state: from_json("a step's state", &format!("\"{state}\""))?,
             })

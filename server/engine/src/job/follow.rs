@@ -14,7 +14,7 @@ use crate::error::{Result, chain};
 use futures::stream::{self, Stream, StreamExt as _};
 use model::Fault;
 use model::job::{BuildProgress, JobId, LogLine};
-use model::permission::Action;
+use model::permission::{Action, Subject, can};
 use model::view::job::{JobFrame, JobView};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,27 +26,25 @@ const EVERY: Duration = Duration::from_millis(30);
 /// Figures of a build are sent at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Lets the actor see a job, or says why not; answers whether they may also steer it.
+/// Lets the actor see a job, or says why not; answers whether they may also steer it. Who only asked for the same build
+/// sees the job; who asked for it first and who owned its machine may cancel and retry it.
 pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<bool> {
-    cx.user()?;
-    let people = db::jobs::people(&mut *core.db.read().await?, id).await?;
-    if people.is_empty() {
+    let user = cx.user()?;
+    let mut conn = core.db.read().await?;
+    let owners = db::jobs::owners(&mut conn, id).await?;
+    let askers = db::jobs::askers(&mut conn, id).await?;
+    drop(conn);
+    if owners.is_empty() {
         return Err(Fault::not_found("job").into());
     }
-    authorize(core, cx, Action::SeeJob, &people, Some(&id.to_string())).await?;
-    let steerers = steerers(core, id).await?;
-    Ok(cx.actor.is_administrator() || cx.user().is_ok_and(|user| steerers.contains(&user.id)))
+    let subject = Subject::Of { owners: &owners, shared_with: &askers };
+    authorize(core, cx, Action::SeeJob, subject, Some(&id.to_string())).await?;
+    Ok(can(user, Action::SteerJob, subject))
 }
 
 /// Lets the actor see a job, or says why not.
 pub(crate) async fn allowed(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     see(core, cx, id).await.map(drop)
-}
-
-/// Who may cancel and retry a job: who asked for it and who owned its machine, not who only joined its build.
-pub(crate) async fn steerers(core: &Core, id: JobId) -> Result<Vec<model::account::UserId>> {
-    let job = db::jobs::load(&mut *core.db.read().await?, id).await?;
-    Ok(job.map_or_else(Vec::new, |job| std::iter::once(job.actor).chain(job.owner).collect()))
 }
 
 /// The frame that a follower gets last when the portal ends.

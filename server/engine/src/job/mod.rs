@@ -1,7 +1,7 @@
 //! Jobs: accepted operations being carried out.
 //!
 //! ```text
-//!  submit (queue) ──► queued ──► running ──► succeeded
+//!  submit (accept) ──► queued ──► running ──► succeeded
 //!                       │           │ a step fails, or somebody cancels
 //!                       │           ▼
 //!                       └──────► undoing ──► failed | cancelled
@@ -11,11 +11,11 @@
 //! in order. Every arrow and every finished step is one transaction; no transaction spans a step. `recover` starts the
 //! same task for each job that a crash or a shutdown left open, so recovery is the ordinary path begun in the middle.
 
+pub(crate) mod accept;
 pub(crate) mod follow;
 pub(crate) mod lease;
 pub(crate) mod live;
 pub(crate) mod log;
-pub(crate) mod queue;
 pub(crate) mod recover;
 pub(crate) mod run;
 pub(crate) mod runner;

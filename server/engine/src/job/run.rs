@@ -2,12 +2,13 @@
 
 use super::lease::Lease;
 use super::live::LiveJob;
+use super::step::After;
 use super::step::Work;
 use crate::core::Core;
-use crate::db::{self, jobs::JobRecord, jobs::StepRow};
+use crate::db::{self, jobs::JobRecord};
 use crate::error::{Error, Result, chain};
 use crate::probe::{Moment, Verdict, When};
-use crate::steps::{StepCx, StepError};
+use crate::steps::{Step, StepCx, StepError};
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,14 @@ use tokio_util::sync::CancellationToken;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// A step of the job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepRow {
+    pub step: &'static Step,
+    pub after: After,
+    pub state: StepState,
+}
 
 /// One job being run.
 pub(super) struct Run<'a> {
@@ -36,7 +45,7 @@ impl Run<'_> {
         row: StepRow,
         when: When,
     ) -> std::result::Result<Verdict, StepError> {
-        let moment = Moment { job: self.job.id, step: row.step.name(), index, when };
+        let moment = Moment { job: self.job.id, step: row.step.name, index, when };
         match self.core.probe.at(moment).await {
             Verdict::Fail => Err(StepError::new("The probe let this step fail.")),
             verdict => Ok(verdict),
@@ -57,10 +66,10 @@ impl Run<'_> {
     }
 
     pub(super) fn failure(&self, row: StepRow, error: &StepError) -> Failure {
-        tracing::warn!(step = row.step.name(), error = error.chain(), "a step failed");
+        tracing::warn!(step = row.step.name, error = error.chain(), "a step failed");
         self.say_in(row, LogLevel::Error, &error.to_string());
         Failure {
-            step: row.step.name().to_owned(),
+            step: row.step.name.to_owned(),
             message: error.to_string(),
             build: error.build.as_deref().cloned(),
         }
@@ -93,7 +102,7 @@ impl Run<'_> {
 
     /// Writes a line about a step.
     pub(super) fn say_in(&self, row: StepRow, level: LogLevel, text: &str) {
-        self.live.log.append(self.core.clock.now(), row.step.name(), None, level, text);
+        self.live.log.append(self.core.clock.now(), row.step.name, None, level, text);
     }
 }
 
@@ -111,7 +120,8 @@ pub(super) async fn announce(core: &Core, live: &LiveJob) {
     let tell = async {
         let mut conn = core.db.read().await?;
         let Some(summary) = db::jobs::summary(&mut conn, live.id).await? else { return Ok(()) };
-        let people = db::jobs::people(&mut conn, live.id).await?;
+        let mut people = db::jobs::owners(&mut conn, live.id).await?;
+        people.extend(db::jobs::askers(&mut conn, live.id).await?);
         if let Some(machine) = &summary.machine {
             let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
             core.fleet.set_job(machine, badge);

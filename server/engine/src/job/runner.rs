@@ -6,14 +6,15 @@
 
 use super::lease::Lease;
 use super::live::LiveJob;
-use super::run::{Run, announce, pause};
+use super::run::{Run, StepRow, announce, pause};
 use super::unwind;
 use crate::core::Core;
-use crate::db::{self, jobs::StepRow};
+use crate::db;
 use crate::error::{Error, Result, chain};
 use crate::job::step::After;
+use crate::ops;
 use crate::probe::{Verdict, When};
-use crate::steps::{self, StepError};
+use crate::steps::StepError;
 use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
@@ -74,6 +75,7 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
     if let Some(machine) = job.operation.machine() {
         span.record("machine.name", machine.as_str());
     }
+    let steps = steps.iter().map(resolve).collect::<Result<Vec<StepRow>>>()?;
     let work = job.work.clone();
     let mut run = Run { core, live, lease, job, steps, work };
     if run.job.state != JobState::Undoing {
@@ -93,6 +95,16 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
     run.finish(state, failure).await
 }
 
+/// A stored step as this version knows it.
+fn resolve(row: &db::jobs::StepRow) -> Result<StepRow> {
+    let unknown = || {
+        let why = format!("there is no step “{}” in this version", row.name);
+        Error::Damaged { what: "a job's step", source: why.into() }
+    };
+    let step = ops::step(&row.name).ok_or_else(unknown)?;
+    Ok(StepRow { step, after: row.after, state: row.state })
+}
+
 impl Run<'_> {
     async fn forward(&mut self) -> Result<End> {
         if self.job.state == JobState::Queued {
@@ -106,7 +118,7 @@ impl Run<'_> {
             let Some(row) = self.steps.get(index).copied().filter(|row| row.state != StepState::Done) else {
                 continue;
             };
-            let slot = if row.step.only_waits() { None } else { self.slot().await };
+            let slot = if row.step.only_waits { None } else { self.slot().await };
             if let Some(end) = self.asked_to_stop() {
                 return Ok(end);
             }
@@ -186,7 +198,7 @@ impl Run<'_> {
         self.probe(index, row, When::BeforeRun).await?;
         loop {
             let (lease, stop) = (self.lease, self.stop());
-            steps::run(row.step, &mut self.step_cx(row, &stop), lease).await?;
+            (row.step.run)(&mut self.step_cx(row, &stop), lease).await?;
             if self.probe(index, row, When::AfterRun).await? != Verdict::Again {
                 return Ok(());
             }

@@ -1,5 +1,5 @@
-//! The names of steps, their marks, and what they hand on to each other: what a job's rows are made of. A leaf: what steps
-//! do stands in `steps/`, which operation has which in `operations.rs`.
+//! The marks of steps and what they hand on to each other: what a job's rows are made of. A leaf: what steps do stands in
+//! `steps/`, which operation has which in `ops/`.
 
 use model::image::ImageId;
 use model::machine::MachineId;
@@ -27,81 +27,6 @@ impl After {
             After::Undo => "undo",
             After::Forward => "forward",
         }
-    }
-}
-
-/// A row's cell: a step and its mark.
-pub(crate) type Cell = (Step, After);
-
-macro_rules! steps {
-    ($($(#[$meta:meta])* $step:ident = $name:literal;)*) => {
-        /// Every step there is. The name is the same in code, database, log and on pages.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub(crate) enum Step {
-            $($(#[$meta])* $step,)*
-        }
-
-        impl Step {
-            /// `family.verb`.
-            pub const fn name(self) -> &'static str {
-                match self { $(Step::$step => $name,)* }
-            }
-
-            /// The step of this name.
-            pub fn from_name(name: &str) -> Option<Step> {
-                match name { $($name => Some(Step::$step),)* _ => None }
-            }
-        }
-    };
-}
-
-steps! {
-    /// Writes the machine's row.
-    RecordNew = "record.new";
-    /// Removes the machine's row.
-    RecordForget = "record.forget";
-    /// Builds the image, or finds it built.
-    ImageBuild = "image.build";
-    /// Removes an image's row and root.
-    ImageForget = "image.forget";
-    /// Makes the machine's disks.
-    DisksCreate = "disks.create";
-    /// Removes them.
-    DisksRetire = "disks.retire";
-    /// Writes the identity files.
-    IdentityWrite = "identity.write";
-    /// Defines the domain.
-    DefinitionPut = "definition.put";
-    /// Removes it.
-    DefinitionRemove = "definition.remove";
-    /// Switches on.
-    PowerStart = "power.start";
-    /// Asks the guest to shut down and waits until it has.
-    PowerShutDown = "power.shut_down";
-    /// Asks the guest to reboot.
-    PowerReboot = "power.reboot";
-    /// Pulls the plug because somebody asked for it.
-    PowerForceOff = "power.force_off";
-    /// Pulls the plug because the machine will be removed.
-    PowerKill = "power.kill";
-    /// Stops the processors.
-    PowerSuspend = "power.suspend";
-    /// Lets them run.
-    PowerResume = "power.resume";
-    /// Waits for an address.
-    AddressAwait = "address.await";
-}
-
-impl Step {
-    /// Whether it changes something on the machine's host; what the tests of the operations table ask.
-    #[cfg(test)]
-    pub const fn works_on_host(self) -> bool {
-        !matches!(self, Step::RecordNew | Step::RecordForget | Step::ImageBuild | Step::ImageForget)
-    }
-
-    /// Whether it mostly waits for something. Such a step takes no slot from jobs that work: builds have slots of their own.
-    pub const fn only_waits(self) -> bool {
-        matches!(self, Step::ImageBuild | Step::AddressAwait | Step::PowerShutDown)
     }
 }
 

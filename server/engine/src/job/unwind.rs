@@ -3,12 +3,11 @@
 //! Undoing goes on until it is through. A host that does not answer is waited for: what a job has made there must not be
 //! forgotten. What cannot be undone for another reason is said in the job's failure, and the rest is undone all the same.
 
-use super::run::{Run, pause};
-use crate::db::jobs::StepRow;
+use super::run::{Run, StepRow, pause};
 use crate::error::Result;
 use crate::job::step::After;
 use crate::probe::{Verdict, When};
-use crate::steps::{self, StepError};
+use crate::steps::StepError;
 use model::job::{Failure, LogLevel, StepState};
 
 /// How often undoing a step is tried when there is no hope that waiting helps.
@@ -34,8 +33,8 @@ pub(super) async fn unwind(run: &mut Run<'_>) -> Result<Unwound> {
             }
             Err(error) if error.stopped => return Ok(Unwound::Left),
             Err(error) => {
-                let message = format!("Undoing {} did not work: {error}", row.step.name());
-                tracing::error!(step = row.step.name(), error = error.chain(), "not undone");
+                let message = format!("Undoing {} did not work: {error}", row.step.name);
+                tracing::error!(step = row.step.name, error = error.chain(), "not undone");
                 run.say_in(row, LogLevel::Error, &message);
                 run.mark(index, StepState::Failed).await?;
                 add(&mut run.job.failure, row, &message);
@@ -76,7 +75,9 @@ async fn undo_once(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result
     loop {
         let lease = run.lease;
         let closing = run.core.closing.clone();
-        steps::undo(row.step, &mut run.step_cx(row, &closing), lease).await?;
+        if let Some(undo) = row.step.undo {
+            undo(&mut run.step_cx(row, &closing), lease).await?;
+        }
         if run.probe(index, row, When::AfterUndo).await? != Verdict::Again {
             return Ok(());
         }
@@ -89,7 +90,7 @@ fn add(failure: &mut Option<Failure>, row: StepRow, message: &str) {
         Some(failure) => failure.message = format!("{} {message}", failure.message),
         None => {
             *failure =
-                Some(Failure { step: row.step.name().to_owned(), message: message.to_owned(), build: None });
+                Some(Failure { step: row.step.name.to_owned(), message: message.to_owned(), build: None });
         }
     }
 }

@@ -51,7 +51,7 @@ impl Engine {
             if parts.is_empty() {
                 return Err(Fault::not_found("transcript").into());
             }
-            audit::done(&self.core, &cx, &action.name(), Some(machine.as_str()), Some("took a transcript"))
+            audit::done(&self.core, &cx, action.name(), Some(machine.as_str()), Some("took a transcript"))
                 .await?;
             Ok::<_, Error>(read(parts))
         };

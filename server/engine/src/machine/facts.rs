@@ -6,7 +6,6 @@ use crate::db::{self, Conn};
 use crate::error::Result;
 use crate::hosts::HostEntry;
 use crate::machine::fleet::Known;
-use crate::plan::Refusal;
 use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
@@ -20,8 +19,10 @@ use ports::image_builder::ImageKey;
 /// Everything that decides what an operation would do now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    /// The machine of the operation's name, if there is one.
+    /// The machine that the operation is done to.
     pub machine: Option<MachineFacts>,
+    /// Whether a machine has the name that the operation gives.
+    pub name_taken: bool,
     /// The host that the operation needs.
     pub host: Option<HostFacts>,
     /// What the image builder has, or why it cannot say, in words.
@@ -44,6 +45,17 @@ pub(crate) struct MachineFacts {
     pub created: bool,
     /// The open job that holds it.
     pub busy: Option<JobId>,
+}
+
+impl MachineFacts {
+    /// Why nothing can be done to a machine that its host does not have, and what to do first.
+    pub fn not_created(&self) -> &'static str {
+        if self.created {
+            "The host has no such machine any more; its disks are still there. Create it from its configuration first."
+        } else {
+            "This machine has only a configuration. Create it from its configuration first."
+        }
+    }
 }
 
 /// A host.
@@ -90,23 +102,17 @@ pub(crate) fn needed_image<'a>(
     match operation {
         Operation::Build { profiles, mode } => Some((profiles, *mode)),
         Operation::Create { spec } | Operation::Configure { spec } => Some((&spec.profiles, spec.mode)),
-        Operation::Provision { .. } => {
-            machine.filter(|m| !m.created).map(|m| (&m.spec.profiles, m.spec.mode))
+        Operation::RemoveImage { .. } => None,
+        Operation::OnMachine { action, .. } => {
+            let machine = machine.filter(|m| action.kind().row().needs_builder && !m.created)?;
+            Some((&machine.spec.profiles, machine.spec.mode))
         }
-        _ => None,
     }
 }
 
 /// What the image builder says, where the operation needs it. May take as long as an evaluation.
 pub(crate) async fn outside(core: &Core, operation: &Operation) -> Facts {
-    let needs_builder = matches!(
-        operation,
-        Operation::Build { .. }
-            | Operation::Create { .. }
-            | Operation::Configure { .. }
-            | Operation::Provision { .. }
-    );
-    let builder = if needs_builder { Some(ask_builder(core).await) } else { None };
+    let builder = if operation.kind().row().needs_builder { Some(ask_builder(core).await) } else { None };
     Facts { builder, ..Facts::default() }
 }
 
@@ -129,13 +135,14 @@ pub(crate) async fn inside(
     outside: Facts,
 ) -> Result<Facts> {
     let mut facts = outside;
-    if let Some(name) = operation.machine() {
+    if let Operation::OnMachine { machine: name, .. } = operation {
         facts.machine = machine(core, conn, name).await?;
     }
-    let host = match operation {
-        Operation::Create { spec } | Operation::Configure { spec } => Some(&spec.host),
-        _ => facts.machine.as_ref().map(|m| &m.spec.host),
-    };
+    if let Some(name) = operation.new_name() {
+        facts.name_taken = db::machines::by_name(conn, name).await?.is_some();
+    }
+    let new = operation.new_machine().map(|spec| &spec.host);
+    let host = new.or(facts.machine.as_ref().map(|m| &m.spec.host));
     facts.host = host.and_then(|name| core.hosts.get(name)).map(|entry| host_facts(entry));
     let key = needed_image(operation, facts.machine.as_ref()).and_then(|(p, m)| facts.key(p, m));
     if let Some(key) = key {
@@ -176,15 +183,4 @@ fn host_facts(entry: &HostEntry) -> HostFacts {
         slow: entry.complaint("acceleration").map(|finding| finding.what),
         capabilities: entry.capabilities(),
     }
-}
-
-/// The plan of an operation from what is known on this connection.
-pub(crate) async fn plan_on(
-    core: &Core,
-    conn: &mut Conn,
-    operation: &Operation,
-    outside: Facts,
-) -> Result<(std::result::Result<model::plan::Plan, Refusal>, Facts)> {
-    let facts = inside(core, conn, operation, outside).await?;
-    Ok((crate::plan::plan(operation, &facts), facts))
 }

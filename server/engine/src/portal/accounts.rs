@@ -12,7 +12,7 @@ use crate::live::may_open;
 use model::Fault;
 use model::account::{Role, Secret, SessionView, TicketPurpose, UserId, UserName, UserView};
 use model::audit::{AuditFilter, AuditPage, ChainState, Outcome};
-use model::permission::Action;
+use model::permission::{Action, Subject};
 use sqlx::Connection as _;
 
 /// Ends the session of this token.
@@ -57,13 +57,13 @@ pub(super) async fn ticket(core: &Core, cx: &Cx, purpose: TicketPurpose) -> Resu
 
 /// All users.
 pub(super) async fn users(core: &Core, cx: &Cx) -> Result<Vec<UserView>> {
-    authorize(core, cx, Action::ManageUsers, &[], None).await?;
+    authorize(core, cx, Action::ManageUsers, Subject::Portal, None).await?;
     db::users::all(&mut *core.db.read().await?).await
 }
 
 /// A user by name.
 pub(super) async fn user(core: &Core, cx: &Cx, name: &UserName) -> Result<UserView> {
-    authorize(core, cx, Action::ManageUsers, &[], Some(name.as_str())).await?;
+    authorize(core, cx, Action::ManageUsers, Subject::Portal, Some(name.as_str())).await?;
     let user = db::users::by_name(&mut *core.db.read().await?, name).await?;
     Ok(user.ok_or_else(|| Fault::not_found("user"))?)
 }
@@ -71,7 +71,7 @@ pub(super) async fn user(core: &Core, cx: &Cx, name: &UserName) -> Result<UserVi
 /// Adds a user with a first password.
 pub(super) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, password: &Secret) -> Result<()> {
     let subject = model::address::brief(name);
-    authorize(core, cx, Action::ManageUsers, &[], Some(&subject)).await?;
+    authorize(core, cx, Action::ManageUsers, Subject::Portal, Some(&subject)).await?;
     login::add_user(core, cx, name, role, password).await
 }
 
@@ -105,13 +105,13 @@ pub(super) async fn set_disabled(core: &Core, cx: &Cx, id: UserId, disabled: boo
 
 /// One page of the audit log.
 pub(super) async fn audit(core: &Core, cx: &Cx, filter: &AuditFilter) -> Result<AuditPage> {
-    authorize(core, cx, Action::ReadAudit, &[], None).await?;
+    authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
     db::audit::page(&mut *core.db.read().await?, filter).await
 }
 
 /// Recomputes the hash chain, in a transaction: entries that are written meanwhile must not look like damage.
 pub(super) async fn verify_audit(core: &Core, cx: &Cx) -> Result<ChainState> {
-    authorize(core, cx, Action::ReadAudit, &[], None).await?;
+    authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
     let mut conn = core.db.read().await?;
     let mut tx = conn.begin().await?;
     let state = db::audit::verify(&mut tx).await?;
@@ -124,7 +124,7 @@ pub(super) async fn verify_audit(core: &Core, cx: &Cx) -> Result<ChainState> {
 
 /// The user of this id, if the actor may manage users.
 async fn managed(core: &Core, cx: &Cx, id: UserId) -> Result<UserView> {
-    authorize(core, cx, Action::ManageUsers, &[], Some(&id.to_string())).await?;
+    authorize(core, cx, Action::ManageUsers, Subject::Portal, Some(&id.to_string())).await?;
     let user = db::users::by_id(&mut *core.db.read().await?, id).await?;
     Ok(user.ok_or_else(|| Fault::not_found("user"))?)
 }
@@ -132,7 +132,7 @@ async fn managed(core: &Core, cx: &Cx, id: UserId) -> Result<UserView> {
 /// The actor's own id, if they may manage their own account.
 async fn own_account(core: &Core, cx: &Cx) -> Result<UserId> {
     let me = cx.user_id()?;
-    authorize(core, cx, Action::ManageOwnAccount, &[me], None).await?;
+    authorize(core, cx, Action::ManageOwnAccount, Subject::owned_by(&[me]), None).await?;
     Ok(me)
 }
 

@@ -9,21 +9,21 @@ use crate::hosts::HostEntry;
 use crate::watch;
 use model::Fault;
 use model::host::{HostName, HostView};
-use model::permission::Action;
+use model::permission::{Action, Subject};
 
 /// All hosts with the findings of their last check.
 pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<HostView>> {
-    authorize(core, cx, Action::SeeHosts, &[], None).await?;
+    authorize(core, cx, Action::SeeHosts, Subject::Portal, None).await?;
     Ok(core.hosts.all().map(|entry| view(core, entry)).collect())
 }
 
 /// Looks at a host again.
 pub(super) async fn check(core: &Core, cx: &Cx, name: &HostName) -> Result<HostView> {
-    authorize(core, cx, Action::CheckHost, &[], Some(name.as_str())).await?;
+    authorize(core, cx, Action::CheckHost, Subject::Portal, Some(name.as_str())).await?;
     let entry = core.hosts.get(name).ok_or_else(|| Fault::not_found("host"))?.clone();
     watch::check(core, &entry).await;
     watch::take_inventory(core, &entry).await;
-    audit::done(core, cx, &Action::CheckHost.name(), Some(name.as_str()), None).await?;
+    audit::done(core, cx, Action::CheckHost.name(), Some(name.as_str()), None).await?;
     Ok(view(core, &entry))
 }
 

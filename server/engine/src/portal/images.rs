@@ -7,13 +7,13 @@ use crate::db::{self, Conn};
 use crate::error::Result;
 use model::Fault;
 use model::image::{ImageId, ProfileSet, Profiles};
-use model::permission::Action;
+use model::permission::{Action, Subject};
 use model::portal::Choices;
 use model::view::image::ImageSummary;
 
 /// What forms offer. A builder that does not answer leaves the list of profiles empty, and the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
-    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let profiles = core.builder.profiles().await.unwrap_or_else(|error| {
         tracing::warn!(error = crate::error::chain(&error), "the profiles cannot be read");
         Profiles::default()
@@ -45,7 +45,7 @@ fn common(profiles: &Profiles) -> Vec<ProfileSet> {
 
 /// All images, newest first.
 pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
-    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let source = current_source(core).await;
     let mut images = db::images::summaries(&mut *core.db.read().await?, &source).await?;
     for image in &mut images {
@@ -56,7 +56,7 @@ pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
 
 /// One image.
 pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummary> {
-    authorize(core, cx, Action::SeeImages, &[], None).await?;
+    authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let mut conn = core.db.read().await?;
     Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
 }

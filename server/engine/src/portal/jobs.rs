@@ -6,29 +6,29 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::job::{follow, queue, view};
+use crate::job::{accept, follow, view};
 use model::Fault;
 use model::audit::Outcome;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
 use model::operation::Operation;
-use model::permission::Action;
-use model::plan::PlanDigest;
+use model::permission::{Action, Subject};
+use model::plan::Consent;
 use model::portal::Submitted;
 use model::view::job::{JobFilter, JobSummary, JobView};
 use std::sync::Arc;
 
-/// Accepts an operation. In a task of its own: a browser that hangs up in the middle must not leave a job written down
+/// Accepts an operation; without a consent, as somebody agreed to it before. In a task of its own: a browser that hangs up in the middle must not leave a job written down
 /// and not started.
 pub(super) async fn submit(
     core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
-    shown: Option<PlanDigest>,
+    consent: Option<Consent>,
 ) -> Result<Submitted> {
     let (core, cx) = (core.clone(), cx.clone());
     let tasks = core.tasks.clone();
-    let task = tasks.spawn(async move { queue::submit(&core, &cx, operation, shown).await });
+    let task = tasks.spawn(async move { accept::submit(&core, &cx, operation, consent).await });
     let ended =
         |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
     task.await.map_err(ended)?
@@ -52,8 +52,8 @@ pub(super) async fn view(core: &Core, cx: &Cx, id: JobId) -> Result<JobView> {
 /// The job's row, if the actor may cancel and retry it.
 async fn steer(core: &Core, cx: &Cx, id: JobId) -> Result<db::jobs::JobRecord> {
     follow::see(core, cx, id).await?;
-    let owners = follow::steerers(core, id).await?;
-    authorize(core, cx, Action::SteerJob, &owners, Some(&id.to_string())).await?;
+    let owners = db::jobs::owners(&mut *core.db.read().await?, id).await?;
+    authorize(core, cx, Action::SteerJob, Subject::owned_by(&owners), Some(&id.to_string())).await?;
     let job = db::jobs::load(&mut *core.db.read().await?, id).await?;
     Ok(job.ok_or_else(|| Fault::not_found("job"))?)
 }
@@ -110,10 +110,7 @@ pub(super) async fn form(core: &Core, cx: &Cx, id: JobId) -> Result<FormData> {
             data
         }
         Operation::RemoveImage { image } => FormData(vec![("image".to_owned(), image.to_string())]),
-        on_machine => {
-            let name = on_machine.machine().map(ToString::to_string).unwrap_or_default();
-            FormData(vec![("machine".to_owned(), name)])
-        }
+        Operation::OnMachine { machine, .. } => FormData(vec![("machine".to_owned(), machine.to_string())]),
     };
     data.set("intent", job.operation.kind().as_str());
     Ok(data)

@@ -6,26 +6,15 @@ use crate::cx::Cx;
 use crate::db;
 use crate::error::Result;
 use crate::machine::facts;
-use crate::plan::plan;
+use crate::ops;
 use model::Fault;
+use model::catalog::{self, On};
+use model::form;
 use model::machine::MachineName;
-use model::operation::{Operation, OperationKind};
-use model::permission::{Action, Scope, scope};
+use model::operation::MachineAction;
+use model::permission::{Action, Subject, can};
 use model::view::job::JobFilter;
 use model::view::machine::{Available, MachineDetail, MachineFilter, MachinePage};
-
-/// The operations that a machine's page offers, in its order.
-const OFFERED: [OperationKind; 9] = [
-    OperationKind::Provision,
-    OperationKind::Start,
-    OperationKind::ShutDown,
-    OperationKind::Reboot,
-    OperationKind::Suspend,
-    OperationKind::Resume,
-    OperationKind::ForceOff,
-    OperationKind::Destroy,
-    OperationKind::Purge,
-];
 
 /// How many jobs a machine's page shows.
 const JOBS_SHOWN: usize = 20;
@@ -68,21 +57,23 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     })
 }
 
-/// What may be done now, and why the rest may not: the same plan that submitting would make.
+/// What may be done now, and why the rest may not: the same plan that submitting would make. An operation with fields of
+/// its own is judged by its page.
 async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
-    let provision = Operation::Provision { machine: name.clone() };
+    let provision = MachineAction::Provision.on(name.clone());
     let outside = facts::outside(core, &provision).await;
     let mut conn = core.db.read().await?;
     let facts = facts::inside(core, &mut conn, &provision, outside).await?;
-    let role = cx.user()?.role;
-    let offered = OFFERED.into_iter().filter_map(|kind| {
-        let operation = Operation::on_machine(kind, name.clone())?;
-        let refused = if scope(role, Action::Operate(kind)) == Scope::None {
-            Some("Only an administrator may do this.".to_owned())
-        } else {
-            plan(&operation, &facts).err().map(|refusal| Fault::from(refusal).to_string())
+    let user = cx.user()?;
+    let on_machine = catalog::TABLE.iter().filter(|row| row.on == On::Machine);
+    let offered = on_machine.map(|row| {
+        let denied = !can(user, Action::Operate(row.kind), Subject::Any);
+        let refused = match form::on_machine(row.kind, name) {
+            _ if denied => Some("Only an administrator may do this.".to_owned()),
+            Some(operation) => ops::plan(&operation, &facts).err().map(|why| Fault::from(why).to_string()),
+            None => None,
         };
-        Some(Available { kind, refused })
+        Available { kind: row.kind, refused }
     });
     Ok(offered.collect())
 }

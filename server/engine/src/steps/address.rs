@@ -2,12 +2,18 @@
 
 use super::cx::StepCx;
 use super::error::StepError;
+use super::step::Step;
 use crate::job::lease::Lease;
+use futures::FutureExt as _;
 use model::address::{Address, AddressSource};
 use model::machine::MachineState;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// `address.await`
+pub(crate) static AWAIT: Step =
+    Step::new("address.await", "Wait for its address", |cx, lease| wait(cx, lease).boxed()).waiting();
 
 /// How often the host is asked while somebody waits: a DHCP lease comes without an event.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -17,7 +23,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const TOO_SOON: Duration = Duration::from_secs(1);
 
 /// Waits until the guest has an address. A machine without one is there all the same, so its absence is a warning.
-pub(super) async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let name = &target.machine.name;
     let host = cx.core.hosts.get(&target.record.spec.host).cloned();

@@ -1,10 +1,11 @@
 //! What a step is given to work with.
 
 use super::error::StepError;
+use super::step::Step;
 use crate::core::Core;
 use crate::db::{self, machines::MachineRecord};
 use crate::job::log::JobLog;
-use crate::job::step::{Step, Work};
+use crate::job::step::Work;
 use model::job::LogLevel;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(crate) struct StepCx<'a> {
     /// The job's log.
     pub log: &'a Arc<JobLog>,
     /// Which step this is, for the log.
-    pub step: Step,
+    pub step: &'static Step,
     /// Tells how a build is coming on.
     pub progress: &'a tokio::sync::watch::Sender<Option<model::job::BuildProgress>>,
 }
@@ -30,12 +31,12 @@ pub(crate) struct StepCx<'a> {
 impl StepCx<'_> {
     /// Writes a line to the job's log.
     pub fn say(&self, text: impl AsRef<str>) {
-        self.log.append(self.core.clock.now(), self.step.name(), None, LogLevel::Info, text.as_ref());
+        self.log.append(self.core.clock.now(), self.step.name, None, LogLevel::Info, text.as_ref());
     }
 
     /// Writes a line that somebody should look at.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.log.append(self.core.clock.now(), self.step.name(), None, LogLevel::Warning, text.as_ref());
+        self.log.append(self.core.clock.now(), self.step.name, None, LogLevel::Warning, text.as_ref());
     }
 
     /// The machine of the job, as the database has it now; `None` when it has been forgotten.

@@ -2,12 +2,25 @@
 
 use super::cx::StepCx;
 use super::error::StepError;
+use super::step::Step;
 use crate::job::lease::Lease;
 use crate::watch::domain;
+use futures::FutureExt as _;
+use model::machine::Network;
+use model::spec::Spec;
 use ports::hypervisor::Definition;
 
+/// `definition.put`
+pub(crate) static PUT: Step = Step::new("definition.put", "Define it", |cx, lease| put(cx, lease).boxed())
+    .undone_by(|cx, lease| undo_put(cx, lease).boxed());
+/// `definition.remove`
+pub(crate) static REMOVE: Step =
+    Step::new("definition.remove", "Remove the definition from the host", |cx, lease| {
+        remove(cx, lease).boxed()
+    });
+
 /// Defines the domain.
-pub(super) async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let disks = target.record.disks.clone().ok_or_else(|| {
         StepError::new("The machine has no disks to boot from. Destroy it, then create it again.")
@@ -28,7 +41,7 @@ pub(super) async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError>
 }
 
 /// Removes the domain. One of the same name that the portal did not make has another identifier and is not touched.
-pub(super) async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target
         .hypervisor
@@ -44,6 +57,16 @@ pub(super) async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 }
 
 /// Undoes `put`: the operations that put a definition today all make a machine that had none.
-pub(super) async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     remove(cx, lease).await
+}
+
+/// With what, for plans.
+pub(crate) fn what(step: &Step, spec: &Spec) -> Option<String> {
+    let network = match &spec.network {
+        Network::Nat => "NAT".to_owned(),
+        Network::Bridge(name) => format!("bridge {name}"),
+    };
+    let words = format!("Define it on {} with {}, {} and {network}", spec.host, spec.vcpus, spec.memory);
+    (*step == PUT).then_some(words)
 }

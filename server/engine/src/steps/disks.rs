@@ -2,13 +2,24 @@
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
+use super::step::Step;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
+use futures::FutureExt as _;
+use model::spec::Spec;
 use ports::hypervisor::{BootDisk, Volume};
 use ports::image_builder::IMAGE_FILE;
+
+/// `disks.create`
+pub(crate) static CREATE: Step =
+    Step::new("disks.create", "Make the disks", |cx, lease| create(cx, lease).boxed())
+        .undone_by(|cx, lease| undo_create(cx, lease).boxed());
+/// `disks.retire`
+pub(crate) static RETIRE: Step =
+    Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed());
 
 /// The name of the root that keeps a machine's image.
 fn root_of(target: &Target) -> String {
@@ -16,7 +27,7 @@ fn root_of(target: &Target) -> String {
 }
 
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
-pub(super) async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if cx.work.had_disks {
         return check_kept(cx, &target).await;
@@ -70,7 +81,7 @@ async fn check_kept(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
 }
 
 /// Removes what `create` made. Disks that were there before the job stay.
-pub(super) async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if cx.work.had_disks {
         return Ok(());
     }
@@ -79,7 +90,7 @@ pub(super) async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<()
 }
 
 /// Removes all disks, then the root, then the note of them: what the note names is never gone without the note being read again.
-pub(super) async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
     cx.core.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
@@ -101,4 +112,13 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
     })?;
     tx.commit().await.map_err(Error::from)?;
     cx.refresh_machine().await
+}
+
+/// Which disks, for plans.
+pub(crate) fn what(step: &Step, spec: &Spec) -> Option<String> {
+    let words = match spec.mode.has_data_disk() {
+        true => format!("Make the boot disk and a data disk of {}", spec.disk),
+        false => format!("Make a disk of {}", spec.disk),
+    };
+    (*step == CREATE).then_some(words)
 }

@@ -2,11 +2,19 @@
 
 use super::cx::StepCx;
 use super::error::StepError;
+use super::step::Step;
 use crate::job::lease::Lease;
+use futures::FutureExt as _;
 use ports::hypervisor::DiskRole;
 
+/// `identity.write`
+pub(crate) static WRITE: Step =
+    Step::new("identity.write", "Write its identity: name, keys, ports", |cx, lease| {
+        write(cx, lease).boxed()
+    });
+
 /// Writes the identity files; removals included. A data disk that this job has just made has them already.
-pub(super) async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if cx.work.identity_written {
         cx.say("The identity is on the data disk.");
         return Ok(());

@@ -2,14 +2,25 @@
 
 use super::cx::StepCx;
 use super::error::StepError;
+use super::step::Step;
 use crate::db;
 use crate::db::constraint::{Constraint, violated};
 use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::job::step::Image;
+use crate::machine::facts::{Facts, needed_image};
+use futures::FutureExt as _;
 use model::image::ImageId;
+use model::operation::Operation;
 use ports::image_builder::{BuildEvent, ImageKey};
 use std::sync::Arc;
+
+/// `image.build`
+pub(crate) static BUILD: Step =
+    Step::new("image.build", "Build the image", |cx, lease| build(cx, lease).boxed()).waiting();
+/// `image.forget`
+pub(crate) static FORGET: Step =
+    Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed());
 
 /// The name of the root that keeps an image.
 pub(super) fn root_of(image: ImageId) -> String {
@@ -18,7 +29,7 @@ pub(super) fn root_of(image: ImageId) -> String {
 
 /// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row and
 /// store path are there is not built again.
-pub(super) async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if cx.work.had_disks {
         return keep_image(cx).await;
     }
@@ -48,7 +59,7 @@ fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
     let progress = cx.progress.clone();
     Arc::new(move |event| match event {
         BuildEvent::Line { from, level, text } => {
-            log.append(clock.now(), step.name(), from.as_deref(), level, &text);
+            log.append(clock.now(), step.name, from.as_deref(), level, &text);
         }
         BuildEvent::Progress(now) => {
             progress.send_replace(Some(now));
@@ -88,7 +99,7 @@ async fn keep_image(cx: &mut StepCx<'_>) -> Result<(), StepError> {
 }
 
 /// Forgets an image: first the row, because the database knows whether a machine boots it, then the root.
-pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(image) = cx.work.removing else { return Ok(()) };
     let mut tx = cx.core.db.begin().await?;
     db::images::delete(&mut tx, image).await.map_err(|error| match violated(&error) {
@@ -109,4 +120,11 @@ async fn show_newest(cx: &StepCx<'_>) -> Result<(), StepError> {
     let newest = db::images::newest(&mut *cx.core.db.read().await?).await?;
     cx.core.fleet.set_newest(newest);
     Ok(())
+}
+
+/// Which image, and whether it is there already, for plans.
+pub(crate) fn what(step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
+    let (profiles, mode) = needed_image(operation, facts.machine.as_ref()).filter(|_| *step == BUILD)?;
+    let verb = if facts.image_ready { "Use the built image" } else { "Build the image" };
+    Some(format!("{verb} {profiles} ({})", mode.as_str()))
 }

@@ -2,20 +2,47 @@
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
+use super::step::Step;
 use crate::job::lease::Lease;
 use crate::machine::fleet::Changed;
 use crate::watch::domain;
+use futures::FutureExt as _;
 use model::machine::MachineState;
 use ports::hypervisor::Power;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+/// `power.start`
+pub(crate) static START: Step = Step::new("power.start", "Start it", |cx, lease| start(cx, lease).boxed())
+    .undone_by(|cx, lease| undo_start(cx, lease).boxed());
+/// `power.shut_down`
+pub(crate) static SHUT_DOWN: Step =
+    Step::new("power.shut_down", "Ask the guest to shut down, and wait until it has", |cx, lease| {
+        shut_down(cx, lease).boxed()
+    })
+    .waiting();
+/// `power.reboot`
+pub(crate) static REBOOT: Step =
+    Step::new("power.reboot", "Ask the guest to reboot", |cx, lease| reboot(cx, lease).boxed());
+/// `power.force_off`
+pub(crate) static FORCE_OFF: Step =
+    Step::new("power.force_off", "Force it off", |cx, lease| force_off(cx, lease).boxed());
+/// `power.kill`
+pub(crate) static KILL: Step =
+    Step::new("power.kill", "Switch it off", |cx, lease| force_off(cx, lease).boxed());
+/// `power.suspend`
+pub(crate) static SUSPEND: Step =
+    Step::new("power.suspend", "Suspend it in memory", |cx, lease| suspend(cx, lease).boxed());
+/// `power.resume`
+pub(crate) static RESUME: Step =
+    Step::new("power.resume", "Let it run again", |cx, lease| resume(cx, lease).boxed());
+
 /// A guest that is still booting does not hear the power button, so it is pressed again now and then.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Switches on. A machine that already runs stays as it is.
-pub(super) async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await?.is_active() {
         cx.say("The machine is running already.");
@@ -28,12 +55,12 @@ pub(super) async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErro
 }
 
 /// Undoes `start` in an operation that made the machine: nobody has anything in it yet.
-pub(super) async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     force_off(cx, lease).await
 }
 
 /// Pulls the plug.
-pub(super) async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     if state(&target).await?.is_active() {
         switch(&target, Power::ForceOff, "Forcing the machine off").await?;
@@ -45,7 +72,7 @@ pub(super) async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), Step
 }
 
 /// Asks the guest to reboot. It keeps running; whether it listens shows on its console.
-pub(super) async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     switch(&target, Power::Reboot, "Rebooting the machine").await?;
     cx.say("The guest has been asked to reboot.");
@@ -53,7 +80,7 @@ pub(super) async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 }
 
 /// Stops the processors.
-pub(super) async fn suspend(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn suspend(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await? != MachineState::Paused {
         switch(&target, Power::Suspend, "Suspending the machine").await?;
@@ -64,7 +91,7 @@ pub(super) async fn suspend(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepEr
 }
 
 /// Lets the processors run again.
-pub(super) async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await? != MachineState::Running {
         switch(&target, Power::Resume, "Resuming the machine").await?;
@@ -75,7 +102,7 @@ pub(super) async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepErr
 }
 
 /// Asks the guest to shut down, and waits for the host to say that it has.
-pub(super) async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     // Subscribed before asking: a guest may be quicker than we are.
     let mut changes = cx.core.fleet.changes();

@@ -2,17 +2,27 @@
 
 use super::cx::StepCx;
 use super::error::StepError;
+use super::step::Step;
 use crate::core::Core;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Conn};
 use crate::error::{Error, Result as Inner};
 use crate::job::lease::Lease;
 use crate::machine::fresh;
+use futures::FutureExt as _;
 use model::account::UserId;
 use model::machine::MachineId;
 use model::spec::Spec;
 use model::{Fault, Time};
 use uuid::Uuid;
+
+/// `record.new`
+pub(crate) static NEW: Step =
+    Step::new("record.new", "Save the configuration", |cx, lease| new(cx, lease).boxed())
+        .undone_by(|cx, lease| forget(cx, lease).boxed());
+/// `record.forget`
+pub(crate) static FORGET: Step =
+    Step::new("record.forget", "Remove the configuration", |cx, lease| forget(cx, lease).boxed());
 
 /// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
 const DRAWS: usize = 8;
@@ -51,14 +61,14 @@ fn name_taken() -> Fault {
 }
 
 /// The row was written when the job was accepted; this only says so.
-pub(super) async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     cx.say(format!("The configuration of {} is saved.", target.machine.name));
     Ok(())
 }
 
 /// Removes the row; the name is free again. Also what undoes a new one.
-pub(super) async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(id) = cx.work.machine else { return Ok(()) };
     let mut tx = cx.core.db.begin().await?;
     let record = db::machines::by_id(&mut tx, id).await?;

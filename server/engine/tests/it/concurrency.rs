@@ -4,6 +4,7 @@ use crate::harness::{World, admin, build, create, ended, member, name, on, patie
 use model::Fault;
 use model::job::{JobState, StepState};
 use model::operation::OperationKind;
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFilter;
 
@@ -15,11 +16,16 @@ async fn of_two_jobs_for_one_machine_one_is_told_of_the_other() {
     succeed(&engine, &ada, create("web")).await;
     for _ in 0..10 {
         world.hypervisor.set_deaf(true);
-        let answers = futures::future::join_all((0..4).map(|_| {
-            let (engine, ada) = (engine.clone(), ada.clone());
-            async move { engine.submit(&ada, on(OperationKind::ShutDown, "web"), None).await }
-        }))
-        .await;
+        let answers =
+            futures::future::join_all(
+                (0..4).map(|_| {
+                    let (engine, ada) = (engine.clone(), ada.clone());
+                    async move {
+                        engine.submit(&ada, on(OperationKind::ShutDown, "web"), Consent::default()).await
+                    }
+                }),
+            )
+            .await;
         let won: Vec<_> = answers.iter().filter_map(|a| a.as_ref().ok()).collect();
         assert_eq!(won.len(), 1, "{answers:?}");
         let busy = Fault::Busy { job: won[0].job };
@@ -38,7 +44,7 @@ async fn of_two_machines_of_one_name_one_is_made() {
     let ada = admin(&engine).await;
     let answers = futures::future::join_all((0..4).map(|_| {
         let (engine, ada) = (engine.clone(), ada.clone());
-        async move { engine.submit(&ada, create("web"), None).await }
+        async move { engine.submit(&ada, create("web"), Consent::default()).await }
     }))
     .await;
     let won: Vec<_> = answers.iter().filter_map(|a| a.as_ref().ok()).collect();
@@ -58,10 +64,10 @@ async fn two_who_want_one_image_share_one_build() {
     let ada = admin(&engine).await;
     let bob = member(&engine, "bob").await;
     world.builder.hold(true);
-    let first = engine.submit(&ada, build("docker"), None).await.unwrap().job;
-    let second = engine.submit(&bob, build("docker"), None).await.unwrap().job;
+    let first = engine.submit(&ada, build("docker"), Consent::default()).await.unwrap().job;
+    let second = engine.submit(&bob, build("docker"), Consent::default()).await.unwrap().job;
     assert_eq!(first, second);
-    let machine = engine.submit(&bob, create("web"), None).await.unwrap().job;
+    let machine = engine.submit(&bob, create("web"), Consent::default()).await.unwrap().job;
     for (who, job) in [(&ada, first), (&bob, machine)] {
         until_said(&engine, who, job, "line 0").await;
     }
@@ -90,8 +96,8 @@ async fn cancelling_one_of_two_leaves_the_build_to_the_other() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     world.builder.hold(true);
-    let one = engine.submit(&ada, create("one"), None).await.unwrap().job;
-    let two = engine.submit(&ada, create("two"), None).await.unwrap().job;
+    let one = engine.submit(&ada, create("one"), Consent::default()).await.unwrap().job;
+    let two = engine.submit(&ada, create("two"), Consent::default()).await.unwrap().job;
     for job in [one, two] {
         until_said(&engine, &ada, job, "line 0").await;
     }
@@ -108,7 +114,7 @@ async fn cancelling_one_of_two_leaves_the_build_to_the_other() {
     // The last one out ends the build, and the next begins another.
     world.builder.set_source("source-2");
     world.builder.hold(true);
-    let three = engine.submit(&ada, build("docker"), None).await.unwrap().job;
+    let three = engine.submit(&ada, build("docker"), Consent::default()).await.unwrap().job;
     world.builder.begun(2).await;
     engine.cancel(&ada, three).await.unwrap();
     assert_eq!(ended(&engine, &ada, three).await.summary.badge.state, JobState::Cancelled);
@@ -128,8 +134,8 @@ async fn builds_that_wait_hold_nobody_else_up() {
     succeed(&engine, &ada, create("web")).await;
     world.builder.hold(true);
     world.builder.set_source("source-2");
-    let building = engine.submit(&ada, build("docker"), None).await.unwrap().job;
-    let waiting = engine.submit(&ada, build("python"), None).await.unwrap().job;
+    let building = engine.submit(&ada, build("docker"), Consent::default()).await.unwrap().job;
+    let waiting = engine.submit(&ada, build("python"), Consent::default()).await.unwrap().job;
     world.builder.begun(2).await;
     patiently(succeed(&engine, &ada, on(OperationKind::Reboot, "web"))).await;
     let metrics = engine.metrics();

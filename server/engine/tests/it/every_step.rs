@@ -1,7 +1,7 @@
 //! Every operation × every step × both kinds of host: run twice; fail there and end as it began, or where going on reaches the
 //! end; crash there and be finished by the next start. A new operation is tested here as soon as [`prepare`] knows it.
 
-use crate::harness::{World, admin, build, create, ended, on, patiently, run, spec, succeed};
+use crate::harness::{World, admin, begin, build, create, ended, on, patiently, run, spec, succeed};
 use engine::Engine;
 use engine::probe::{Moment, Probe, Verdict, When};
 use engine::testing::hypervisor::{THICK, THIN};
@@ -217,7 +217,7 @@ fn crash(
         let operation = prepare(&engine, &ada, kind).await;
         let before = world.snapshot().await;
         probe.armed.send_replace(Some(mischief));
-        let job = engine.submit(&ada, operation, None).await.unwrap().job;
+        let job = begin(&engine, &ada, operation).await;
         // A step that the job does not come to (one done at acceptance, one not undone) cannot be crashed at.
         let mut halted = probe.halted.subscribe();
         let reached = tokio::select! {
@@ -314,7 +314,7 @@ fn a_cancel_that_comes_too_late_does_not_stop_what_only_goes_forward() {
         let ada = admin(&engine).await;
         let operation = prepare(&engine, &ada, OperationKind::Destroy).await;
         probe.armed.send_replace(Some(Mischief::Halt(0, When::AfterRun)));
-        let job = engine.submit(&ada, operation, None).await.unwrap().job;
+        let job = begin(&engine, &ada, operation).await;
         let _ = probe.halted.subscribe().wait_for(|halted| *halted).await;
         // Written by a request that looked just before the first step began.
         sqlx::query("update jobs set cancel = 1 where state = 'running'")

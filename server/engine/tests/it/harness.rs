@@ -13,6 +13,7 @@ use model::identity::Identity;
 use model::job::{JobId, JobState};
 use model::machine::{MachineName, MachineState, Mode, Network};
 use model::operation::{Operation, OperationKind};
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::spec::Spec;
 use model::view::job::{JobFrame, JobView};
@@ -221,7 +222,7 @@ pub fn build(profiles: &str) -> Operation {
 }
 
 pub fn on(kind: OperationKind, name: &str) -> Operation {
-    Operation::on_machine(kind, name.parse().unwrap()).unwrap()
+    model::form::on_machine(kind, &name.parse().unwrap()).unwrap()
 }
 
 pub fn name(text: &str) -> MachineName {
@@ -230,8 +231,14 @@ pub fn name(text: &str) -> MachineName {
 
 /// Submits and waits for the end.
 pub async fn run(engine: &Arc<Engine>, actor: &Actor, operation: Operation) -> JobView {
-    let submitted = engine.submit(actor, operation, None).await.unwrap();
-    ended(engine, actor, submitted.job).await
+    let job = begin(engine, actor, operation).await;
+    ended(engine, actor, job).await
+}
+
+/// Submits, having agreed to the plan.
+pub async fn begin(engine: &Arc<Engine>, actor: &Actor, operation: Operation) -> JobId {
+    let plan = engine.plan(actor, &operation).await.unwrap();
+    engine.submit(actor, operation, Consent::to(&plan)).await.unwrap().job
 }
 
 /// Submits, waits, and wants success.

@@ -3,6 +3,7 @@
 use crate::harness::{World, admin, build, create, name, on, succeed};
 use model::Fault;
 use model::operation::{Operation, OperationKind};
+use model::plan::Consent;
 use model::portal::Portal as _;
 
 #[tokio::test]
@@ -14,7 +15,7 @@ async fn an_image_is_kept_by_its_machines_and_removed_after_them() {
     let image = engine.images(&ada).await.unwrap().remove(0);
     assert_eq!((image.users, image.current, image.built_by.as_deref()), (1, true, Some("ada")));
     let remove = Operation::RemoveImage { image: image.id };
-    let refused = engine.submit(&ada, remove.clone(), None).await.unwrap_err();
+    let refused = engine.submit(&ada, remove.clone(), Consent::default()).await.unwrap_err();
     assert!(refused.to_string().contains("web"), "{refused:?}");
     world.builder.collect_garbage();
 
@@ -23,7 +24,7 @@ async fn an_image_is_kept_by_its_machines_and_removed_after_them() {
     assert_eq!(engine.images(&ada).await.unwrap(), []);
     assert_eq!(world.builder.root_names(), Vec::<String>::new());
     assert_eq!(engine.image(&ada, image.id).await.unwrap_err(), Fault::not_found("image"));
-    assert_eq!(engine.submit(&ada, remove, None).await.unwrap_err(), Fault::not_found("image"));
+    assert_eq!(engine.submit(&ada, remove, Consent::default()).await.unwrap_err(), Fault::not_found("image"));
 
     world.builder.collect_garbage();
     succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
@@ -62,7 +63,7 @@ async fn without_nix_what_needs_it_says_so_and_the_rest_works() {
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
     world.builder.set_broken(Some("nix is not installed"));
-    let refused = engine.submit(&ada, create("other"), None).await.unwrap_err();
+    let refused = engine.submit(&ada, create("other"), Consent::default()).await.unwrap_err();
     assert!(refused.to_string().contains("nix is not installed"), "{refused:?}");
     succeed(&engine, &ada, on(OperationKind::Reboot, "web")).await;
     assert!(engine.choices(&ada).await.unwrap().profiles.is_empty());

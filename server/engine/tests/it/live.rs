@@ -5,6 +5,7 @@ use engine::console::ConsoleItem;
 use futures::StreamExt as _;
 use model::console::ConsoleRole;
 use model::job::JobState;
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFrame;
 use std::time::Instant;
@@ -65,7 +66,7 @@ async fn fifty_follow_a_hundred_thousand_lines_and_none_loses_one() {
     let ada = admin(&engine).await;
     world.builder.set_lines(LINES);
     world.builder.hold(true);
-    let job = engine.submit(&ada, build("docker"), None).await.unwrap().job;
+    let job = engine.submit(&ada, build("docker"), Consent::default()).await.unwrap().job;
     world.builder.begun(1).await;
     let began = Instant::now();
     let followers: Vec<_> = (0..CLIENTS)

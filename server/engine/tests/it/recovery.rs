@@ -8,6 +8,7 @@ use model::host::Level;
 use model::job::{BuildFailure, JobState, StepState};
 use model::machine::MachineState;
 use model::operation::OperationKind;
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFilter;
 use model::view::machine::MachineFilter;
@@ -52,7 +53,7 @@ async fn a_build_that_somebody_cancels_has_not_failed() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
     world.builder.begun(1).await;
     engine.cancel(&ada, job).await.unwrap();
     let job = ended(&engine, &ada, job).await;
@@ -130,7 +131,7 @@ async fn a_host_that_is_away_makes_machines_unknown_and_its_return_brings_them_b
     let web = engine.machine(&ada, &name("web")).await.unwrap();
     assert!(web.row.observed.warning.as_ref().unwrap().contains("connection refused"), "{web:?}");
     assert!(web.actions.iter().all(|a| a.refused.is_some()), "{:?}", web.actions);
-    let fault = engine.submit(&ada, on(OperationKind::Reboot, "web"), None).await.unwrap_err();
+    let fault = engine.submit(&ada, on(OperationKind::Reboot, "web"), Consent::default()).await.unwrap_err();
     assert_eq!(fault, Fault::Unavailable { host: "local".to_owned() });
     let hosts = engine.hosts(&ada).await.unwrap();
     assert_eq!((hosts[0].reachable, hosts[0].machines), (false, 1));
@@ -220,7 +221,7 @@ async fn a_shutdown_leaves_an_open_job_for_the_next_start() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
     world.builder.begun(1).await;
     let mut frames = engine.follow_job(&ada, job, None).await.unwrap();
     let mut events = engine.follow_events(&ada, None).await.unwrap();

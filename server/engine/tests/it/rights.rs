@@ -8,8 +8,10 @@ use model::account::{Actor, Role, TicketPurpose};
 use model::audit::{AuditFilter, Outcome};
 use model::console::ConsoleRole;
 use model::event::{Change, EventFrame};
+use model::form;
 use model::machine::MachineId;
 use model::operation::{Operation, OperationKind};
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFilter;
 use model::view::machine::MachineFilter;
@@ -27,9 +29,9 @@ async fn a_member_sees_and_touches_nothing_of_others() {
     let missing = Fault::not_found("machine");
     assert_eq!(engine.machine(&eve, &name("bobs")).await.unwrap_err(), missing);
     for kind in OperationKind::ALL {
-        let Some(operation) = Operation::on_machine(*kind, name("bobs")) else { continue };
+        let Some(operation) = form::on_machine(*kind, &name("bobs")) else { continue };
         assert_eq!(engine.plan(&eve, &operation).await.unwrap_err(), missing, "{kind}");
-        assert_eq!(engine.submit(&eve, operation, None).await.unwrap_err(), missing, "{kind}");
+        assert_eq!(engine.submit(&eve, operation, Consent::default()).await.unwrap_err(), missing, "{kind}");
     }
     let console = TicketPurpose::Console { machine: name("bobs"), role: ConsoleRole::Watcher };
     assert_eq!(engine.ticket(&eve, console.clone()).await.unwrap_err(), missing);
@@ -74,7 +76,7 @@ async fn what_is_for_administrators_is_denied_to_members_and_strangers() {
     let ada_id = ada.user.as_ref().unwrap().id;
     let as_ = async |who: &Actor| {
         [
-            engine.submit(who, Operation::RemoveImage { image }, None).await.err(),
+            engine.submit(who, Operation::RemoveImage { image }, Consent::default()).await.err(),
             engine.check_host(who, &local).await.err(),
             engine.audit(who, &AuditFilter::default()).await.err(),
             engine.verify_audit(who).await.err(),
@@ -101,7 +103,10 @@ async fn what_is_for_administrators_is_denied_to_members_and_strangers() {
     );
     assert_eq!(engine.images(&nobody).await.unwrap_err(), Fault::Unauthenticated);
     assert_eq!(engine.choices(&nobody).await.unwrap_err(), Fault::Unauthenticated);
-    assert_eq!(engine.submit(&nobody, create("web"), None).await.unwrap_err(), Fault::Unauthenticated);
+    assert_eq!(
+        engine.submit(&nobody, create("web"), Consent::default()).await.unwrap_err(),
+        Fault::Unauthenticated
+    );
     assert_eq!(engine.follow_events(&nobody, None).await.err(), Some(Fault::Unauthenticated));
     engine.shut_down().await;
 }

@@ -6,7 +6,7 @@ use model::address::AddressSource;
 use model::job::{JobState, StepState};
 use model::machine::{MachineState, Mode};
 use model::operation::{Operation, OperationKind};
-use model::plan::PlanDigest;
+use model::plan::Consent;
 use model::portal::Portal as _;
 use model::spec::Spec;
 use model::view::machine::MachineFilter;
@@ -79,16 +79,38 @@ async fn a_plan_that_has_changed_is_shown_again() {
     let shown = engine.plan(&ada, &create("web")).await.unwrap();
     assert!(shown.steps[1].what.starts_with("Build the image"), "{shown:?}");
     succeed(&engine, &ada, create("other")).await;
-
-    let fault = engine.submit(&ada, create("web"), Some(shown.digest())).await.unwrap_err();
-    let Fault::PlanChanged { plan } = fault else { panic!("{fault:?}") };
-    assert!(plan.steps[1].what.starts_with("Use the built image"), "{plan:?}");
-    let job = engine.submit(&ada, create("web"), Some(plan.digest())).await.unwrap().job;
+    // Only words have changed: the image is there now.
+    let job = engine.submit(&ada, create("web"), Consent::to(&shown)).await.unwrap().job;
     assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
 
-    let other: PlanDigest = "0".repeat(64).parse().unwrap();
-    let fault = engine.submit(&ada, on(OperationKind::Reboot, "web"), Some(other)).await.unwrap_err();
-    assert!(matches!(fault, Fault::PlanChanged { .. }), "{fault:?}");
+    let destroy = on(OperationKind::Destroy, "web");
+    let running = engine.plan(&ada, &destroy).await.unwrap();
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    let fault = engine.submit(&ada, destroy.clone(), Consent::to(&running)).await.unwrap_err();
+    let Fault::PlanChanged { plan } = fault else { panic!("{fault:?}") };
+    assert_eq!(plan.downtime, None, "it is off already");
+    let job = engine.submit(&ada, destroy, Consent::to(&plan)).await.unwrap().job;
+    assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_loses_something_is_done_only_for_whoever_has_agreed_to_it() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    for kind in [OperationKind::ForceOff, OperationKind::Destroy, OperationKind::Purge] {
+        let plan = engine.plan(&ada, &on(kind, "web")).await.unwrap();
+        let unread = Consent { name: Some("web".to_owned()), plan: None };
+        let mistyped = Consent { name: Some("wep".to_owned()), ..Consent::to(&plan) };
+        let tries = [Consent::default(), unread].into_iter().chain(plan.confirm.as_ref().map(|_| mistyped));
+        for consent in tries {
+            let fault = engine.submit(&ada, on(kind, "web"), consent.clone()).await.unwrap_err();
+            assert!(matches!(fault, Fault::NeedsConfirmation { .. }), "{kind} {consent:?}: {fault:?}");
+        }
+    }
+    assert_eq!(engine.machine(&ada, &name("web")).await.unwrap().row.observed.state, MachineState::Running);
     engine.shut_down().await;
 }
 
@@ -105,7 +127,8 @@ async fn a_configuration_is_saved_without_touching_the_host() {
     let may: Vec<_> = later.actions.iter().filter(|a| a.refused.is_none()).map(|a| a.kind).collect();
     assert_eq!(may, [OperationKind::Provision, OperationKind::Purge]);
 
-    let again = engine.submit(&ada, Operation::Configure { spec: Box::new(spec("later")) }, None).await;
+    let again =
+        engine.submit(&ada, Operation::Configure { spec: Box::new(spec("later")) }, Consent::default()).await;
     assert!(again.unwrap_err().of_field("name").is_some());
     succeed(&engine, &ada, on(OperationKind::Purge, "later")).await;
     engine.shut_down().await;

@@ -1,13 +1,19 @@
 //! The planner's table of states and refusals, and what holds for any facts.
 
 use super::*;
-use crate::machine::facts::{BuilderFacts, ImageFacts};
+use crate::job::step::After;
+use crate::machine::facts::{BuilderFacts, HostFacts, ImageFacts, MachineFacts};
 use crate::testing::builder::MemoryBuilder;
 use crate::testing::hypervisor::THIN;
 use model::account::UserId;
+use model::catalog::On;
+use model::form;
 use model::identity::Identity;
 use model::image::ImageId;
-use model::machine::{MachineId, Mode};
+use model::job::JobId;
+use model::machine::{MachineId, MachineState, Mode, Network};
+use model::plan::Consent;
+use model::spec::Spec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -50,6 +56,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
     let profiles = MemoryBuilder::new().known_profiles();
     Facts {
         machine,
+        name_taken: false,
         host: Some(HostFacts {
             name: "local".parse().unwrap(),
             reachable: true,
@@ -64,7 +71,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
 }
 
 fn on_web(kind: OperationKind) -> Operation {
-    Operation::on_machine(kind, "web".parse().unwrap()).unwrap()
+    form::on_machine(kind, &"web".parse().unwrap()).unwrap()
 }
 
 fn operation(kind: OperationKind) -> Operation {
@@ -95,7 +102,7 @@ fn every_state_allows_just_what_fits_it() {
     ] {
         let facts = facts(Some(machine(state)));
         for kind in OperationKind::ALL {
-            let Some(operation) = Operation::on_machine(*kind, "web".parse().unwrap()) else { continue };
+            let Some(operation) = form::on_machine(*kind, &"web".parse().unwrap()) else { continue };
             let planned = plan(&operation, &facts);
             assert_eq!(planned.is_ok(), allowed.contains(kind), "{kind} while {state:?}: {planned:?}");
         }
@@ -115,7 +122,7 @@ fn a_new_machine_is_checked_against_what_there_is() {
         Err(Refusal::Field { field, .. }) => field,
         other => panic!("{other:?}"),
     };
-    assert_eq!(field(create(|_| {}, &facts(Some(machine(MachineState::Off))))), "name");
+    assert_eq!(field(create(|_| {}, &Facts { name_taken: true, ..free.clone() })), "name");
     assert_eq!(field(create(|s| s.profiles = "rust".parse().unwrap(), &free)), "profiles");
     assert_eq!(field(create(|s| s.profiles = "docker,python,rust".parse().unwrap(), &free)), "profiles");
     assert_eq!(field(create(|s| s.network = "bridge:br7".parse().unwrap(), &free)), "network");
@@ -134,7 +141,7 @@ fn only_what_destroys_wants_the_name_typed() {
         if let Ok(plan) = plan(&operation(*kind), &running) {
             let destroys = matches!(kind, OperationKind::Destroy | OperationKind::Purge);
             assert_eq!(plan.confirm.is_some(), destroys, "{kind}");
-            assert_eq!(!plan.loses.is_empty(), destroys, "{kind}");
+            assert_eq!(!plan.loses.is_empty(), destroys || *kind == OperationKind::ForceOff, "{kind}");
         }
     }
 }
@@ -160,14 +167,72 @@ fn an_image_in_use_stays() {
 }
 
 #[test]
-fn what_a_plan_says_decides_its_digest() {
+fn what_is_lost_decides_the_digest_and_the_words_of_a_step_do_not() {
     let mut one = facts(None);
     let create = operation(OperationKind::Create);
     let to_build = plan(&create, &one).unwrap();
     one.image_ready = true;
     let ready = plan(&create, &one).unwrap();
-    assert_ne!(to_build.digest(), ready.digest());
-    assert_eq!(ready.digest(), plan(&create, &one).unwrap().digest());
+    assert_ne!(to_build.steps, ready.steps);
+    assert_eq!(to_build.digest(), ready.digest());
+    let destroy = operation(OperationKind::Destroy);
+    let off = plan(&destroy, &facts(Some(machine(MachineState::Off)))).unwrap();
+    let running = plan(&destroy, &facts(Some(machine(MachineState::Running)))).unwrap();
+    assert_ne!(off.digest(), running.digest());
+}
+
+#[test]
+fn each_operation_is_agreed_to_as_its_row_says() {
+    let plan = |kind| plan(&operation(kind), &facts(Some(machine(MachineState::Running)))).unwrap();
+    let enough = |kind: OperationKind, consent: Consent| consent.is_enough(kind.row().confirm, &plan(kind));
+    let seen = |kind| Consent { plan: Some(plan(kind).digest()), name: None };
+    assert!(enough(OperationKind::Reboot, Consent::default()));
+    assert!(!enough(OperationKind::ForceOff, Consent::default()));
+    assert!(enough(OperationKind::ForceOff, seen(OperationKind::ForceOff)));
+    assert!(!enough(OperationKind::Destroy, seen(OperationKind::Destroy)));
+    let typed = |name: &str| Consent { name: Some(name.to_owned()), ..seen(OperationKind::Destroy) };
+    assert!(enough(OperationKind::Destroy, typed("web")) && !enough(OperationKind::Destroy, typed("Web")));
+}
+
+#[test]
+fn a_build_comes_before_anything_that_touches_a_machine_on_its_host() {
+    for kind in OperationKind::ALL {
+        let steps = op(*kind).steps();
+        let build = steps.iter().position(|(step, _)| step.name == "image.build");
+        let elsewhere = |name: &str| name.starts_with("record.") || name.starts_with("image.");
+        let touches = steps.iter().position(|(step, _)| !elsewhere(step.name));
+        if let (Some(build), Some(touches)) = (build, touches) {
+            assert!(build < touches, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_makes_a_machine_begins_with_its_row_which_is_written_when_the_job_is_accepted() {
+    for kind in OperationKind::ALL {
+        let at = op(*kind).steps().iter().position(|(step, _)| step.name == "record.new");
+        assert_eq!(at, (kind.row().on == On::NewMachine).then_some(0), "{kind}");
+    }
+}
+
+#[test]
+fn nothing_that_goes_only_forward_comes_before_something_that_is_undone() {
+    for kind in OperationKind::ALL {
+        let steps = op(*kind).steps();
+        let forward = steps.iter().position(|(_, after)| *after == After::Forward);
+        let undo = steps.iter().rposition(|(_, after)| *after == After::Undo);
+        if let (Some(forward), Some(undo)) = (forward, undo) {
+            assert!(undo < forward, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn one_name_is_one_step_and_whatever_is_undone_has_an_undo() {
+    for (step, after) in OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps()) {
+        assert!(std::ptr::eq(super::step(step.name).unwrap(), *step), "{step:?}");
+        assert!(*after != After::Undo || step.undo.is_some(), "{step:?}");
+    }
 }
 
 fn any_facts() -> impl Strategy<Value = Facts> {
@@ -211,11 +276,12 @@ proptest! {
         prop_assert_eq!(&answer, &plan(&operation, &facts));
         if let Ok(plan) = answer {
             let names: Vec<&str> = plan.steps.iter().map(|s| s.name.as_str()).collect();
-            let table: Vec<&str> = operations::steps(kind).iter().map(|(s, _)| s.name()).collect();
+            let table: Vec<&str> = op(kind).steps().iter().map(|(s, _)| s.name).collect();
             prop_assert_eq!(names, table);
             prop_assert!(plan.steps.iter().all(|s| !s.what.is_empty()));
-            prop_assert_eq!(plan.confirm.is_some(), !plan.loses.is_empty());
-            let existing = Operation::on_machine(kind, "web".parse().unwrap()).is_some();
+            let named = kind.row().confirm == Confirm::Name;
+            prop_assert_eq!(plan.confirm.is_some(), named && !plan.loses.is_empty());
+            let existing = form::on_machine(kind, &"web".parse().unwrap()).is_some();
             if existing {
                 let machine = facts.machine.as_ref().unwrap();
                 prop_assert!(machine.busy.is_none());

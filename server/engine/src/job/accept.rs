@@ -8,18 +8,18 @@ use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Tx};
 use crate::error::{Error, Result, chain};
 use crate::job::runner;
-use crate::job::step::Work;
+use crate::job::step::{After, Work};
 use crate::machine::facts::{self, Facts, needed_image};
-use crate::operations;
-use crate::steps::insert_record;
+use crate::ops;
+use crate::steps::record;
 use model::Fault;
 use model::account::UserId;
 use model::audit::Outcome;
 use model::job::JobId;
 use model::machine::MachineId;
 use model::operation::{Operation, OperationKind};
-use model::permission::Action;
-use model::plan::{Plan, PlanDigest};
+use model::permission::{Action, Subject};
+use model::plan::{Consent, Plan};
 use model::portal::Submitted;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,17 +30,14 @@ pub(crate) async fn allow(core: &Core, cx: &Cx, operation: &Operation) -> Result
     let action = Action::Operate(operation.kind());
     match operation {
         Operation::Build { .. } | Operation::Create { .. } | Operation::Configure { .. } => {
-            authorize(core, cx, action, &[me], None).await?;
+            authorize(core, cx, action, Subject::owned_by(&[me]), None).await?;
             Ok(me)
         }
         Operation::RemoveImage { image } => {
-            authorize(core, cx, action, &[], Some(&image.to_string())).await?;
+            authorize(core, cx, action, Subject::Portal, Some(&image.to_string())).await?;
             Ok(me)
         }
-        on_machine => {
-            let name = on_machine.machine().ok_or_else(|| Fault::not_found("machine"))?;
-            Ok(allow_machine(core, cx, action, name).await?.owner)
-        }
+        Operation::OnMachine { machine, .. } => Ok(allow_machine(core, cx, action, machine).await?.owner),
     }
 }
 
@@ -49,27 +46,38 @@ pub(crate) async fn plan(core: &Core, cx: &Cx, operation: &Operation) -> Result<
     let owner = allow(core, cx, operation).await?;
     let outside = facts::outside(core, operation).await;
     let mut conn = core.db.read().await?;
-    let (plan, facts) = facts::plan_on(core, &mut conn, operation, outside).await?;
-    still_theirs(operation, &facts, owner)?;
-    Ok(plan.map_err(Fault::from)?)
+    let facts = facts::inside(core, &mut conn, operation, outside).await?;
+    still_theirs(&facts, owner)?;
+    Ok(ops::plan(operation, &facts).map_err(Fault::from)?)
 }
 
 /// Gathering facts may take seconds, in which the machine's name may have become somebody else's: what was allowed was to
 /// work on the one that `owner` had.
-fn still_theirs(operation: &Operation, facts: &Facts, owner: UserId) -> Result<()> {
-    let makes = matches!(operation, Operation::Create { .. } | Operation::Configure { .. });
+fn still_theirs(facts: &Facts, owner: UserId) -> Result<()> {
     match &facts.machine {
-        Some(machine) if !makes && machine.owner != owner => Err(Fault::not_found("machine").into()),
+        Some(machine) if machine.owner != owner => Err(Fault::not_found("machine").into()),
         _ => Ok(()),
     }
 }
 
-/// Accepts an operation: from here on it will be done or undone, whatever happens to the process.
+/// What was agreed to must be what would happen, and as much as the operation asks for.
+fn agreed(operation: &Operation, plan: &Plan, consent: &Consent) -> std::result::Result<(), Fault> {
+    if consent.plan.as_ref().is_some_and(|digest| *digest != plan.digest()) {
+        return Err(Fault::PlanChanged { plan: Box::new(plan.clone()) });
+    }
+    if !consent.is_enough(operation.kind().row().confirm, plan) {
+        return Err(Fault::NeedsConfirmation { plan: Box::new(plan.clone()) });
+    }
+    Ok(())
+}
+
+/// Accepts an operation: from here on it will be done or undone, whatever happens to the process. Without a consent, the
+/// operation is one that somebody agreed to before.
 pub(crate) async fn submit(
     core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
-    shown: Option<PlanDigest>,
+    consent: Option<Consent>,
 ) -> Result<Submitted> {
     if core.closing.is_cancelled() {
         return Err(Fault::refused("The portal is being stopped. Try again when it is back.").into());
@@ -77,11 +85,11 @@ pub(crate) async fn submit(
     let owner = allow(core, cx, &operation).await?;
     let outside = facts::outside(core, &operation).await;
     let mut tx = core.db.begin().await?;
-    let (plan, facts) = facts::plan_on(core, &mut tx, &operation, outside).await?;
-    still_theirs(&operation, &facts, owner)?;
-    let plan = plan.map_err(Fault::from)?;
-    if shown.is_some_and(|digest| digest != plan.digest()) {
-        return Err(Fault::PlanChanged { plan: Box::new(plan) }.into());
+    let facts = facts::inside(core, &mut tx, &operation, outside).await?;
+    still_theirs(&facts, owner)?;
+    let plan = ops::plan(&operation, &facts).map_err(Fault::from)?;
+    if let Some(consent) = &consent {
+        agreed(&operation, &plan, consent)?;
     }
     let id = JobId(Uuid::now_v7());
     let build_key = build_key(&operation, &facts);
@@ -95,15 +103,8 @@ pub(crate) async fn submit(
         .jobs
         .open(id, &core.closing)
         .map_err(|source| Error::Io { what: "a job's log cannot be opened", source })?;
-    match accept(
-        core,
-        cx,
-        tx,
-        &Accepted { id, operation: &operation, owner, facts: &facts, build_key },
-        &plan,
-    )
-    .await
-    {
+    let new = Accepted { id, operation: &operation, owner, facts: &facts, build_key };
+    match accept(core, cx, tx, &new, &plan).await {
         Ok(machine) => {
             show_new(core, machine).await;
             runner::start(core, live).await;
@@ -155,8 +156,8 @@ async fn accept(
     let user = cx.user()?;
     let mut work = work_of(new.operation, new.facts);
     let mut machine = None;
-    if let Operation::Create { spec } | Operation::Configure { spec } = new.operation {
-        machine = Some(insert_record(&mut tx, core, new.owner, spec, cx.now).await?);
+    if let Some(spec) = new.operation.new_machine() {
+        machine = Some(record::insert(&mut tx, core, new.owner, spec, cx.now).await?);
         work.machine = machine;
     }
     // What is done here already is marked as done in the job: the row of a new machine.
@@ -176,8 +177,8 @@ async fn accept(
         audit_seq,
         now: cx.now,
     };
-    let marks = operations::steps(new.operation.kind());
-    if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, marks, done).await {
+    let marks: Vec<After> = ops::op(new.operation.kind()).steps().iter().map(|(_, after)| *after).collect();
+    if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, &marks, done).await {
         return Err(match violated(&error) {
             Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation).await?,
             _ => error,
@@ -239,6 +240,6 @@ fn subject(operation: &Operation, facts: &Facts) -> Option<String> {
     match operation {
         Operation::Build { profiles, mode } => Some(format!("{profiles} ({})", mode.as_str())),
         Operation::RemoveImage { .. } => facts.image.as_ref().map(|image| image.title.clone()),
-        on_machine => on_machine.machine().map(ToString::to_string),
+        _ => operation.machine().map(ToString::to_string),
     }
 }

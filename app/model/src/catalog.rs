@@ -1,0 +1,281 @@
+//! Every operation there is, a row each: its words, who may, its form, where its button stands, what has to be confirmed.
+//!
+//! Forms, pages, permissions and the planner all read this table; what an operation does stands in the engine's `ops/`.
+
+use crate::form::fields::{Group, machine_groups, profiles_group};
+use crate::form::reader::Reader;
+use crate::machine::MachineState;
+use crate::operation::{MachineAction, Operation, OperationKind};
+use crate::permission::Scope;
+
+/// What an operation is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// A machine that there is.
+    Machine,
+    /// A machine that it makes.
+    NewMachine,
+    /// An image.
+    Image,
+}
+
+/// How a button looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As any other.
+    Plain,
+    /// As something that ends or removes.
+    Danger,
+}
+
+/// What a person has to do before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confirm {
+    /// Press the button.
+    Nothing,
+    /// See the plan and press again.
+    Plan,
+    /// See the plan and type the machine's name, where something would be lost.
+    Name,
+}
+
+/// Which page the browser is shown then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// The job's.
+    Job,
+    /// The machine's.
+    Machine,
+    /// That of all images.
+    Images,
+}
+
+/// One row.
+pub struct OperationRow {
+    /// Which.
+    pub kind: OperationKind,
+    /// The words on its button.
+    pub title: &'static str,
+    /// What it is done to.
+    pub on: On,
+    /// Over which things a member may do it.
+    pub member: Scope,
+    /// Whether it cannot be planned without the image builder.
+    pub needs_builder: bool,
+    /// Its form. One on a machine has no field for the machine: the page names it.
+    pub form: fn() -> Vec<Group>,
+    /// Reads its form. One form can mean several operations, as “build each of these” does.
+    pub read: fn(&mut Reader<'_>) -> Option<Vec<Operation>>,
+    /// The states of a machine in which this is what a person most likely wants.
+    pub likely: &'static [MachineState],
+    /// Whether a machine's menu has it in every state; otherwise only where it is likely.
+    pub in_menu: bool,
+    /// Whether the list offers it for many machines at once.
+    pub in_bulk: bool,
+    /// How its button looks.
+    pub tone: Tone,
+    /// What has to be confirmed.
+    pub confirm: Confirm,
+    /// Where the browser lands.
+    pub lands: Landing,
+}
+
+/// What most operations on a machine have in common: owners may do it, it has no form, and it stands in the menu.
+const ON_MACHINE: OperationRow = OperationRow {
+    kind: OperationKind::Start,
+    title: "",
+    on: On::Machine,
+    member: Scope::Own,
+    needs_builder: false,
+    form: Vec::new,
+    read: |_| None,
+    likely: &[],
+    in_menu: true,
+    in_bulk: false,
+    tone: Tone::Plain,
+    confirm: Confirm::Nothing,
+    lands: Landing::Machine,
+};
+
+/// The table, in the order in which menus show it.
+pub static TABLE: &[OperationRow] = &[
+    OperationRow {
+        kind: OperationKind::Build,
+        title: "Build image",
+        on: On::Image,
+        needs_builder: true,
+        form: || vec![profiles_group()],
+        read: |form| form.builds(),
+        in_menu: false,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::RemoveImage,
+        title: "Remove image",
+        on: On::Image,
+        member: Scope::None,
+        read: |form| Some(vec![Operation::RemoveImage { image: form.hidden("image")? }]),
+        in_menu: false,
+        tone: Tone::Danger,
+        confirm: Confirm::Plan,
+        lands: Landing::Images,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Create,
+        title: "Create and start",
+        on: On::NewMachine,
+        needs_builder: true,
+        form: machine_groups,
+        read: |form| Some(vec![Operation::Create { spec: Box::new(form.spec()?) }]),
+        in_menu: false,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Configure,
+        title: "Save configuration only",
+        on: On::NewMachine,
+        needs_builder: true,
+        form: machine_groups,
+        read: |form| Some(vec![Operation::Configure { spec: Box::new(form.spec()?) }]),
+        in_menu: false,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Provision,
+        title: "Create from configuration",
+        needs_builder: true,
+        read: |form| form.on_machine(|_| Some(MachineAction::Provision)),
+        likely: &[MachineState::Configured],
+        in_menu: false,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Start,
+        title: "Start",
+        read: |form| form.on_machine(|_| Some(MachineAction::Start)),
+        likely: &[MachineState::Off, MachineState::Crashed],
+        in_bulk: true,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::ShutDown,
+        title: "Shut down",
+        read: |form| form.on_machine(|_| Some(MachineAction::ShutDown)),
+        likely: &[MachineState::Running],
+        in_bulk: true,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Reboot,
+        title: "Reboot",
+        read: |form| form.on_machine(|_| Some(MachineAction::Reboot)),
+        in_bulk: true,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Suspend,
+        title: "Suspend",
+        read: |form| form.on_machine(|_| Some(MachineAction::Suspend)),
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Resume,
+        title: "Resume",
+        read: |form| form.on_machine(|_| Some(MachineAction::Resume)),
+        likely: &[MachineState::Paused],
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::ForceOff,
+        title: "Force off",
+        read: |form| form.on_machine(|_| Some(MachineAction::ForceOff)),
+        likely: &[MachineState::ShuttingDown],
+        tone: Tone::Danger,
+        confirm: Confirm::Plan,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Destroy,
+        title: "Destroy",
+        read: |form| form.on_machine(|_| Some(MachineAction::Destroy)),
+        tone: Tone::Danger,
+        confirm: Confirm::Name,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Purge,
+        title: "Purge",
+        read: |form| form.on_machine(|_| Some(MachineAction::Purge)),
+        tone: Tone::Danger,
+        confirm: Confirm::Name,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+];
+
+/// Stands in where a kind has no row, which the table's test rules out: it may be done by nobody.
+static NO_ROW: OperationRow = OperationRow { member: Scope::None, in_menu: false, ..ON_MACHINE };
+
+impl OperationKind {
+    /// Its row.
+    pub fn row(self) -> &'static OperationRow {
+        TABLE.iter().find(|row| row.kind == self).unwrap_or(&NO_ROW)
+    }
+
+    /// The words on its button.
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+}
+
+impl OperationRow {
+    /// Whether a person decides something before it is asked for, so that its button leads to a page of its own.
+    pub fn has_page(&self) -> bool {
+        self.confirm > Confirm::Nothing || !(self.form)().is_empty()
+    }
+
+    /// The names of its form's fields, in order.
+    pub fn field_names(&self) -> Vec<&'static str> {
+        (self.form)().into_iter().flat_map(|group| group.fields).map(|field| field.name).collect()
+    }
+}
+
+impl Operation {
+    /// In words, for job lists and plans: “Create web-1”.
+    pub fn title(&self) -> String {
+        match self {
+            Operation::Build { profiles, mode } => format!("Build image {profiles} ({})", mode.as_str()),
+            Operation::RemoveImage { .. } => self.kind().title().to_owned(),
+            Operation::Create { spec } => format!("Create {}", spec.name),
+            Operation::Configure { spec } => format!("Save {}", spec.name),
+            Operation::OnMachine { machine, action: MachineAction::Provision } => {
+                format!("Create {machine} from its configuration")
+            }
+            Operation::OnMachine { machine, action } => format!("{} {machine}", action.kind().title()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_row_in_the_order_of_the_kinds() {
+        let rows: Vec<OperationKind> = TABLE.iter().map(|row| row.kind).collect();
+        assert_eq!(rows, OperationKind::ALL);
+        assert!(TABLE.iter().all(|row| !row.title.is_empty()));
+    }
+
+    #[test]
+    fn each_state_has_at_most_one_likely_operation() {
+        use MachineState::{Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown};
+        for state in [Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown] {
+            assert!(TABLE.iter().filter(|row| row.likely.contains(&state)).count() <= 1, "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Reads the fields of a posted form one by one, and collects what is wrong with them.
+
+use super::data::FormData;
+use crate::certificates::Certificates;
+use crate::fault::FieldError;
+use crate::identity::{Identity, PasswordHash};
+use crate::image::{ProfileName, ProfileSet};
+use crate::machine::{MachineName, Mode};
+use crate::newtype::Refused;
+use crate::operation::{MachineAction, Operation};
+use crate::samba::SambaCredentials;
+use crate::spec::Spec;
+use crate::ssh_key::SshKey;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// The largest number of lines in one field.
+const LINES_MAX: usize = 128;
+
+/// Makes the crypt hash of a clear password. The browser, which only validates, gives one that is thrown away.
+pub type HashPassword<'a> = &'a dyn Fn(&str) -> Result<PasswordHash, Refused>;
+
+/// Reads fields one by one and collects what is wrong.
+pub struct Reader<'a> {
+    data: &'a FormData,
+    hash: HashPassword<'a>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of this form.
+    pub(crate) fn new(data: &'a FormData, hash: HashPassword<'a>) -> Self {
+        Self { data, hash, errors: Vec::new() }
+    }
+
+    /// Images to build: `set` is repeated for each combination to build; without it the ticked `profiles` are one combination, or one each
+    /// with `each`.
+    pub(crate) fn builds(&mut self) -> Option<Vec<Operation>> {
+        let data = self.data;
+        let mode: Option<Mode> = self.value("mode");
+        let sets: BTreeSet<ProfileSet> = if data.has("set") {
+            data.all("set").filter_map(|text| self.parse("set", text)).collect()
+        } else if data.has("each") {
+            data.all("profiles").filter_map(|text| self.parse("profiles", text)).collect()
+        } else {
+            self.profiles().into_iter().collect()
+        };
+        if sets.is_empty() && self.errors.is_empty() {
+            self.errors.push(FieldError::new("profiles", "Choose at least one profile."));
+        }
+        let mode = mode?;
+        Some(sets.into_iter().map(|profiles| Operation::Build { profiles, mode }).collect())
+    }
+
+    /// A whole machine. Everything is read before anything is missed, so that all errors are told at once.
+    pub(crate) fn spec(&mut self) -> Option<Spec> {
+        let name = self.value("name");
+        let host = self.value("host");
+        let profiles = self.profiles();
+        let mode = self.value("mode");
+        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
+        let network = self.value("network");
+        let identity = Identity {
+            admin_keys: self.keys("admin_keys"),
+            user_keys: self.keys("user_keys"),
+            root_password: self.password(),
+            tcp_ports: self.lines("tcp_ports"),
+            udp_ports: self.lines("udp_ports"),
+            static_address: self.optional("static_address"),
+            dns: self.addresses("dns"),
+            hosts: self.lines("hosts"),
+            certificates: self.certificates(),
+            samba_shares: self.lines("samba_shares"),
+            samba_credentials: self.samba_credentials(),
+        };
+        Some(Spec {
+            name: name?,
+            host: host?,
+            profiles: profiles?,
+            mode: mode?,
+            memory: memory?,
+            vcpus: vcpus?,
+            disk: disk?,
+            network: network?,
+            identity,
+        })
+    }
+
+    /// The value if nothing was wrong. A missing value without an error cannot be: each `None` came with its message.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(self.errors),
+        }
+    }
+
+    fn parse<T: FromStr<Err = Refused>>(&mut self, name: &str, text: &str) -> Option<T> {
+        text.parse().map_err(|e: Refused| self.errors.push(FieldError::new(name, e.0))).ok()
+    }
+
+    /// A value that must be there.
+    pub(crate) fn value<T: FromStr<Err = Refused>>(&mut self, name: &str) -> Option<T> {
+        let data = self.data;
+        self.parse(name, data.get(name))
+    }
+
+    /// A value that only our own pages fill in.
+    pub(crate) fn hidden<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        let parsed = self.data.get(name).parse().ok();
+        if parsed.is_none() {
+            self.errors.push(FieldError::new(
+                name,
+                "This page is out of date. Load it again and repeat what you did.",
+            ));
+        }
+        parsed
+    }
+
+    /// What is done to the machine that the page names; `action` reads the operation's own fields.
+    pub(crate) fn on_machine(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> Option<MachineAction>,
+    ) -> Option<Vec<Operation>> {
+        let machine: Option<MachineName> = self.value("machine");
+        let action = action(self)?;
+        Some(vec![action.on(machine?)])
+    }
+
+    fn optional<T: FromStr<Err = Refused>>(&mut self, name: &str) -> Option<T> {
+        let data = self.data;
+        let text = data.get(name);
+        if text.is_empty() { None } else { self.parse(name, text) }
+    }
+
+    /// Lines that are neither blank nor comments.
+    fn items(&mut self, name: &str) -> Vec<&'a str> {
+        let lines = self.data.raw(name).lines().map(str::trim);
+        let items: Vec<&str> =
+            lines.filter(|l| !l.is_empty() && !l.starts_with('#')).take(LINES_MAX + 1).collect();
+        if items.len() > LINES_MAX {
+            self.errors.push(FieldError::new(name, format!("More than {LINES_MAX} lines are not read.")));
+            return Vec::new();
+        }
+        items
+    }
+
+    fn lines<T: FromStr<Err = Refused>>(&mut self, name: &str) -> Vec<T> {
+        self.items(name).into_iter().filter_map(|line| self.parse(name, line)).collect()
+    }
+
+    /// Keys, each once: a key pasted twice is one key.
+    fn keys(&mut self, name: &str) -> Vec<SshKey> {
+        let mut keys: Vec<SshKey> = Vec::new();
+        for key in self.lines(name) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    fn addresses(&mut self, name: &str) -> Vec<std::net::IpAddr> {
+        let mut found = Vec::new();
+        for line in self.items(name) {
+            match line.parse() {
+                Ok(ip) => found.push(ip),
+                Err(_) => {
+                    let what = crate::address::brief(line);
+                    self.errors.push(FieldError::new(name, format!("“{what}” is not an IP address.")));
+                }
+            }
+        }
+        found
+    }
+
+    /// Ticked profiles; a value may also be a list with commas, as a link or a REST client gives it.
+    fn profiles(&mut self) -> Option<ProfileSet> {
+        let data = self.data;
+        let names: Vec<&str> = data.all("profiles").flat_map(|v| v.split(',')).map(str::trim).collect();
+        let names: Vec<ProfileName> =
+            names.into_iter().filter(|n| !n.is_empty()).filter_map(|n| self.parse("profiles", n)).collect();
+        ProfileSet::try_from(names.into_iter().collect::<BTreeSet<_>>())
+            .map_err(|e| self.errors.push(FieldError::new("profiles", e.0)))
+            .ok()
+    }
+
+    /// The whole field, not its lines: certificates have more of them than anything else, and they belong together.
+    fn certificates(&mut self) -> Option<Certificates> {
+        let data = self.data;
+        let text = data.get("certificates");
+        if text.is_empty() { None } else { self.parse("certificates", text) }
+    }
+
+    fn samba_credentials(&mut self) -> Option<SambaCredentials> {
+        let (user, password) = (self.data.get("samba_user"), self.data.raw("samba_password"));
+        if user.is_empty() && password.is_empty() {
+            return None;
+        }
+        let read = SambaCredentials::new(user, password);
+        read.map_err(|e| self.errors.push(FieldError::new("samba_password", e.0))).ok()
+    }
+
+    fn password(&mut self) -> Option<PasswordHash> {
+        let clear = self.data.raw("root_password");
+        if clear.is_empty() {
+            return None;
+        }
+        if clear.chars().any(char::is_control) || clear.len() > 256 {
+            let message = "A console password has at most 256 bytes and no control characters.";
+            self.errors.push(FieldError::new("root_password", message));
+            return None;
+        }
+        (self.hash)(clear).map_err(|e| self.errors.push(FieldError::new("root_password", e.0))).ok()
+    }
+}

@@ -1,0 +1,50 @@
+//! What several operations demand of the facts.
+
+use super::refusal::Refusal;
+use crate::machine::facts::{Facts, HostFacts, MachineFacts, needed_image};
+use model::image::conflicts;
+use model::machine::Network;
+use model::operation::Operation;
+use model::plan::Plan;
+use model::spec::Spec;
+
+/// The machine of an operation on one, which nothing else may be working on.
+pub(super) fn idle(facts: &Facts) -> Result<&MachineFacts, Refusal> {
+    let machine = facts.machine.as_ref().ok_or(Refusal::NotFound("machine"))?;
+    match machine.busy {
+        Some(job) => Err(Refusal::Busy(job)),
+        None => Ok(machine),
+    }
+}
+
+/// The host of an operation that needs it to answer.
+pub(super) fn answering<'a>(facts: &'a Facts, wanted: &str) -> Result<&'a HostFacts, Refusal> {
+    let unavailable = || Refusal::Unavailable(wanted.to_owned());
+    facts.host.as_ref().filter(|host| host.reachable && host.capabilities.is_some()).ok_or_else(unavailable)
+}
+
+/// The image must be one that can be built: the builder answers, the profiles fit together.
+pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Refusal> {
+    let Some((profiles, mode)) = needed_image(operation, facts.machine.as_ref()) else { return Ok(()) };
+    let builder = match &facts.builder {
+        Some(Ok(builder)) => builder,
+        Some(Err(why)) => return Err(Refusal::State(format!("No image can be built now: {why}."))),
+        None => return Err(Refusal::State("The image builder has not been asked.".to_owned())),
+    };
+    let found = conflicts(&builder.profiles, profiles, mode);
+    if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
+}
+
+/// The host must answer and have the bridge.
+pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+    let host = answering(facts, spec.host.as_str())?;
+    if let Network::Bridge(bridge) = &spec.network
+        && !host.bridges.is_empty()
+        && !host.bridges.iter().any(|there| there == bridge.as_str())
+    {
+        let why = format!("Host “{}” has no bridge {bridge}; it has {}.", host.name, host.bridges.join(", "));
+        return Err(Refusal::Field { field: "network", why });
+    }
+    plan.warnings.extend(host.slow.clone());
+    Ok(())
+}

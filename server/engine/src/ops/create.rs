@@ -1,0 +1,67 @@
+//! `create` and `configure`: a machine that there was not, or its configuration alone.
+
+use super::check::{check_image, check_placement};
+use super::refusal::Refusal;
+use super::{Cell, Op};
+use crate::job::step::After::{Nothing, Undo};
+use crate::machine::facts::Facts;
+use crate::steps::{Step, address, definition, disks, identity, image, power, record};
+use model::operation::{Operation, OperationKind};
+use model::plan::Plan;
+
+pub(super) struct New {
+    steps: &'static [Cell],
+}
+
+pub(super) static CREATE: New = New {
+    steps: &[
+        (&record::NEW, Undo),
+        (&image::BUILD, Nothing),
+        (&disks::CREATE, Undo),
+        (&identity::WRITE, Nothing),
+        (&definition::PUT, Undo),
+        (&power::START, Undo),
+        (&address::AWAIT, Nothing),
+    ],
+};
+
+pub(super) static CONFIGURE: New = New { steps: &[(&record::NEW, Undo)] };
+
+impl Op for New {
+    fn steps(&self) -> &'static [Cell] {
+        self.steps
+    }
+
+    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+        let Some(spec) = operation.new_machine() else { return Err(Refusal::NotFound("machine")) };
+        if facts.name_taken {
+            // Who may not see the other machine learns no more from this than from trying to use its name on the network.
+            let why = format!("There is a machine named {} already; choose another name.", spec.name);
+            return Err(Refusal::Field { field: "name", why });
+        }
+        if facts.host.is_none() {
+            let why = format!("There is no host “{}”; choose one of the list.", spec.host);
+            return Err(Refusal::Field { field: "host", why });
+        }
+        check_image(operation, facts)?;
+        if operation.kind() == OperationKind::Create {
+            check_placement(spec, facts, plan)?;
+        }
+        let identity = &spec.identity;
+        if identity.admin_keys.is_empty() && identity.user_keys.is_empty() && identity.root_password.is_none()
+        {
+            plan.warnings.push(
+                "Nobody will be able to log in: there is neither an SSH key nor a console password."
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
+        let spec = operation.new_machine()?;
+        image::what(step, operation, facts)
+            .or_else(|| disks::what(step, spec))
+            .or_else(|| definition::what(step, spec))
+    }
+}

@@ -1,0 +1,90 @@
+//! What there is to do: a file per operation, with its steps and what it costs, together.
+//!
+//! An [`Op`] is decided from facts alone: no IO, no clock, no chance. The same facts give the same plan, so that what a form
+//! showed can be compared with what would happen now. To add one: its row in `model::catalog`, its file here, and a line in
+//! [`op`].
+
+mod build;
+mod check;
+mod create;
+mod power;
+mod provision;
+mod refusal;
+mod remove;
+mod remove_image;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use refusal::Refusal;
+
+use crate::job::step::After;
+use crate::machine::facts::Facts;
+use crate::steps::Step;
+use model::catalog::Confirm;
+use model::operation::{Operation, OperationKind};
+use model::plan::{Plan, PlannedStep};
+
+/// A step of an operation and what becomes of it when the job does not succeed.
+pub(crate) type Cell = (&'static Step, After);
+
+/// One operation, or a few that differ in a step.
+pub(crate) trait Op: Sync {
+    /// Its steps in order.
+    fn steps(&self) -> &'static [Cell];
+
+    /// Adds to the plan what it costs, or refuses.
+    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal>;
+
+    /// What a step will do, where this operation has a better sentence than the step itself.
+    fn what(&self, _step: &Step, _operation: &Operation, _facts: &Facts) -> Option<String> {
+        None
+    }
+}
+
+/// The operation of this kind.
+pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
+    match kind {
+        OperationKind::Build => &build::Build,
+        OperationKind::RemoveImage => &remove_image::RemoveImage,
+        OperationKind::Create => &create::CREATE,
+        OperationKind::Configure => &create::CONFIGURE,
+        OperationKind::Provision => &provision::Provision,
+        OperationKind::Start => &power::START,
+        OperationKind::ShutDown => &power::SHUT_DOWN,
+        OperationKind::Reboot => &power::REBOOT,
+        OperationKind::Suspend => &power::SUSPEND,
+        OperationKind::Resume => &power::RESUME,
+        OperationKind::ForceOff => &power::FORCE_OFF,
+        OperationKind::Destroy => &remove::DESTROY,
+        OperationKind::Purge => &remove::PURGE,
+    }
+}
+
+/// The step of this name, if any operation has one.
+pub(crate) fn step(name: &str) -> Option<&'static Step> {
+    let cells = OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps());
+    cells.map(|(step, _)| *step).find(|step| step.name == name)
+}
+
+/// What the operation would do now.
+pub(crate) fn plan(operation: &Operation, facts: &Facts) -> Result<Plan, Refusal> {
+    let op = op(operation.kind());
+    let planned = |(step, _): &Cell| PlannedStep {
+        name: step.name.to_owned(),
+        what: op.what(step, operation, facts).unwrap_or_else(|| step.what.to_owned()),
+    };
+    let mut plan = Plan {
+        title: operation.title(),
+        steps: op.steps().iter().map(planned).collect(),
+        downtime: None,
+        keeps: Vec::new(),
+        loses: Vec::new(),
+        warnings: Vec::new(),
+        confirm: None,
+    };
+    op.plan(operation, facts, &mut plan)?;
+    if operation.kind().row().confirm == Confirm::Name && !plan.loses.is_empty() {
+        plan.confirm = operation.machine().cloned();
+    }
+    Ok(plan)
+}

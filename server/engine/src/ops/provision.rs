@@ -1,0 +1,57 @@
+//! `provision`: a machine of which there is only the configuration, or one whose domain is gone.
+
+use super::check::{check_image, check_placement, idle};
+use super::refusal::Refusal;
+use super::{Cell, Op};
+use crate::job::step::After::{Nothing, Undo};
+use crate::machine::facts::Facts;
+use crate::steps::{Step, address, definition, disks, identity, image, power};
+use model::machine::MachineState;
+use model::operation::Operation;
+use model::plan::Plan;
+
+pub(super) struct Provision;
+
+impl Op for Provision {
+    fn steps(&self) -> &'static [Cell] {
+        const {
+            &[
+                (&image::BUILD, Nothing),
+                (&disks::CREATE, Undo),
+                (&identity::WRITE, Nothing),
+                (&definition::PUT, Undo),
+                (&power::START, Undo),
+                (&address::AWAIT, Nothing),
+            ]
+        }
+    }
+
+    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+        let machine = idle(facts)?;
+        match machine.state {
+            MachineState::Configured => {}
+            MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
+            _ => return Err(Refusal::State("This machine has been created already.".to_owned())),
+        }
+        check_image(operation, facts)?;
+        check_placement(&machine.spec, facts, plan)?;
+        if machine.created {
+            plan.keeps
+                .push("Its disks with everything on them, and the image they were made from".to_owned());
+        }
+        Ok(())
+    }
+
+    fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
+        let machine = facts.machine.as_ref()?;
+        if machine.created && *step == image::BUILD {
+            return Some("Keep the image that its disks were made from".to_owned());
+        }
+        if machine.created && *step == disks::CREATE {
+            return Some("Check that the disks are there".to_owned());
+        }
+        image::what(step, operation, facts)
+            .or_else(|| disks::what(step, &machine.spec))
+            .or_else(|| definition::what(step, &machine.spec))
+    }
+}

@@ -1,0 +1,64 @@
+//! `destroy` and `purge`: domain and disks go; the configuration as well, or not.
+
+use super::check::{answering, idle};
+use super::refusal::Refusal;
+use super::{Cell, Op};
+use crate::job::step::After::Forward;
+use crate::machine::facts::Facts;
+use crate::steps::{definition, disks, power, record};
+use model::machine::MachineState;
+use model::operation::{Operation, OperationKind};
+use model::plan::Plan;
+
+pub(super) struct Remove {
+    steps: &'static [Cell],
+}
+
+pub(super) static DESTROY: Remove =
+    Remove { steps: &[(&power::KILL, Forward), (&definition::REMOVE, Forward), (&disks::RETIRE, Forward)] };
+
+pub(super) static PURGE: Remove = Remove {
+    steps: &[
+        (&power::KILL, Forward),
+        (&definition::REMOVE, Forward),
+        (&disks::RETIRE, Forward),
+        (&record::FORGET, Forward),
+    ],
+};
+
+impl Op for Remove {
+    fn steps(&self) -> &'static [Cell] {
+        self.steps
+    }
+
+    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+        let machine = idle(facts)?;
+        if machine.created && machine.state == MachineState::Unknown {
+            return Err(Refusal::Unavailable(machine.spec.host.to_string()));
+        }
+        answering(facts, machine.spec.host.as_str())?;
+        if operation.kind() == OperationKind::Destroy
+            && !machine.created
+            && machine.state == MachineState::Configured
+        {
+            let why = "There is only a configuration: nothing to destroy. Purge removes the configuration.";
+            return Err(Refusal::State(why.to_owned()));
+        }
+        let configuration = "Its configuration, from which it can be created again".to_owned();
+        if machine.created || machine.state != MachineState::Configured {
+            let disk = machine.spec.disk;
+            plan.loses.push(format!("Its disks with everything on them (up to {disk})"));
+            if machine.state.is_active() {
+                plan.downtime = Some("It is switched off at once.".to_owned());
+            }
+        }
+        if operation.kind() == OperationKind::Purge {
+            plan.loses.push(configuration);
+            plan.keeps.push("Its jobs and audit entries".to_owned());
+        } else {
+            plan.keeps.push(configuration);
+        }
+        plan.keeps.push("The image it was made from".to_owned());
+        Ok(())
+    }
+}
