@@ -1,5 +1,5 @@
-# Everything that `cargo xtask` and nix/check need on NixOS. SNOWGLOBE_DEV_SHELL tells xtask that it is here, and need not
-# install anything. Two things come from the system instead: libvirtd (`virtualisation.libvirtd.enable`), and fusermount3,
+# Everything that `cargo xtask` and nix/check need on NixOS. SNOWGLOBE_DEV_SHELL keeps xtask from installing
+# anything. Two things come from the system instead: libvirtd (`virtualisation.libvirtd.enable`), and fusermount3,
 # which has privileges (`programs.fuse.enable`).
 {
   mkShell,
@@ -33,10 +33,12 @@
   dosfstools,
   gptfdisk,
   mtools,
+  mypy,
   nftables,
   openssh,
   openssl,
   python3,
+  python3Packages,
   rustfmt,
   shellcheck,
   util-linux,
@@ -65,6 +67,7 @@ mkShell {
     libvirt
     lld
     mtools
+    mypy
     nftables
     nix
     nixfmt
@@ -73,6 +76,7 @@ mkShell {
     openssl
     pkg-config
     python3
+    python3Packages.pyflakes
     qemu
     rust-analyzer
     rustc
