@@ -62,6 +62,9 @@ in
       fsType = "ext4";
       options = [ "noatime" ];
       neededForBoot = true;
+      # Checked by the initrd, see below. A second check in the running system would find it mounted, and close an ordering
+      # cycle: it comes after local-fs-pre.target, that after Userborn, and Userborn's state directory after /var.
+      noCheck = true;
       # By systemd-growfs while it is mounted, at each boot: a no-op unless the disk has grown.
       autoResize = true;
     };
@@ -75,6 +78,13 @@ in
       fsType = "none";
       options = [ "bind" ];
     };
+  };
+
+  # The check of /var before it is mounted. The name is that of the device, escaped.
+  boot.initrd.systemd.services."systemd-fsck@dev-disk-by\\x2dlabel-var" = {
+    overrideStrategy = "asDropin";
+    requiredBy = [ "sysroot-var.mount" ];
+    before = [ "sysroot-var.mount" ];
   };
 
   systemd.tmpfiles.rules = [

@@ -41,6 +41,7 @@
   python3Packages,
   rustfmt,
   shellcheck,
+  systemd,
   util-linux,
   writeShellScriptBin,
 
@@ -83,6 +84,7 @@ mkShell {
     rustfmt
     shellcheck
     sqlite
+    systemd
     util-linux
     # The one program only: its links would stand before the real ones.
     (writeShellScriptBin "busybox" ''exec ${busybox}/bin/busybox "$@"'')

@@ -99,6 +99,10 @@ rec {
 
     def wait_up(machine):
         machine.wait_for_file("/run/snowglobe/boot-complete")
+        # The journal of this boot and of those before it, their shutdowns included.
+        journal = machine.succeed("journalctl --no-pager --output cat").splitlines()
+        cycles = [line for line in journal if "ordering cycle" in line]
+        assert not cycles, cycles
   '';
 
   # An identity with every file in it, for tests that change one thing.
