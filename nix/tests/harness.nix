@@ -28,6 +28,9 @@ rec {
       # Some releases of the driver call a machine after its system, and that after its host name, which we leave empty.
       system.name = config.virtualisation.test.nodeName;
 
+      # The driver's registers a store that it shares with the machine; ours has none, and nixos-init runs no such commands.
+      boot.postBootCommands = lib.mkIf (mode != "mutable") (lib.mkForce "");
+
       virtualisation = {
         # Firmware, boot loader, kernel and root from the image, and not what the test driver would make up.
         directBoot.enable = false;
