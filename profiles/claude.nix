@@ -1,5 +1,5 @@
-# Claude Code from the image, with the network around it closed: a program that acts on text from strangers has no
-# business in the private networks beside its machine, whether it runs directly or in a container.
+# Claude Code from the image, with private networks blocked: a program that acts on text from strangers must not reach the
+# private networks around its machine, whether it runs directly or in a container.
 {
   meta = {
     title = "Claude Code";

@@ -1,4 +1,4 @@
-# What every machine has: the tools one reaches for first on a server. The rest of the base system (users, SSH,
+# What every machine has: everyday tools of a server. The rest of the base system (users, SSH,
 # firewall, identity) is not a profile, see nix/modules.
 {
   meta = {

@@ -1,4 +1,4 @@
-# A workbench for people who log in and stay: editor, terminal multiplexer, network and image tools, manual pages.
+# For daily work in the machine: editor, terminal multiplexer, network and image tools, manual pages.
 {
   meta = {
     title = "Development tools";
@@ -60,6 +60,9 @@
         ]
         # The appliance exists for x86 only.
         ++ lib.optional stdenv.hostPlatform.isx86_64 libguestfs-with-appliance;
+
+      # sshfs mounts through fusermount3, which needs privileges.
+      programs.fuse.enable = true;
 
       vm.buildLibraries = [ pkgs.udev ];
       vm.zram.enable = lib.mkDefault true;

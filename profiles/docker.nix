@@ -1,5 +1,5 @@
-# Docker twice: the system daemon for whoever is in its group, a rootless one for everybody else. Membership of the
-# group is root in all but name, so `user`, who has no sudo, is not in it unless somebody asks for that.
+# Docker twice: the system daemon for members of its group, a rootless one for all other users. Membership of the group
+# amounts to root, so `user`, who has no sudo, is not in it by default.
 {
   meta = {
     title = "Docker";
@@ -44,7 +44,7 @@
         users.groups.docker.members = config.vm.docker.groupMembers;
         environment.systemPackages = [ pkgs.docker-compose ];
 
-        # Whoever cannot write to the system's socket is sent to their own daemon.
+        # Users who cannot write to the system's socket use their own daemon.
         environment.extraInit = ''
           if [ -z "$DOCKER_HOST" ] && [ -n "$XDG_RUNTIME_DIR" ] && ! [ -w /run/docker.sock ]; then
             export DOCKER_HOST="unix://$XDG_RUNTIME_DIR/docker.sock"

@@ -1,6 +1,6 @@
 # A comfortable shell for `user`, described with Home Manager. Where the machine can run Nix, Home Manager activates it
 # in its own way. A read-only image has no Nix database to activate with: there the same files are linked into the home
-# at boot, and links of an older image are taken away.
+# at boot, and links of an older image are removed.
 {
   meta = {
     title = "Home Manager";
@@ -48,8 +48,8 @@
           findutils
         ];
         text = ''
-          # Which links were made is noted, so that an upgrade takes away those that it no longer brings without searching
-          # the whole home. A file that the user put in place of a link stays.
+          # The links are noted, so that an upgrade can remove those that it no longer has without searching the whole home.
+          # A file that the user put in place of a link stays.
           notes="$HOME/.local/state/snowglobe/home-links"
           mkdir -p "''${notes%/*}"
           if [ -e "$notes" ]; then

@@ -23,24 +23,34 @@
     size = "large";
   };
 
-  module = {
-    # The driver is proprietary; only its parts are admitted.
-    vm.allowUnfree = [
-      "nvidia-x11"
-      "nvidia-settings"
-      "nvidia-persistenced"
-    ];
+  module =
+    { lib, ... }:
+    {
+      # The driver is proprietary; only its parts are admitted.
+      vm.allowUnfree = [
+        "nvidia-x11"
+        "nvidia-settings"
+        "nvidia-persistenced"
+      ];
 
-    hardware = {
-      graphics.enable = true;
-      nvidia = {
-        open = true;
-        nvidiaSettings = false;
+      hardware = {
+        graphics.enable = true;
+        nvidia = {
+          open = true;
+          nvidiaSettings = false;
+        };
+        nvidia-container-toolkit.enable = true;
       };
-      nvidia-container-toolkit.enable = true;
-    };
 
-    # This is what loads the driver, with or without a display server.
-    services.xserver.videoDrivers = [ "nvidia" ];
-  };
+      # Without a card the generator fails. nixpkgs makes container engines require it; here Docker only wants it, and
+      # starts all the same.
+      systemd.services.nvidia-container-toolkit-cdi-generator = {
+        requiredBy = lib.mkForce [ ];
+        wantedBy = [ "docker.service" ];
+        before = [ "docker.service" ];
+      };
+
+      # This is what loads the driver, with or without a display server.
+      services.xserver.videoDrivers = [ "nvidia" ];
+    };
 }

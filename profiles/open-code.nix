@@ -1,4 +1,4 @@
-# The opencode agent from the image, with the same closed network as the claude profile.
+# The opencode agent from the image, with private networks blocked as in the claude profile.
 {
   meta = {
     title = "opencode";

@@ -41,10 +41,10 @@
         skopeo
       ];
 
-      # Containers on Podman's bridges ask the resolver that listens on the bridge's own address.
+      # Containers ask aardvark-dns, which listens on the address of their bridge and itself asks the machine's resolver over
+      # loopback. So names resolve under the egress block, too, without an exception.
       vm.firewall.extraInputRules = ''
-        iifname "podman*" udp dport 53 accept
-        iifname "podman*" tcp dport 53 accept
+        iifname "podman*" meta l4proto { tcp, udp } th dport 53 accept
       '';
     };
 }

@@ -1,4 +1,4 @@
-# Shares of other machines, mounted when somebody looks at them. They are listed in the machine's identity, so that the
+# Shares of other machines, mounted on first use. They are listed in the machine's identity, so that the
 # image holds neither names nor passwords:
 #   /var/identity/samba_client_shares   one per line: MOUNT_POINT //SERVER/SHARE [OPTION,…]
 #   /var/identity/samba_credentials     username=…, password=…, domain=… as in mount.cifs(8), mode 0600

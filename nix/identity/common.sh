@@ -172,7 +172,7 @@ valid_hostname() {
 valid_ipv4() (
     case $1 in *[!0-9.]* | *. | *.*.*.*.*) exit 1 ;; esac
     IFS=.
-    # Splitting at the dots is the point.
+    # Splitting at the dots is intended.
     # shellcheck disable=SC2086
     set -- $1
     [ $# -eq 4 ] || exit 1
@@ -199,7 +199,7 @@ valid_ipv6() (
     case $1 in *::*) most=7 ;; esac
     IFS=:
     count=0
-    # Splitting at the colons is the point.
+    # Splitting at the colons is intended.
     # shellcheck disable=SC2086
     set -- $1
     for part; do

@@ -1,4 +1,4 @@
-# Profiles without nixpkgs: which there are, what they say of themselves, whether a set of them fits together.
+# Profiles without nixpkgs: which there are, their metadata, and whether a set of them fits together.
 #
 # `dir` is the folder of the profile files. The portal asks for `metas` to draw its form, lib/image.nix for `resolve`
 # and `modules` to build; both see the same rules. Needs only `builtins`, so that it evaluates within milliseconds and
@@ -206,7 +206,7 @@ rec {
     in
     if grown == set then set else withNeeds grown;
 
-  # problems { profiles, mode }: what speaks against building this set, one sentence each; [ ] when nothing does.
+  # problems { profiles, mode }: why this set cannot be built, one sentence each; [ ] when nothing does.
   problems =
     { profiles, mode }:
     let

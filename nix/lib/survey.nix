@@ -85,7 +85,8 @@ let
     inherit lib;
     config = unread "config";
     options = unread "options";
-    pkgs = unread "packages";
+    # Part of a name in read-only.nix.
+    pkgs.stdenv.hostPlatform.libDir = "lib64";
     modulesPath = "nixpkgs:/";
   };
 

@@ -126,7 +126,7 @@ let
 
   ruleTests = [
     (same "valid files are profiles" [ "core" "lone" "one-mode" "wants-lone" ] (attrNames made.metas))
-    (same "each invalid file is told of, and hides no other" [
+    (same "each invalid file is reported, and hides no other" [
       "Upper"
       "bad-ports"
       "no-module"
@@ -159,6 +159,37 @@ let
         concatStringsSep "" (made.problems (immutable [ "bad-ports" ]))
       ) != null
     ))
+  ];
+
+  # ---- modules ---------------------------------------------------------------------------------------------------------
+
+  # What a semi-mutable machine takes for nixpkgs, when its own has this revision.
+  registryOf =
+    revision:
+    (import ../modes/semi-mutable.nix {
+      config.system.nixos = {
+        inherit revision;
+        release = "26.05";
+      };
+      lib = { };
+      pkgs = { };
+    }).nix.registry.nixpkgs.to;
+  generator =
+    ((import (profilesDir + "/nvidia.nix")).module { lib.mkForce = forced: { inherit forced; }; })
+    .systemd.services.nvidia-container-toolkit-cdi-generator;
+
+  moduleTests = [
+    (same "packages are installed from the revision that the image was made from" {
+      type = "github";
+      owner = "NixOS";
+      repo = "nixpkgs";
+      rev = "0123";
+    } (registryOf "0123"))
+    (same "or from the release, where that is not known" "nixos-26.05" (registryOf null).ref)
+    (same "Docker starts without an NVIDIA card" {
+      requiredBy.forced = [ ];
+      wantedBy = [ "docker.service" ];
+    } { inherit (generator) requiredBy wantedBy; })
   ];
 
   # ---- the flake ------------------------------------------------------------------------------------------------------
@@ -264,4 +295,4 @@ let
   ];
 in
 assert all (test: isString test.name) profileTests;
-profileTests ++ ruleTests ++ flakeTests ++ optionTests
+profileTests ++ ruleTests ++ moduleTests ++ flakeTests ++ optionTests

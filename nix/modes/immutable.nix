@@ -1,4 +1,4 @@
-# Nothing changes but /var. There is no Nix inside: nothing in the machine could use it.
+# Nothing changes but /var. There is no Nix inside, since it could not write to its store.
 {
   imports = [ ./read-only.nix ];
 

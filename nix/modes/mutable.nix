@@ -1,7 +1,7 @@
 # An ordinary NixOS machine on one disk, which rebuilds itself from /etc/nixos. The portal creates it and keeps its
 # identity; its system is its owner's.
 #
-# The disk is installed by nixpkgs' make-disk-image in a virtual machine, so building it wants KVM. It is called directly
+# The disk is installed by nixpkgs' make-disk-image in a virtual machine, so building it needs KVM. It is called directly
 # and not through virtualisation/disk-image.nix: that module fixes a small ESP, copies a channel into the image, and in some
 # revisions replaces every other file system of the configuration.
 {
@@ -34,8 +34,7 @@ let
     cp ${machine} $out/machine.nix
   '';
 
-  # What snowglobe-identity says the machine is called, where the flake can read it: nixos-rebuild looks for a configuration
-  # of that name.
+  # The machine's name from its identity, where the flake can read it: nixos-rebuild looks for a configuration of that name.
   tellFlake = pkgs.writeShellScript "snowglobe-flake-hostname" ''
     if [ -d /etc/nixos ]; then
       ${pkgs.coreutils}/bin/cp -f /run/snowglobe/hostname /etc/nixos/hostname
@@ -118,7 +117,7 @@ in
     };
     environment.systemPackages = [ pkgs.git ];
 
-    # What this mode is for.
+    # This is what the mode is for.
     system.switch.enable = true;
 
     # /bin/bash for scripts from elsewhere; read-only images have it built in.

@@ -1,10 +1,11 @@
 # What immutable and semi-mutable machines share: two disks, the first one read-only.
 #
-#   vda  ESP (systemd-boot and one unified kernel image) and an ext4 root that nobody can write, /etc included
+#   vda  ESP (systemd-boot and one unified kernel image) and an EROFS root that nobody can write, /etc included
 #   vdb  one ext4 file system, label `var`: everything that the machine remembers
 #
 # The image is assembled by systemd-repart from nixpkgs' image/repart.nix: no virtual machine and no root at build time, and
-# nothing but the system's closure inside. /etc is NixOS' overlay in its immutable form, mounted by the initrd.
+# nothing but the system's closure inside. /etc is NixOS' overlay in its immutable form, mounted by the initrd. nixos-init
+# starts the system: unlike the activation scripts, it writes nothing to the root.
 {
   config,
   lib,
@@ -16,24 +17,20 @@ let
   inherit (pkgs.stdenv.hostPlatform) efiArch libDir;
   inherit (config.system.boot.loader) ukiFile;
 
-  # What programs expect outside the store and activation would create, were the root writable.
+  # What programs expect outside the store and nixos-init would create, were the root writable.
   skeleton = pkgs.runCommandLocal "snowglobe-root-skeleton" { } ''
-    mkdir -p $out/bin $out/usr/bin $out/${libDir}
-    ln -s ${config.environment.binsh} $out/bin/sh
-    ln -s ${lib.getExe pkgs.bashInteractive} $out/bin/bash
-    ln -s ${config.environment.usrbinenv} $out/usr/bin/env
-    ${lib.optionalString (loader != null) ''
-      ln -s ${loader} $out/${libDir}/$(basename ${pkgs.stdenv.cc.bintools.dynamicLinker})
-    ''}
+    mkdir -p $out/bin $out/usr/bin
+    ln -s ${pkgs.bashInteractive}/bin/sh $out/bin/sh
+    ln -s ${pkgs.bashInteractive}/bin/bash $out/bin/bash
+    ln -s ${pkgs.coreutils}/bin/env $out/usr/bin/env
   '';
-  # Set by nix-ld, or by the stub that explains why a foreign binary does not run.
-  loader = config.environment.ldso or null;
 
   mountPoints = [
     "/boot"
     "/dev"
     "/etc"
     "/home"
+    "/${libDir}"
     "/mnt"
     "/nix/var"
     "/opt"
@@ -52,16 +49,30 @@ in
   fileSystems = {
     "/" = {
       device = "/dev/disk/by-partlabel/nixos";
-      fsType = "ext4";
+      fsType = "erofs";
       options = [ "ro" ];
       # The disk itself may be read-only, and its contents never change.
       noCheck = true;
+    };
+    # For the dynamic linker of foreign programs, which systemd-tmpfiles links there as on any NixOS.
+    "/${libDir}" = {
+      device = "tmpfs";
+      fsType = "tmpfs";
+      options = [
+        "mode=0755"
+        "size=1M"
+        "nosuid"
+        "nodev"
+      ];
     };
     "/var" = {
       device = "/dev/disk/by-label/var";
       fsType = "ext4";
       options = [ "noatime" ];
       neededForBoot = true;
+      # Checked by the initrd, see below. A second check in the running system would find it mounted, and close an ordering
+      # cycle: it comes after local-fs-pre.target, that after Userborn, and Userborn's state directory after /var.
+      noCheck = true;
       # By systemd-growfs while it is mounted, at each boot: a no-op unless the disk has grown.
       autoResize = true;
     };
@@ -77,16 +88,53 @@ in
     };
   };
 
+  # The check of /var before it is mounted. The name is that of the device, escaped.
+  boot.initrd.systemd.services."systemd-fsck@dev-disk-by\\x2dlabel-var" = {
+    overrideStrategy = "asDropin";
+    requiredBy = [ "sysroot-var.mount" ];
+    before = [ "sysroot-var.mount" ];
+  };
+
   systemd.tmpfiles.rules = [
     "d /var/home 0755 root root -"
     "d /var/root 0700 root root -"
     "d /var/mnt 0755 root root -"
   ];
 
-  system.etc.overlay = {
-    enable = true;
-    mutable = false;
+  system = {
+    nixos-init.enable = true;
+    etc.overlay = {
+      enable = true;
+      mutable = false;
+    };
+
+    # The image is replaced, never switched.
+    switch.enable = false;
+    disableInstallerTools = true;
+
+    # What the skeleton's links point at belongs to the system, or it would be missing from the image.
+    extraDependencies = [ skeleton ];
+
+    # In /etc/os-release, for programs that know nothing of ours.
+    image = {
+      id = "snowglobe";
+      version =
+        let
+          # os-release(5) knows no others.
+          allowed = char: if builtins.match "[a-z0-9._-]" char != null then char else "-";
+        in
+        lib.stringAsChars allowed (lib.toLower "${config.vm.image.date}.${config.vm.image.revision}");
+    };
   };
+
+  environment = {
+    # Both are part of the image, see the skeleton.
+    binsh = null;
+    usrbinenv = null;
+    # A linker for 32-bit programs would need a directory /lib that can be written, and a second nixpkgs.
+    ldso32 = null;
+  };
+
   # Where the machine's own id is bound to. Empty, not `uninitialized`: this is never a first boot.
   environment.etc.machine-id = {
     text = lib.mkForce "";
@@ -94,17 +142,6 @@ in
   };
   # Explicit, because the identity scripts edit the shadow file in it.
   services.userborn.passwordFilesLocation = "/var/lib/nixos";
-
-  # What the skeleton's links point at belongs to the system, or it would be missing from the image.
-  system.extraDependencies = [ skeleton ];
-
-  # The image is replaced, never switched.
-  system.switch.enable = false;
-  system.disableInstallerTools = true;
-  system.activationScripts = {
-    binsh = lib.mkForce "";
-    usrbinenv = lib.mkForce "";
-  };
 
   image.repart = {
     name = "nixos";
@@ -131,14 +168,13 @@ in
         storePaths = [ config.system.build.toplevel ];
         contents = {
           "/bin".source = "${skeleton}/bin";
-          "/${libDir}".source = "${skeleton}/${libDir}";
           "/usr".source = "${skeleton}/usr";
         };
         repartConfig = {
           Type = "root";
           Label = "nixos";
-          Format = "ext4";
-          Minimize = "guess";
+          Format = "erofs";
+          Minimize = "best";
           MakeDirectories = toString mountPoints;
         };
       };

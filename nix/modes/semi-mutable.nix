@@ -18,8 +18,8 @@ let
       pkgs.coreutils
     ];
     text = ''
-      # The image holds store paths but no database that knows them. Which image the layer knows is noted in it: it may
-      # have been wiped, or belong to the image before.
+      # The image holds store paths but no database that knows them. The layer notes which image it has registered: it may
+      # have been wiped, or belong to an earlier image.
       mark=/nix/var/nix/snowglobe-registered
       booted=$(readlink -f /run/booted-system)
       if [ -e "$mark" ] && [ "$(cat "$mark")" = "$booted" ]; then
@@ -76,7 +76,7 @@ in
   };
 
   systemd.services.snowglobe-register-store = {
-    description = "Tell Nix which store paths the image brought";
+    description = "Register the image's store paths with Nix";
     wantedBy = [
       "multi-user.target"
       "nix-daemon.service"
@@ -89,9 +89,6 @@ in
     };
   };
 
-  # Collecting garbage must never hide a path of the image behind the layer.
-  systemd.tmpfiles.rules = [ "L+ /nix/var/nix/gcroots/snowglobe-image - - - - /run/booted-system" ];
-
   nix = {
     settings.experimental-features = [
       "nix-command"
@@ -102,13 +99,19 @@ in
       dates = "weekly";
       options = "--delete-older-than 30d";
     };
-    # `nix profile install nixpkgs#…` takes the release that the image was made from, and so shares what the image has.
+    # `nix profile install nixpkgs#…` takes the very revision that the image was made from, and so shares what the image
+    # has. nixpkgs knows its revision when it comes from Git.
     registry.nixpkgs.to = {
       type = "github";
       owner = "NixOS";
       repo = "nixpkgs";
-      ref = "nixos-${config.system.nixos.release}";
-    };
+    }
+    // (
+      if config.system.nixos.revision == null then
+        { ref = "nixos-${config.system.nixos.release}"; }
+      else
+        { rev = config.system.nixos.revision; }
+    );
   };
 
   # Instead of the image's own nixpkgs, which would put its whole source into the image.

@@ -6,14 +6,14 @@
   time.timeZone = lib.mkDefault "UTC";
   i18n.defaultLocale = lib.mkDefault "en_US.UTF-8";
 
-  # Manuals of NixOS itself are of no use where nothing is configured; the dev profile brings manual pages back.
+  # Nothing is configured in these machines, so NixOS' own manual is left out; the dev profile brings manual pages back.
   documentation.enable = lib.mkDefault false;
   documentation.nixos.enable = false;
 
-  # The image is named by its inputs; a channel beside them would be a second, unpinned truth.
+  # The image is defined by its pinned inputs; a channel would be a second nixpkgs that is not.
   nix.channel.enable = false;
 
-  # nixpkgs offers these for desktops and for people at a keyboard.
+  # nixpkgs has these for desktops and interactive installations.
   environment.defaultPackages = [ ];
   xdg.autostart.enable = false;
   xdg.icons.enable = false;

@@ -1,4 +1,5 @@
-# From firmware to login prompt: virtio, systemd from the first moment, a quiet serial console.
+# From firmware to login prompt: virtio, systemd from the first moment, a quiet serial console, and recovery without anybody
+# at a console.
 {
   modulesPath,
   lib,
@@ -12,17 +13,7 @@ in
   imports = [ "${modulesPath}/profiles/qemu-guest.nix" ];
 
   boot = {
-    initrd = {
-      systemd.enable = true;
-      # libvirt gives virtio disks, Proxmox can give SCSI or SATA ones.
-      availableKernelModules = [
-        "ahci"
-        "sd_mod"
-        "virtio_blk"
-        "virtio_pci"
-        "virtio_scsi"
-      ];
-    };
+    initrd.systemd.enable = true;
 
     # The last console is the one that systemd's generator starts a login on, and where messages go.
     kernelParams = [
@@ -34,6 +25,9 @@ in
       "udev.log_level=3"
       # Partitions are mounted by label; what the generator guesses from their types would come on top.
       "systemd.gpt_auto=no"
+      # A panic reboots after ten seconds, and an initrd that fails panics instead of waiting at an emergency prompt.
+      "panic=10"
+      "boot.panic_on_fail"
     ];
     # The test driver wants to see more.
     consoleLogLevel = lib.mkDefault 3;
@@ -41,9 +35,14 @@ in
     loader.grub.enable = false;
 
     tmp.useTmpfs = true;
+  };
 
-    # A machine that hangs while nobody watches its console should come back by itself.
-    kernel.sysctl."kernel.panic" = lib.mkDefault 10;
+  systemd = {
+    # A file system that cannot be mounted must not keep the network and SSH from coming up.
+    enableEmergencyMode = false;
+    # Where the hypervisor provides a watchdog, it resets a machine whose systemd has stopped. Long enough for an emulated
+    # machine on a busy host.
+    settings.Manager.RuntimeWatchdogSec = "2min";
   };
 
   services.qemuGuest.enable = true;

@@ -14,7 +14,7 @@ in
     mode = "0444";
   };
 
-  # The health check of an upgrade waits for this file before it lets go of the previous boot disk.
+  # The health check of an upgrade waits for this file before it discards the previous boot disk.
   systemd.services.snowglobe-boot-complete = {
     description = "Tell the portal that the machine is up";
     wantedBy = [ "multi-user.target" ];

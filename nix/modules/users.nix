@@ -1,7 +1,7 @@
-# The two people of a machine: admin, who may become root without a password, and user, who may not.
+# The two users of a machine: admin, who may become root without a password, and user, who may not.
 #
-# Their ids are fixed, and Userborn keeps those that it gave to services in its password files: an image with other
-# profiles therefore never changes who owns what on /var.
+# Their ids are fixed, and Userborn keeps the ids that it has assigned to services in its password files: an image with
+# other profiles therefore never changes who owns what on /var.
 let
   idRange = start: [
     {
@@ -25,9 +25,6 @@ in
     # read-only and overwrite root's hash each time.
     mutableUsers = true;
 
-    # Nobody can log in until the identity says so: that is the point of it.
-    allowNoPasswordLogin = true;
-
     users = {
       admin = {
         isNormalUser = true;
@@ -47,7 +44,7 @@ in
     };
   };
 
-  # Userborn writes these only since it knows subordinate ids. Real files: newuidmap does not follow links.
+  # For releases whose Userborn does not write these itself. Real files: newuidmap does not follow links.
   environment.etc = {
     subuid = lib.mkDefault {
       text = "admin:100000:65536\nuser:200000:65536\n";

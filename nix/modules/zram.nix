@@ -33,7 +33,7 @@ in
       enable = true;
       inherit (cfg) memoryPercent algorithm;
     };
-    # Memory is quicker than any disk: swap early, and one page at a time.
+    # Compressed memory is faster than any disk: swap early, and one page at a time.
     boot.kernel.sysctl = {
       "vm.swappiness" = 100;
       "vm.page-cluster" = 0;

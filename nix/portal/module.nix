@@ -70,8 +70,8 @@ in
       default = [ ];
       example = [ "127.0.0.1" ];
       description = ''
-        Addresses or networks of reverse proxies. Only from these are X-Forwarded-* headers believed; from anybody else they
-        are ignored, because they would decide which address is written into the audit log.
+        Addresses or networks of reverse proxies. Only from these are X-Forwarded-* headers believed; from any other
+        address they are ignored, because they decide which address is written into the audit log.
       '';
     };
 
@@ -186,7 +186,7 @@ in
         WorkingDirectory = cfg.stateDir;
         UMask = "0027";
 
-        # What it needs besides: the sockets of libvirt and of the Nix daemon, the network for SSH, and FUSE for editing disks.
+        # It also needs: the sockets of libvirt and of the Nix daemon, the network for SSH, and FUSE for editing disks.
         # FUSE is the reason for what is missing here: fusermount3 is set-uid, so neither NoNewPrivileges nor any filter that
         # implies it can be had, and what that program needs must stay in the bounding set. The portal itself holds no
         # capability.

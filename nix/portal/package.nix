@@ -1,7 +1,7 @@
 # The portal: the server with its pages, and the browser half (wasm, CSS, terminal) beside it in share/snowglobe/site.
 #
-# `cargo xtask build` does what it does on a developer's machine; it finds its tools on PATH and is told by
-# SNOWGLOBE_DEV_SHELL to install nothing. No hash is kept here: Cargo.lock and package-lock.json have them all.
+# `cargo xtask build` does what it does on a developer's machine; it finds its tools on PATH, and
+# SNOWGLOBE_DEV_SHELL keeps it from installing any. No hash is kept here: Cargo.lock and package-lock.json have them all.
 {
   lib,
   binaryen,
@@ -68,8 +68,8 @@ rustPlatform.buildRustPackage {
   pname = "snowglobe";
   inherit (manifest.workspace.package) version;
 
-  # Only what the build reads: an edit of a page does not rebuild because a test or a text changed, and nothing that lies
-  # around in a checkout gets into the store.
+  # Only what the build reads: an edit of a page does not rebuild because a test or a text changed, and no stray file of
+  # a checkout gets into the store.
   src = fileset.toSource {
     inherit root;
     fileset = fileset.unions [

@@ -1,5 +1,5 @@
-# Everything that `cargo xtask` and nix/check need on NixOS. SNOWGLOBE_DEV_SHELL tells xtask that it is here, and need not
-# install anything. Two things come from the system instead: libvirtd (`virtualisation.libvirtd.enable`), and fusermount3,
+# Everything that `cargo xtask` and nix/check need on NixOS. SNOWGLOBE_DEV_SHELL keeps xtask from installing
+# anything. Two things come from the system instead: libvirtd (`virtualisation.libvirtd.enable`), and fusermount3,
 # which has privileges (`programs.fuse.enable`).
 {
   mkShell,
@@ -33,12 +33,15 @@
   dosfstools,
   gptfdisk,
   mtools,
+  mypy,
   nftables,
   openssh,
   openssl,
   python3,
+  python3Packages,
   rustfmt,
   shellcheck,
+  systemd,
   util-linux,
   writeShellScriptBin,
 
@@ -65,6 +68,7 @@ mkShell {
     libvirt
     lld
     mtools
+    mypy
     nftables
     nix
     nixfmt
@@ -73,12 +77,14 @@ mkShell {
     openssl
     pkg-config
     python3
+    python3Packages.pyflakes
     qemu
     rust-analyzer
     rustc
     rustfmt
     shellcheck
     sqlite
+    systemd
     util-linux
     # The one program only: its links would stand before the real ones.
     (writeShellScriptBin "busybox" ''exec ${busybox}/bin/busybox "$@"'')

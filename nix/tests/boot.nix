@@ -26,7 +26,16 @@ harness.test {
               assert "ro" in options, f"{path}: {options}"
               machine.fail(f"touch {path}/written")
           machine.fail("touch /nix/store/written")
-          machine.fail("mount -o remount,rw /etc")
+          for path in ["/", "/etc"]:
+              machine.fail(f"mount -o remount,rw {path}")
+
+      with subtest("nothing tried to write to it while booting"):
+          # With it nixos-init runs, and no activation script.
+          machine.fail("test -e /run/booted-system/prepare-root")
+          assert machine.succeed("systemctl show -P ExecMainStatus systemd-tmpfiles-setup.service").strip() == "0"
+
+      with subtest("/var was checked before it was mounted"):
+          machine.succeed("journalctl --boot --output cat --unit 'systemd-fsck@*' | grep '^var: clean'")
 
       with subtest("/var, /home and /root are the data disk, /tmp is memory"):
           assert machine.succeed("findmnt -no LABEL /var").strip() == "var"
@@ -35,14 +44,22 @@ harness.test {
               machine.succeed(f"test -e /var{path}/written")
           assert machine.succeed("findmnt -no FSTYPE /tmp").strip() == "tmpfs"
 
-      with subtest("there is a shell, an env, and no Nix"):
+      with subtest("there is a shell, an env, a linker for foreign programs, and no Nix"):
           machine.succeed("/bin/sh -c true && /usr/bin/env true && /bin/bash -c true")
+          machine.succeed("test -e /lib*/ld-linux-*.so.*")
           machine.fail("command -v nix")
 
       with subtest("the image says what it is"):
           facts = dict(line.split("=", 1) for line in machine.succeed("cat /etc/snowglobe-image").splitlines())
           assert facts["profiles"] == "core" and facts["mode"] == "immutable", facts
           assert set(facts) == {"profiles", "mode", "revision", "date"}, facts
+          machine.succeed("grep -q '^IMAGE_ID=.*snowglobe' /etc/os-release && grep -q '^IMAGE_VERSION=' /etc/os-release")
+
+      with subtest("it recovers without anybody at its console"):
+          machine.succeed("systemd-analyze cat-config systemd/system.conf | grep -qx RuntimeWatchdogSec=2min")
+          machine.fail("systemctl cat emergency.target")
+          # The driver adds the other half, boot.panic_on_fail, to every machine.
+          machine.succeed("grep -qw panic=10 /proc/cmdline")
 
       with subtest("a login on the serial console, an agent, no failed unit"):
           # The driver keeps the login itself from running, because it needs the port.
@@ -62,5 +79,7 @@ harness.test {
           machine.start()
           wait_up(machine)
           assert machine.succeed("cat /etc/machine-id").strip() == first, "the id of the first boot was not kept"
+          # What wait_up looks at holds the boot before this one as well.
+          assert len(machine.succeed("journalctl --list-boots --quiet --no-pager").splitlines()) == 2
     '';
 }

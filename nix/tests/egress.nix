@@ -1,4 +1,5 @@
-# The egress block stops a program and a container alike, and it is the block that does: without it, both get through.
+# The egress block stops a program and a container alike, and it is the block that does: without it, both get through. Names
+# resolve for all of them, because the machine's resolver is asked and not the network's.
 { pkgs, harness, ... }:
 let
   probe = pkgs.dockerTools.buildImage {
@@ -16,6 +17,7 @@ harness.test {
       profiles = [
         "claude"
         "docker"
+        "podman"
       ];
       modules = [ { environment.etc."probe.tar.gz".source = probe; } ];
     };
@@ -31,7 +33,7 @@ harness.test {
     harness.identity
     + ''
       boot_disk("${nodes.machine.system.build.snowglobeImage}")
-      data_disk(IDENTITY, size="8G")
+      data_disk({**IDENTITY, "hosts": "192.0.2.7 printer.example.org\n"}, size="8G")
       start_all()
       wait_up(machine)
       neighbour.wait_for_unit("multi-user.target")
@@ -40,11 +42,18 @@ harness.test {
       address = neighbour.succeed("ip -4 -o addr show eth1").split()[3].split("/")[0]
 
       machine.wait_for_unit("docker.service")
-      machine.succeed("docker load </etc/probe.tar.gz")
+      engines = {"docker": "docker run --rm probe", "podman": "podman run --rm localhost/probe"}
+      for engine in engines:
+          machine.succeed(f"{engine} load </etc/probe.tar.gz")
       ways = {
           "a user's program": f"su -l user -c 'nc -z -w 3 {address} 8000'",
-          "a container": f"docker run --rm probe /bin/nc -w 3 {address} 8000 </dev/null",
+          "a container of Docker": f"{engines['docker']} /bin/nc -w 3 {address} 8000 </dev/null",
+          "a container of Podman": f"{engines['podman']} /bin/nc -w 3 {address} 8000 </dev/null",
       }
+
+      for engine, command in engines.items():
+          with subtest(f"a container of {engine} asks the machine's resolver"):
+              assert "192.0.2.7" in machine.succeed(f"{command} /bin/nslookup printer.example.org. || true")
 
       for who, command in ways.items():
           with subtest(f"{who} is stopped"):

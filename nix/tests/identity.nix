@@ -25,7 +25,7 @@ harness.test {
     harness.identity
     + ''
       PUBLIC_KEY = Path("${keys}/key.pub").read_text()
-      # Nobody's password: the form is what counts.
+      # Not the hash of any password: only its format matters.
       HASH = "$6$rounds=5000$globe$" + "x" * 86
 
       boot_disk("${nodes.machine.system.build.snowglobeImage}")

@@ -26,7 +26,7 @@ testers.runNixOSTest {
         machine.succeed("su -s /bin/sh snowglobe -c 'virsh -c qemu:///system list'")
         machine.fail("su -s /bin/sh snowglobe -c 'ls /root'")
 
-    with subtest("what it keeps is nobody else's"):
+    with subtest("its files are closed to others"):
         assert machine.succeed("stat -c '%U %a' /var/lib/snowglobe").split() == ["snowglobe", "711"]
         machine.succeed("stat -c '%a' /var/lib/snowglobe/snowglobe.db | grep -qE '^6[04]0$'")
   '';

@@ -10,7 +10,7 @@
 let
   asUser = command: "su -l user -c '${command}'";
 
-  # Commands that must succeed, per profile; nvidia wants a card and is only built.
+  # Commands that must succeed, per profile; nvidia needs a card and is only built.
   programs = {
     core = [
       "git --version"
@@ -36,6 +36,8 @@ let
     dev = [
       "nvim --version"
       "tmux -V"
+      # With the privileges that sshfs mounts with.
+      "test -u /run/wrappers/bin/fusermount3"
       "swapon --show=NAME --noheadings | grep -q zram"
     ];
     home-manager = [

@@ -36,7 +36,7 @@ harness.test {
               "name": machine.succeed("hostname"),
               "user": machine.succeed("stat -c '%U %u %a' /home/user/file /home/user"),
               "admin": machine.succeed("stat -c '%U %u %a' /home/admin/file /home/admin"),
-              # Ids that were given once are not given to somebody else.
+              # Ids once assigned are not assigned to another user.
               "ids": machine.succeed("cut -d: -f1,3 /etc/passwd | sort"),
           }
 

@@ -125,6 +125,9 @@ static NEEDS: &[Need] = &[
     need(Tests, Program(&["ssh"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
     need(Tests, Program(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
     need(Tests, Program(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
+    need(Tests, Program(&["mypy"]), "check the scripts of virtual machine tests", [&["mypy"], &["python3-mypy"], &["mypy"]]),
+    need(Tests, Program(&["pyflakes3", "pyflakes"]), "check the scripts of virtual machine tests", [&["pyflakes3"], &["python3-pyflakes"], &["python-pyflakes"]]),
+    need(Tests, Program(&["systemd-analyze"]), "check the order of the images' units", [&["systemd"], &["systemd"], &["systemd"]]),
     need(Tests, Program(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];
 

@@ -7,7 +7,7 @@
 parse_nameservers() (
     while IFS= read -r line || [ -n "$line" ]; do
         uncomment "${line%%;*}"
-        # Splitting into words is the point.
+        # Splitting into words is intended.
         # shellcheck disable=SC2086
         set -- $trimmed
         [ "${1-}" = nameserver ] || continue
@@ -21,7 +21,7 @@ parse_nameservers() (
 
 apply() {
     servers=$(contents resolv.conf | parse_nameservers)
-    # Splitting into words is the point.
+    # Splitting into words is intended.
     # shellcheck disable=SC2086
     set -- $servers
     for server; do

@@ -7,7 +7,7 @@ parse_hosts() (
     while IFS= read -r line || [ -n "$line" ]; do
         uncomment "$line"
         [ -n "$trimmed" ] || continue
-        # Splitting into words is the point.
+        # Splitting into words is intended.
         # shellcheck disable=SC2086
         set -- $trimmed
         if [ $# -lt 2 ] || ! valid_ip "$1"; then

@@ -1,6 +1,6 @@
-# What makes a machine itself lies in /var/identity and is applied by the scripts of nix/identity, which know nothing of
-# NixOS. This module packages them, runs them, and collects the platform file in which each concern beside it says where
-# its part goes in this system.
+# A machine's identity lies in /var/identity and is applied by the scripts of nix/identity, which know nothing of NixOS. This
+# module packages them, runs them, and assembles the platform file, in which each concern beside it says where its part
+# goes in this system.
 #
 # snowglobe-identity.service runs before the network, sshd and any login, again whenever a file changes (the path unit),
 # and whenever the portal asks. Nothing requires it: a missing or malformed file costs one concern, never the boot.
@@ -84,7 +84,7 @@ in
         description = "Apply the machine's identity";
         wantedBy = [ "multi-user.target" ];
         wants = [ "network-pre.target" ];
-        # userborn.service is ordered before sysinit.target and thereby before this.
+        # userborn.service is ordered before sysinit.target, and so before this.
         after = [ "nftables.service" ];
         before = [
           "network-pre.target"

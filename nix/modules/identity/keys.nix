@@ -1,5 +1,5 @@
-# Authorized keys of admin and user. In a machine whose /etc cannot change they lie in /run; a mutable machine has them
-# where everybody looks for them, and reads its users' own files as well.
+# Authorized keys of admin and user. In a machine whose /etc cannot change they lie in /run; a mutable machine has them in the
+# usual place, and reads its users' own files as well.
 { config, lib, ... }:
 let
   mutable = config.vm.mode == "mutable";

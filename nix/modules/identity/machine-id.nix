@@ -1,6 +1,6 @@
-# Machine id, and the host name with it: both must be there when PID 1 of the system starts, or it takes every boot for
-# the first one and names its journal after an id that nobody knows. So the initrd applies these two concerns, as soon as
-# /var and /etc are mounted below /sysroot.
+# Machine id and host name: both must be there when PID 1 of the system starts, or it takes every boot for the first one and
+# names its journal after a random id. So the initrd applies these two concerns as soon as /var and /etc are mounted below
+# /sysroot.
 {
   config,
   pkgs,
@@ -28,7 +28,7 @@
         id=/run/snowglobe/machine-id
         target=/sysroot/etc/machine-id
 
-        # The defaults of the scripts are right here, so the platform file may be empty. Nobody else runs yet: no lock.
+        # The defaults of the scripts are right here, so the platform file may be empty. Nothing else runs them yet: no lock.
         IDENTITY=$identity SNOWGLOBE_PLATFORM=/dev/null SNOWGLOBE_LOCKED=yes \
           "$BASH" ${config.vm.identity.scripts}/libexec/snowglobe-identity hostname machine-id || true
 
