@@ -40,7 +40,8 @@ async fn a_state_change_needs_an_origin_of_ours() {
 #[tokio::test]
 async fn a_foreign_host_name_is_dns_rebinding() {
     let (world, admin) = World::new().await;
-    for host in ["evil.test", "evil.test:80", "127.0.0.1", "localhost"] {
+    let twice = format!("{}:80", admin.host);
+    for host in ["evil.test", "evil.test:80", "127.0.0.1", "localhost", &twice] {
         let mut person = admin.clone();
         person.host = host.to_owned();
         assert_eq!(person.get("/").await.status, 421, "{host}");
@@ -48,6 +49,9 @@ async fn a_foreign_host_name_is_dns_rebinding() {
     let mut person = admin.clone();
     person.host = person.host.replace("127.0.0.1", "localhost");
     assert_eq!(person.get("/").await.status, 200);
+    for second in ["evil.test", admin.host.as_str()] {
+        assert_eq!(admin.ask("GET", "/", &[("host", second)], b"").await.status, 400, "two hosts: {second}");
+    }
     world.end().await;
 }
 
