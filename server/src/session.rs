@@ -56,7 +56,7 @@ pub async fn identify(State(server): State<Shared>, mut request: Request, next: 
     };
     let user = match user {
         Ok(user) => user,
-        Err(fault) => return crate::pages::plain_fault(&fault),
+        Err(fault) => return crate::answer::plain_fault(&fault),
     };
     let token = token.filter(|_| user.is_some());
     request.extensions_mut().insert(Visitor { actor: Actor { user, from }, token, agent });

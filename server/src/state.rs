@@ -1,16 +1,18 @@
 //! What every handler can reach: the engine behind its two doors, the site's files, the origins, the counters.
 
 use crate::assets::Assets;
-use crate::connections::Limits;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
-use crate::ws::Sockets;
+use crate::ws::open::Sockets;
+use axum::extract::FromRef;
 use engine::Engine;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::portal::Portal;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The state of the router, shared by all requests.
 pub type Shared = Arc<Server>;
@@ -35,6 +37,14 @@ pub struct Server {
     pub limits: Limits,
     /// Cancelled when the server begins to stop; sockets close and say why.
     pub stopping: CancellationToken,
+    /// Requests that are being carried out, waited for when the server stops.
+    pub handlers: TaskTracker,
     /// Open sockets, waited for when the server stops.
     pub sockets: Sockets,
+}
+
+impl FromRef<Shared> for Assets {
+    fn from_ref(server: &Shared) -> Self {
+        server.assets.clone()
+    }
 }

@@ -1,7 +1,7 @@
 //! Forms that ask for an operation: decode, plan, confirm, submit, and go where the job can be watched.
 
 use super::intent::hidden;
-use super::{Again, Done, Post, internal};
+use super::post::{Again, Done, Post, internal};
 use app::routes;
 use model::Fault;
 use model::form::FormData;

@@ -61,7 +61,10 @@ async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     // The right password does not help while the account is throttled; time does.
     let right = [("intent", "login"), ("name", "ada"), ("password", PASSWORD)];
-    assert_eq!(nobody.post("/login", &right).await.status, 429);
+    let reply = nobody.post("/login", &right).await;
+    assert_eq!(reply.status, 429);
+    let seconds: u64 = reply.header("retry-after").expect("programs read it here").parse().unwrap();
+    assert!(reply.body.contains(&format!("Try again in {seconds} s")), "{}", reply.body);
     world.clock.advance_millis(24 * 3600 * 1000);
     assert_eq!(nobody.post("/login", &right).await.status, 303);
     world.end().await;
