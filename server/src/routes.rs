@@ -7,7 +7,7 @@
 pub use crate::access::Access;
 
 use crate::answer::{json_fault, see_other};
-use crate::session::{Visitor, identify};
+use crate::session::{self, Visitor};
 use crate::state::Shared;
 use crate::{assets, download, forms, guard, monitoring, outlive, pages, telemetry, ws};
 use app::routes as paths;
@@ -143,6 +143,11 @@ impl Answer {
 
 /// The whole server as one service, made from the table.
 pub fn router(server: Shared) -> Router {
+    let known = (
+        from_fn_with_state(server.clone(), session::mark_secure),
+        session::layer(&server),
+        from_fn_with_state(server.clone(), session::identify),
+    );
     let mut router = Router::new();
     for row in TABLE {
         let mut handler = row.answer.handler();
@@ -155,11 +160,11 @@ pub fn router(server: Shared) -> Router {
             handler = handler.route_layer(from_fn(move |request, next| admit(*row, request, next)));
         }
         if row.answer.asks_who() {
-            handler = handler.route_layer(from_fn_with_state(server.clone(), identify));
+            handler = handler.route_layer(known.clone());
         }
         router = router.route(row.path, handler);
     }
-    let nothing = any(pages::not_found).layer(from_fn_with_state(server.clone(), identify));
+    let nothing = any(pages::not_found).layer(known);
     router
         .fallback_service(nothing.with_state(server.clone()))
         .layer(CatchPanicLayer::new())

@@ -4,6 +4,7 @@ use crate::assets::Assets;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::session::store::Store;
 use crate::ws::open::Sockets;
 use axum::extract::FromRef;
 use engine::Engine;
@@ -23,6 +24,8 @@ pub struct Server {
     pub engine: Arc<Engine>,
     /// The same engine as pages and forms know it.
     pub portal: Arc<dyn Portal>,
+    /// Who is logged in.
+    pub sessions: Store,
     /// Under which origins browsers may speak to us.
     pub origins: Origins,
     /// Proxies whose word about the client's address counts.

@@ -6,6 +6,7 @@ use crate::connections;
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::session::store::Store;
 use crate::state::{Server, Shared};
 use crate::ws::open::Sockets;
 use crate::{routes, shutdown};
@@ -45,6 +46,7 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
     }
     Arc::new(Server {
         portal: engine.clone(),
+        sessions: Store::new(engine.clone()),
         metrics: Metrics::new(engine.clone()),
         engine,
         origins: around.origins,

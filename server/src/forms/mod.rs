@@ -8,10 +8,10 @@ mod intent;
 mod operations;
 mod post;
 
-use crate::answer::see_other;
+use crate::answer::{plain_fault, see_other};
 use crate::pages;
-use crate::session::{Visitor, set_cookie};
-use crate::state::{Server, Shared};
+use crate::session::{self, Visitor};
+use crate::state::Shared;
 use app::{FormState, routes};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -20,8 +20,8 @@ use http::header::{self, HeaderMap};
 use http::{StatusCode, Uri};
 use model::Fault;
 use model::form::FormData;
-use model::portal::LoggedIn;
 use post::{Again, Done, Post};
+use tower_sessions::Session;
 
 pub use intent::{Intent, WORDS, Word};
 pub use operations::hash_password;
@@ -30,6 +30,7 @@ pub use operations::hash_password;
 pub async fn post(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
+    session: Session,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -47,8 +48,8 @@ pub async fn post(
     let form = Post { server: &server, visitor: &visitor, uri: &uri, data: &data };
     match form.carry_out().await {
         Ok(Done::Go(to)) => see_other(&to),
-        Ok(Done::LoggedIn(session, to)) => with_cookie(&server, see_other(&to), Some(&session)),
-        Ok(Done::LoggedOut) => with_cookie(&server, see_other(routes::LOGIN), None),
+        Ok(Done::LoggedIn(begun, to)) => go(session::begin(&session, &begun).await, &to),
+        Ok(Done::LoggedOut) => go(session::end(&session).await, routes::LOGIN),
         // The session has ended since the page was opened. At the login page it is the answer to a wrong password.
         Err(Again { fault: Some(Fault::Unauthenticated), .. }) if uri.path() != routes::LOGIN => {
             see_other(&routes::login(uri.path()))
@@ -70,9 +71,9 @@ impl Post<'_> {
     }
 }
 
-fn with_cookie(server: &Server, mut response: Response, session: Option<&LoggedIn>) -> Response {
-    if let Some(cookie) = set_cookie(&server.origins, session.map(|s| &s.token)) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+fn go(session: Result<(), Fault>, to: &str) -> Response {
+    match session {
+        Ok(()) => see_other(to),
+        Err(fault) => plain_fault(&fault),
     }
-    response
 }

@@ -232,7 +232,7 @@ impl Link {
         let purpose = grown_to.unwrap_or_else(|| self.purpose.clone());
         let check = async {
             // The session that opened it, not any of the user's: whoever ends a stolen one expects its consoles to close.
-            if !self.server.engine.session_stands(&self.session).await? {
+            if !self.server.sessions.stands(&self.session).await? {
                 return Err(Fault::Unauthenticated);
             }
             self.server.engine.still_allowed(self.user, &purpose).await
