@@ -26,6 +26,11 @@ impl FromServerFnError for ApiError {
     /// What goes wrong between browser and portal, before or after the portal has been asked.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         Self(match error {
+            // Reading the arguments is the first thing that happens on the server; in the browser this is about the answer.
+            #[cfg(feature = "ssr")]
+            ServerFnErrorErr::Deserialization(why) | ServerFnErrorErr::Args(why) => {
+                crate::cx::tell(Fault::Malformed { why })
+            }
             ServerFnErrorErr::Request(_) => Fault::refused("The portal does not answer."),
             other => Fault::refused(format!(
                 "The portal's answer could not be read ({other}). Load the page again."

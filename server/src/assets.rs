@@ -1,37 +1,33 @@
-//! The files for browsers: wasm, scripts, styles, the icon. Read once at start and served from memory.
+//! The files for browsers: wasm, scripts, styles, the icon. tower-http serves them from the site's directory and chooses between a
+//! file and its compressed forms, `name.br` and `name.gz` beside it, made at build time.
 //!
-//! They are few and small, so that memory is cheaper than opening them per request, and a request can only ever name
-//! a file that was there at start: no path reaches the disk. `name.br` and `name.gz` beside a file are its compressed forms,
-//! made at build time. A URL with the right `?v=` never changes its content and is cached for ever; any other is
-//! asked for again with its `ETag`.
+//! What is decided here is how long a browser keeps them. A URL with the right `?v=` never changes its content and is kept
+//! for ever; any other is asked for again with its `ETag`. Not by its date: where files come from the Nix store all are from 1970, and
+//! an upgrade would not show.
 
-use crate::state::Shared;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri};
-use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tower_http::services::ServeDir;
 
 /// Directories deeper than this are not looked into; the site has three levels.
 const DEPTH_MAX: usize = 6;
 
-/// One file with its compressed forms.
-struct Asset {
-    mime: &'static str,
-    hash: String,
-    plain: Bytes,
-    brotli: Option<Bytes>,
-    gzip: Option<Bytes>,
-}
+/// Digits of the site's fingerprint: 48 bits tell one build from another.
+const VERSION_DIGITS: usize = 12;
 
-/// All files, by the path in their URL.
+/// The site.
+#[derive(Clone)]
 pub struct Assets {
-    files: HashMap<String, Asset>,
-    version: String,
+    files: ServeDir,
+    version: Arc<str>,
+    etag: HeaderValue,
 }
 
 /// Why the site's files could not be read.
@@ -46,30 +42,21 @@ pub struct NoSite {
 }
 
 impl Assets {
-    /// Reads every file below a directory.
+    /// Reads every file below a directory, for their fingerprint.
     ///
     /// # Errors
     /// If the directory or a file in it cannot be read.
     pub fn load(dir: &Path) -> Result<Self, NoSite> {
-        let mut contents = HashMap::new();
-        read_tree(dir, "", DEPTH_MAX, &mut contents)
-            .map_err(|source| NoSite { dir: dir.to_owned(), source })?;
-        let mut names: Vec<String> = contents.keys().filter(|n| !is_compressed(n)).cloned().collect();
-        names.sort();
-        let mut whole = Sha256::new();
-        let mut files = HashMap::new();
-        for name in names {
-            let Some(plain) = contents.remove(&name) else { continue };
-            let hash = short_hash(&plain);
-            whole.update(name.as_bytes());
-            whole.update(hash.as_bytes());
-            let brotli = contents.remove(&format!("{name}.br"));
-            let gzip = contents.remove(&format!("{name}.gz"));
-            files.insert(name.clone(), Asset { mime: mime(&name), hash, plain, brotli, gzip });
-        }
-        let mut version = hex(&whole.finalize());
-        version.truncate(12);
-        Ok(Self { files, version })
+        let read = || {
+            let mut hasher = Sha256::new();
+            fingerprint(dir, "", DEPTH_MAX, &mut hasher)?;
+            let mut version = hex::encode(hasher.finalize());
+            version.truncate(VERSION_DIGITS);
+            let etag = HeaderValue::from_str(&format!("W/\"{version}\"")).map_err(io::Error::other)?;
+            let files = ServeDir::new(dir).append_index_html_on_directories(false);
+            Ok(Self { files: files.precompressed_br().precompressed_gzip(), version: version.into(), etag })
+        };
+        read().map_err(|source| NoSite { dir: dir.to_owned(), source })
     }
 
     /// Fingerprint of all files together, the `v` in their URLs.
@@ -77,111 +64,72 @@ impl Assets {
         &self.version
     }
 
-    /// The answer for a path, if there is such a file.
-    pub fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-        let asset = self.files.get(uri.path())?;
-        let (body, encoding) = asset.best(headers);
-        let etag = format!("\"{}{}\"", asset.hash, encoding.unwrap_or(""));
-        let lasts =
-            uri.query().is_some_and(|q| q.split('&').any(|p| p.strip_prefix("v=") == Some(&self.version)));
-        let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-        let is_known = known.is_some_and(|list| list.split(',').any(|tag| tag.trim() == etag));
-        let mut response = match is_known {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => body.into_response(),
+    /// The answer to a request for a file.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        let lasts = self.is_current(request.uri());
+        let is_known = self.is_known(request.headers());
+        for dated in [header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
+            request.headers_mut().remove(dated);
+        }
+        let mut response = match self.files.clone().try_call(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => {
+                tracing::error!(%error, "a file for browsers cannot be read");
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            }
         };
-        let answer = response.headers_mut();
+        if !response.status().is_success() {
+            return response;
+        }
+        if is_known {
+            response = StatusCode::NOT_MODIFIED.into_response();
+        }
         let cache = if lasts { "public, max-age=31536000, immutable" } else { "no-cache" };
-        answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.mime));
+        let answer = response.headers_mut();
+        answer.remove(header::LAST_MODIFIED);
         answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         answer.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            answer.insert(header::ETAG, etag);
-        }
-        if let Some(encoding) = encoding.filter(|_| !is_known) {
-            answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
-        Some(response)
+        answer.insert(header::ETAG, self.etag.clone());
+        response
     }
-}
 
-impl Asset {
-    /// The smallest form that the client takes.
-    fn best(&self, headers: &HeaderMap) -> (Bytes, Option<&'static str>) {
-        let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("");
-        for (form, name) in [(&self.brotli, "br"), (&self.gzip, "gzip")] {
-            if let Some(body) = form.as_ref().filter(|_| accepts(accepted, name)) {
-                return (body.clone(), Some(name));
-            }
-        }
-        (self.plain.clone(), None)
+    fn is_current(&self, uri: &Uri) -> bool {
+        let version = |pair: &str| pair.strip_prefix("v=") == Some(&*self.version);
+        uri.query().is_some_and(|query| query.split('&').any(version))
+    }
+
+    /// Whether the browser has this site's files already (RFC 9110 §13.1.2).
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+        known.is_some_and(|list| list.split(',').any(|tag| tag.trim().as_bytes() == self.etag.as_bytes()))
     }
 }
 
 /// The handler of files, for the rows of the route table that name them.
-pub async fn serve(State(server): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
-    server.assets.answer(&uri, &headers).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+pub async fn serve(State(assets): State<Assets>, request: Request) -> Response {
+    assets.answer(request).await
 }
 
-/// Whether `Accept-Encoding` names an encoding without refusing it by `q=0` (RFC 9110 §12.5.3).
-fn accepts(header: &str, name: &str) -> bool {
-    header.split(',').any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let is_it = parts.next().is_some_and(|n| n.eq_ignore_ascii_case(name));
-        let weight = parts.find_map(|p| p.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok());
-        is_it && weight.unwrap_or(1.0) > 0.0
-    })
-}
-
-fn read_tree(dir: &Path, prefix: &str, depth: usize, found: &mut HashMap<String, Bytes>) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        let (path, url) = (entry.path(), format!("{prefix}/{name}"));
-        if path.is_dir() {
-            if depth > 0 {
-                read_tree(&path, &url, depth - 1, found)?;
-            }
-        } else {
-            found.insert(url, Bytes::from(std::fs::read(&path)?));
+/// Hashes names and contents below a directory, in the order of the names.
+fn fingerprint(dir: &Path, prefix: &str, depth: usize, hasher: &mut Sha256) -> io::Result<()> {
+    let mut entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, name) = (entry.path(), format!("{prefix}/{}", entry.file_name().display()));
+        if !path.is_dir() {
+            hasher.update(&name);
+            hasher.update(Sha256::digest(std::fs::read(&path)?));
+        } else if depth > 0 {
+            fingerprint(&path, &name, depth - 1, hasher)?;
         }
     }
     Ok(())
 }
 
-fn is_compressed(name: &str) -> bool {
-    name.ends_with(".br") || name.ends_with(".gz")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn short_hash(bytes: &[u8]) -> String {
-    let mut text = hex(&Sha256::digest(bytes));
-    text.truncate(24);
-    text
-}
-
-fn mime(name: &str) -> &'static str {
-    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "wasm" => "application/wasm",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "ico" => "image/x-icon",
-        "woff2" => "font/woff2",
-        "json" | "map" => "application/json",
-        "webmanifest" => "application/manifest+json",
-        "txt" => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn site() -> (tempfile::TempDir, Assets) {
         let dir = tempfile::tempdir().unwrap();
@@ -198,13 +146,16 @@ mod tests {
         (dir, assets)
     }
 
-    fn ask(assets: &Assets, uri: &str, headers: &[(header::HeaderName, &str)]) -> Option<Response> {
-        let headers = headers.iter().map(|(n, v)| (n.clone(), HeaderValue::from_str(v).unwrap())).collect();
-        assets.answer(&uri.parse().unwrap(), &headers)
+    async fn ask(assets: &Assets, uri: &str, headers: &[(HeaderName, &str)]) -> Response {
+        let mut request = Request::get(uri).body(Body::empty()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        assets.answer(request).await
     }
 
-    #[test]
-    fn the_smallest_accepted_form_is_sent_with_the_right_type() {
+    #[tokio::test]
+    async fn the_smallest_accepted_form_is_sent_with_the_right_type() {
         let (_dir, assets) = site();
         for (accept, encoding) in [
             ("gzip, br", Some("br")),
@@ -213,7 +164,7 @@ mod tests {
             ("", None),
             ("identity", None),
         ] {
-            let response = ask(&assets, "/pkg/a.wasm", &[(header::ACCEPT_ENCODING, accept)]).unwrap();
+            let response = ask(&assets, "/pkg/a.wasm", &[(header::ACCEPT_ENCODING, accept)]).await;
             assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/wasm");
             assert_eq!(
                 response.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap()),
@@ -223,24 +174,34 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_right_version_lasts_for_ever_and_an_etag_saves_the_body() {
-        let (_dir, assets) = site();
+    #[tokio::test]
+    async fn the_right_version_lasts_for_ever_and_an_etag_saves_the_body() {
+        let (dir, assets) = site();
         let version = assets.version().to_owned();
-        let cache =
-            |uri: &str| ask(&assets, uri, &[]).unwrap().headers().get(header::CACHE_CONTROL).unwrap().clone();
-        assert!(cache(&format!("/favicon.svg?v={version}")).to_str().unwrap().contains("immutable"));
-        assert_eq!(cache("/favicon.svg?v=old"), "no-cache");
-        let etag = ask(&assets, "/favicon.svg", &[]).unwrap().headers().get(header::ETAG).unwrap().clone();
-        let again = ask(&assets, "/favicon.svg", &[(header::IF_NONE_MATCH, etag.to_str().unwrap())]).unwrap();
+        let cache = async |uri: &str| {
+            ask(&assets, uri, &[]).await.headers().get(header::CACHE_CONTROL).unwrap().clone()
+        };
+        let lasting = cache(&format!("/favicon.svg?v={version}")).await;
+        assert!(lasting.to_str().unwrap().contains("immutable"));
+        assert_eq!(cache("/favicon.svg?v=old").await, "no-cache");
+        let etag = ask(&assets, "/favicon.svg", &[]).await.headers().get(header::ETAG).unwrap().clone();
+        let known = [(header::IF_NONE_MATCH, etag.to_str().unwrap())];
+        let again = ask(&assets, "/favicon.svg", &known).await;
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(ask(&assets, "/none.svg", &known).await.status(), StatusCode::NOT_FOUND);
+        // Another site is seen as one, though its files have the same date.
+        std::fs::write(dir.path().join("favicon.svg"), "<svg></svg>").unwrap();
+        let upgraded = Assets::load(dir.path()).unwrap();
+        let dated = (header::IF_MODIFIED_SINCE, "Fri, 31 Dec 9999 23:59:59 GMT");
+        let again = ask(&upgraded, "/favicon.svg", &[known[0].clone(), dated]).await;
+        assert_eq!(again.status(), StatusCode::OK);
     }
 
-    #[test]
-    fn only_files_of_the_site_have_a_name() {
+    #[tokio::test]
+    async fn only_files_of_the_site_have_a_name() {
         let (_dir, assets) = site();
-        for path in ["/pkg/../../etc/passwd", "/pkg/a.wasm.br", "/pkg", "/", "/pkg/%2e%2e/favicon.svg"] {
-            assert!(ask(&assets, path, &[]).is_none(), "{path}");
+        for path in ["/pkg/../../etc/passwd", "/pkg", "/pkg/", "/", "/pkg/%2e%2e/favicon.svg", "/%00"] {
+            assert_eq!(ask(&assets, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
         assert!(Assets::load(Path::new("/nowhere")).is_err());
     }

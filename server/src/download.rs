@@ -1,7 +1,7 @@
 //! Files to take away: a job's log as text, a console's transcript as it was said, the audit log as CSV. All are streamed; none is
 //! ever whole in memory.
 
-use crate::pages::plain_fault;
+use crate::answer::plain_fault;
 use crate::session::Visitor;
 use crate::state::Shared;
 use axum::body::Body;

@@ -91,6 +91,10 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     if has_dot_segment(request.uri().path()) {
         return Some((StatusCode::NOT_FOUND, "There is nothing at this address."));
     }
+    // Two readers could take two names for the server's (RFC 9112 §3.2).
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return Some((StatusCode::BAD_REQUEST, "A request names one host, in one Host header."));
+    }
     // Monitoring asks by address. Neither changes anything; “ok” is no secret, and counters look at the name themselves.
     let for_machines = matches!(request.uri().path(), "/healthz" | "/metrics");
     let text = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());

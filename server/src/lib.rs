@@ -3,27 +3,35 @@
 //! ```text
 //! main      the command line                 config       every setting, one table
 //! wire      configuration → running server   state        what every handler can reach
-//! routes    THE route table → router         connections  accepting, limits      shutdown  ending in good order
+//! routes    THE route table → router         access       for whom a row is
+//! connections  accepting, who has to leave   limits       patience, open files     shutdown  ending in good order
 //! guard     same origin, headers, bodies     origin       who is “us”, who is the client
-//! session   cookie → actor                   pages        Leptos renders         forms     posted forms, by intent
-//! ws        sockets: events, jobs, console   download     logs and CSV           assets    files for browsers
-//! metrics   Prometheus, health               telemetry    logs               memory    what malloc keeps
+//! outlive   a request begun is carried out   answer       faults and redirects
+//! session   cookie → actor                   pages        Leptos renders           forms     posted forms, by intent
+//! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
+//! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs
+//! memory    what malloc keeps
 //! ```
 //!
-//! A request comes over one of `connections`, passes `telemetry`, `guard` and `session` (in `routes`' order) and ends in
+//! A request comes over one of `connections`, passes `telemetry`, `guard`, `outlive` and `session` (in `routes`' order) and ends in
 //! `pages`, `forms`, `ws` or `download`, which call the portal with the request's actor. No rule about machines lives here.
 //!
 //! A library as well as a program, so that the integration tests run the very router that people get.
 
+pub mod access;
+pub mod answer;
 pub mod assets;
 pub mod config;
 pub mod connections;
 pub mod download;
 pub mod forms;
 pub mod guard;
+pub mod limits;
 pub mod memory;
 pub mod metrics;
+pub mod monitoring;
 pub mod origin;
+pub mod outlive;
 pub mod pages;
 pub mod routes;
 pub mod session;

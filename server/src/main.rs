@@ -1,52 +1,56 @@
 //! The program `snowglobe`: its command line and nothing else.
 
 use anyhow::{Context as _, Result};
-use clap::{Arg, ArgMatches, Command};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use model::account::{Secret, password_fault};
-use server::config::{self, Config};
+use server::config::{self, Config, Settings};
 use server::{memory, telemetry, wire};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
-fn command_line() -> Command {
-    Command::new("snowglobe")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A self-service web portal for immutable NixOS virtual machines.")
-        .after_help(
-            "A setting is given as a flag or in the environment, where a flag wins. “snowglobe check-config” shows what is in force, \
-             and what is wrong with it.",
-        )
-        .next_line_help(true)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .args(config::arguments())
-        .subcommand(Command::new("serve").about("Run the portal until SIGINT or SIGTERM"))
-        .subcommand(
-            Command::new("migrate").about("Bring the database up to date, and end; while the portal is stopped"),
-        )
-        .subcommand(
-            Command::new("check-config")
-                .about("Show every setting with its value, and what is wrong with it"),
-        )
-        .subcommand(
-            Command::new("create-admin")
-                .about(
-                    "Make an administrator, or give one a new password, which is read from standard input; while the portal is \
-                     stopped",
-                )
-                .arg(Arg::new("name").required(true).help("The user's name")),
-        )
+/// A self-service web portal for immutable NixOS virtual machines.
+#[derive(Parser)]
+#[command(name = "snowglobe", version, next_line_help = true, arg_required_else_help = true)]
+#[command(
+    after_help = "A setting is given as a flag or in the environment, where a flag wins. “snowglobe check-config” shows what is \
+                  in force, and what is wrong with it."
+)]
+struct CommandLine {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the portal until SIGINT or SIGTERM.
+    Serve,
+    /// Bring the database up to date, and end; while the portal is stopped.
+    Migrate,
+    /// Show every setting with its value, and what is wrong with it.
+    CheckConfig,
+    /// Make an administrator, or give one a new password, which is read from standard input; while the portal is stopped.
+    CreateAdmin {
+        /// The user's name.
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
     memory::keep_little();
-    let matches = command_line().get_matches();
-    let config = match Config::from_matches(&matches) {
+    let matches = config::with_environment(CommandLine::command()).get_matches();
+    let CommandLine { settings, task } = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line,
+        Err(error) => error.exit(),
+    };
+    let config = Config::new(settings, &matches);
+    if matches!(task, Task::CheckConfig) {
+        print!("{}", config::listing(&matches));
+    }
+    let config = match config {
         Ok(config) => config,
         Err(mistakes) => {
-            if matches.subcommand_name() == Some("check-config") {
-                print!("{}", config::listing(&matches));
-            }
             for mistake in mistakes {
                 eprintln!("{mistake}");
             }
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(&config.log, config.log_format);
-    match run(&matches, &config) {
+    match run(task, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("snowglobe: {error:#}");
@@ -63,22 +67,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(matches: &ArgMatches, config: &Config) -> Result<()> {
-    if let Some(("check-config", _)) = matches.subcommand() {
-        print!("{}", config::listing(matches));
-        for warning in config.warnings() {
-            println!("warning: {warning}");
-        }
-        return Ok(());
-    }
+fn run(task: Task, config: &Config) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the asynchronous runtime cannot be started")?;
     let done = runtime.block_on(async {
-        match matches.subcommand() {
-            Some(("serve", _)) => wire::serve(config).await,
-            Some(("migrate", _)) => migrate(config).await,
-            Some(("create-admin", given)) => create_admin(config, given).await,
-            _ => anyhow::bail!("there is no such subcommand; “snowglobe help” lists them"),
+        match task {
+            Task::Serve => wire::serve(config).await,
+            Task::Migrate => migrate(config).await,
+            Task::CreateAdmin { name } => create_admin(config, &name).await,
+            Task::CheckConfig => {
+                for warning in config.warnings() {
+                    println!("warning: {warning}");
+                }
+                Ok(())
+            }
         }
     });
     // A blocking call into a hypervisor that hangs must not keep a stopped portal from ending.
@@ -93,8 +95,7 @@ async fn migrate(config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn create_admin(config: &Config, given: &ArgMatches) -> Result<()> {
-    let name = given.get_one::<String>("name").context("a name is missing")?;
+async fn create_admin(config: &Config, name: &str) -> Result<()> {
     let password = read_password()?;
     if let Some(why) = password_fault(password.reveal()) {
         anyhow::bail!("{why}");

@@ -1,14 +1,9 @@
-//! `/metrics` for Prometheus and `/healthz` for whatever restarts a server that does not answer.
+//! Counters for Prometheus; `monitoring` answers with them.
 //!
 //! Requests and sockets are counted here as they happen; what the engine counts is asked for at each scrape. Labels come
 //! from fixed sets only (route patterns, known methods, kinds), so that no client can fill the memory with series.
 
-use crate::origin::{self, Origins};
-use crate::state::Shared;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::response::{IntoResponse, Response};
 use engine::Engine;
-use http::{HeaderMap, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -18,10 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +47,16 @@ impl Metrics {
         ours.register_collector(Box::new(OfEngine(engine)));
         registry.register_collector(Box::new(OfProcess));
         Self { registry, requests, durations, sockets }
+    }
+
+    /// All counters as text in the format of `OpenMetrics`.
+    ///
+    /// # Errors
+    /// If a collector cannot write what it counts.
+    pub fn as_text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
     }
 
     /// Counts a request that has been answered.
@@ -182,55 +185,4 @@ fn resident_bytes() -> Option<u64> {
 /// Open file descriptors by proc(5).
 fn open_files() -> Option<u64> {
     u64::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok()
-}
-
-/// The counters as text in the format of `OpenMetrics`, for whoever has the token; without one configured, for this computer.
-pub async fn serve(State(server): State<Shared>, request: Request) -> Response {
-    let allowed = match &server.metrics_token {
-        Some(token) => bears(request.headers(), token.reveal()),
-        None => is_from_here(&server.origins, &request),
-    };
-    if !allowed {
-        let why =
-            "Counters are for this computer, or for whoever bears the token of SNOWGLOBE_METRICS_TOKEN.\n";
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response();
-    }
-    let mut text = String::new();
-    match encode(&mut text, &server.metrics.registry) {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
-        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-/// Whether the server works: its database answers.
-pub async fn health(State(server): State<Shared>) -> Response {
-    match server.engine.is_healthy().await {
-        true => "ok\n".into_response(),
-        false => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; see the log\n").into_response()
-        }
-    }
-}
-
-/// Compared by hash, so that the time it takes tells nothing about how much of the token was right.
-fn bears(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token))
-}
-
-/// A request from this computer that no proxy passes on for somebody else, and that no foreign page made: its name may
-/// lead here (DNS rebinding), but an address cannot be anybody else's name.
-fn is_from_here(origins: &Origins, request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    peer.is_some_and(|p| p.0.ip().to_canonical().is_loopback())
-        && !passed_on.iter().any(|name| request.headers().contains_key(*name))
-        && (origins.serve(host) || origin::is_address(host))
 }

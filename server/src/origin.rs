@@ -2,6 +2,7 @@
 //!
 //! Pure functions over header texts; `guard.rs` and the sockets act on the answers.
 
+use http::uri::Authority;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,10 @@ impl Origin {
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
     /// What a `Host` header says for it.
     pub fn authority(&self) -> &str {
         &self.authority
@@ -36,7 +41,7 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority)
+        write!(f, "{}://{}", self.scheme(), self.authority)
     }
 }
 
@@ -111,11 +116,11 @@ impl Origins {
 
     /// Whether a `Host` header names this server. Another name that leads here is DNS rebinding.
     pub fn serve(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        self.all().any(|o| {
-            let usual = if o.secure { ":443" } else { ":80" };
-            host.strip_suffix(usual).unwrap_or(&host) == o.authority
-        })
+        if host.parse::<Authority>().is_err() {
+            return false;
+        }
+        self.all()
+            .any(|own| format!("{}://{host}", own.scheme()).parse().is_ok_and(|named: Origin| named == *own))
     }
 
     fn all(&self) -> impl Iterator<Item = &Origin> {
@@ -199,9 +204,25 @@ mod tests {
         for host in ["127.0.0.1:3000", "localhost:3000", "[::1]:3000", "LOCALHOST:3000"] {
             assert!(own.serve(host), "{host}");
         }
-        for host in ["evil.test", "evil.test:3000", "localhost", "localhost:3001", "127.0.0.1", ""] {
+        for host in [
+            "evil.test",
+            "evil.test:3000",
+            "localhost",
+            "localhost:3001",
+            "127.0.0.1",
+            "127.0.0.1:3000:80",
+            "127.0.0.1:3000:3000",
+            "[::1]:3000:80",
+            "user@localhost:3000",
+            "localhost:3000/",
+            "localhost:3000#x",
+            "",
+        ] {
             assert!(!own.serve(host), "{host}");
         }
+        let public = origins("https://vms.example.org", "10.0.0.5:3000");
+        assert!(public.serve("vms.example.org") && public.serve("VMs.example.org:443"));
+        assert!(!public.serve("vms.example.org:80") && !public.serve("vms.example.org:443:443"));
         assert!(own.allow("http://localhost:3000") && !own.allow("http://localhost"));
     }
 

@@ -4,19 +4,19 @@
 //! redirects known, and nothing is missing without JavaScript. A form that was refused is answered by the same function,
 //! with what was typed in the context.
 
+use crate::answer::{retry_after, status_of};
 use crate::guard::page_policy;
 use crate::session::Visitor;
 use crate::state::Shared;
 use app::{AssetVersion, FormState, RequestToken};
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::ResponseOptions;
-use model::Fault;
 use model::account::Actor;
 use model::portal::Portal;
 use std::sync::Arc;
@@ -71,6 +71,9 @@ impl Given {
             if let Some(status) = self.form.fault.as_ref().map(status_of) {
                 answer.set_status(status);
             }
+            if let Some(seconds) = self.form.fault.as_ref().and_then(retry_after) {
+                answer.insert_header(header::RETRY_AFTER, seconds);
+            }
             let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
             if let Ok(policy) = HeaderValue::from_str(&page_policy(&nonce)) {
                 answer.insert_header(header::CONTENT_SECURITY_POLICY, policy);
@@ -108,29 +111,6 @@ pub async fn not_found(
     let mut response = render(&server, &visitor, &uri, headers, FormState::default()).await;
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
-}
-
-/// A fault as plain text, where no page can be rendered.
-pub fn plain_fault(fault: &Fault) -> Response {
-    (status_of(fault), format!("{fault}\n")).into_response()
-}
-
-/// A fault as JSON, as islands and sockets read it.
-pub fn json_fault(fault: &Fault) -> Response {
-    (status_of(fault), axum::Json(fault)).into_response()
-}
-
-/// Sends the browser to another page, to be fetched by GET (RFC 9110 §15.4.4).
-pub fn see_other(path: &str) -> Response {
-    match HeaderValue::from_str(path) {
-        Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
-        Err(_) => plain_fault(&Fault::not_found("page")),
-    }
-}
-
-/// The status that goes with a fault.
-pub fn status_of(fault: &Fault) -> StatusCode {
-    StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Path and query. Leptos wants a URI with both and would stumble over `*`.

@@ -4,9 +4,12 @@
 //! A row says who gets a proper answer. Whether somebody is logged in is decided here; what a member may do and see is
 //! decided by the portal alone, which also audits what it denies. The test holds the table against the portal.
 
-use crate::session::{Visitor, identify};
+pub use crate::access::Access;
+
+use crate::answer::{json_fault, see_other};
+use crate::session::{self, Visitor};
 use crate::state::Shared;
-use crate::{assets, download, forms, guard, metrics, pages, telemetry, ws};
+use crate::{assets, download, forms, guard, monitoring, outlive, pages, telemetry, ws};
 use app::routes as paths;
 use axum::Router;
 use axum::extract::Request;
@@ -18,17 +21,6 @@ use model::Fault;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-
-/// Who gets a proper answer: this kind of person and every one further down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// Anybody.
-    Anyone,
-    /// Whoever is logged in.
-    Member,
-    /// Administrators.
-    Administrator,
-}
 
 /// How a path is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +118,8 @@ impl Answer {
             Answer::Transcript => get(download::transcript),
             Answer::AuditCsv => get(download::audit_csv),
             Answer::Asset => get(assets::serve),
-            Answer::Metrics => get(metrics::serve),
-            Answer::Health => get(metrics::health),
+            Answer::Metrics => get(monitoring::metrics),
+            Answer::Health => get(monitoring::health),
         }
     }
 
@@ -140,17 +132,22 @@ impl Answer {
     fn turn_away(self, method: &Method, uri: &Uri) -> Response {
         let whole = uri.path_and_query().map_or("/", |p| p.as_str());
         match self {
-            Answer::Page if *method == Method::POST => pages::see_other(&paths::login(uri.path())),
+            Answer::Page if *method == Method::POST => see_other(&paths::login(uri.path())),
             Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv => {
-                pages::see_other(&paths::login(whole))
+                see_other(&paths::login(whole))
             }
-            _ => pages::json_fault(&Fault::Unauthenticated),
+            _ => json_fault(&Fault::Unauthenticated),
         }
     }
 }
 
 /// The whole server as one service, made from the table.
 pub fn router(server: Shared) -> Router {
+    let known = (
+        from_fn_with_state(server.clone(), session::mark_secure),
+        session::layer(&server),
+        from_fn_with_state(server.clone(), session::identify),
+    );
     let mut router = Router::new();
     for row in TABLE {
         let mut handler = row.answer.handler();
@@ -163,14 +160,15 @@ pub fn router(server: Shared) -> Router {
             handler = handler.route_layer(from_fn(move |request, next| admit(*row, request, next)));
         }
         if row.answer.asks_who() {
-            handler = handler.route_layer(from_fn_with_state(server.clone(), identify));
+            handler = handler.route_layer(known.clone());
         }
         router = router.route(row.path, handler);
     }
-    let nothing = any(pages::not_found).layer(from_fn_with_state(server.clone(), identify));
+    let nothing = any(pages::not_found).layer(known);
     router
         .fallback_service(nothing.with_state(server.clone()))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(server.handlers.clone(), outlive::connection))
         .layer(from_fn_with_state(server.clone(), guard::whole_body))
         .layer(from_fn_with_state(server.clone(), guard::protect))
         .layer(from_fn_with_state(server.clone(), telemetry::observe))

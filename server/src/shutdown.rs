@@ -56,6 +56,12 @@ pub fn watch(mut signals: Signals, stopping: CancellationToken) {
 /// Waits for the requests under way and for sockets, then for the engine, at most [`LIMIT`] in all. In this order,
 /// because what a request asked for and a console's end both want to be written down.
 pub async fn finish<T>(server: &Shared, requests: impl Future<Output = T>) {
+    // A request goes on without its connection, and none begins any more once the connections have ended.
+    let requests = async {
+        requests.await;
+        server.handlers.close();
+        server.handlers.wait().await;
+    };
     let browsers = async { tokio::join!(requests, server.sockets.all_closed()) };
     if tokio::time::timeout(BROWSERS_LIMIT, browsers).await.is_err() {
         tracing::debug!("some browsers do not listen any more");

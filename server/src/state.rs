@@ -1,16 +1,19 @@
 //! What every handler can reach: the engine behind its two doors, the site's files, the origins, the counters.
 
 use crate::assets::Assets;
-use crate::connections::Limits;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
-use crate::ws::Sockets;
+use crate::session::store::Store;
+use crate::ws::open::Sockets;
+use axum::extract::FromRef;
 use engine::Engine;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::portal::Portal;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The state of the router, shared by all requests.
 pub type Shared = Arc<Server>;
@@ -21,6 +24,8 @@ pub struct Server {
     pub engine: Arc<Engine>,
     /// The same engine as pages and forms know it.
     pub portal: Arc<dyn Portal>,
+    /// Who is logged in.
+    pub sessions: Store,
     /// Under which origins browsers may speak to us.
     pub origins: Origins,
     /// Proxies whose word about the client's address counts.
@@ -35,6 +40,14 @@ pub struct Server {
     pub limits: Limits,
     /// Cancelled when the server begins to stop; sockets close and say why.
     pub stopping: CancellationToken,
+    /// Requests that are being carried out, waited for when the server stops.
+    pub handlers: TaskTracker,
     /// Open sockets, waited for when the server stops.
     pub sockets: Sockets,
+}
+
+impl FromRef<Shared> for Assets {
+    fn from_ref(server: &Shared) -> Self {
+        server.assets.clone()
+    }
 }

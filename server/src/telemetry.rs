@@ -25,7 +25,11 @@ const NO_ROUTE: &str = "(none)";
 
 /// Begins to log. A second call, as tests make it, changes nothing.
 pub fn start(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // It warns of each cookie that no session stands behind: anybody could fill the log with requests.
+    if let Ok(quiet) = "tower_sessions=error".parse() {
+        filter = filter.add_directive(quiet);
+    }
     let colours = std::io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

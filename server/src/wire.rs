@@ -2,11 +2,13 @@
 
 use crate::assets::Assets;
 use crate::config::{Config, LibvirtHost};
-use crate::connections::{self, Limits};
+use crate::connections;
+use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::session::store::Store;
 use crate::state::{Server, Shared};
-use crate::ws::Sockets;
+use crate::ws::open::Sockets;
 use crate::{routes, shutdown};
 use anyhow::{Context as _, Result, anyhow, bail};
 use engine::image::{BuilderSettings, FlakeSource, NixBuilder};
@@ -20,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What the router needs beside the engine.
 pub struct Surroundings {
@@ -43,6 +46,7 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
     }
     Arc::new(Server {
         portal: engine.clone(),
+        sessions: Store::new(engine.clone()),
         metrics: Metrics::new(engine.clone()),
         engine,
         origins: around.origins,
@@ -51,6 +55,7 @@ pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
         metrics_token: around.metrics_token,
         limits: around.limits,
         stopping: CancellationToken::new(),
+        handlers: TaskTracker::new(),
         sockets: Sockets::default(),
     })
 }
@@ -138,7 +143,7 @@ pub async fn serve(config: &Config) -> Result<()> {
             trusted_proxies: config.trusted_proxies.clone(),
             assets,
             metrics_token: config.metrics_token.clone(),
-            limits: Limits::default(),
+            limits: Limits::for_open_files(limits::raise_open_files()),
         },
     );
     shutdown::watch(signals, server.stopping.clone());

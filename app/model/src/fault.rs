@@ -39,6 +39,12 @@ pub enum Fault {
         /// Who may, in a sentence.
         why: String,
     },
+    /// A program sent what no page of ours sends.
+    #[error("The request could not be read: {why}")]
+    Malformed {
+        /// What is wrong with it, for whoever wrote the program.
+        why: String,
+    },
     /// Some fields are wrong.
     #[error("{}", fields.first().map_or("Something in the form is wrong.", |f| f.message.as_str()))]
     Invalid {
@@ -118,6 +124,7 @@ impl Fault {
             Fault::Unauthenticated => 401,
             Fault::NotFound { .. } => 404,
             Fault::Denied { .. } => 403,
+            Fault::Malformed { .. } => 400,
             Fault::Invalid { .. } => 422,
             Fault::Refused { .. } | Fault::Busy { .. } => 409,
             Fault::PlanChanged { .. } | Fault::NeedsConfirmation { .. } => 409,

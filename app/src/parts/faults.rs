@@ -15,7 +15,7 @@ pub fn page(fault: &Fault) -> AnyView {
         Fault::Unauthenticated => "Log in first",
         Fault::NotFound { .. } => "Not found",
         Fault::Denied { .. } => "Not allowed",
-        Fault::Invalid { .. } => "That cannot be read",
+        Fault::Malformed { .. } | Fault::Invalid { .. } => "That cannot be read",
         Fault::Refused { .. }
         | Fault::Busy { .. }
         | Fault::PlanChanged { .. }

@@ -11,7 +11,7 @@ use engine::{Host, Settings};
 use model::account::{Actor, SessionUser};
 use ports::clock::SystemClock;
 use server::assets::Assets;
-use server::connections::Limits;
+use server::limits::Limits;
 use server::origin::Origins;
 use server::state::Shared;
 use server::wire::{self, Surroundings};

@@ -1,14 +1,14 @@
 //! From the settings' texts to types, with everything that is wrong told at once.
 
-use super::{SETTINGS, given, unknown};
+use super::settings::{SECRET, Settings, unknown, variable};
 use crate::origin::{Origin, Origins};
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use hypervisors::libvirt::AccelerationSetting;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::host::HostName;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,164 +72,158 @@ pub struct Config {
 #[error("{env}: {what} {fix}")]
 pub struct Mistake {
     /// Its environment variable.
-    pub env: &'static str,
+    pub env: String,
     /// What is wrong.
     pub what: String,
     /// What to do.
     pub fix: String,
 }
 
-/// Reads values and collects what is wrong with them.
-struct Reader<'a> {
-    value: &'a dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<Mistake>,
-}
+/// What is wrong so far.
+#[derive(Default)]
+struct Mistakes(Vec<Mistake>);
 
-impl Reader<'_> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.value)(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+impl Mistakes {
+    fn add(&mut self, setting: &str, what: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Mistake { env: variable(setting), what: what.into(), fix: fix.into() });
     }
 
-    fn mistake(&mut self, name: &str, what: impl Into<String>, fix: impl Into<String>) {
-        let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
-        self.mistakes.push(Mistake { env, what: what.into(), fix: fix.into() });
+    /// The value by this parser; `None` is noted as a mistake.
+    fn parse<T>(
+        &mut self,
+        setting: &str,
+        text: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
+        let value = parse(text.trim());
+        if value.is_none() {
+            let fix = "Correct it, or leave it out for the default.";
+            self.add(setting, format!("“{text}” is not {expected}."), fix);
+        }
+        value
     }
 
-    /// The value by this parser, or the default where there is none or it is wrong.
-    fn parse<T>(&mut self, name: &str, default: T, parse: impl Fn(&str) -> Option<T>, expected: &str) -> T {
-        let Some(text) = self.text(name) else { return default };
-        parse(&text).unwrap_or_else(|| {
-            self.mistake(
-                name,
-                format!("“{text}” is not {expected}."),
-                "Correct it, or leave it out for the default.",
-            );
-            default
-        })
-    }
-
-    fn count(&mut self, name: &str, default: usize, max: usize) -> usize {
+    fn count(&mut self, setting: &str, text: &str, max: usize) -> Option<usize> {
         let fits = |t: &str| t.parse().ok().filter(|n| (1..=max).contains(n));
-        self.parse(name, default, fits, &format!("a number from 1 to {max}"))
+        self.parse(setting, text, fits, &format!("a number from 1 to {max}"))
     }
 
     fn list<T>(
         &mut self,
-        name: &str,
-        default: &str,
+        setting: &str,
+        text: &str,
         parse: impl Fn(&str) -> Option<T>,
         expected: &str,
     ) -> Vec<T> {
-        let text = self.text(name).unwrap_or_else(|| default.to_owned());
         let mut found = Vec::new();
         for item in text.split(',').map(str::trim).filter(|i| !i.is_empty()) {
             match parse(item) {
                 Some(value) => found.push(value),
                 None => {
-                    self.mistake(name, format!("“{item}” is not {expected}."), "Separate several by commas.")
+                    self.add(setting, format!("“{item}” is not {expected}."), "Separate several by commas.")
                 }
             }
         }
         found
     }
 
-    fn public_url(&mut self, listen: SocketAddr) -> Option<Origin> {
-        let Some(text) = self.text("public-url") else {
-            if listen.ip().is_unspecified() {
-                self.mistake(
-                    "public-url",
-                    format!("{listen} means every address, so browsers' requests cannot be told from foreign ones."),
-                    "Set it to what people type, such as https://vms.example.org.",
+    fn public_url(&mut self, text: Option<&str>, listen: Option<SocketAddr>) -> Option<Origin> {
+        let Some(text) = text else {
+            if let Some(listen) = listen.filter(|listen| listen.ip().is_unspecified()) {
+                let what = format!(
+                    "{listen} means every address, so browsers' requests cannot be told from foreign ones."
                 );
+                self.add("public_url", what, "Set it to what people type, such as https://vms.example.org.");
             }
             return None;
         };
         let fix = "Write scheme and host only, such as https://vms.example.org.";
-        text.parse().map_err(|why: String| self.mistake("public-url", why, fix)).ok()
+        text.trim().parse().map_err(|why: String| self.add("public_url", why, fix)).ok()
     }
 
-    fn hosts(&mut self) -> Vec<LibvirtHost> {
+    fn hosts(&mut self, text: &str) -> Vec<LibvirtHost> {
         let expected = "name=uri with a name of letters, digits and “-”, such as local=qemu:///system";
-        let hosts = self.list("libvirt-uri", "local=qemu:///system", libvirt_host, expected);
+        let hosts = self.list("libvirt_uri", text, libvirt_host, expected);
         let repeated =
             hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
-        if let Some(name) = repeated.map(|(_, h)| h.name.clone()) {
-            self.mistake("libvirt-uri", format!("Two hosts are called “{name}”."), "Give each its own name.");
+        if let Some((_, host)) = repeated {
+            let what = format!("Two hosts are called “{}”.", host.name);
+            self.add("libvirt_uri", what, "Give each its own name.");
         }
         hosts
+    }
+
+    /// What no type says.
+    fn look_at(&mut self, settings: &Settings) {
+        if let Err(why) = settings.log.parse::<tracing_subscriber::EnvFilter>() {
+            let what = format!("“{}” is not a filter: {why}.", settings.log);
+            self.add("log", what, "Try info, or info,engine=debug.");
+        }
+        if settings.metrics_token.as_ref().is_some_and(|token| token.trim().len() < 16) {
+            self.add(SECRET, "It has fewer than 16 characters and can be guessed.", "Make a longer one.");
+        }
+        if settings.image_flake.as_ref().is_some_and(|dir| !dir.join("flake.nix").is_file()) {
+            let what = "There is no flake.nix in that directory.";
+            self.add("image_flake", what, "Name the directory of a flake.");
+        }
     }
 }
 
 impl Config {
-    /// Reads all settings; `value` gives a setting's text by its name.
+    /// Reads the settings; `matches` is the command line that they come from.
     ///
     /// # Errors
     /// Every setting that cannot be used.
-    pub fn read(value: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
-        let mut read = Reader { value, mistakes: Vec::new() };
-        let local = SocketAddr::from(([127, 0, 0, 1], 3000));
-        let listen =
-            read.parse("listen", local, |t| t.parse().ok(), "an address with a port, such as 127.0.0.1:3000");
-        let config = Config {
-            state: read.text("state").map_or_else(default_state, PathBuf::from),
-            listen,
-            public_url: read.public_url(listen),
-            trusted_proxies: read.list(
-                "trusted-proxies",
-                "",
-                network,
-                "an address or a network such as 10.0.0.0/8",
-            ),
-            site: read.text("site").map_or_else(default_site, PathBuf::from),
-            image_flake: read.text("image-flake").map(PathBuf::from),
-            nix_config: read.text("nix-config").unwrap_or_default(),
-            libvirt: read.hosts(),
-            acceleration: read.parse(
-                "accel",
-                AccelerationSetting::Auto,
-                |t| t.parse().ok(),
-                "auto, kvm or tcg",
-            ),
-            build_slots: read.count("build-slots", 1, 64),
-            job_slots: read.count("job-slots", 8, 256),
-            sample_every: Duration::from_secs(read.count("sample-seconds", 5, 3600) as u64),
-            log: read.text("log").unwrap_or_else(|| "info".to_owned()),
-            log_format: read.parse("log-format", LogFormat::Text, log_format, "text or json"),
-            metrics_token: read.text("metrics-token").map(Secret::new),
-            unknown: Vec::new(),
-        };
-        if let Err(why) = config.log.parse::<tracing_subscriber::EnvFilter>() {
-            read.mistake(
-                "log",
-                format!("“{}” is not a filter: {why}.", config.log),
-                "Try info, or info,engine=debug.",
-            );
+    pub fn new(settings: Settings, matches: &ArgMatches) -> Result<Self, Vec<Mistake>> {
+        let mut wrong = Mistakes::default();
+        if matches.value_source(SECRET) == Some(ValueSource::CommandLine) {
+            let what = "It is given as a flag, which every user of this computer can read.";
+            wrong.add(SECRET, what, "Set the variable instead.");
         }
-        if config.metrics_token.as_ref().is_some_and(|t| t.reveal().len() < 16) {
-            read.mistake(
-                "metrics-token",
-                "It has fewer than 16 characters and can be guessed.",
-                "Make a longer one.",
-            );
-        }
-        if config.image_flake.as_ref().is_some_and(|dir| !dir.join("flake.nix").is_file()) {
-            read.mistake(
-                "image-flake",
-                "There is no flake.nix in that directory.",
-                "Name the directory of a flake.",
-            );
-        }
-        if read.mistakes.is_empty() { Ok(config) } else { Err(read.mistakes) }
-    }
-
-    /// Reads the settings from a parsed command line, which knows the environment as well.
-    ///
-    /// # Errors
-    /// Every setting that cannot be used.
-    pub fn from_matches(matches: &ArgMatches) -> Result<Self, Vec<Mistake>> {
-        let config = Self::read(&|name| given(matches, name))?;
+        let config = Self::read(settings, wrong)?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         Ok(Self { unknown: unknown(names), ..config })
+    }
+
+    fn read(settings: Settings, mut wrong: Mistakes) -> Result<Self, Vec<Mistake>> {
+        wrong.look_at(&settings);
+        let address = "an address with a port, such as 127.0.0.1:3000";
+        let listen = wrong.parse("listen", &settings.listen, |t| t.parse().ok(), address);
+        let public_url = wrong.public_url(settings.public_url.as_deref(), listen);
+        let proxies = settings.trusted_proxies.unwrap_or_default();
+        let expected = "an address or a network such as 10.0.0.0/8";
+        let trusted_proxies = wrong.list("trusted_proxies", &proxies, network, expected);
+        let libvirt = wrong.hosts(&settings.libvirt_uri);
+        let acceleration = wrong.parse("accel", &settings.accel, |t| t.parse().ok(), "auto, kvm or tcg");
+        let build_slots = wrong.count("build_slots", &settings.build_slots, 64);
+        let job_slots = wrong.count("job_slots", &settings.job_slots, 256);
+        let sample_seconds = wrong.count("sample_seconds", &settings.sample_seconds, 3600);
+        let log_format = wrong.parse("log_format", &settings.log_format, log_format, "text or json");
+        let config = || {
+            Some(Config {
+                state: settings.state,
+                listen: listen?,
+                public_url,
+                trusted_proxies,
+                site: settings.site,
+                image_flake: settings.image_flake,
+                nix_config: settings.nix_config.unwrap_or_default(),
+                libvirt,
+                acceleration: acceleration?,
+                build_slots: build_slots?,
+                job_slots: job_slots?,
+                sample_every: Duration::from_secs(sample_seconds? as u64),
+                log: settings.log,
+                log_format: log_format?,
+                metrics_token: settings.metrics_token.map(|token| Secret::new(token.trim().to_owned())),
+                unknown: Vec::new(),
+            })
+        };
+        match config() {
+            Some(config) if wrong.0.is_empty() => Ok(config),
+            _ => Err(wrong.0),
+        }
     }
 
     /// The origins under which browsers may speak to a server that listens here.
@@ -279,32 +273,19 @@ fn log_format(text: &str) -> Option<LogFormat> {
     })
 }
 
-/// Root, who runs system services, has the system's place; everybody else theirs by the XDG base directory rules.
-pub(super) fn default_state() -> PathBuf {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
-        _ if is_root => PathBuf::from("/var/lib/snowglobe"),
-        (Some(base), _) => base.join("snowglobe"),
-        (None, Some(home)) => home.join(".local/state/snowglobe"),
-        (None, None) => PathBuf::from("/var/lib/snowglobe"),
-    }
-}
-
-/// Where an installation puts the files for browsers, else where a checkout does.
-pub(super) fn default_site() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let beside = |relative: &str| program.parent().map(|dir| dir.join(relative)).unwrap_or_default();
-    let installed = beside("../share/snowglobe/site");
-    if installed.is_dir() { installed } else { beside("../site") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::builder::Resettable;
+    use clap::{Args as _, Command, FromArgMatches as _};
 
     fn read(values: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
-        Config::read(&|name| values.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        // Whatever the environment of the test says.
+        let command = Settings::augment_args(Command::new("snowglobe"));
+        let command = command.mut_args(|arg| arg.env(Resettable::Reset));
+        let flags = values.iter().map(|(name, value)| format!("--{name}={value}"));
+        let matches = command.try_get_matches_from(std::iter::once("snowglobe".to_owned()).chain(flags));
+        Config::read(Settings::from_arg_matches(&matches.unwrap()).unwrap(), Mistakes::default())
     }
 
     #[test]
@@ -317,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once_with_what_and_how_to_mend_it() {
+    fn every_mistake_is_told_at_once_with_what_and_how_to_fix_it() {
         let mistakes = read(&[
             ("listen", "everywhere"),
             ("public-url", "vms.example.org"),
@@ -330,7 +311,7 @@ mod tests {
             ("image-flake", "/nowhere"),
         ])
         .unwrap_err();
-        let named: Vec<&str> = mistakes.iter().map(|m| m.env).collect();
+        let named: Vec<&str> = mistakes.iter().map(|m| m.env.as_str()).collect();
         for env in [
             "LISTEN",
             "PUBLIC_URL",

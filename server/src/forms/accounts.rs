@@ -1,6 +1,7 @@
 //! Carries out what is asked about people, hosts and jobs: one call of the portal each.
 
-use super::{Done, Intent, Post};
+use super::intent::Intent;
+use super::post::{Done, Post};
 use app::routes;
 use model::Fault;
 use model::account::Secret;

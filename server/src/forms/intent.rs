@@ -3,7 +3,7 @@
 //! [`WORDS`] is the table of all that is no operation: the word in the field `intent`, for whom, and how it is read.
 //! Operations are only named here; [`model::form::operations`] reads their fields, and `model::permission` says who may.
 
-use crate::routes::Access;
+use crate::access::Access;
 use app::routes;
 use model::Fault;
 use model::account::{Role, Secret, UserId, password_fault};

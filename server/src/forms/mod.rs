@@ -6,10 +6,12 @@
 mod accounts;
 mod intent;
 mod operations;
+mod post;
 
+use crate::answer::{plain_fault, see_other};
 use crate::pages;
-use crate::session::{Visitor, set_cookie};
-use crate::state::{Server, Shared};
+use crate::session::{self, Visitor};
+use crate::state::Shared;
 use app::{FormState, routes};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -18,52 +20,17 @@ use http::header::{self, HeaderMap};
 use http::{StatusCode, Uri};
 use model::Fault;
 use model::form::FormData;
-use model::plan::Plan;
-use model::portal::LoggedIn;
-use uuid::Uuid;
+use post::{Done, Post, Rerender};
+use tower_sessions::Session;
 
 pub use intent::{Intent, WORDS, Word};
 pub use operations::hash_password;
-
-/// One form on its way.
-pub(crate) struct Post<'a> {
-    server: &'a Server,
-    visitor: &'a Visitor,
-    uri: &'a Uri,
-    data: &'a FormData,
-}
-
-/// What was done, and where the browser goes.
-pub(crate) enum Done {
-    /// To this page.
-    Go(String),
-    /// To this page, with a new session.
-    LoggedIn(Box<LoggedIn>, String),
-    /// To the login page, without a session.
-    LoggedOut,
-}
-
-/// Why the same page is shown again.
-#[derive(Debug, Default)]
-pub(crate) struct Again {
-    fault: Option<Fault>,
-    plan: Option<Box<Plan>>,
-}
-
-impl From<Fault> for Again {
-    fn from(fault: Fault) -> Self {
-        let plan = match &fault {
-            Fault::PlanChanged { plan } => Some(plan.clone()),
-            _ => None,
-        };
-        Self { fault: Some(fault), plan }
-    }
-}
 
 /// Takes a form that was posted to a page.
 pub async fn post(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
+    session: Session,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -80,14 +47,14 @@ pub async fn post(
     let data = FormData::from_urlencoded(&body);
     let form = Post { server: &server, visitor: &visitor, uri: &uri, data: &data };
     match form.carry_out().await {
-        Ok(Done::Go(to)) => pages::see_other(&to),
-        Ok(Done::LoggedIn(session, to)) => with_cookie(&server, pages::see_other(&to), Some(&session)),
-        Ok(Done::LoggedOut) => with_cookie(&server, pages::see_other(routes::LOGIN), None),
+        Ok(Done::Go(to)) => see_other(&to),
+        Ok(Done::LoggedIn(begun, to)) => go(session::begin(&session, &begun).await, &to),
+        Ok(Done::LoggedOut) => go(session::end(&session).await, routes::LOGIN),
         // The session has ended since the page was opened. At the login page it is the answer to a wrong password.
-        Err(Again { fault: Some(Fault::Unauthenticated), .. }) if uri.path() != routes::LOGIN => {
-            pages::see_other(&routes::login(uri.path()))
+        Err(Rerender { fault: Some(Fault::Unauthenticated), .. }) if uri.path() != routes::LOGIN => {
+            see_other(&routes::login(uri.path()))
         }
-        Err(Again { fault, plan }) => {
+        Err(Rerender { fault, plan }) => {
             let form = FormState { data: data.without_secrets(), fault, plan: plan.map(|plan| *plan) };
             pages::render(&server, &visitor, &uri, headers, form).await
         }
@@ -95,30 +62,18 @@ pub async fn post(
 }
 
 impl Post<'_> {
-    async fn carry_out(&self) -> Result<Done, Again> {
+    async fn carry_out(&self) -> Result<Done, Rerender> {
         match Intent::read(self.data, self.uri.query().unwrap_or(""))? {
             Intent::ShowPlan(kind) => self.show_plan(kind).await,
             Intent::Operate(kind) => self.operate(kind).await,
             other => Ok(self.ask(other).await?),
         }
     }
-
-    /// Back to the page that the form stands on, which confirms what was done.
-    fn here(&self) -> Done {
-        Done::Go(routes::done(self.uri.path(), self.data.get("intent")))
-    }
 }
 
-fn with_cookie(server: &Server, mut response: Response, session: Option<&LoggedIn>) -> Response {
-    if let Some(cookie) = set_cookie(&server.origins, session.map(|s| &s.token)) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+fn go(session: Result<(), Fault>, to: &str) -> Response {
+    match session {
+        Ok(()) => see_other(to),
+        Err(fault) => plain_fault(&fault),
     }
-    response
-}
-
-/// A failure of ours: logged whole under an id that the person sees.
-pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
-    let id = Uuid::now_v7().to_string();
-    tracing::error!(fault.id = id, error, "a form could not be carried out");
-    Fault::Internal { id }
 }

@@ -1,15 +1,16 @@
 //! Forms that ask for an operation: decode, plan, confirm, submit, and go where the job can be watched.
 
 use super::intent::hidden;
-use super::{Again, Done, Post, internal};
+use super::post::{Done, Post, Rerender, internal};
 use app::routes;
-use model::Fault;
+use model::catalog::{Landing, On};
+use model::fault::{Fault, FieldError};
 use model::form::FormData;
 use model::identity::PasswordHash;
 use model::job::JobId;
 use model::newtype::Refused;
 use model::operation::{Operation, OperationKind};
-use model::plan::{Plan, PlanDigest};
+use model::plan::Consent;
 use rand::RngCore as _;
 use sha_crypt::{PasswordHasher as _, ShaCrypt};
 
@@ -39,7 +40,7 @@ async fn decode(data: FormData) -> Result<Vec<Operation>, Fault> {
 
 impl Post<'_> {
     /// Shows what the form would do, on the same page.
-    pub(super) async fn show_plan(&self, kind: OperationKind) -> Result<Done, Again> {
+    pub(super) async fn show_plan(&self, kind: OperationKind) -> Result<Done, Rerender> {
         let mut data = self.data.clone();
         data.set("intent", kind.as_str());
         let operations = decode(data).await?;
@@ -47,107 +48,92 @@ impl Post<'_> {
             return Err(Fault::refused("There is nothing to be planned.").into());
         };
         let plan = self.server.portal.plan(&self.visitor.actor, operation).await?;
-        Err(Again { fault: None, plan: Some(Box::new(plan)) })
+        Err(Rerender { fault: None, plan: Some(Box::new(plan)) })
     }
 
-    /// Plans everything before anything is submitted: of several builds, a mistake in one stops all.
-    pub(super) async fn operate(&self, kind: OperationKind) -> Result<Done, Again> {
-        let shown: Option<PlanDigest> = match self.data.get("digest") {
+    /// Submits what the form asks for. Of several machines, those that can go on do, and each of the others is named with
+    /// its reason.
+    pub(super) async fn operate(&self, kind: OperationKind) -> Result<Done, Rerender> {
+        let consent = self.consent()?;
+        let mut accepted: Vec<(Operation, JobId)> = Vec::new();
+        let mut refused: Vec<(Operation, Fault)> = Vec::new();
+        for data in each_machine(kind, self.data)? {
+            for operation in decode(data).await? {
+                let submitted =
+                    self.server.portal.submit(&self.visitor.actor, operation.clone(), consent.clone()).await;
+                match submitted {
+                    Ok(submitted) => accepted.push((operation, submitted.job)),
+                    Err(fault) => refused.push((operation, fault)),
+                }
+            }
+        }
+        match (accepted.as_slice(), refused.pop()) {
+            ([], Some((operation, fault))) if refused.is_empty() => self.not_done(&operation, fault),
+            (_, Some(last)) => {
+                refused.push(last);
+                Err(left_out(&refused).into())
+            }
+            (accepted, None) => Ok(Done::Go(self.watch(kind, accepted))),
+        }
+    }
+
+    /// What the person has seen and typed.
+    fn consent(&self) -> Result<Consent, Fault> {
+        let plan = match self.data.get("digest") {
             "" => None,
             _ => Some(hidden(self.data, "digest")?),
         };
-        let mut planned = Vec::new();
-        for data in each_machine(kind, self.data)? {
-            for operation in decode(data).await? {
-                let plan = self.server.portal.plan(&self.visitor.actor, &operation).await?;
-                self.confirm(&plan)?;
-                // Whoever typed the name agreed to this plan and to no other.
-                let agreed = plan.confirm.is_some().then(|| plan.digest());
-                planned.push((operation, shown.clone().or(agreed)));
-            }
-        }
-        self.submit(kind, planned).await
+        let name = Some(self.data.get("confirm").to_owned()).filter(|typed| !typed.is_empty());
+        Ok(Consent { plan, name })
     }
 
-    /// A plan that loses something wants the machine's name typed.
-    fn confirm(&self, plan: &Plan) -> Result<(), Again> {
-        let Some(name) = &plan.confirm else { return Ok(()) };
-        if self.data.get("confirm") == name.as_str() {
-            return Ok(());
+    /// One operation that was not accepted. What wants to be confirmed is confirmed on the operation's own page.
+    fn not_done(&self, operation: &Operation, fault: Fault) -> Result<Done, Rerender> {
+        let (Fault::NeedsConfirmation { plan }, Some(machine)) = (&fault, operation.machine()) else {
+            return Err(fault.into());
+        };
+        let page = routes::operate(machine, operation.kind());
+        if self.uri.path() != page {
+            return Ok(Done::Go(page));
         }
-        let fault = Fault::invalid(
-            "confirm",
-            format!("Type the machine's name, {name}, to confirm what will be lost."),
-        );
-        Err(Again { fault: Some(fault), plan: Some(Box::new(plan.clone())) })
-    }
-
-    async fn submit(
-        &self,
-        kind: OperationKind,
-        planned: Vec<(Operation, Option<PlanDigest>)>,
-    ) -> Result<Done, Again> {
-        let machine = planned.first().and_then(|(operation, _)| operation.machine().cloned());
-        let asked = planned.len();
-        let mut jobs: Vec<JobId> = Vec::new();
-        let mut refused: Vec<(String, Fault)> = Vec::new();
-        for (operation, digest) in planned {
-            let title = operation.title();
-            match self.server.portal.submit(&self.visitor.actor, operation, digest).await {
-                Ok(submitted) => jobs.push(submitted.job),
-                Err(fault) => refused.push((title, fault)),
-            }
-        }
-        match (refused.pop(), jobs.as_slice()) {
-            (Some((_, fault)), []) if asked == 1 => Err(fault.into()),
-            (Some((title, fault)), _) => {
-                let accepted = jobs.len();
-                let why = format!("{accepted} of {asked} were accepted. {title}: {fault}");
-                Err(Fault::refused(why).into())
-            }
-            (None, jobs) => Ok(Done::Go(self.watch(kind, machine.as_ref(), jobs))),
-        }
+        let beside_the_field = plan.confirm.is_some().then(|| Fault::invalid("confirm", fault.to_string()));
+        Err(Rerender { plan: Some(plan.clone()), fault: Some(beside_the_field.unwrap_or(fault)) })
     }
 
     /// Where what was begun can be watched.
-    fn watch(
-        &self,
-        kind: OperationKind,
-        machine: Option<&model::machine::MachineName>,
-        jobs: &[JobId],
-    ) -> String {
+    fn watch(&self, kind: OperationKind, accepted: &[(Operation, JobId)]) -> String {
         let here = self.uri.path_and_query().map_or("", |p| p.as_str());
         if self.data.get("from") == "list" && self.uri.path() == routes::MACHINES {
             return here.to_owned();
         }
-        let [job] = jobs else { return routes::JOBS.to_owned() };
-        match (kind, machine) {
-            (OperationKind::RemoveImage, _) => routes::IMAGES.to_owned(),
-            (
-                OperationKind::Create
-                | OperationKind::Provision
-                | OperationKind::Build
-                | OperationKind::Purge,
-                _,
-            )
-            | (_, None) => routes::job(*job),
+        let [(operation, job)] = accepted else { return routes::JOBS.to_owned() };
+        match (kind.row().lands, operation.machine()) {
+            (Landing::Images, _) => routes::IMAGES.to_owned(),
+            (Landing::Job, _) | (_, None) => routes::job(*job),
             // The power buttons beside a console leave its screen in view.
-            (_, Some(name)) if self.uri.path() == routes::machine_tab(name, routes::Tab::Console) => {
+            (Landing::Machine, Some(name))
+                if self.uri.path() == routes::machine_tab(name, routes::Tab::Console) =>
+            {
                 here.to_owned()
             }
-            (_, Some(name)) => routes::machine(name),
+            (Landing::Machine, Some(name)) => routes::machine(name),
         }
     }
+}
+
+/// Which of several operations were refused, and why.
+fn left_out(refused: &[(Operation, Fault)]) -> Fault {
+    let one = |(operation, fault): &(Operation, Fault)| match operation.machine() {
+        Some(machine) => FieldError::new("machine", format!("{machine}: {fault}")),
+        None => FieldError::new("profiles", format!("{}: {fault}", operation.title())),
+    };
+    Fault::Invalid { fields: refused.iter().map(one).collect() }
 }
 
 /// The form once for each machine that it names: the list posts the ticked ones together.
 fn each_machine(kind: OperationKind, data: &FormData) -> Result<Vec<FormData>, Fault> {
     let names: Vec<&str> = data.all("machine").take(BULK_MAX + 1).collect();
-    let with_fields = matches!(
-        kind,
-        OperationKind::Build | OperationKind::Create | OperationKind::Configure | OperationKind::RemoveImage
-    );
-    if with_fields || names.len() < 2 {
+    if kind.row().on != On::Machine || names.len() < 2 {
         return Ok(vec![data.clone()]);
     }
     if names.len() > BULK_MAX {

@@ -1,7 +1,7 @@
 //! `/ws/console/{machine}?role=…&from=N`: a serial console. Binary frames are bytes, text frames are control.
 
-use super::{Feed, Handshake, json};
-use crate::pages::json_fault;
+use super::socket::{Feed, Handshake, json};
+use crate::answer::json_fault;
 use crate::session::Visitor;
 use crate::state::Server;
 use async_trait::async_trait;

@@ -1,6 +1,6 @@
 //! `/ws/events?machine=ID`: all machines that the user may see, or that one, then every change.
 
-use super::{Feed, Handshake, SILENT, json, unexpected};
+use super::socket::{Feed, Handshake, SILENT, json, unexpected};
 use crate::session::Visitor;
 use crate::state::Server;
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! `/ws/jobs/{id}?after=N`: a job as it stands, the lines of its log after N, then what happens until it ends.
 
-use super::{Feed, Handshake, SILENT, json, unexpected};
-use crate::pages::json_fault;
+use super::socket::{Feed, Handshake, SILENT, json, unexpected};
+use crate::answer::json_fault;
 use crate::session::Visitor;
 use crate::state::Server;
 use async_trait::async_trait;

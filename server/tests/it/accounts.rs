@@ -1,6 +1,7 @@
 //! The first administrator, login and throttling, passwords, sessions, users.
 
 use crate::world::{PASSWORD, Wishes, World};
+use sqlx::Connection as _;
 
 #[tokio::test]
 async fn the_setup_link_works_once() {
@@ -61,7 +62,10 @@ async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     // The right password does not help while the account is throttled; time does.
     let right = [("intent", "login"), ("name", "ada"), ("password", PASSWORD)];
-    assert_eq!(nobody.post("/login", &right).await.status, 429);
+    let reply = nobody.post("/login", &right).await;
+    assert_eq!(reply.status, 429);
+    let seconds: u64 = reply.header("retry-after").expect("programs read it here").parse().unwrap();
+    assert!(reply.body.contains(&format!("Try again in {seconds} s")), "{}", reply.body);
     world.clock.advance_millis(24 * 3600 * 1000);
     assert_eq!(nobody.post("/login", &right).await.status, 303);
     world.end().await;
@@ -90,6 +94,54 @@ async fn logging_out_ends_the_session_and_its_cookie() {
     assert_eq!((reply.status, reply.location()), (303, "/login"));
     assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));
     assert_eq!(admin.get("/").await.status, 303);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn each_login_has_an_id_of_its_own_and_no_browser_chooses_one() {
+    let (world, admin) = World::new().await;
+    let login = [("intent", "login"), ("name", "ada"), ("password", PASSWORD)];
+    let mut planted = world.nobody();
+    planted.cookie = Some("snowglobe=AAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    let reply = planted.post("/login", &login).await;
+    assert!(
+        !reply.header("set-cookie").unwrap().contains("Secure"),
+        "a browser would not send it back over http"
+    );
+    let first = reply.cookie().unwrap();
+    assert_ne!(Some(&first), planted.cookie.as_ref(), "a planted id is not taken over");
+    assert_eq!(planted.get("/").await.status, 303);
+    planted.cookie = Some(first.clone());
+    assert_eq!(planted.get("/").await.status, 200);
+    let again = planted.post("/login", &login).await.cookie().unwrap();
+    assert_ne!(again, first);
+    assert_eq!(planted.get("/").await.status, 303, "the former session of this browser has ended");
+    for bad in ["", "short", "!!!!!!!!!!!!!!!!!!!!!!", &"A".repeat(5000), &first[10..]] {
+        planted.cookie = Some(format!("snowglobe={bad}"));
+        assert_eq!(planted.get("/").await.status, 303, "{bad}");
+    }
+    assert_eq!(admin.get("/").await.header("set-cookie"), None, "a session in use costs no cookie");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_page_costs_a_session_no_write_but_once_a_minute() {
+    let (world, admin) = World::new().await;
+    let database = format!("sqlite://{}", world.state.path().join("snowglobe.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    let mut version =
+        async || -> i64 { sqlx::query_scalar("pragma data_version").fetch_one(&mut database).await.unwrap() };
+    let before = version().await;
+    for _ in 0..5 {
+        assert_eq!(admin.get("/account").await.status, 200);
+    }
+    assert_eq!(version().await, before);
+    world.clock.advance_millis(60_000);
+    assert_eq!(admin.get("/account").await.status, 200);
+    let after = version().await;
+    assert_ne!(after, before, "its use is written down");
+    assert_eq!(admin.get("/account").await.status, 200);
+    assert_eq!(version().await, after);
     world.end().await;
 }
 

@@ -1,16 +1,18 @@
 //! Clients that are slow or many: they cost the server little, and the others nothing.
 
-use crate::world::{Person, Wishes, World, within};
+use crate::http::form;
+use crate::world::{PASSWORD, Person, Wishes, World, within};
 use model::account::TicketPurpose;
 use server::assets::Assets;
-use server::connections::{self, Limits};
+use server::connections;
+use server::limits::Limits;
 use server::origin::Origins;
 use server::routes;
 use server::wire::{self, Surroundings};
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// So little patience that a test need not wait long for its end. Nothing in these tests has to happen within it.
 const SHORT: Duration = Duration::from_millis(200);
@@ -95,7 +97,7 @@ async fn a_body_that_is_too_large_by_its_own_word_is_not_read() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_waits_until_another_ends() {
+async fn one_connection_too_many_takes_the_place_of_the_one_that_is_idle_longest() {
     let limits = Limits { connections: 2, ..Limits::default() };
     let (world, admin) = World::with(Wishes { limits, ..Wishes::default() }).await;
     let (mut first, mut second) = (connect(&world).await, connect(&world).await);
@@ -103,17 +105,71 @@ async fn one_connection_too_many_waits_until_another_ends() {
         assert!(ask(stream, &admin).await.starts_with("HTTP/1.1 200"));
     }
     let mut third = connect(&world).await;
-    let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", admin.host);
-    third.write_all(request.as_bytes()).await.unwrap();
-    for _ in 0..50 {
-        assert!(ask(&mut first, &admin).await.starts_with("HTTP/1.1 200"), "those that are in are served");
-    }
-    let early = third.try_read(&mut [0; 1]).unwrap_err();
-    assert_eq!(early.kind(), ErrorKind::WouldBlock, "there is no place for it");
-    drop(second);
-    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));
-    drop((first, third));
+    assert!(ask(&mut third, &admin).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(within(first.read(&mut [0; 1])).await.unwrap(), 0, "it is closed");
+    assert!(ask(&mut second, &admin).await.starts_with("HTTP/1.1 200"), "the other one is not");
+    drop((second, third));
     world.end().await;
+}
+
+/// From another address of this computer: all of 127.0.0.0/8 are its own.
+async fn connect_from(world: &World, source: [u8; 4]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    socket.connect(world.address.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_address_cannot_keep_the_others_out() {
+    // Nobody is given up for being slow while this runs.
+    let never = Duration::from_secs(24 * 3600);
+    let limits = Limits { head: never, body: never, ..Limits::default() };
+    let (world, admin) = World::with(Wishes { limits, ..Wishes::default() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..600 {
+        idle.push(connect_from(&world, [127, 0, 0, 2]).await);
+    }
+    let mut other = connect(&world).await;
+    assert!(ask(&mut other, &admin).await.starts_with("HTTP/1.1 200"));
+    // Nor does sending half a request keep a place that is somebody else's.
+    for stream in &mut idle {
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\n").await;
+    }
+    let mut same = connect_from(&world, [127, 0, 0, 2]).await;
+    assert!(ask(&mut same, &admin).await.starts_with("HTTP/1.1 200"), "even the same address gets an answer");
+    drop((idle, same, other));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_busy_connections_is_refused_and_a_proxy_is_not() {
+    for (trusted_proxies, is_served) in [(&[][..], false), (&["127.0.0.2/32"][..], true)] {
+        let limits = Limits { per_address: 2, ..Limits::default() };
+        let (world, admin) = World::with(Wishes { limits, trusted_proxies, ..Wishes::default() }).await;
+        let mut busy = Vec::new();
+        for _ in 0..2 {
+            let mut stream = connect_from(&world, [127, 0, 0, 2]).await;
+            let begun = format!(
+                "POST /login HTTP/1.1\r\nhost: {}\r\nexpect: 100-continue\r\norigin: {}\r\ncontent-length: 10\r\n\r\n",
+                admin.host, admin.origin
+            );
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            // The server asks for the body: it is at work on the request.
+            let mut said = [0; 12];
+            within(stream.read_exact(&mut said)).await.unwrap();
+            assert_eq!(&said, b"HTTP/1.1 100");
+            busy.push(stream);
+        }
+        let mut third = connect_from(&world, [127, 0, 0, 2]).await;
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", admin.host);
+        let mut said = String::new();
+        if third.write_all(request.as_bytes()).await.is_ok() {
+            let _ = within(third.read_to_string(&mut said)).await;
+        }
+        assert_eq!(said.starts_with("HTTP/1.1 200"), is_served, "{said}");
+        drop(busy);
+        world.end().await;
+    }
 }
 
 #[tokio::test]
@@ -133,5 +189,27 @@ async fn a_socket_keeps_the_place_of_its_connection() {
     drop(events);
     assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
     drop(other);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_done_though_nobody_waits_for_the_answer() {
+    let (world, admin) = World::new().await;
+    let body = form(&[("intent", "login"), ("name", "ada"), ("password", PASSWORD)]);
+    let request = format!(
+        "POST /login HTTP/1.1\r\nhost: {}\r\norigin: {}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+        admin.host,
+        admin.origin,
+        body.len()
+    );
+    let mut stream = connect(&world).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+    within(async {
+        while !admin.get("/audit.csv?action=login").await.body.contains(",login,ada,succeeded,") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     world.end().await;
 }

@@ -40,7 +40,8 @@ async fn a_state_change_needs_an_origin_of_ours() {
 #[tokio::test]
 async fn a_foreign_host_name_is_dns_rebinding() {
     let (world, admin) = World::new().await;
-    for host in ["evil.test", "evil.test:80", "127.0.0.1", "localhost"] {
+    let twice = format!("{}:80", admin.host);
+    for host in ["evil.test", "evil.test:80", "127.0.0.1", "localhost", &twice] {
         let mut person = admin.clone();
         person.host = host.to_owned();
         assert_eq!(person.get("/").await.status, 421, "{host}");
@@ -48,6 +49,9 @@ async fn a_foreign_host_name_is_dns_rebinding() {
     let mut person = admin.clone();
     person.host = person.host.replace("127.0.0.1", "localhost");
     assert_eq!(person.get("/").await.status, 200);
+    for second in ["evil.test", admin.host.as_str()] {
+        assert_eq!(admin.ask("GET", "/", &[("host", second)], b"").await.status, 400, "two hosts: {second}");
+    }
     world.end().await;
 }
 
@@ -102,12 +106,18 @@ async fn over_tls_the_cookie_and_the_transport_are_strict() {
     assert!(cookie.starts_with("__Host-snowglobe="), "{cookie}");
     let reply = admin.post("/login", &[("intent", "login"), ("name", "ada"), ("password", PASSWORD)]).await;
     let set = reply.header("set-cookie").unwrap();
-    for flag in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
+    for flag in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure", "; Max-Age=2592000"] {
         assert!(set.contains(flag), "{flag} in {set}");
     }
+    assert!(!set.contains("Domain"), "{set}");
     assert_ne!(reply.cookie().as_deref(), Some(cookie.as_str()), "a login makes a new session");
     assert_eq!(admin.get("/").await.status, 303, "and ends the one that this browser had");
     assert!(reply.header("strict-transport-security").is_some());
+    let reply = world.login("ada").await.post("/", &[("intent", "logout")]).await;
+    let set = reply.header("set-cookie").unwrap();
+    for part in ["__Host-snowglobe=;", "; Path=/;", "; Max-Age=0", "; Secure"] {
+        assert!(set.contains(part), "browsers remove it only with {part}: {set}");
+    }
     world.end().await;
 }
 

@@ -104,10 +104,28 @@ async fn random_bodies_are_answered_by_every_page_and_server_function() {
         for api in ["/api/plan", "/api/ticket"] {
             let headers = [("origin", admin.origin.as_str()), ("content-type", "application/json")];
             let status = admin.ask("POST", api, &headers, &body).await.status;
-            assert!(status >= 400, "{api}: {status}");
+            assert_eq!(status, 400, "{api}: {body:?}");
         }
     }
     assert_eq!(admin.get("/healthz").await.status, 200);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn malformed_json_is_refused_with_what_is_wrong_with_it() {
+    let (world, admin) = World::new().await;
+    for api in ["/api/plan", "/api/ticket"] {
+        for (body, wrong) in
+            [("{", "EOF"), ("", "EOF"), ("not json", "expected"), ("{}", "missing field"), ("[1]", "invalid")]
+        {
+            let headers = [("origin", admin.origin.as_str()), ("content-type", "application/json")];
+            let reply = admin.ask("POST", api, &headers, body.as_bytes()).await;
+            assert_eq!(reply.status, 400, "{api} {body}: {}", reply.body);
+            let fault: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+            assert_eq!(fault["code"], "malformed", "{fault}");
+            assert!(fault["why"].as_str().unwrap().contains(wrong), "{api} {body}: {fault}");
+        }
+    }
     world.end().await;
 }
 

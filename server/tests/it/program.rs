@@ -175,10 +175,33 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
 }
 
+#[tokio::test]
+async fn a_secret_is_not_taken_as_a_flag_and_an_empty_variable_is_none() {
+    let (state, site) = folders();
+    let mut command = snowglobe(state.path(), site.path());
+    let (refused, said) =
+        output(command.args(["--metrics-token", "a-long-enough-token", "check-config"])).await;
+    assert!(
+        !refused.status.success() && said.contains("SNOWGLOBE_METRICS_TOKEN: It is given as a flag"),
+        "{said}"
+    );
+    assert!(!said.contains("a-long-enough-token"), "{said}");
+    let mut command = snowglobe(state.path(), site.path());
+    command.env("SNOWGLOBE_METRICS_TOKEN", "").env("SNOWGLOBE_LISTEN", " ").env("SNOWGLOBE_LOG", "");
+    let (good, said) = output(command.arg("check-config")).await;
+    assert!(good.status.success() && said.contains("127.0.0.1:3000") && said.contains("(none)"), "{said}");
+}
+
 #[test]
-fn the_readme_tells_every_setting() {
+fn the_readme_tells_every_setting_with_its_default() {
     let readme = include_str!("../../../README.md");
-    for setting in server::config::SETTINGS {
-        assert!(readme.contains(&format!("| `{}` |", setting.env)), "{} is not in the table", setting.env);
+    for setting in server::config::all() {
+        let id = setting.get_id().as_str();
+        let row = format!("| `{}` |", server::config::variable(id));
+        let row = readme.lines().find(|line| line.starts_with(&row)).expect(&row);
+        // Those of directories depend on the computer.
+        if let ([default], false) = (setting.get_default_values(), ["state", "site"].contains(&id)) {
+            assert!(row.contains(&format!("| `{}` |", default.display())), "{row}");
+        }
     }
 }

@@ -8,7 +8,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// An open socket.
-pub struct Socket(WebSocketStream<TcpStream>);
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    /// With which code the server closed (RFC 6455 §7.4).
+    pub code: Option<u16>,
+}
 
 impl Socket {
     /// Opens a socket with this `Origin`, or without one.
@@ -30,7 +34,7 @@ impl Socket {
         }
         let stream = TcpStream::connect(&person.address).await.unwrap();
         match client_async(request.body(()).unwrap(), stream).await {
-            Ok((socket, _)) => Ok(Self(socket)),
+            Ok((socket, _)) => Ok(Self { stream: socket, code: None }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("the handshake failed: {error}"),
         }
@@ -39,9 +43,13 @@ impl Socket {
     /// The next frame with something in it; `None` when the server has closed.
     pub async fn next(&mut self) -> Option<Message> {
         loop {
-            match within(self.0.next()).await {
+            match within(self.stream.next()).await {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None | Some(Err(_)) => return None,
+                Some(Ok(Message::Close(close))) => {
+                    self.code = close.map(|close| close.code.into());
+                    return None;
+                }
+                None | Some(Err(_)) => return None,
                 Some(Ok(message)) => return Some(message),
             }
         }
@@ -94,11 +102,11 @@ impl Socket {
 
     /// Sends bytes, as a terminal does.
     pub async fn type_in(&mut self, text: &str) {
-        self.0.send(Message::binary(text.as_bytes().to_vec())).await.unwrap();
+        self.stream.send(Message::binary(text.as_bytes().to_vec())).await.unwrap();
     }
 
     /// Sends a text frame.
     pub async fn say(&mut self, text: &str) {
-        self.0.send(Message::text(text.to_owned())).await.unwrap();
+        self.stream.send(Message::text(text.to_owned())).await.unwrap();
     }
 }

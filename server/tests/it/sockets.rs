@@ -211,6 +211,17 @@ async fn a_message_that_no_page_sends_closes_the_socket() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_long_is_told_so() {
+    let (world, admin) = World::new().await;
+    let mut events = admin.open(EVENTS, &TicketPurpose::Events).await;
+    events.until("full").await;
+    events.say(&"long ".repeat(1000)).await;
+    assert!(events.why_closed().await.contains("longer than"));
+    assert_eq!(events.code, Some(1009));
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_stopping_portal_tells_every_socket_why() {
     let (world, admin) = World::new().await;
     let mut events = admin.open(EVENTS, &TicketPurpose::Events).await;

@@ -12,7 +12,7 @@ use engine::{Engine, Host, Settings};
 use model::account::TicketPurpose;
 use model::view::job::JobFilter;
 use server::assets::Assets;
-use server::connections::Limits;
+use server::limits::Limits;
 use server::origin::Origins;
 use server::state::Shared;
 use server::wire::{self, Surroundings};

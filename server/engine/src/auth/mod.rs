@@ -17,6 +17,11 @@ pub(crate) fn random_secret() -> Secret {
     Secret::new(hex::encode(random::<32>()))
 }
 
+/// A fresh session token of 128 bits, which is what an id of tower-sessions holds.
+pub(crate) fn random_session_token() -> Secret {
+    Secret::new(hex::encode(random::<16>()))
+}
+
 /// A fresh public handle of 64 bits.
 pub(crate) fn random_handle() -> String {
     hex::encode(random::<8>())

@@ -1,6 +1,6 @@
 //! Sessions: a random token in the browser, its hash in the database.
 
-use super::{digest, random_handle, random_secret};
+use super::{digest, random_handle, random_session_token};
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
@@ -21,7 +21,7 @@ pub(crate) async fn begin(
     user: SessionUser,
     agent: Option<&str>,
 ) -> Result<LoggedIn> {
-    let token = random_secret();
+    let token = random_session_token();
     let agent = agent.map(|a| a.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
     let new = db::sessions::New {
         token_hash: &digest(&token),

@@ -8,18 +8,26 @@
 //! | sends the body of a request slowly | [`Limits::body`], kept by `guard::whole_body` |
 //! | takes nothing of what it is sent | [`Limits::stall`] |
 //!
-//! At [`Limits::connections`] the next one waits in the system's queue until one ends. A connection that became a socket
-//! keeps its place, because the place belongs to its stream.
+//! There is room for [`Limits::connections`], and for [`Limits::per_address`] from one address: when it is full, the connection
+//! that has been idle longest is closed for the next one (`places`). A connection that became a socket keeps its place,
+//! because the place belongs to its stream.
 
+mod places;
+
+pub use places::{Busy, Place};
+
+use crate::limits::Limits;
 use crate::state::Shared;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use http::{Response, StatusCode};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use places::Places;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +37,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,66 +47,33 @@ const HEAD_MAX: usize = 32 * 1024;
 /// The pause after the system had no file descriptor for a connection: trying at once would only burn the processor.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// How much patience there is with clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections open at a time, sockets included.
-    pub connections: usize,
-    /// From the connection, or from the answer before, until a request's head is there.
-    pub head: Duration,
-    /// From a request's head until its body is there.
-    pub body: Duration,
-    /// Without the client taking a single byte.
-    pub stall: Duration,
-}
-
-impl Default for Limits {
-    /// Half of the 1024 files that a process may have open where nobody decided otherwise (getrlimit(2)): whoever follows
-    /// a log has a file open besides, and so have the database and child processes.
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            head: Duration::from_secs(30),
-            body: Duration::from_secs(30),
-            stall: Duration::from_secs(30),
-        }
-    }
-}
-
 /// Serves until `stopping` is cancelled, then accepts no more and waits for the requests under way. Sockets are counted
 /// apart, in `Server::sockets`.
 pub async fn serve(listener: TcpListener, router: Router, server: Shared) {
-    let room = Arc::new(Semaphore::new(server.limits.connections));
+    let places = Places::new(server.limits, server.trusted_proxies.clone());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = server.stopping.cancelled() => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
         // Without it the echo of a key waits for the acknowledgement of the one before (Nagle, RFC 896).
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small packets will be slow on a connection");
         }
-        let stream = Client { stream, stall: server.limits.stall, waiting: None, _place: place };
-        open.spawn(converse(stream, peer, router.clone(), server.limits, server.stopping.clone()));
+        let client = Client { stream, stall: server.limits.stall, waiting: None, place };
+        open.spawn(converse(client, peer, router.clone(), server.limits, server.stopping.clone()));
     }
     drop(listener);
     open.close();
     open.wait().await;
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    if room.available_permits() == 0 {
-        tracing::warn!("no more connections are accepted until one of those that are open ends");
-    }
-    let place = room.clone().acquire_owned().await.ok()?;
+/// The next connection that has a place, once there is one for it.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Option<(TcpStream, SocketAddr, Place)> {
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
+        Ok((stream, peer)) => Some((stream, peer, places.enter(peer.ip()).await?)),
         // The client left between its knock and our answer (accept(2)).
         Err(error)
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) =>
@@ -115,21 +89,36 @@ async fn accept(
 }
 
 /// One connection, request after request, until either side ends it or it becomes a socket.
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, limits: Limits, stopping: CancellationToken)
-where
+async fn converse<S>(
+    client: Client<S>,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stopping: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let place = client.place.clone();
     let router = TowerToHyperService::new(router);
+    let of_request = place.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
+        let busy = of_request.busy();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+        // For whatever goes on when the connection has ended (`outlive`).
+        request.extensions_mut().insert(of_request.clone());
+        let answer = router.call(request);
+        async move { answer.await.map(|response| while_it_is_sent(response, busy)) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(HEAD_MAX);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(client), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.lost() => {
+            tracing::debug!(client = %peer.ip(), "an idle connection made room for another");
+            return;
+        }
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -140,14 +129,49 @@ where
     }
 }
 
+/// Keeps the connection busy until the answer has been sent, or, if it becomes a socket, until it ends.
+fn while_it_is_sent(response: Response<Body>, busy: Busy) -> Response<Answering> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        busy.for_good();
+        return response.map(|body| Answering { body, _busy: None });
+    }
+    response.map(|body| Answering { body, _busy: Some(busy) })
+}
+
+/// The body of an answer on its way.
+struct Answering {
+    body: Body,
+    _busy: Option<Busy>,
+}
+
+impl hyper::body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A client's stream. It fails when the client takes nothing for too long, which neither hyper nor TCP would end: a peer
 /// that is alive and does not read may keep a sender waiting for ever (RFC 9293 §3.8.6.1).
 struct Client<S> {
     stream: S,
     stall: Duration,
-    /// Runs while there is something that the client does not take.
-    waiting: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    /// Runs while there is something that the client does not take. Until then the connection is not idle.
+    waiting: Option<(Pin<Box<Sleep>>, Busy)>,
+    place: Place,
 }
 
 impl<S> Client<S> {
@@ -156,8 +180,9 @@ impl<S> Client<S> {
             self.waiting = None;
             return written;
         }
-        let stall = self.stall;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        let Self { stall, place, waiting, .. } = self;
+        let begin = || (Box::pin(tokio::time::sleep(*stall)), place.busy());
+        let (waiting, _) = waiting.get_or_insert_with(begin);
         waiting.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -204,11 +229,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
 mod tests {
     use super::*;
     use axum::routing::get;
+    use futures::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
     use tokio::time::Instant;
 
     const LIMITS: Limits = Limits {
-        connections: 1,
+        connections: 2,
+        per_address: 2,
         head: Duration::from_secs(30),
         body: Duration::from_secs(30),
         stall: Duration::from_secs(30),
@@ -217,27 +244,34 @@ mod tests {
     /// A conversation over a pipe that holds 64 bytes, with a router whose one page is much longer.
     fn conversation(
         stopping: &CancellationToken,
-    ) -> (DuplexStream, tokio::task::JoinHandle<()>, Arc<Semaphore>) {
-        let room = Arc::new(Semaphore::new(1));
+    ) -> (DuplexStream, tokio::task::JoinHandle<()>, Arc<Places>) {
+        let places = Places::new(LIMITS, Vec::new());
+        let (near, task) = conversation_in(&places, stopping);
+        (near, task, places)
+    }
+
+    fn conversation_in(
+        places: &Arc<Places>,
+        stopping: &CancellationToken,
+    ) -> (DuplexStream, tokio::task::JoinHandle<()>) {
         let (near, far) = tokio::io::duplex(64);
-        let place = room.clone().try_acquire_owned().unwrap();
-        let client = Client { stream: far, stall: LIMITS.stall, waiting: None, _place: place };
-        let router = Router::new().route("/", get(async || "long ".repeat(1000)));
         let peer = SocketAddr::from(([127, 0, 0, 1], 4711));
-        let task = tokio::spawn(converse(client, peer, router, LIMITS, stopping.clone()));
-        (near, task, room)
+        let place = places.enter(peer.ip()).now_or_never().flatten().unwrap();
+        let client = Client { stream: far, stall: LIMITS.stall, waiting: None, place };
+        let router = Router::new().route("/", get(async || "long ".repeat(1000)));
+        (near, tokio::spawn(converse(client, peer, router, LIMITS, stopping.clone())))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_end_is_not_waited_for() {
         let began = Instant::now();
-        let (mut near, task, room) = conversation(&CancellationToken::new());
+        let (mut near, task, places) = conversation(&CancellationToken::new());
         near.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
         let mut said = Vec::new();
         near.read_to_end(&mut said).await.unwrap();
         task.await.unwrap();
         assert!(began.elapsed() >= LIMITS.head && !said.starts_with(b"HTTP/1.1 200"));
-        assert_eq!(room.available_permits(), 1, "its place is free again");
+        assert_eq!(places.taken(), 0, "its place is free again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -257,10 +291,10 @@ mod tests {
         task.await.unwrap();
         assert!(said.ends_with(b"long "), "all of it came");
 
-        let (mut near, task, room) = conversation(&CancellationToken::new());
+        let (mut near, task, places) = conversation(&CancellationToken::new());
         near.write_all(request).await.unwrap();
         task.await.unwrap();
-        assert_eq!(room.available_permits(), 1);
+        assert_eq!(places.taken(), 0);
         drop(near);
     }
 
@@ -281,5 +315,25 @@ mod tests {
         busy.read_to_end(&mut rest).await.unwrap();
         answers.await.unwrap();
         assert!(rest.ends_with(b"long "), "what was asked for is answered to its end");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_makes_room_and_one_that_is_answered_does_not() {
+        let stopping = CancellationToken::new();
+        let places = Places::new(LIMITS, Vec::new());
+        let enter = || places.enter([127, 0, 0, 1].into()).now_or_never().flatten();
+        let (_idle, ends) = conversation_in(&places, &stopping);
+        let (mut answered, _task) = conversation_in(&places, &stopping);
+        answered.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut said = vec![0; 12];
+        answered.read_exact(&mut said).await.unwrap();
+        let began = Instant::now();
+        let third = enter().expect("the idle one makes room");
+        ends.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "at once");
+        let _busy = third.busy();
+        assert!(enter().is_none(), "the other one is still being answered");
+        while !said.ends_with(&b"long ".repeat(1000)) {
+            assert_ne!(answered.read_buf(&mut said).await.unwrap(), 0, "the answer is not cut");
+        }
     }
 }

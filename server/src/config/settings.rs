@@ -1,0 +1,188 @@
+//! Every setting: its flag, its environment variable, its one default and its meaning, as clap's derive reads them from the code.
+//!
+//! Values that can be wrong are taken as text here and read by [`super::Config`], so that everything that is wrong with them is told
+//! at once.
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+/// The settings as the command line or the environment gives them; a flag wins, an empty variable counts as none.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Directory with the database, disks, logs and flake.
+    #[arg(long, env = "SNOWGLOBE_STATE", value_name = "DIR", default_value_os_t = default_state(), global = true)]
+    pub state: PathBuf,
+    /// Address and port to listen on.
+    #[arg(
+        long,
+        env = "SNOWGLOBE_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:3000",
+        global = true
+    )]
+    pub listen: String,
+    /// The origin that browsers see, where it is not http:// and the address listened on; state changes and sockets from any
+    /// other are refused.
+    #[arg(long, env = "SNOWGLOBE_PUBLIC_URL", value_name = "URL", global = true)]
+    pub public_url: Option<String>,
+    /// Addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For is believed.
+    #[arg(long, env = "SNOWGLOBE_TRUSTED_PROXIES", value_name = "NETWORKS", global = true)]
+    pub trusted_proxies: Option<String>,
+    /// Directory with the files for browsers: wasm, scripts, styles.
+    #[arg(long, env = "SNOWGLOBE_SITE", value_name = "DIR", default_value_os_t = default_site(), global = true)]
+    pub site: PathBuf,
+    /// Directory of a flake that images are built from, instead of the one inside the program.
+    #[arg(long, env = "SNOWGLOBE_IMAGE_FLAKE", value_name = "DIR", global = true)]
+    pub image_flake: Option<PathBuf>,
+    /// Lines of nix.conf, added for the portal's own builds.
+    #[arg(long, env = "SNOWGLOBE_NIX_CONFIG", value_name = "LINES", global = true)]
+    pub nix_config: Option<String>,
+    /// libvirt hosts, name=uri, separated by commas.
+    #[arg(
+        long,
+        env = "SNOWGLOBE_LIBVIRT_URI",
+        value_name = "HOSTS",
+        default_value = "local=qemu:///system",
+        global = true
+    )]
+    pub libvirt_uri: String,
+    /// How machines run: kvm, tcg (emulation), or auto, which tries whether KVM works.
+    #[arg(long, env = "SNOWGLOBE_ACCEL", value_name = "KIND", default_value = "auto", global = true)]
+    pub accel: String,
+    /// How many images are built at the same time.
+    #[arg(long, env = "SNOWGLOBE_BUILD_SLOTS", value_name = "NUMBER", default_value = "1", global = true)]
+    pub build_slots: String,
+    /// How many jobs run at the same time.
+    #[arg(long, env = "SNOWGLOBE_JOB_SLOTS", value_name = "NUMBER", default_value = "8", global = true)]
+    pub job_slots: String,
+    /// Seconds between two samples of machines' figures.
+    #[arg(
+        long,
+        env = "SNOWGLOBE_SAMPLE_SECONDS",
+        value_name = "SECONDS",
+        default_value = "5",
+        global = true
+    )]
+    pub sample_seconds: String,
+    /// What is logged, as a filter of tracing-subscriber.
+    #[arg(long, env = "SNOWGLOBE_LOG", value_name = "FILTER", default_value = "info", global = true)]
+    pub log: String,
+    /// How log lines look on standard error: text or json.
+    #[arg(long, env = "SNOWGLOBE_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: String,
+    /// Bearer token for /metrics; without one, only this computer may read it.
+    // Hidden, because as a flag it is refused: every user of a computer can read the arguments of its programs.
+    #[arg(long, env = "SNOWGLOBE_METRICS_TOKEN", value_name = "TOKEN", hide = true, global = true)]
+    pub metrics_token: Option<String>,
+}
+
+/// The only setting that is never shown.
+pub(super) const SECRET: &str = "metrics_token";
+
+/// Every setting in the order in which they are shown.
+pub fn all() -> Vec<Arg> {
+    Settings::augment_args(Command::new("snowglobe")).get_arguments().cloned().collect()
+}
+
+/// The environment variable of a setting, by the name of its field.
+pub fn variable(id: &str) -> String {
+    format!("SNOWGLOBE_{}", id.to_uppercase())
+}
+
+/// Makes a command line with these settings take a variable that is set and empty for one that is not set, as compose files and
+/// units write it, and keep what is set out of its help.
+pub fn with_environment(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let empty = |name| std::env::var(name).is_ok_and(|value| value.trim().is_empty());
+        let arg = arg.hide_env_values(true);
+        if arg.get_env().is_some_and(empty) { arg.env(Resettable::Reset) } else { arg }
+    })
+}
+
+/// Two lines for each setting: variable and value; what it does and where the value comes from.
+pub fn listing(matches: &ArgMatches) -> String {
+    let mut lines = String::new();
+    for setting in all() {
+        let id = setting.get_id().as_str();
+        let raw = matches.get_raw(id).and_then(|mut values| values.next());
+        let (value, source) = match (raw, matches.value_source(id)) {
+            (None, _) => ("(none)".to_owned(), "default"),
+            (Some(_), _) if id == SECRET => ("(set, not shown)".to_owned(), "environment"),
+            (Some(value), Some(ValueSource::CommandLine)) => (value.display().to_string(), "flag"),
+            (Some(value), Some(ValueSource::EnvVariable)) => (value.display().to_string(), "environment"),
+            (Some(value), _) => (value.display().to_string(), "default"),
+        };
+        let help = setting.get_help().map(ToString::to_string).unwrap_or_default();
+        lines.push_str(&format!("{:<27} {value}\n{:<27} {help}. [{source}]\n", variable(id), ""));
+    }
+    lines
+}
+
+/// What is said about variables that look like settings and are none: a name that is wrong by a letter would otherwise
+/// do nothing and say nothing.
+pub(super) fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known: Vec<String> = all().iter().map(|setting| variable(setting.get_id().as_str())).collect();
+    let sentence = |name: String| {
+        let alike = known.iter().map(|env| (strsim::jaro(env, &name), env));
+        let nearest = alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(likeness, _)| *likeness > 0.9);
+        let meant = nearest.map(|(_, env)| format!(" Did you mean {env}?")).unwrap_or_default();
+        format!("{name} is set and is no setting of this version, so it does nothing.{meant}")
+    };
+    let is_unknown = |name: &String| name.starts_with("SNOWGLOBE_") && !known.contains(name);
+    let mut sentences: Vec<String> = names.filter(is_unknown).map(sentence).collect();
+    sentences.sort();
+    sentences
+}
+
+/// Root, who runs system services, has the system's place; everybody else theirs by the XDG base directory rules.
+fn default_state() -> PathBuf {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
+        _ if is_root => PathBuf::from("/var/lib/snowglobe"),
+        (Some(base), _) => base.join("snowglobe"),
+        (None, Some(home)) => home.join(".local/state/snowglobe"),
+        (None, None) => PathBuf::from("/var/lib/snowglobe"),
+    }
+}
+
+/// Where an installation puts the files for browsers, else where a checkout does.
+fn default_site() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = |relative: &str| program.parent().map(|dir| dir.join(relative)).unwrap_or_default();
+    let installed = beside("../share/snowglobe/site");
+    if installed.is_dir() { installed } else { beside("../site") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_called_as_its_field_and_its_flag() {
+        for setting in all() {
+            let id = setting.get_id().as_str();
+            assert_eq!(setting.get_env().unwrap(), variable(id).as_str());
+            assert_eq!(setting.get_long().unwrap(), id.replace('_', "-"));
+            assert!(setting.is_global_set(), "--{id} may stand after the subcommand");
+            assert!(setting.get_help().is_some());
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_told_with_what_was_meant() {
+        let told = |name: &str| unknown(["PATH", "SNOWGLOBE_STATE", name].map(str::to_owned).into_iter());
+        assert!(told("HOME").is_empty());
+        let [slip] = <[String; 1]>::try_from(told("SNOWGLOBE_LITSEN")).unwrap();
+        assert!(
+            slip.starts_with("SNOWGLOBE_LITSEN") && slip.ends_with("Did you mean SNOWGLOBE_LISTEN?"),
+            "{slip}"
+        );
+        let [foreign] = <[String; 1]>::try_from(told("SNOWGLOBE_QZX")).unwrap();
+        assert!(!foreign.contains("Did you mean"), "{foreign}");
+    }
+}
