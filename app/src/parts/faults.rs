@@ -19,6 +19,7 @@ pub fn page(fault: &Fault) -> AnyView {
         Fault::Refused { .. } | Fault::Busy { .. } | Fault::PlanChanged { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
         Fault::Unavailable { .. } => "The host does not answer",
+        Fault::DiskFull => "The disk is full",
         Fault::Internal { .. } => "Something went wrong",
     };
     view! {

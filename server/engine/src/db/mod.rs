@@ -1,8 +1,8 @@
 //! All SQL, a file per resource. Nothing outside this folder writes a query.
 //!
-//! One connection writes and a few read: SQLite allows one writer at a time, and a queue in our pool is fairer and quicker
-//! than its busy loop. Writers begin with [`Db::begin`] (`begin immediate`, so that what was read inside still holds at
-//! the commit), readers with [`Db::read`]. Whoever holds a writer must not ask for a second one.
+//! One connection writes and a few read: SQLite allows one writer at a time, and a queue of ours is fairer and quicker than
+//! its busy loop. Writers begin with [`Db::begin`], readers with [`Db::read`]; what changes something takes `&mut Tx`.
+//! A holder of a [`Tx`] must not ask for a second one.
 
 pub(crate) mod audit;
 pub(crate) mod constraint;
@@ -13,8 +13,13 @@ pub(crate) mod machines;
 pub(crate) mod sessions;
 pub(crate) mod users;
 mod visible;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use visible::Visible;
+pub(crate) use writer::Tx;
 
 use crate::error::{Error, OpenError, Result};
 use serde::Serialize;
@@ -24,11 +29,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
+use writer::Writer;
 
 /// The database's file in the state directory.
 pub const FILE: &str = "snowglobe.db";
@@ -36,19 +42,19 @@ pub const FILE: &str = "snowglobe.db";
 const READERS: u32 = 4;
 /// How long a reader waits for a lock, as while the write-ahead log is being checkpointed.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long [`Db::ping`] waits for those who are writing.
+const PING: Duration = Duration::from_secs(5);
 
 /// The migrations, embedded once.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// A connection, in a transaction or not.
 pub(crate) type Conn = SqliteConnection;
-/// A transaction that writes.
-pub(crate) type Tx = Transaction<'static, Sqlite>;
 
 /// The database.
 #[derive(Clone, Debug)]
 pub(crate) struct Db {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
 }
 
@@ -71,18 +77,12 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(BUSY);
         let fail = |source| OpenError::Database { path: state.to_owned(), source };
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone())
-            .await
-            .map_err(fail)?;
+        let mut sqlite = SqliteConnection::connect_with(&options).await.map_err(fail)?;
         MIGRATIONS
-            .run(&writer)
+            .run(&mut sqlite)
             .await
             .map_err(|source| OpenError::Migrate { path: state.to_owned(), source })?;
+        let writer = Writer::new(options.clone(), sqlite);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
@@ -96,24 +96,39 @@ impl Db {
         Ok(self.readers.acquire().await?)
     }
 
-    /// A transaction for changes. Dropped without a commit, it changes nothing.
+    /// A transaction for changes. Dropped without a commit, it changes nothing; dropped while it begins, it never was.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(self.writer.begin_with("begin immediate").await?)
+        Ok(self.writer.begin().await?)
     }
 
-    /// Asks for nothing, to see whether there is an answer.
+    /// Tries whether the database can be written to, within [`PING`].
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&mut *self.read().await?).await?;
-        Ok(())
+        let ping = tokio::time::timeout(PING, self.try_to_write()).await;
+        ping.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()))
+    }
+
+    /// Writes and takes it back. After a transaction that did not reach the disk, as on a full one, it does not take it back:
+    /// only a commit tells whether the next one will.
+    async fn try_to_write(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "insert into settings (key, value) values ('health', '1') \
+             on conflict (key) do update set value = value + 1",
+        )
+        .execute(&mut *tx)
+        .await?;
+        if tx.is_proven() { Ok(tx.rollback().await?) } else { tx.commit().await }
     }
 
     /// Writes the log back into the database and closes it.
     pub async fn close(&self) {
         self.readers.close().await;
-        if let Err(error) = sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.writer).await {
-            tracing::warn!(error = crate::error::chain(&error), "the database could not be checkpointed");
+        if let Err(error) = self.writer.close().await {
+            tracing::warn!(
+                error = crate::error::chain(&error),
+                "the database could not be closed in good order"
+            );
         }
-        self.writer.close().await;
     }
 }
 

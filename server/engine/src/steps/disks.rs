@@ -99,6 +99,6 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
             _ => error.into(),
         }
     })?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     cx.refresh_machine().await
 }
