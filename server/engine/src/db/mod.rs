@@ -5,6 +5,7 @@
 //! A holder of a [`Tx`] must not ask for a second one.
 
 pub(crate) mod audit;
+mod column;
 pub(crate) mod constraint;
 pub(crate) mod hosts;
 pub(crate) mod images;
@@ -22,8 +23,6 @@ pub(crate) use visible::Visible;
 pub(crate) use writer::Tx;
 
 use crate::error::{Error, OpenError, Result};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
@@ -32,7 +31,6 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Sqlite, SqliteConnection};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 use writer::Writer;
 
@@ -111,9 +109,9 @@ impl Db {
     /// only a commit tells whether the next one will.
     async fn try_to_write(&self) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
+        sqlx::query!(
             "insert into settings (key, value) values ('health', '1') \
-             on conflict (key) do update set value = value + 1",
+             on conflict (key) do update set value = value + 1"
         )
         .execute(&mut *tx)
         .await?;
@@ -130,49 +128,4 @@ impl Db {
             );
         }
     }
-}
-
-/// The rows that can be read. One that cannot, because a newer version wrote it or somebody edited it, must not hide the
-/// others; it is told in the server's log.
-pub(crate) fn readable<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T>) -> Vec<T> {
-    let told = |error: &Error| tracing::error!(error = crate::error::chain(error), "a row is left out");
-    rows.into_iter().filter_map(|row| read(row).inspect_err(told).ok()).collect()
-}
-
-/// A text of ours as its type.
-pub(crate) fn parse<T>(what: &'static str, text: &str) -> Result<T>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.parse().map_err(Error::damaged(what))
-}
-
-/// A text of ours as its type, where there is one.
-pub(crate) fn parse_some<T>(what: &'static str, text: Option<&str>) -> Result<Option<T>>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.map(|t| parse(what, t)).transpose()
-}
-
-/// A JSON text of ours as its type.
-pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(Error::damaged(what))
-}
-
-/// A value as JSON for storing.
-pub(crate) fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(Error::damaged(what))
-}
-
-/// A size as SQLite has it. Sizes above 8 EiB do not exist.
-pub(crate) fn integer(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// A size as we have it.
-pub(crate) fn natural(n: i64) -> u64 {
-    n.max(0).unsigned_abs()
 }

@@ -1,5 +1,7 @@
 //! Tests of the database below everything that uses it.
 
+mod pages;
+mod plans;
 mod writer;
 
 use super::Db;
