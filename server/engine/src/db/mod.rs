@@ -28,7 +28,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, Executor as _, Sqlite, SqliteConnection};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -73,13 +73,20 @@ impl Db {
             // A job that was accepted must be known after a power cut as well, or what its steps made would belong to nobody.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            // What is deleted or replaced is overwritten: it may have been a password.
+            .pragma("secure_delete", "on");
         let fail = |source| OpenError::Database { path: state.to_owned(), source };
         let mut sqlite = SqliteConnection::connect_with(&options).await.map_err(fail)?;
         MIGRATIONS
             .run(&mut sqlite)
             .await
             .map_err(|source| OpenError::Migrate { path: state.to_owned(), source })?;
+        let load = |source: Error| OpenError::Load { path: state.to_owned(), source: source.into() };
+        if jobs::remove_secrets_of_finished(&mut sqlite).await.map_err(load)? {
+            // What versions before this one deleted was not overwritten.
+            sqlite.execute("vacuum").await.map_err(fail)?;
+        }
         let writer = Writer::new(options.clone(), sqlite);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

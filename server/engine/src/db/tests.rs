@@ -2,6 +2,7 @@
 
 mod pages;
 mod plans;
+mod secrets;
 mod writer;
 
 use super::Db;
