@@ -79,7 +79,8 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// Only acts with this outcome.
     pub outcome: Option<Outcome>,
-    /// Only acts that came before this position in the order of completion; the next page's start.
+    /// The next page's start: only acts completed before this position in the order of completions or, where it is negative,
+    /// also those under way that began before the act of its number.
     pub before: Option<i64>,
 }
 

@@ -87,6 +87,12 @@ pub enum Fault {
         /// Which.
         host: String,
     },
+    /// The server's disk is full.
+    #[error(
+        "The server's disk is full, so nothing was saved. Free some space where the portal keeps its state, or ask an \
+         administrator to, and try again. Nothing has to be restarted."
+    )]
+    DiskFull,
     /// A fault of ours. The log has the whole story under this id.
     #[error("Something went wrong on the server. The log tells more under {id}.")]
     Internal {
@@ -118,7 +124,7 @@ impl Fault {
         Fault::Invalid { fields: vec![FieldError::new(field, message)] }
     }
 
-    /// The HTTP status (RFC 9110) that goes with it.
+    /// The HTTP status (RFC 9110; 507 is of RFC 4918) that goes with it.
     pub fn status(&self) -> u16 {
         match self {
             Fault::Unauthenticated => 401,
@@ -131,6 +137,7 @@ impl Fault {
             Fault::Throttled { .. } => 429,
             Fault::Unavailable { .. } => 503,
             Fault::Internal { .. } => 500,
+            Fault::DiskFull => 507,
         }
     }
 

@@ -173,6 +173,15 @@ impl Operation {
         }
     }
 
+    /// The same without what is for nobody's eyes, for keeping when it is over.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Operation {
+        if let Operation::Create { spec } | Operation::Configure { spec } = &mut self {
+            spec.identity.hide_secrets();
+        }
+        self
+    }
+
     /// The machine it works on or makes, if it does.
     pub fn machine(&self) -> Option<&MachineName> {
         match self {

@@ -22,6 +22,7 @@ pub fn page(fault: &Fault) -> AnyView {
         | Fault::NeedsConfirmation { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
         Fault::Unavailable { .. } => "The host does not answer",
+        Fault::DiskFull => "The disk is full",
         Fault::Internal { .. } => "Something went wrong",
     };
     view! {

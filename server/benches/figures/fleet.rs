@@ -128,8 +128,8 @@ async fn write_rows(file: PathBuf, machines: usize) -> Result<()> {
     for number in 0..machines {
         let spec = spec(number).context("the figures' own machine is not valid")?;
         sqlx::query(
-            "insert into machines (id, name, owner_id, host_id, spec, profiles, mode, uuid, mac, machine_id, \
-             image_id, boot, data, created) values (?, ?, ?, ?, ?, 'core', 'immutable', ?, ?, ?, ?, ?, ?, 0)",
+            "insert into machines (id, name, owner_id, host_id, spec, uuid, mac, machine_id, \
+             image_id, boot, data, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         )
         .bind(Uuid::now_v7().to_string())
         .bind(name(number))

@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db::{self, Conn};
+use crate::db::{self, Tx};
 use crate::error::{Result, chain};
 use model::audit::Outcome;
 use model::job::JobId;
@@ -13,7 +13,7 @@ use model::job::JobId;
 /// Begins an entry in a transaction of the caller.
 pub(crate) async fn begin_in(
     core: &Core,
-    conn: &mut Conn,
+    tx: &mut Tx,
     cx: &Cx,
     action: &str,
     subject: Option<&str>,
@@ -31,21 +31,21 @@ pub(crate) async fn begin_in(
         request: cx.request.to_string(),
     };
     core.counts.audited();
-    db::audit::begin(conn, &begin).await
+    db::audit::begin(tx, &begin).await
 }
 
 /// Writes an act that is over already, in a transaction of the caller.
 pub(crate) async fn done_in(
     core: &Core,
-    conn: &mut Conn,
+    tx: &mut Tx,
     cx: &Cx,
     action: &str,
     subject: Option<&str>,
     outcome: Outcome,
     detail: Option<&str>,
 ) -> Result<()> {
-    let seq = begin_in(core, conn, cx, action, subject, None).await?;
-    db::audit::complete(conn, seq, outcome, detail, cx.now).await
+    let seq = begin_in(core, tx, cx, action, subject, None).await?;
+    db::audit::complete(tx, seq, outcome, detail, cx.now).await
 }
 
 /// Begins an entry of its own.

@@ -67,7 +67,7 @@ impl Core {
         let state = settings.state.clone();
         let db = Db::open(&state).await?;
         let load = |source: Error| OpenError::Load { path: state.clone(), source: source.into() };
-        let hosts = Hosts::open(&db, hosts, clock.now()).await.map_err(load)?;
+        let hosts = Hosts::open(&db, hosts).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
         Ok(Arc::new(Core {

@@ -6,8 +6,13 @@ pub(crate) use host_tools::exec::chain;
 use model::Fault;
 use ports::image_builder::BuildError;
 use std::error::Error as StdError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use uuid::Uuid;
+
+/// `SQLITE_FULL` and `SQLITE_IOERR_SHMSIZE`: neither a page nor the index of the log can be written
+/// (<https://sqlite.org/rescode.html>).
+const SQLITE_DISK_FULL: [&str; 2] = ["13", "4874"];
 
 /// What a question or a change at the portal can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,19 @@ impl Error {
         move |source| Error::Damaged { what, source: Box::new(source) }
     }
 
+    /// Whether the file system of the state directory has no room left.
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| SQLITE_DISK_FULL.contains(&code.as_ref()))
+            }
+            Error::Database(sqlx::Error::Io(error)) | Error::Io { source: error, .. } => {
+                matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+
     /// What the browser is told. Errors that are ours are logged here and nowhere else.
     pub fn into_fault(self, request: Uuid) -> Fault {
         match self {
@@ -59,6 +77,10 @@ impl Error {
             Error::Build(error) => {
                 tracing::warn!(%request, error = chain(&error), "image builder failed");
                 Fault::refused(format!("The image builder cannot help now: {error}."))
+            }
+            error if error.is_disk_full() => {
+                tracing::error!(%request, error = chain(&error), "the disk is full");
+                Fault::DiskFull
             }
             error => {
                 tracing::error!(%request, error = chain(&error), "internal error");

@@ -60,10 +60,10 @@ struct Seen {
 
 impl Hosts {
     /// Writes the configured hosts to the database and reads all there are.
-    pub async fn open(db: &Db, configured: Vec<Host>, now: Time) -> Result<Self> {
+    pub async fn open(db: &Db, configured: Vec<Host>) -> Result<Self> {
         let mut tx = db.begin().await?;
         for host in &configured {
-            db::hosts::upsert(&mut tx, &host.name, host.kind, &host.target, now).await?;
+            db::hosts::upsert(&mut tx, &host.name, host.kind, &host.target).await?;
         }
         let rows = db::hosts::all(&mut tx).await?;
         tx.commit().await?;

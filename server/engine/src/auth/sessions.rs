@@ -3,7 +3,7 @@
 use super::{digest, random_handle, random_session_token};
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db::{self, Conn};
+use crate::db::{self, Tx};
 use crate::error::{Result, chain};
 use model::Time;
 use model::account::{Secret, SessionUser, UserId};
@@ -15,12 +15,7 @@ const TOUCH_EVERY: u64 = 60_000;
 const AGENT_MAX: usize = 200;
 
 /// Begins a session for a user who has proved who they are. Every login makes a new token.
-pub(crate) async fn begin(
-    conn: &mut Conn,
-    cx: &Cx,
-    user: SessionUser,
-    agent: Option<&str>,
-) -> Result<LoggedIn> {
+pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: SessionUser, agent: Option<&str>) -> Result<LoggedIn> {
     let token = random_session_token();
     let agent = agent.map(|a| a.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
     let new = db::sessions::New {
@@ -31,9 +26,9 @@ pub(crate) async fn begin(
         from: cx.actor.from.map(|ip| ip.to_string()),
         agent,
     };
-    db::sessions::delete_expired(conn, cx.now).await?;
-    db::sessions::insert(conn, &new).await?;
-    db::users::logged_in(conn, user.id, cx.now).await?;
+    db::sessions::delete_expired(tx, cx.now).await?;
+    db::sessions::insert(tx, &new).await?;
+    db::users::logged_in(tx, user.id, cx.now).await?;
     Ok(LoggedIn { user, token })
 }
 

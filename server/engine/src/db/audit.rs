@@ -3,15 +3,17 @@
 //! Each writing (an act begins, an act is completed) is one link: number, and SHA-256 over the link before it and the
 //! canonical JSON of what was written. The newest link is kept in `settings`, so a row cut off at the end shows as well.
 
-use super::{Conn, from_json, parse_some};
+mod page;
+
+pub(crate) use page::page;
+
+use super::{Conn, Tx};
 use crate::error::Result;
 use futures::TryStreamExt as _;
 use model::Time;
-use model::audit::{AUDIT_PER_PAGE, AuditFilter, AuditPage, AuditRow, ChainState, Outcome};
-use model::job::JobId;
+use model::audit::{ChainState, Outcome};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlx::FromRow;
 use std::collections::BTreeMap;
 
 /// What is known when an act begins. The order of the fields is the canonical one.
@@ -44,10 +46,8 @@ struct Head {
 
 impl Head {
     async fn load(conn: &mut Conn) -> Result<Self> {
-        let row: Option<(String,)> = sqlx::query_as("select value from settings where key = 'audit.head'")
-            .fetch_optional(conn)
-            .await?;
-        let parsed = row.and_then(|(text,)| {
+        let row = sqlx::query_scalar!("select value from settings where key = 'audit.head'");
+        let parsed = row.fetch_optional(conn).await?.and_then(|text| {
             let (link, hash) = text.split_once(' ')?;
             Some(Head { link: link.parse().ok()?, hash: hash.to_owned() })
         });
@@ -66,70 +66,71 @@ impl Head {
         Head { link, hash: hex::encode(hasher.finalize()) }
     }
 
-    async fn save(&self, conn: &mut Conn) -> Result<()> {
-        sqlx::query(
+    async fn save(&self, tx: &mut Tx) -> Result<()> {
+        let head = format!("{} {}", self.link, self.hash);
+        sqlx::query!(
             "insert into settings (key, value) values ('audit.head', ?) \
              on conflict (key) do update set value = excluded.value",
+            head,
         )
-        .bind(format!("{} {}", self.link, self.hash))
-        .execute(conn)
+        .execute(&mut **tx)
         .await?;
         Ok(())
     }
 }
 
 /// Writes that an act has begun; its number completes it.
-pub(crate) async fn begin(conn: &mut Conn, begin: &Begin<'_>) -> Result<i64> {
-    let head = Head::load(conn).await?.next(begin);
-    let (seq,): (i64,) = sqlx::query_as(
-        "insert into audit (began, actor_id, actor, from_addr, action, subject, job_id, request, begin_link, \
-         begin_hash) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning seq",
+pub(crate) async fn begin(tx: &mut Tx, begin: &Begin<'_>) -> Result<i64> {
+    let head = Head::load(tx).await?.next(begin);
+    let seq = sqlx::query_scalar!(
+        r#"insert into audit (began, actor_id, actor, from_addr, action, subject, job_id, request, begin_link,
+        begin_hash) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning seq as "seq!""#,
+        begin.began,
+        begin.actor_id,
+        begin.actor,
+        begin.from_addr,
+        begin.action,
+        begin.subject,
+        begin.job_id,
+        begin.request,
+        head.link,
+        head.hash,
     )
-    .bind(begin.began)
-    .bind(&begin.actor_id)
-    .bind(begin.actor)
-    .bind(&begin.from_addr)
-    .bind(begin.action)
-    .bind(begin.subject)
-    .bind(&begin.job_id)
-    .bind(&begin.request)
-    .bind(head.link)
-    .bind(&head.hash)
-    .fetch_one(&mut *conn)
+    .fetch_one(&mut **tx)
     .await?;
-    head.save(conn).await?;
+    head.save(tx).await?;
     Ok(seq)
 }
 
 /// Completes an act, once: a second completion changes nothing, as after a crash between this and what followed.
 pub(crate) async fn complete(
-    conn: &mut Conn,
+    tx: &mut Tx,
     seq: i64,
     outcome: Outcome,
     detail: Option<&str>,
     now: Time,
 ) -> Result<()> {
     let end = End { seq, ended: now.0, outcome: outcome.as_str(), detail };
-    let head = Head::load(conn).await?.next(&end);
-    let done = sqlx::query(
+    let head = Head::load(tx).await?.next(&end);
+    let done = sqlx::query!(
         "update audit set ended = ?, outcome = ?, detail = ?, end_link = ?, end_hash = ? \
          where seq = ? and end_link is null",
+        end.ended,
+        end.outcome,
+        end.detail,
+        head.link,
+        head.hash,
+        seq,
     )
-    .bind(end.ended)
-    .bind(end.outcome)
-    .bind(end.detail)
-    .bind(head.link)
-    .bind(&head.hash)
-    .bind(seq)
-    .execute(&mut *conn)
+    .execute(&mut **tx)
     .await?;
     if done.rows_affected() == 1 {
-        head.save(conn).await?;
+        head.save(tx).await?;
     }
     Ok(())
 }
 
-#[derive(FromRow)]
+/// A whole row, as the chain is computed from it.
 struct Row {
     seq: i64,
     began: i64,
@@ -150,25 +151,6 @@ struct Row {
 }
 
 impl Row {
-    fn view(self) -> Result<AuditRow> {
-        let outcome = match &self.outcome {
-            Some(word) => from_json("an outcome", &format!("\"{word}\""))?,
-            None => Outcome::Pending,
-        };
-        Ok(AuditRow {
-            seq: self.seq,
-            began: Time(self.began),
-            ended: self.ended.map(Time),
-            actor: self.actor,
-            from: self.from_addr,
-            action: self.action,
-            subject: self.subject,
-            outcome,
-            detail: self.detail,
-            job: parse_some::<JobId>("a job's id", self.job_id.as_deref())?,
-        })
-    }
-
     /// The two writings of a row as links: number, content, hash.
     fn links(&self) -> impl Iterator<Item = (i64, Link)> {
         let begin = Begin {
@@ -204,35 +186,6 @@ struct Link {
     hash: String,
 }
 
-const COLUMNS: &str = "select seq, began, actor_id, actor, from_addr, action, subject, job_id, request, begin_link, \
-    begin_hash, ended, outcome, detail, end_link, end_hash from audit";
-
-/// One page, what is under way first, then the newest completion: this order stays as it is while acts that began
-/// earlier are completed later, so that no page skips a row.
-pub(crate) async fn page(conn: &mut Conn, filter: &AuditFilter) -> Result<AuditPage> {
-    let rows: Vec<Row> = sqlx::query_as(&format!(
-        "{COLUMNS} where (?1 is null or actor = ?1) and (?2 is null or subject = ?2) \
-         and (?3 is null or action = ?3) and (?4 is null or coalesce(outcome, 'pending') = ?4) \
-         and (?5 is null or end_link < ?5) \
-         order by (end_link is null) desc, end_link desc, seq desc limit ?6"
-    ))
-    .bind(&filter.actor)
-    .bind(&filter.subject)
-    .bind(&filter.action)
-    .bind(filter.outcome.map(Outcome::as_str))
-    .bind(filter.before)
-    .bind(AUDIT_PER_PAGE + 1)
-    .fetch_all(conn)
-    .await?;
-    let per_page = usize::try_from(AUDIT_PER_PAGE).unwrap_or(usize::MAX);
-    let more = rows.len() > per_page;
-    // The next page starts below the last completion shown. A page of nothing but acts under way would have no such place;
-    // then the next one starts at the newest completion there can be.
-    let next = more.then(|| rows.get(per_page - 1).and_then(|row| row.end_link).unwrap_or(i64::MAX));
-    let rows: Result<Vec<AuditRow>> = rows.into_iter().take(per_page).map(Row::view).collect();
-    Ok(AuditPage { rows: rows?, next })
-}
-
 /// Recomputes the chain. Rows are read as they come: the log of many years does not fit in memory. In the order of their
 /// beginnings, which is that of the rows; completions wait for their turn, and only as many as were under way at a time.
 pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
@@ -240,8 +193,12 @@ pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
     let (mut entries, mut last) = (0, 0);
     let mut at = Head { link: 0, hash: String::new() };
     let mut waiting: BTreeMap<i64, Link> = BTreeMap::new();
-    let query = format!("{COLUMNS} order by begin_link");
-    let mut rows = sqlx::query_as::<_, Row>(&query).fetch(&mut *conn);
+    let mut rows = sqlx::query_as!(
+        Row,
+        "select seq, began, actor_id, actor, from_addr, action, subject, job_id, request, begin_link, begin_hash, ended, \
+         outcome, detail, end_link, end_hash from audit order by begin_link"
+    )
+    .fetch(&mut *conn);
     while let Some(row) = rows.try_next().await? {
         entries += 1;
         last = last.max(row.seq);

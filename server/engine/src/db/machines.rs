@@ -1,15 +1,16 @@
 //! Machines: the one truth about a configuration.
 
-use super::{Conn, from_json, parse, parse_some, readable, to_json};
+use super::column::{Json, Read as _, Text, readable, to_json};
+use super::{Conn, Tx};
 use crate::error::Result;
 use model::Time;
 use model::account::UserId;
 use model::host::{HostId, HostName};
 use model::image::ImageId;
-use model::machine::{HardwareIds, MachineId, MachineName};
+use model::machine::{GuestMachineId, HardwareIds, MacAddress, MachineId, MachineName};
 use model::spec::Spec;
 use ports::hypervisor::Volume;
-use sqlx::FromRow;
+use uuid::Uuid;
 
 /// A machine as it is stored.
 #[derive(Clone, Debug)]
@@ -32,42 +33,40 @@ pub(crate) struct Disks {
     pub data: Option<Volume>,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    owner_id: String,
+struct MachineRow {
+    id: Text<MachineId>,
+    owner_id: Text<UserId>,
     owner_name: String,
-    host_name: String,
-    spec: String,
-    uuid: String,
-    mac: String,
-    machine_id: String,
-    image_id: Option<String>,
+    host_name: Text<HostName>,
+    spec: Json<Spec>,
+    uuid: Text<Uuid>,
+    mac: Text<MacAddress>,
+    machine_id: Text<GuestMachineId>,
+    image_id: Option<Text<ImageId>>,
     boot: Option<String>,
     data: Option<String>,
     created: i64,
 }
 
-impl Row {
+impl MachineRow {
     fn record(self) -> Result<MachineRecord> {
-        let mut spec: Spec = from_json("a machine's specification", &self.spec)?;
+        let mut spec = self.spec.read()?;
         // The host's row is what the reference points at; the text in the specification only repeats its name.
-        spec.host = parse::<HostName>("a host's name", &self.host_name)?;
-        let image = parse_some("an image's id", self.image_id.as_deref())?;
-        let disks = image.zip(self.boot).map(|(image, boot)| Disks {
+        spec.host = self.host_name.read()?;
+        let disks = self.image_id.read()?.zip(self.boot).map(|(image, boot)| Disks {
             image,
             boot: Volume(boot),
             data: self.data.map(Volume),
         });
         Ok(MachineRecord {
-            id: parse("a machine's id", &self.id)?,
-            owner: parse("a user's id", &self.owner_id)?,
+            id: self.id.read()?,
+            owner: self.owner_id.read()?,
             owner_name: self.owner_name,
             spec,
             hardware: HardwareIds {
-                uuid: parse("a domain's identifier", &self.uuid)?,
-                mac: parse("a network address", &self.mac)?,
-                machine_id: parse("a guest's machine id", &self.machine_id)?,
+                uuid: self.uuid.read()?,
+                mac: self.mac.read()?,
+                machine_id: self.machine_id.read()?,
             },
             disks,
             created: Time(self.created),
@@ -75,38 +74,48 @@ impl Row {
     }
 }
 
-const RECORD: &str = "select m.id, m.owner_id, u.name as owner_name, h.name as host_name, m.spec, m.uuid, m.mac, \
-    m.machine_id, m.image_id, m.boot, m.data, m.created \
-    from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id";
+macro_rules! select_machines {
+    ($rest:literal $(, $argument:expr)?) => {
+        sqlx::query_as!(
+            MachineRow,
+            r#"select m.id as "id: Text<MachineId>", m.owner_id as "owner_id: Text<UserId>", u.name as owner_name,
+            h.name as "host_name: Text<HostName>", m.spec as "spec: Json<Spec>", m.uuid as "uuid: Text<Uuid>",
+            m.mac as "mac: Text<MacAddress>", m.machine_id as "machine_id: Text<GuestMachineId>",
+            m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.created
+            from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
+            $(, $argument)?
+        )
+    };
+}
 
 /// All machines by name that can be read.
 pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<MachineRecord>> {
-    let rows: Vec<Row> = sqlx::query_as(&format!("{RECORD} order by m.name")).fetch_all(conn).await?;
-    Ok(readable(rows, Row::record))
+    let rows = select_machines!("order by m.name").fetch_all(conn).await?;
+    Ok(readable(rows, MachineRow::record))
 }
 
 /// The names and ids of all machines, also of those that [`all`] leaves out.
 pub(crate) async fn names(conn: &mut Conn) -> Result<Vec<(MachineName, MachineId)>> {
-    let rows: Vec<(String, String)> = sqlx::query_as("select name, id from machines").fetch_all(conn).await?;
-    rows.into_iter()
-        .map(|(name, id)| Ok((parse("a machine's name", &name)?, parse("a machine's id", &id)?)))
-        .collect()
+    let rows = sqlx::query!(
+        r#"select name as "name: Text<MachineName>", id as "id: Text<MachineId>" from machines"#
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|row| Ok((row.name.read()?, row.id.read()?))).collect()
 }
 
 /// The machine of this name.
 pub(crate) async fn by_name(conn: &mut Conn, name: &MachineName) -> Result<Option<MachineRecord>> {
-    let row: Option<Row> = sqlx::query_as(&format!("{RECORD} where m.name = ?"))
-        .bind(name.as_str())
-        .fetch_optional(conn)
-        .await?;
-    row.map(Row::record).transpose()
+    let name = name.as_str();
+    let row = select_machines!("where m.name = ?", name).fetch_optional(conn).await?;
+    row.map(MachineRow::record).transpose()
 }
 
 /// The machine of this id.
 pub(crate) async fn by_id(conn: &mut Conn, id: MachineId) -> Result<Option<MachineRecord>> {
-    let row: Option<Row> =
-        sqlx::query_as(&format!("{RECORD} where m.id = ?")).bind(id.to_string()).fetch_optional(conn).await?;
-    row.map(Row::record).transpose()
+    let id = id.to_string();
+    let row = select_machines!("where m.id = ?", id).fetch_optional(conn).await?;
+    row.map(MachineRow::record).transpose()
 }
 
 /// A machine that is new.
@@ -120,42 +129,49 @@ pub(crate) struct New<'a> {
 }
 
 /// Writes a new machine. Violates `MachineName` when the name is taken, `HardwareId` by chance.
-pub(crate) async fn insert(conn: &mut Conn, new: &New<'_>) -> Result<()> {
-    sqlx::query(
-        "insert into machines (id, name, owner_id, host_id, spec, profiles, mode, uuid, mac, machine_id, created) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
+    let id = new.id.to_string();
+    let name = new.spec.name.as_str();
+    let owner = new.owner.to_string();
+    let host = new.host.to_string();
+    let spec = to_json(new.spec)?;
+    let uuid = new.hardware.uuid.to_string();
+    let mac = new.hardware.mac.as_str();
+    let machine_id = new.hardware.machine_id.as_str();
+    sqlx::query!(
+        "insert into machines (id, name, owner_id, host_id, spec, uuid, mac, machine_id, created) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        id,
+        name,
+        owner,
+        host,
+        spec,
+        uuid,
+        mac,
+        machine_id,
+        new.now.0,
     )
-    .bind(new.id.to_string())
-    .bind(new.spec.name.as_str())
-    .bind(new.owner.to_string())
-    .bind(new.host.to_string())
-    .bind(to_json("a machine's specification", new.spec)?)
-    .bind(new.spec.profiles.to_string())
-    .bind(new.spec.mode.as_str())
-    .bind(new.hardware.uuid.to_string())
-    .bind(new.hardware.mac.as_str())
-    .bind(new.hardware.machine_id.as_str())
-    .bind(new.now.0)
-    .execute(conn)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// Notes which disks a machine has and which image they were made from, or that it has none. Violates `Reference` when the
 /// image has been removed meanwhile.
-pub(crate) async fn set_disks(conn: &mut Conn, id: MachineId, disks: Option<&Disks>) -> Result<()> {
-    sqlx::query("update machines set image_id = ?, boot = ?, data = ? where id = ?")
-        .bind(disks.map(|d| d.image.to_string()))
-        .bind(disks.map(|d| d.boot.0.as_str()))
-        .bind(disks.and_then(|d| d.data.as_ref()).map(|v| v.0.as_str()))
-        .bind(id.to_string())
-        .execute(conn)
+pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>) -> Result<()> {
+    let image = disks.map(|disks| disks.image.to_string());
+    let boot = disks.map(|disks| disks.boot.0.as_str());
+    let data = disks.and_then(|disks| disks.data.as_ref()).map(|volume| volume.0.as_str());
+    let id = id.to_string();
+    sqlx::query!("update machines set image_id = ?, boot = ?, data = ? where id = ?", image, boot, data, id,)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 /// Forgets a machine; its name is free again.
-pub(crate) async fn delete(conn: &mut Conn, id: MachineId) -> Result<()> {
-    sqlx::query("delete from machines where id = ?").bind(id.to_string()).execute(conn).await?;
+pub(crate) async fn delete(tx: &mut Tx, id: MachineId) -> Result<()> {
+    let id = id.to_string();
+    sqlx::query!("delete from machines where id = ?", id).execute(&mut **tx).await?;
     Ok(())
 }

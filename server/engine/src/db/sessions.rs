@@ -1,10 +1,10 @@
 //! Sessions. A session stands while it was used within [`IDLE`] and began within [`ABSOLUTE`], and its user is enabled.
 
-use super::Conn;
-use super::users::session_user;
+use super::column::{Read as _, Text};
+use super::{Conn, Tx};
 use crate::error::Result;
 use model::Time;
-use model::account::{SessionUser, SessionView, UserId};
+use model::account::{Role, SessionUser, SessionView, UserId, UserName};
 
 /// How long an unused session stands, in milliseconds: 7 days.
 pub(crate) const IDLE: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -22,19 +22,19 @@ pub(crate) struct New<'a> {
 }
 
 /// Begins a session.
-pub(crate) async fn insert(conn: &mut Conn, new: &New<'_>) -> Result<()> {
-    sqlx::query(
+pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
+    let user = new.user.to_string();
+    sqlx::query!(
         "insert into sessions (token_hash, handle, user_id, began, used, from_addr, agent) \
-         values (?, ?, ?, ?, ?, ?, ?)",
+         values (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
+        new.token_hash,
+        new.handle,
+        user,
+        new.now.0,
+        new.from,
+        new.agent,
     )
-    .bind(new.token_hash)
-    .bind(new.handle)
-    .bind(new.user.to_string())
-    .bind(new.now.0)
-    .bind(new.now.0)
-    .bind(&new.from)
-    .bind(&new.agent)
-    .execute(conn)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
@@ -45,38 +45,48 @@ pub(crate) async fn find(
     token_hash: &str,
     now: Time,
 ) -> Result<Option<(SessionUser, Time)>> {
-    let row: Option<(String, String, String, i64)> = sqlx::query_as(
-        "select u.id, u.name, u.role, s.used from sessions s join users u on u.id = s.user_id \
-         where s.token_hash = ? and u.disabled = 0 and s.used > ? and s.began > ?",
+    let used_after = now.0 - IDLE;
+    let began_after = now.0 - ABSOLUTE;
+    let row = sqlx::query!(
+        r#"select u.id as "id: Text<UserId>", u.name as "name: Text<UserName>", u.role as "role: Text<Role>", s.used
+        from sessions s join users u on u.id = s.user_id
+        where s.token_hash = ? and u.disabled = 0 and s.used > ? and s.began > ?"#,
+        token_hash,
+        used_after,
+        began_after,
     )
-    .bind(token_hash)
-    .bind(now.0 - IDLE)
-    .bind(now.0 - ABSOLUTE)
     .fetch_optional(conn)
     .await?;
-    row.map(|(id, name, role, used)| Ok((session_user(&id, &name, &role)?, Time(used)))).transpose()
+    row.map(|row| {
+        let user = SessionUser { id: row.id.read()?, name: row.name.read()?, role: row.role.read()? };
+        Ok((user, Time(row.used)))
+    })
+    .transpose()
 }
 
 /// The user as they are now, if enabled and logged in somewhere.
 pub(crate) async fn user(conn: &mut Conn, id: UserId, now: Time) -> Result<Option<SessionUser>> {
-    let row: Option<(String, String, String)> = sqlx::query_as(
-        "select u.id, u.name, u.role from users u where u.id = ? and u.disabled = 0 and exists \
-         (select 1 from sessions s where s.user_id = u.id and s.used > ? and s.began > ?)",
+    let id = id.to_string();
+    let used_after = now.0 - IDLE;
+    let began_after = now.0 - ABSOLUTE;
+    let row = sqlx::query!(
+        r#"select u.id as "id: Text<UserId>", u.name as "name: Text<UserName>", u.role as "role: Text<Role>"
+        from users u where u.id = ? and u.disabled = 0 and exists
+        (select 1 from sessions s where s.user_id = u.id and s.used > ? and s.began > ?)"#,
+        id,
+        used_after,
+        began_after,
     )
-    .bind(id.to_string())
-    .bind(now.0 - IDLE)
-    .bind(now.0 - ABSOLUTE)
     .fetch_optional(conn)
     .await?;
-    row.map(|(id, name, role)| session_user(&id, &name, &role)).transpose()
+    row.map(|row| Ok(SessionUser { id: row.id.read()?, name: row.name.read()?, role: row.role.read()? }))
+        .transpose()
 }
 
 /// Notes that a session was used.
-pub(crate) async fn touch(conn: &mut Conn, token_hash: &str, now: Time) -> Result<()> {
-    sqlx::query("update sessions set used = ? where token_hash = ?")
-        .bind(now.0)
-        .bind(token_hash)
-        .execute(conn)
+pub(crate) async fn touch(tx: &mut Tx, token_hash: &str, now: Time) -> Result<()> {
+    sqlx::query!("update sessions set used = ? where token_hash = ?", now.0, token_hash)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
@@ -88,61 +98,61 @@ pub(crate) async fn of_user(
     token_hash: &str,
     now: Time,
 ) -> Result<Vec<SessionView>> {
-    type Row = (String, i64, i64, Option<String>, Option<String>, bool);
-    let rows: Vec<Row> = sqlx::query_as(
-        "select handle, began, used, from_addr, agent, token_hash = ? from sessions \
-         where user_id = ? and used > ? and began > ? order by used desc, handle",
+    let user = user.to_string();
+    let used_after = now.0 - IDLE;
+    let began_after = now.0 - ABSOLUTE;
+    let rows = sqlx::query!(
+        r#"select handle, began, used, from_addr, agent, token_hash = ? as "current!: bool" from sessions
+        where user_id = ? and used > ? and began > ? order by used desc, handle"#,
+        token_hash,
+        user,
+        used_after,
+        began_after,
     )
-    .bind(token_hash)
-    .bind(user.to_string())
-    .bind(now.0 - IDLE)
-    .bind(now.0 - ABSOLUTE)
     .fetch_all(conn)
     .await?;
-    let view = |(handle, began, used, from, agent, current)| SessionView {
-        handle,
-        began: Time(began),
-        used: Time(used),
-        from,
-        agent,
-        current,
-    };
-    Ok(rows.into_iter().map(view).collect())
+    let views = rows.into_iter().map(|row| SessionView {
+        handle: row.handle,
+        began: Time(row.began),
+        used: Time(row.used),
+        from: row.from_addr,
+        agent: row.agent,
+        current: row.current,
+    });
+    Ok(views.collect())
 }
 
 /// Ends one session; says whether there was one.
-pub(crate) async fn delete(conn: &mut Conn, token_hash: &str) -> Result<bool> {
+pub(crate) async fn delete(tx: &mut Tx, token_hash: &str) -> Result<bool> {
     let done =
-        sqlx::query("delete from sessions where token_hash = ?").bind(token_hash).execute(conn).await?;
+        sqlx::query!("delete from sessions where token_hash = ?", token_hash).execute(&mut **tx).await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// Ends a user's session by its handle; says whether there was one.
-pub(crate) async fn delete_by_handle(conn: &mut Conn, user: UserId, handle: &str) -> Result<bool> {
-    let done = sqlx::query("delete from sessions where user_id = ? and handle = ?")
-        .bind(user.to_string())
-        .bind(handle)
-        .execute(conn)
+pub(crate) async fn delete_by_handle(tx: &mut Tx, user: UserId, handle: &str) -> Result<bool> {
+    let user = user.to_string();
+    let done = sqlx::query!("delete from sessions where user_id = ? and handle = ?", user, handle)
+        .execute(&mut **tx)
         .await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// Ends all sessions of a user but the one of `keep`.
-pub(crate) async fn delete_others(conn: &mut Conn, user: UserId, keep: Option<&str>) -> Result<()> {
-    sqlx::query("delete from sessions where user_id = ? and token_hash is not ?")
-        .bind(user.to_string())
-        .bind(keep)
-        .execute(conn)
+pub(crate) async fn delete_others(tx: &mut Tx, user: UserId, keep: Option<&str>) -> Result<()> {
+    let user = user.to_string();
+    sqlx::query!("delete from sessions where user_id = ? and token_hash is not ?", user, keep)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 /// Removes what no longer stands.
-pub(crate) async fn delete_expired(conn: &mut Conn, now: Time) -> Result<()> {
-    sqlx::query("delete from sessions where used <= ? or began <= ?")
-        .bind(now.0 - IDLE)
-        .bind(now.0 - ABSOLUTE)
-        .execute(conn)
+pub(crate) async fn delete_expired(tx: &mut Tx, now: Time) -> Result<()> {
+    let used_after = now.0 - IDLE;
+    let began_after = now.0 - ABSOLUTE;
+    sqlx::query!("delete from sessions where used <= ? or began <= ?", used_after, began_after)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Users.
 
-use super::{Conn, parse};
+use super::column::{Read as _, Text};
+use super::{Conn, Tx};
 use crate::error::Result;
 use model::Time;
 use model::account::{Role, SessionUser, UserId, UserName, UserView};
-use sqlx::FromRow;
 
 /// What login needs of a user. `Debug` is not derived: the hash is for the verifier alone.
 pub(crate) struct Credentials {
@@ -13,23 +13,22 @@ pub(crate) struct Credentials {
     pub disabled: bool,
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    name: String,
-    role: String,
+struct UserRow {
+    id: Text<UserId>,
+    name: Text<UserName>,
+    role: Text<Role>,
     disabled: bool,
     created: i64,
     last_login: Option<i64>,
     machines: u32,
 }
 
-impl Row {
+impl UserRow {
     fn view(self) -> Result<UserView> {
         Ok(UserView {
-            id: parse("a user's id", &self.id)?,
-            name: parse("a user's name", &self.name)?,
-            role: parse("a user's role", &self.role)?,
+            id: self.id.read()?,
+            name: self.name.read()?,
+            role: self.role.read()?,
             disabled: self.disabled,
             created: Time(self.created),
             last_login: self.last_login.map(Time),
@@ -38,127 +37,123 @@ impl Row {
     }
 }
 
-const VIEW: &str = "select u.id, u.name, u.role, u.disabled, u.created, u.last_login, \
-    (select count(*) from machines m where m.owner_id = u.id) as machines from users u";
+macro_rules! select_users {
+    ($rest:literal $(, $argument:expr)?) => {
+        sqlx::query_as!(
+            UserRow,
+            r#"select u.id as "id: Text<UserId>", u.name as "name: Text<UserName>", u.role as "role: Text<Role>",
+            u.disabled as "disabled: bool", u.created, u.last_login,
+            (select count(*) from machines m where m.owner_id = u.id) as "machines!: u32" from users u "# + $rest
+            $(, $argument)?
+        )
+    };
+}
 
 /// All users by name.
 pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<UserView>> {
-    let rows: Vec<Row> = sqlx::query_as(&format!("{VIEW} order by u.name")).fetch_all(conn).await?;
-    rows.into_iter().map(Row::view).collect()
+    let rows = select_users!("order by u.name").fetch_all(conn).await?;
+    rows.into_iter().map(UserRow::view).collect()
 }
 
 /// The user of this name.
 pub(crate) async fn by_name(conn: &mut Conn, name: &UserName) -> Result<Option<UserView>> {
-    let row: Option<Row> =
-        sqlx::query_as(&format!("{VIEW} where u.name = ?")).bind(name.as_str()).fetch_optional(conn).await?;
-    row.map(Row::view).transpose()
+    let name = name.as_str();
+    let row = select_users!("where u.name = ?", name).fetch_optional(conn).await?;
+    row.map(UserRow::view).transpose()
 }
 
 /// The user of this id.
 pub(crate) async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<UserView>> {
-    let row: Option<Row> =
-        sqlx::query_as(&format!("{VIEW} where u.id = ?")).bind(id.to_string()).fetch_optional(conn).await?;
-    row.map(Row::view).transpose()
+    let id = id.to_string();
+    let row = select_users!("where u.id = ?", id).fetch_optional(conn).await?;
+    row.map(UserRow::view).transpose()
 }
 
 /// Whether there is no user yet.
 pub(crate) async fn none(conn: &mut Conn) -> Result<bool> {
-    let (some,): (bool,) = sqlx::query_as("select exists (select 1 from users)").fetch_one(conn).await?;
-    Ok(!some)
+    let some = sqlx::query_scalar!(r#"select exists (select 1 from users) as "some!: bool""#);
+    Ok(!some.fetch_one(conn).await?)
 }
 
 /// What login needs of the user of this name.
 pub(crate) async fn credentials(conn: &mut Conn, name: &str) -> Result<Option<Credentials>> {
-    let row: Option<(String, String, String, String, bool)> =
-        sqlx::query_as("select id, name, role, password, disabled from users where name = ?")
-            .bind(name)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|(id, name, role, password, disabled)| {
-        Ok(Credentials { user: session_user(&id, &name, &role)?, password, disabled })
+    let row = sqlx::query!(
+        r#"select id as "id: Text<UserId>", name as "name: Text<UserName>", role as "role: Text<Role>", password,
+        disabled as "disabled: bool" from users where name = ?"#,
+        name,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        let user = SessionUser { id: row.id.read()?, name: row.name.read()?, role: row.role.read()? };
+        Ok(Credentials { user, password: row.password, disabled: row.disabled })
     })
     .transpose()
 }
 
-/// A user from the three columns that make one.
-pub(super) fn session_user(id: &str, name: &str, role: &str) -> Result<SessionUser> {
-    Ok(SessionUser {
-        id: parse("a user's id", id)?,
-        name: parse("a user's name", name)?,
-        role: parse("a user's role", role)?,
-    })
-}
-
 /// Adds a user. Violates `UserName` when the name is taken.
-pub(crate) async fn insert(conn: &mut Conn, user: &SessionUser, password: &str, now: Time) -> Result<()> {
-    sqlx::query("insert into users (id, name, role, password, created) values (?, ?, ?, ?, ?)")
-        .bind(user.id.to_string())
-        .bind(user.name.as_str())
-        .bind(user.role.as_str())
-        .bind(password)
-        .bind(now.0)
-        .execute(conn)
-        .await?;
+pub(crate) async fn insert(tx: &mut Tx, user: &SessionUser, password: &str, now: Time) -> Result<()> {
+    let id = user.id.to_string();
+    let name = user.name.as_str();
+    let role = user.role.as_str();
+    sqlx::query!(
+        "insert into users (id, name, role, password, created) values (?, ?, ?, ?, ?)",
+        id,
+        name,
+        role,
+        password,
+        now.0,
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
 /// Adds the first user, if there is still none; says whether it did.
-pub(crate) async fn insert_first(
-    conn: &mut Conn,
-    user: &SessionUser,
-    password: &str,
-    now: Time,
-) -> Result<bool> {
-    let done = sqlx::query(
+pub(crate) async fn insert_first(tx: &mut Tx, user: &SessionUser, password: &str, now: Time) -> Result<bool> {
+    let id = user.id.to_string();
+    let name = user.name.as_str();
+    let role = user.role.as_str();
+    let done = sqlx::query!(
         "insert into users (id, name, role, password, created) \
          select ?, ?, ?, ?, ? where not exists (select 1 from users)",
+        id,
+        name,
+        role,
+        password,
+        now.0,
     )
-    .bind(user.id.to_string())
-    .bind(user.name.as_str())
-    .bind(user.role.as_str())
-    .bind(password)
-    .bind(now.0)
-    .execute(conn)
+    .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Gives a user another password hash.
-pub(crate) async fn set_password(conn: &mut Conn, id: UserId, password: &str) -> Result<()> {
-    sqlx::query("update users set password = ? where id = ?")
-        .bind(password)
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+pub(crate) async fn set_password(tx: &mut Tx, id: UserId, password: &str) -> Result<()> {
+    let id = id.to_string();
+    sqlx::query!("update users set password = ? where id = ?", password, id).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Gives a user another role. Violates `LastAdministrator` when none would be left. Says whether there is such a user.
-pub(crate) async fn set_role(conn: &mut Conn, id: UserId, role: Role) -> Result<bool> {
-    let done = sqlx::query("update users set role = ? where id = ?")
-        .bind(role.as_str())
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+pub(crate) async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> Result<bool> {
+    let role = role.as_str();
+    let id = id.to_string();
+    let done = sqlx::query!("update users set role = ? where id = ?", role, id).execute(&mut **tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Disables or enables a user. Violates `LastAdministrator` when none would be left. Says whether there is such a user.
-pub(crate) async fn set_disabled(conn: &mut Conn, id: UserId, disabled: bool) -> Result<bool> {
-    let done = sqlx::query("update users set disabled = ? where id = ?")
-        .bind(disabled)
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+pub(crate) async fn set_disabled(tx: &mut Tx, id: UserId, disabled: bool) -> Result<bool> {
+    let id = id.to_string();
+    let done =
+        sqlx::query!("update users set disabled = ? where id = ?", disabled, id).execute(&mut **tx).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Notes that a user has logged in.
-pub(crate) async fn logged_in(conn: &mut Conn, id: UserId, now: Time) -> Result<()> {
-    sqlx::query("update users set last_login = ? where id = ?")
-        .bind(now.0)
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+pub(crate) async fn logged_in(tx: &mut Tx, id: UserId, now: Time) -> Result<()> {
+    let id = id.to_string();
+    sqlx::query!("update users set last_login = ? where id = ?", now.0, id).execute(&mut **tx).await?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> 
     let waiting = matches!(state, JobState::Queued | JobState::Running);
     Ok(Some(JobView {
         can_cancel: source.steers && waiting && !committed && !job.cancel,
-        can_retry: source.steers && stopped,
+        can_retry: source.steers && stopped && !job.secrets_removed,
         form_again: source.steers && stopped && is_form,
         reproduce: job.work.key.as_ref().map(|key| source.builder.reproduce(key)),
         progress: live.and_then(|live| live.progress.borrow().clone()),

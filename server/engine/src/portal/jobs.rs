@@ -88,6 +88,10 @@ pub(super) async fn cancel(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
 pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submitted> {
     let job = steer(core, cx, id).await?;
     match job.state {
+        JobState::Failed | JobState::Cancelled if job.secrets_removed => {
+            let why = "The passwords of this job are no longer stored. Open its form again and type them.";
+            Err(Fault::refused(why).into())
+        }
         JobState::Failed | JobState::Cancelled => submit(core, cx, job.operation, None).await,
         JobState::Succeeded => {
             Err(Fault::refused("The job has succeeded; there is nothing to retry.").into())

@@ -110,7 +110,7 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
             _ => error.into(),
         }
     })?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     cx.refresh_machine().await
 }
 

@@ -76,11 +76,11 @@ async fn record(
     let origin = db::images::Origin { by: &cx.job.actor_name, job: cx.job.id, now: cx.core.clock.now() };
     let mut tx = cx.core.db.begin().await?;
     let row = db::images::upsert(&mut tx, key, built, &origin).await?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     cx.core.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
     let mut tx = cx.core.db.begin().await?;
     db::images::set_rooted(&mut tx, row.id).await?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     show_newest(cx).await?;
     cx.say(format!("The image is {}.", row.store_path.display()));
     cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
@@ -108,7 +108,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         }
         _ => error.into(),
     })?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     cx.core.builder.remove_root(&root_of(image)).await.map_err(Error::from)?;
     show_newest(cx).await?;
     cx.say("The image is forgotten; Nix removes it when it next collects garbage.");

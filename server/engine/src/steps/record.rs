@@ -5,7 +5,7 @@ use super::error::StepError;
 use super::step::Step;
 use crate::core::Core;
 use crate::db::constraint::{Constraint, violated};
-use crate::db::{self, Conn};
+use crate::db::{self, Tx};
 use crate::error::{Error, Result as Inner};
 use crate::job::lease::Lease;
 use crate::machine::fresh;
@@ -30,7 +30,7 @@ const DRAWS: usize = 8;
 /// Writes the row, in the transaction that accepts the job: the database decides whose name it is, while the person who
 /// typed it still sees the form.
 pub(crate) async fn insert(
-    conn: &mut Conn,
+    tx: &mut Tx,
     core: &Core,
     owner: UserId,
     spec: &Spec,
@@ -43,7 +43,7 @@ pub(crate) async fn insert(
     for _ in 0..DRAWS {
         let hardware = fresh::hardware_ids()?;
         let new = db::machines::New { id, owner, host, spec, hardware: &hardware, now };
-        match db::machines::insert(conn, &new).await {
+        match db::machines::insert(tx, &new).await {
             Ok(()) => return Ok(id),
             Err(error) => match violated(&error) {
                 Some(Constraint::MachineName) => return Err(name_taken().into()),
@@ -73,7 +73,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let mut tx = cx.core.db.begin().await?;
     let record = db::machines::by_id(&mut tx, id).await?;
     db::machines::delete(&mut tx, id).await?;
-    tx.commit().await.map_err(Error::from)?;
+    tx.commit().await?;
     if let Some(record) = record {
         cx.say(format!("The configuration of {} is removed.", record.spec.name));
     }

@@ -18,5 +18,6 @@ mod live;
 mod migrations;
 mod recovery;
 mod rights;
+mod secrets;
 mod story;
 mod trail;
