@@ -82,7 +82,7 @@ pub(crate) async fn insert(
     )
     .execute(&mut **tx)
     .await?;
-    steps::insert(tx, new, steps, marks, done).await
+    steps::insert(tx, new.id, new.now, steps, marks, done).await
 }
 
 /// One job.

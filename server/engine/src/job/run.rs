@@ -60,7 +60,7 @@ impl Run<'_> {
             work: &mut self.work,
             cancel,
             log: &self.live.log,
-            step: row.step,
+            step: row.step.name,
             progress: &self.live.progress,
         }
     }

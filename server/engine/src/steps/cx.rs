@@ -1,7 +1,6 @@
 //! What a step is given to work with.
 
 use super::error::StepError;
-use super::step::Step;
 use crate::core::Core;
 use crate::db::{self, machines::MachineRecord};
 use crate::job::log::JobLog;
@@ -22,8 +21,8 @@ pub(crate) struct StepCx<'a> {
     pub cancel: &'a CancellationToken,
     /// The job's log.
     pub log: &'a Arc<JobLog>,
-    /// Which step this is, for the log.
-    pub step: &'static Step,
+    /// The name of the step, for the log.
+    pub step: &'static str,
     /// Tells how a build is coming on.
     pub progress: &'a tokio::sync::watch::Sender<Option<model::job::BuildProgress>>,
 }
@@ -31,12 +30,12 @@ pub(crate) struct StepCx<'a> {
 impl StepCx<'_> {
     /// Writes a line to the job's log.
     pub fn say(&self, text: impl AsRef<str>) {
-        self.log.append(self.core.clock.now(), self.step.name, None, LogLevel::Info, text.as_ref());
+        self.log.append(self.core.clock.now(), self.step, None, LogLevel::Info, text.as_ref());
     }
 
     /// Writes a line that somebody should look at.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.log.append(self.core.clock.now(), self.step.name, None, LogLevel::Warning, text.as_ref());
+        self.log.append(self.core.clock.now(), self.step, None, LogLevel::Warning, text.as_ref());
     }
 
     /// The machine of the job, as the database has it now; `None` when it has been forgotten.

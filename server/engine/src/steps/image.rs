@@ -59,7 +59,7 @@ fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
     let progress = cx.progress.clone();
     Arc::new(move |event| match event {
         BuildEvent::Line { from, level, text } => {
-            log.append(clock.now(), step.name, from.as_deref(), level, &text);
+            log.append(clock.now(), step, from.as_deref(), level, &text);
         }
         BuildEvent::Progress(now) => {
             progress.send_replace(Some(now));

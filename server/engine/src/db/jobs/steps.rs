@@ -1,6 +1,5 @@
 //! The steps of jobs.
 
-use super::New;
 use crate::db::column::{Read as _, Word};
 use crate::db::{Conn, Tx};
 use crate::error::Result;
@@ -13,15 +12,16 @@ use model::view::job::StepView;
 /// Writes the steps of a new job, of which the first `done` have happened already.
 pub(super) async fn insert(
     tx: &mut Tx,
-    new: &New<'_>,
+    id: JobId,
+    now: Time,
     steps: &[PlannedStep],
     marks: &[After],
     done: usize,
 ) -> Result<()> {
+    let id = id.to_string();
     for (idx, (step, after)) in steps.iter().zip(marks).enumerate() {
-        let happened = (idx < done).then_some(new.now.0);
+        let happened = (idx < done).then_some(now.0);
         let state = if happened.is_some() { StepState::Done } else { StepState::Pending };
-        let id = new.id.to_string();
         let idx = index(idx);
         let after = after.as_str();
         let state = state.as_str();

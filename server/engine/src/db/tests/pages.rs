@@ -6,7 +6,7 @@ use model::Time;
 use model::account::{Role, SessionUser, UserId};
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, Outcome};
 use model::job::{JobId, JobState};
-use model::operation::{Operation, OperationKind};
+use model::operation::MachineAction;
 use model::view::job::{JOBS_PER_PAGE, JobFilter};
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ async fn a_user_sees_each_of_their_jobs_once_and_in_order() {
     for n in 0..3 * JOBS_PER_PAGE {
         let id = JobId(Uuid::now_v7());
         let machine = format!("web-{}", n % 2);
-        let start = Operation::on_machine(OperationKind::Start, machine.parse().unwrap()).unwrap();
+        let start = MachineAction::Start.on(machine.parse().unwrap());
         let new = db::jobs::New {
             id,
             title: "Start",
