@@ -13,7 +13,6 @@ use crate::groups;
 use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
-use crate::system;
 
 /// The connection used when no setting names another.
 pub const DEFAULT_URI: &str = "qemu:///system";
@@ -86,7 +85,7 @@ fn start(log: &Log) -> Result<()> {
     ];
     for (daemon, socket) in daemons {
         if !socket_answers(Path::new(socket)) {
-            system::run_as_root(log, daemon.clone()).with_context(|| format!("`{daemon}` failed"))?;
+            sh::run_as_root(log, daemon.clone()).with_context(|| format!("`{daemon}` failed"))?;
         }
     }
     Ok(())
@@ -109,7 +108,7 @@ fn without_polkit(log: &Log) -> Result<Vec<String>> {
 
 /// One daemon for all (Debian, Arch), or one for each driver (Fedora).
 fn start_by_systemd(log: &Log) -> Result<()> {
-    let systemctl = |units: &[&str]| system::run_as_root(log, Cmd::new("systemctl").arg("start").args(units));
+    let systemctl = |units: &[&str]| sh::run_as_root(log, Cmd::new("systemctl").arg("start").args(units));
     if Cmd::new("systemctl").args(["is-enabled", "--quiet", "virtqemud.socket"]).succeeds() {
         return systemctl(&[
             "virtlogd.socket",
@@ -123,7 +122,7 @@ fn start_by_systemd(log: &Log) -> Result<()> {
 
 fn unreachable(log: &Log) -> String {
     format!(
-        "libvirt was started and does not answer at {DEFAULT_URI} (see {})\n  to mend it: run `libvirtd` in a terminal, as \
+        "libvirt was started and does not answer at {DEFAULT_URI} (see {})\n  fix: run `libvirtd` in a terminal, as \
          root, and read what it says",
         log.path().display()
     )

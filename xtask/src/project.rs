@@ -2,6 +2,7 @@
 //!
 //! Made once in `main` and handed to everything else.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -34,7 +35,11 @@ impl Project {
             .map(PathBuf::from)
             .filter(|dir| dir.is_absolute())
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-            .ok_or_else(|| anyhow!("neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  to mend it: set HOME"))?
+            .ok_or_else(|| {
+                anyhow!(
+                    "neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  fix: set HOME"
+                )
+            })?
             .join("snowglobe");
         Ok(Self { root, target, cache })
     }
@@ -66,4 +71,14 @@ pub fn short_hash(bytes: &[u8], len: usize) -> String {
     let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(len);
     hex
+}
+
+/// Removes a directory that may not be there.
+pub fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -81,7 +81,7 @@ pub fn wrap(name: &str, command: &Cmd) -> Result<Cmd> {
         return Ok(wrapped);
     }
     if sh::find_program("sudo").is_none() {
-        bail!("a sandbox needs root, and sudo is not installed\n  to mend it: run this command as root");
+        bail!("a sandbox needs root, and sudo is not installed\n  fix: run this command as root");
     }
     // The tests find their tools and caches by these.
     const KEPT: [&str; 4] = ["CARGO", "CARGO_HOME", "RUSTUP_HOME", "XDG_CACHE_HOME"];

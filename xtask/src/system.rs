@@ -7,32 +7,15 @@
 //! Debian 12 installs by this table in every run of the tests. The names of the others come from their package lists; should
 //! one be renamed, `up` says what is still missing and what for.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt;
+use crate::distribution::Family;
 use crate::progress::Line;
 use crate::project::Project;
-use crate::sh::{self, Cmd, Log};
-
-/// Families of distributions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Debian and its like.
-    Apt,
-    /// Ubuntu and its like: Debian's packages, some under other names.
-    Ubuntu,
-    /// Fedora and its like.
-    Dnf,
-    /// Arch and its like.
-    Pacman,
-    /// NixOS: packages come from the flake's shell.
-    NixOs,
-    /// Anything else: we say what is missing and install nothing.
-    Unknown,
-}
+use crate::sh::{self, Cmd};
 
 /// Which work needs a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,42 +144,6 @@ impl Need {
     }
 }
 
-impl Family {
-    /// The family of this computer: by what it says it is, else by the package manager that it has.
-    pub fn detect() -> Self {
-        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let managers = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("pacman", Self::Pacman)];
-        let by_manager = || managers.into_iter().find(|(program, _)| sh::find_program(program).is_some());
-        Self::of(&release).or_else(|| Some(by_manager()?.1)).unwrap_or(Self::Unknown)
-    }
-
-    /// By os-release(5): the distribution itself, then those that it is like, the nearest first.
-    fn of(release: &str) -> Option<Self> {
-        let names = [value_of(release, "ID"), value_of(release, "ID_LIKE")];
-        names.into_iter().flatten().flat_map(str::split_whitespace).find_map(|name| match name {
-            "nixos" => Some(Self::NixOs),
-            "ubuntu" => Some(Self::Ubuntu),
-            "debian" => Some(Self::Apt),
-            "fedora" => Some(Self::Dnf),
-            "arch" => Some(Self::Pacman),
-            _ => None,
-        })
-    }
-
-    /// How a person installs packages.
-    pub fn advice(self, packages: &[&str]) -> String {
-        let packages = packages.join(" ");
-        match self {
-            Self::Apt | Self::Ubuntu => format!("apt-get install {packages}"),
-            Self::Dnf => format!("dnf install {packages}"),
-            // Without the rest of the system brought up to date, Arch promises nothing.
-            Self::Pacman => format!("pacman -Syu {packages}"),
-            Self::NixOs => "nix develop ./nix brings it".to_owned(),
-            Self::Unknown => "install it with your package manager".to_owned(),
-        }
-    }
-}
-
 /// What `reasons` need and this computer lacks.
 fn missing(reasons: &[For]) -> Vec<&'static Need> {
     NEEDS.iter().filter(|need| reasons.contains(&need.why) && !need.met()).collect()
@@ -224,15 +171,15 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
     let log = project.log("packages")?;
     let outcome = match family {
         Family::Apt | Family::Ubuntu => apt::install(&log, &packages),
-        Family::Dnf => run_as_root(&log, Cmd::new("dnf").args(["install", "-y"]).args(&packages)),
+        Family::Dnf => sh::run_as_root(&log, Cmd::new("dnf").args(["install", "-y"]).args(&packages)),
         Family::Pacman => {
-            run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages))
+            sh::run_as_root(&log, Cmd::new("pacman").args(["-S", "--needed", "--noconfirm"]).args(&packages))
         }
         Family::NixOs | Family::Unknown => Ok(()),
     };
     let outcome =
         outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")));
-    sh::mend(outcome, &format!("see what is in the way by `{}`, as root", family.advice(&packages)))?;
+    sh::with_fix(outcome, &format!("see what is in the way by `{}`, as root", family.advice(&packages)))?;
     still_missing(reasons, family)
 }
 
@@ -255,18 +202,8 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
         _ => "install them by hand, then run the command again",
     };
     format!(
-        "this computer lacks programs, and they could not be installed by themselves:\n{list}  to mend it: {mend}"
+        "this computer lacks programs, and they could not be installed by themselves:\n{list}  fix: {mend}"
     )
-}
-
-/// Runs `cmd` as root with its output in `log`; sudo itself still talks to the terminal.
-pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
-    if !sh::is_root() && sh::find_program("sudo").is_none() {
-        bail!(
-            "`{cmd}` must run as root and sudo is not installed\n  to mend it: run that command as root, then this one again"
-        );
-    }
-    log.run(&cmd.by_root())
 }
 
 /// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.
@@ -285,17 +222,6 @@ pub fn enter_dev_shell(project: &Project) -> Result<()> {
         .env(INSIDE_DEV_SHELL, "1")
         .dir(&project.root);
     Err(shell.replace_this_process())
-}
-
-/// A key of `/etc/os-release`.
-pub fn os_release(key: &str) -> Option<String> {
-    value_of(&fs::read_to_string("/etc/os-release").ok()?, key).map(str::to_owned)
-}
-
-/// The value of a key, unquoted.
-fn value_of<'a>(release: &'a str, key: &str) -> Option<&'a str> {
-    let value = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-    Some(value.trim_matches(['"', '\'']))
 }
 
 #[cfg(test)]
@@ -328,22 +254,6 @@ mod tests {
         for (debian, ubuntu) in ON_UBUNTU {
             assert!(of(Family::Apt).contains(&debian) && !of(Family::Apt).contains(&ubuntu));
             assert!(of(Family::Ubuntu).contains(&ubuntu) && !of(Family::Ubuntu).contains(&debian));
-        }
-    }
-
-    #[test]
-    fn a_distribution_is_known_by_itself_or_by_what_it_is_like() {
-        for (release, family) in [
-            ("ID=debian\nVERSION_CODENAME=bookworm\n", Some(Family::Apt)),
-            ("NAME=\"Linux Mint\"\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Some(Family::Ubuntu)),
-            ("ID=fedora\nVARIANT_ID=server\n", Some(Family::Dnf)),
-            ("ID=\"nobara\"\nID_LIKE=\"rhel centos fedora\"\n", Some(Family::Dnf)),
-            ("ID=manjaro\nID_LIKE=arch\n", Some(Family::Pacman)),
-            ("ID=nixos\n", Some(Family::NixOs)),
-            ("ID=alpine\n", None),
-            ("", None),
-        ] {
-            assert_eq!(Family::of(release), family, "{release}");
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::node;
 use crate::progress::Line;
-use crate::project::{Project, short_hash};
+use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
 use crate::toolchain::{TARGET, Toolchain};
 
@@ -112,14 +112,4 @@ fn locked_version(project: &Project, name: &str) -> Result<String> {
         .filter(|package| package.get("name").and_then(Value::as_str) == Some(name))
         .find_map(|package| package.get("version")?.as_str().map(str::to_owned))
         .ok_or_else(|| anyhow!("no package of the workspace uses {name}"))
-}
-
-/// Removes a directory that may not be there.
-pub fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", dir.display()))
-        }
-        _ => Ok(()),
-    }
 }
