@@ -22,6 +22,8 @@ mod libvirt;
 mod modules;
 mod nix;
 mod node;
+#[cfg(test)]
+mod programs;
 mod progress;
 mod project;
 mod sandbox;

@@ -29,8 +29,10 @@ pub enum For {
 /// How to see that a thing is there.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
+    /// All of these programs.
+    Programs(&'static [&'static str]),
     /// Any one of these programs.
-    Program(&'static [&'static str]),
+    OneOf(&'static [&'static str]),
     /// A library known to pkg-config.
     Library(&'static str),
     /// Any one of these files.
@@ -80,51 +82,103 @@ const OVMF: &[&str] = &[
 ];
 
 use For::{Portal, Tests};
-use Probe::{File, Library, Program};
+use Probe::{File, Library, OneOf, Programs};
+
+/// Of the GNU core utilities, those that we use.
+const COREUTILS: &[&str] = &[
+    "cat",
+    "chgrp",
+    "chmod",
+    "cp",
+    "cut",
+    "dirname",
+    "du",
+    "env",
+    "head",
+    "id",
+    "install",
+    "ls",
+    "mkdir",
+    "mkfifo",
+    "mktemp",
+    "mv",
+    "readlink",
+    "rm",
+    "rmdir",
+    "sha256sum",
+    "sort",
+    "sync",
+    "tac",
+    "tail",
+    "timeout",
+    "tr",
+    "wc",
+];
 
 #[rustfmt::skip]
 static NEEDS: &[Need] = &[
-    need(Portal, Program(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
-    need(Portal, Program(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
-    need(Portal, Program(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
-    need(Portal, Program(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
+    // Most systems have these; the smallest ones of containers do not.
+    need(Portal, Programs(&["sh"]), "run scripts", [&["dash"], &["bash"], &["bash"]]),
+    need(Portal, Programs(COREUTILS), "work with files", [&["coreutils"], &["coreutils"], &["coreutils"]]),
+    need(Portal, Programs(&["find", "xargs"]), "work with files", [&["findutils"], &["findutils"], &["findutils"]]),
+    need(Portal, Programs(&["sed"]), "edit text in scripts", [&["sed"], &["sed"], &["sed"]]),
+    need(Portal, Programs(&["awk"]), "edit text in scripts", [&["mawk"], &["gawk"], &["gawk"]]),
+    need(Portal, Programs(&["gzip"]), "compress the site", [&["gzip"], &["gzip"], &["gzip"]]),
+    need(Portal, Programs(&["flock", "setpriv"]), "keep two runs apart and give up rights", [&["util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["usermod"]), "let a user manage machines", [&["passwd"], &["shadow-utils"], &["shadow"]]),
+    need(Portal, Programs(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
+    need(Portal, Programs(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
+    need(Portal, OneOf(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
+    need(Portal, Programs(&["virtlogd"]), "keep what machines print", [&["libvirt-daemon-system"], &["libvirt-daemon-log"], &["libvirt"]]),
+    need(Portal, Programs(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
     need(Portal, Library("libvirt"), "compile the libvirt backend", [&["libvirt-dev"], &["libvirt-devel"], &["libvirt"]]),
-    need(Portal, Program(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
-    need(Portal, Program(&["qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
-    need(Portal, Program(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
-    need(Portal, Program(&["debugfs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
+    need(Portal, OneOf(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
+    need(Portal, Programs(&["qemu-img", "qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
+    need(Portal, Programs(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
+    need(Portal, Programs(&["debugfs", "dumpe2fs", "e2fsck", "mke2fs", "resize2fs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
     need(Portal, File(OVMF), "boot machines by UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
-    need(Portal, Program(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
-    need(Portal, Program(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
-    need(Portal, Program(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
-    need(Portal, Program(&["nix"]), "build images", [&["nix-bin"], &["nix", "nix-daemon"], &["nix"]]),
-    need(Portal, Program(&["git"]), "read flakes", [&["git"], &["git"], &["git"]]),
-    need(Portal, Program(&["brotli"]), "compress the site", [&["brotli"], &["brotli"], &["brotli"]]),
-    need(Portal, Program(&["node"]), "fetch the terminal's script", [&["nodejs"], &["nodejs"], &["nodejs"]]),
-    need(Portal, Program(&["npm"]), "fetch the terminal's script", [&["npm"], &["npm"], &["npm"]]),
-    need(Tests, Program(&["unshare"]), "keep the tests' libvirt apart", [&["util-linux"], &["util-linux"], &["util-linux"]]),
-    need(Tests, Program(&["shellcheck"]), "check the scripts", [&["shellcheck"], &["ShellCheck"], &["shellcheck"]]),
-    need(Tests, Program(&["busybox"]), "run the guest's scripts in its shell", [&["busybox"], &["busybox"], &["busybox"]]),
-    need(Tests, Program(&["ssh"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
-    need(Tests, Program(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
-    need(Tests, Program(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
-    need(Tests, Program(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
+    need(Portal, Programs(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
+    need(Portal, Programs(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
+    need(Portal, Programs(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
+    need(Portal, Programs(&["nix", "nix-store"]), "build images", [&["nix-bin"], &["nix", "nix-daemon"], &["nix"]]),
+    need(Portal, Programs(&["git"]), "read flakes", [&["git"], &["git"], &["git"]]),
+    need(Portal, Programs(&["brotli"]), "compress the site", [&["brotli"], &["brotli"], &["brotli"]]),
+    need(Portal, Programs(&["node"]), "fetch the terminal's script", [&["nodejs"], &["nodejs"], &["nodejs"]]),
+    need(Portal, Programs(&["npm"]), "fetch the terminal's script", [&["npm"], &["npm"], &["npm"]]),
+    need(Tests, Programs(&["mount", "setsid", "unshare"]), "keep the tests' libvirt apart", [&["mount", "util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Tests, Programs(&["cmp"]), "run the guest's scripts", [&["diffutils"], &["diffutils"], &["diffutils"]]),
+    need(Tests, Programs(&["grep"]), "run the guest's scripts", [&["grep"], &["grep"], &["grep"]]),
+    need(Tests, Programs(&["nft"]), "check the guest's firewall", [&["nftables"], &["nftables"], &["nftables"]]),
+    need(Tests, Programs(&["busybox"]), "run the guest's scripts in its shell", [&["busybox"], &["busybox"], &["busybox"]]),
+    need(Tests, Programs(&["getent"]), "check the Nix files", [&["libc-bin"], &["glibc-common"], &["glibc"]]),
+    need(Tests, Programs(&["nix-instantiate"]), "check the Nix files", [&["nix-bin"], &["nix"], &["nix"]]),
+    need(Tests, Programs(&["shellcheck"]), "check the scripts", [&["shellcheck"], &["ShellCheck"], &["shellcheck"]]),
+    need(Tests, Programs(&["ssh", "ssh-keygen"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
+    need(Tests, Programs(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
+    need(Tests, Programs(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
+    need(Tests, OneOf(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];
 
 impl Need {
     /// Whether it is there.
     fn met(&self) -> bool {
         match self.probe {
-            Probe::Program(names) => names.iter().any(|name| sh::find_program(name).is_some()),
+            Probe::Programs(names) => names.iter().all(|name| sh::find_program(name).is_some()),
+            Probe::OneOf(names) => names.iter().any(|name| sh::find_program(name).is_some()),
             Probe::Library(name) => Cmd::new("pkg-config").args(["--exists", name]).succeeds(),
             Probe::File(files) => files.iter().any(|file| Path::new(file).exists()),
         }
     }
 
-    /// The thing's own name.
+    /// The thing's own name: of several programs the first that is missing, if one is.
     pub fn name(&self) -> &'static str {
+        let first = |names: &[&'static str]| names.first().copied().unwrap_or_default();
         match self.probe {
-            Probe::Program(names) | Probe::File(names) => names.first().copied().unwrap_or_default(),
+            Probe::Programs(names) => {
+                let missing = names.iter().find(|name| sh::find_program(name).is_none());
+                missing.copied().unwrap_or_else(|| first(names))
+            }
+            Probe::OneOf(names) | Probe::File(names) => first(names),
             Probe::Library(name) => name,
         }
     }
@@ -147,6 +201,15 @@ impl Need {
 /// What `reasons` need and this computer lacks.
 fn missing(reasons: &[For]) -> Vec<&'static Need> {
     NEEDS.iter().filter(|need| reasons.contains(&need.why) && !need.met()).collect()
+}
+
+/// The programs of each row.
+#[cfg(test)]
+pub fn programs() -> impl Iterator<Item = &'static [&'static str]> {
+    NEEDS.iter().filter_map(|need| match need.probe {
+        Probe::Programs(names) | Probe::OneOf(names) => Some(names),
+        Probe::Library(_) | Probe::File(_) => None,
+    })
 }
 
 /// Every need of `reasons`, with whether it is met.
@@ -242,10 +305,9 @@ mod tests {
                 assert!(packages.iter().all(plain), "{packages:?}");
             }
         }
-        for (index, need) in NEEDS.iter().enumerate() {
-            let again = NEEDS.iter().skip(index + 1).find(|other| other.name() == need.name());
-            assert!(again.is_none(), "{} stands twice", need.name());
-        }
+        let mut names: Vec<&str> = programs().flatten().copied().collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name stands twice: {names:?}");
     }
 
     #[test]
