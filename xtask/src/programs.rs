@@ -161,8 +161,7 @@ fn every_declared_program_is_started() {
     let (found, _) = started(&checkout());
     let by_others = |program: &&str| STARTED_BY_OTHERS.iter().any(|(other, _)| program == other);
     let is_started = |program: &&str| found.contains_key(*program) || by_others(program);
-    let idle: Vec<_> =
-        system::programs().filter(|row| !row.iter().any(|program| is_started(program))).collect();
+    let idle: Vec<_> = system::programs().filter(|row| !row.iter().any(&is_started)).collect();
     assert_eq!(idle, Vec::<&[&str]>::new(), "fix: take the row out of NEEDS");
 }
 

@@ -50,10 +50,9 @@ const HIDDEN: [&str; 2] = ["/run/dbus", "/run/systemd"];
 const DAEMONS: [(&str, &str); 2] =
     [("virtlogd", "/run/libvirt/sandbox-virtlogd.pid"), ("libvirtd", "/run/libvirt/sandbox-libvirtd.pid")];
 
-const LIBVIRT_SOCKET: &str = "/run/libvirt/libvirt-sock";
-
-/// libvirtd probes QEMU at its first start, and the cache of that is private too.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// libvirtd probes QEMU at its first start, and the cache of that is private too. Only a daemon that hangs takes as long as
+/// this; one that ends is noticed at once, however busy the computer is.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The command that runs `command` in a new sandbox.
 pub fn wrap(name: &str, command: &Cmd) -> Result<Cmd> {
@@ -118,9 +117,9 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
         .collect::<Result<_>>()?;
     let ended = libvirt::wait_until(PATIENCE, || {
         daemons.iter_mut().any(|daemon| daemon.try_wait().is_ok_and(|ended| ended.is_some()))
-            || libvirt::socket_answers(Path::new(LIBVIRT_SOCKET))
+            || libvirt::socket_answers(Path::new(libvirt::SOCKET))
     });
-    if ended.is_err() || !libvirt::socket_answers(Path::new(LIBVIRT_SOCKET)) {
+    if ended.is_err() || !libvirt::socket_answers(Path::new(libvirt::SOCKET)) {
         bail!("the sandbox's libvirtd does not answer; what it said:\n{}", log.text());
     }
     libvirt::ensure_network(&log, libvirt::DEFAULT_URI)?;

@@ -125,6 +125,7 @@ static NEEDS: &[Need] = &[
     need(Portal, Programs(&["awk"]), "edit text in scripts", [&["mawk"], &["gawk"], &["gawk"]]),
     need(Portal, Programs(&["gzip"]), "compress the site", [&["gzip"], &["gzip"], &["gzip"]]),
     need(Portal, Programs(&["flock", "setpriv"]), "keep two runs apart and give up rights", [&["util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["kill"]), "start libvirt again", [&["procps"], &["util-linux"], &["util-linux"]]),
     need(Portal, Programs(&["usermod"]), "let a user manage machines", [&["passwd"], &["shadow-utils"], &["shadow"]]),
     need(Portal, Programs(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
     need(Portal, Programs(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),

@@ -11,6 +11,8 @@ use syn::{Expr, FnArg, Lit, Pat};
 /// The types whose `new` takes a program.
 const COMMANDS: [&str; 3] = ["Cmd", "Command", "Program"];
 
+type Arguments = syn::punctuated::Punctuated<Expr, syn::Token![,]>;
+
 /// What one file starts.
 #[derive(Debug, Default)]
 pub struct File {
@@ -72,7 +74,7 @@ impl File {
         Some((function.clone(), parameters.iter().position(|parameter| parameter == name)?))
     }
 
-    fn call(&mut self, function: &str, arguments: &syn::punctuated::Punctuated<Expr, syn::Token![,]>) {
+    fn call(&mut self, function: &str, arguments: &Arguments) {
         for (at, argument) in arguments.iter().enumerate() {
             if let Expr::Lit(literal) = argument {
                 self.texts.extend(text(&literal.lit).map(|text| (function.to_owned(), at, text)));
@@ -135,6 +137,13 @@ impl<'ast> Visit<'ast> for File {
         self.call(&call.method.to_string(), &call.args);
         visit::visit_expr_method_call(self, call);
     }
+
+    /// `assert!(…)` and its like have expressions for arguments; other macros are no calls.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        if let Ok(arguments) = call.parse_body_with(Arguments::parse_terminated) {
+            arguments.iter().for_each(|argument| self.visit_expr(argument));
+        }
+    }
 }
 
 /// The names in a `use` declaration.
@@ -174,7 +183,7 @@ mod tests {
     fn a_program_is_a_literal_a_constant_or_what_callers_give() {
         let first = File::read(
             "const TOOL: &str = \"b\";
-             fn f(glue: &str) { Cmd::new(\"a\").arg(\"no\"); exec::Program::new(TOOL); for x in y { Cmd::new(x); } }
+             fn f(glue: &str) { Cmd::new(\"a\").arg(\"no\"); assert!(exec::Program::new(TOOL).run(), \"no\"); for x in y { Cmd::new(x); } }
              impl N { fn program(&self, how: u8, name: &'static str) { Program::new(name); } }",
         )
         .unwrap();
