@@ -49,9 +49,9 @@ pub(crate) async fn plan(core: &Core, cx: &Cx, operation: &Operation) -> Result<
     let owner = allow(core, cx, operation).await?;
     let outside = facts::outside(core, operation).await;
     let mut conn = core.db.read().await?;
-    let (plan, facts) = facts::plan_on(core, &mut conn, operation, outside).await?;
+    let facts = facts::inside(core, &mut conn, operation, outside).await?;
     still_theirs(operation, &facts, owner)?;
-    Ok(plan.map_err(Fault::from)?)
+    Ok(crate::plan::plan(operation, &facts).map_err(Fault::from)?)
 }
 
 /// Gathering facts may take seconds, in which the machine's name may have become somebody else's: what was allowed was to
@@ -77,9 +77,9 @@ pub(crate) async fn submit(
     let owner = allow(core, cx, &operation).await?;
     let outside = facts::outside(core, &operation).await;
     let mut tx = core.db.begin().await?;
-    let (plan, facts) = facts::plan_on(core, &mut tx, &operation, outside).await?;
+    let facts = facts::inside(core, &mut tx, &operation, outside).await?;
     still_theirs(&operation, &facts, owner)?;
-    let plan = plan.map_err(Fault::from)?;
+    let plan = crate::plan::plan(&operation, &facts).map_err(Fault::from)?;
     if shown.is_some_and(|digest| digest != plan.digest()) {
         return Err(Fault::PlanChanged { plan: Box::new(plan) }.into());
     }

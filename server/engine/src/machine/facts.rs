@@ -6,7 +6,6 @@ use crate::db::{self, Conn};
 use crate::error::Result;
 use crate::hosts::HostEntry;
 use crate::machine::fleet::Known;
-use crate::plan::Refusal;
 use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
@@ -176,15 +175,4 @@ fn host_facts(entry: &HostEntry) -> HostFacts {
         slow: entry.complaint("acceleration").map(|finding| finding.what),
         capabilities: entry.capabilities(),
     }
-}
-
-/// The plan of an operation from what is known on this connection.
-pub(crate) async fn plan_on(
-    core: &Core,
-    conn: &mut Conn,
-    operation: &Operation,
-    outside: Facts,
-) -> Result<(std::result::Result<model::plan::Plan, Refusal>, Facts)> {
-    let facts = inside(core, conn, operation, outside).await?;
-    Ok((crate::plan::plan(operation, &facts), facts))
 }
