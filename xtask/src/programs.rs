@@ -24,11 +24,12 @@ const CALLS: [&str; 6] =
 
 /// Variables that hold a program's name, by the end of their file's path: the constant that lists the names, or none for
 /// something that we built ourselves or were given.
-const VARIABLES: [(&str, &str, Option<&str>); 8] = [
+const VARIABLES: [(&str, &str, Option<&str>); 9] = [
     ("figures/process.rs", "program", None),
     ("libvirt/check.rs", "name", Some("TOOLS")),
     ("xtask/src/bench.rs", "figures", None),
     ("xtask/src/nix.rs", "script", None),
+    ("xtask/src/sqlx.rs", "tool", None),
     ("xtask/src/sandbox.rs", "daemon", Some("DAEMONS")),
     ("xtask/src/sandbox.rs", "program", None),
     ("test/parts.rs", "script", None),

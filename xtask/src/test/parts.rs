@@ -15,6 +15,7 @@ use crate::node;
 use crate::progress::Line;
 use crate::sh::{Cmd, find_program, with_fix};
 use crate::site;
+use crate::sqlx;
 use crate::style_rules;
 use crate::system;
 
@@ -27,6 +28,7 @@ pub static PARTS: &[Part] = &[
     part(Lane::Host, "lock", "Cargo.lock fits the manifests", lock),
     part(Lane::Host, "arrows", "packages use only what they may", arrows),
     part(Lane::Host, "style", "lengths, module heads, banned words", style),
+    part(Lane::Host, "sqlx", "queries fit the tables that the migrations make", sqlx_check),
     part(Lane::Host, "clippy", "no warning in any package, tests included", clippy),
     part(Lane::Host, "docs", "documentation builds without a warning", docs),
     part(Lane::Host, "build", "tests and the server compile", build),
@@ -77,6 +79,14 @@ fn arrows(run: &Run<'_>, _: &str) -> Result<Verdict> {
 
 fn style(run: &Run<'_>, _: &str) -> Result<Verdict> {
     style_rules::check(run.project)?;
+    passed()
+}
+
+fn sqlx_check(run: &Run<'_>, name: &str) -> Result<Verdict> {
+    if sqlx::directory(run.project).is_none() {
+        return absent("a directory .sqlx with the queries");
+    }
+    sqlx::run(run.project, &run.log(name)?, sqlx::Task::Check)?;
     passed()
 }
 
