@@ -18,9 +18,8 @@ use shell::Script;
 const ELSEWHERE: [&str; 3] =
     ["end2end/tiny-image/guest/", "end2end/tiny-image/initrd/", "end2end/tiny-image/steps/"];
 
-/// What calls of Python and TypeScript have before a program's name.
-const CALLS: [&str; 6] =
-    ["run(\"", "Popen([\"", "check_output([\"", "argv = [\"", "execFileSync(\"", "spawn(\""];
+/// Functions of Python and TypeScript whose first argument is a program, or a list that begins with one.
+const CALLS: [&str; 6] = ["run(", "Popen(", "check_output(", "which(", "execFileSync(", "spawn("];
 
 /// Variables that hold a program's name, by the end of their file's path: the constant that lists the names, or none for
 /// something that we built ourselves or were given.
@@ -68,11 +67,24 @@ fn started(files: &Files) -> (Started, Vec<String>) {
     by_shell(files, &mut found);
     for (name, text) in files {
         if name.ends_with(".ts") || name.ends_with(".py") || is_script(text, "python3") {
-            let calls = CALLS.iter().flat_map(|call| text.split(call).skip(1));
-            add(&mut found, name, calls.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            add(&mut found, name, by_calls(text));
         }
     }
     (found, unknown)
+}
+
+fn by_calls(text: &str) -> Vec<String> {
+    let arguments = CALLS.iter().flat_map(|call| text.split(call).skip(1));
+    let called = arguments.filter_map(|rest| {
+        let rest = rest.trim_start().trim_start_matches('[').trim_start().strip_prefix('"')?;
+        Some(rest.split_once('"')?.0)
+    });
+    // A list whose second word is an option is an argv.
+    let lists = text.split("= [\"").skip(1).filter_map(|rest| {
+        let (program, rest) = rest.split_once('"')?;
+        rest.starts_with(", \"-").then_some(program)
+    });
+    called.chain(lists).map(str::to_owned).collect()
 }
 
 fn by_rust(files: &Files, found: &mut Started) -> Vec<String> {
@@ -176,6 +188,9 @@ fn a_program_that_nobody_declared_is_found_in_every_language() {
         ("a.sh", "if true; then true | surprise; fi"),
         ("check", "#!/bin/sh\ncheck() { \"$@\"; }\ncheck surprise"),
         ("check", "#!/usr/bin/env python3\nrun(\"surprise\", x)"),
+        ("a.py", "subprocess.run(\n    [\"surprise\", x]\n)"),
+        ("a.py", "tool = shutil.which(\"surprise\")"),
+        ("a.py", "tool = [\"surprise\", \"--option\"]"),
         ("a.ts", "execFileSync(\"surprise\", []);"),
     ] {
         let faults = undeclared(&Files::from([(name.to_owned(), text.to_owned())]));
