@@ -29,10 +29,10 @@ pub enum For {
 /// How to see that a thing is there.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
-    /// All of these programs.
+    /// A program, under any one of these names.
+    Program(&'static [&'static str]),
+    /// Several programs, all of them.
     Programs(&'static [&'static str]),
-    /// Any one of these programs.
-    OneOf(&'static [&'static str]),
     /// A library known to pkg-config.
     Library(&'static str),
     /// Any one of these files.
@@ -82,7 +82,7 @@ const OVMF: &[&str] = &[
 ];
 
 use For::{Portal, Tests};
-use Probe::{File, Library, OneOf, Programs};
+use Probe::{File, Library, Program, Programs};
 
 /// Of the GNU core utilities, those that we use.
 const COREUTILS: &[&str] = &[
@@ -129,11 +129,11 @@ static NEEDS: &[Need] = &[
     need(Portal, Programs(&["usermod"]), "let a user manage machines", [&["passwd"], &["shadow-utils"], &["shadow"]]),
     need(Portal, Programs(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
     need(Portal, Programs(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
-    need(Portal, OneOf(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
+    need(Portal, Program(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
     need(Portal, Programs(&["virtlogd"]), "keep what machines print", [&["libvirt-daemon-system"], &["libvirt-daemon-log"], &["libvirt"]]),
     need(Portal, Programs(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
     need(Portal, Library("libvirt"), "compile the libvirt backend", [&["libvirt-dev"], &["libvirt-devel"], &["libvirt"]]),
-    need(Portal, OneOf(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
+    need(Portal, Program(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
     need(Portal, Programs(&["qemu-img", "qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
     need(Portal, Programs(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
     need(Portal, Programs(&["debugfs", "dumpe2fs", "e2fsck", "mke2fs", "resize2fs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
@@ -157,7 +157,7 @@ static NEEDS: &[Need] = &[
     need(Tests, Programs(&["ssh", "ssh-keygen"]), "log in to test machines", [&["openssh-client"], &["openssh-clients"], &["openssh"]]),
     need(Tests, Programs(&["openssl"]), "make a test machine's password", [&["openssl"], &["openssl"], &["openssl"]]),
     need(Tests, Programs(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
-    need(Tests, OneOf(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
+    need(Tests, Program(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];
 
 impl Need {
@@ -165,7 +165,7 @@ impl Need {
     fn met(&self) -> bool {
         match self.probe {
             Probe::Programs(names) => names.iter().all(|name| sh::find_program(name).is_some()),
-            Probe::OneOf(names) => names.iter().any(|name| sh::find_program(name).is_some()),
+            Probe::Program(names) => names.iter().any(|name| sh::find_program(name).is_some()),
             Probe::Library(name) => Cmd::new("pkg-config").args(["--exists", name]).succeeds(),
             Probe::File(files) => files.iter().any(|file| Path::new(file).exists()),
         }
@@ -179,7 +179,7 @@ impl Need {
                 let missing = names.iter().find(|name| sh::find_program(name).is_none());
                 missing.copied().unwrap_or_else(|| first(names))
             }
-            Probe::OneOf(names) | Probe::File(names) => first(names),
+            Probe::Program(names) | Probe::File(names) => first(names),
             Probe::Library(name) => name,
         }
     }
@@ -208,7 +208,7 @@ fn missing(reasons: &[For]) -> Vec<&'static Need> {
 #[cfg(test)]
 pub fn programs() -> impl Iterator<Item = &'static [&'static str]> {
     NEEDS.iter().filter_map(|need| match need.probe {
-        Probe::Programs(names) | Probe::OneOf(names) => Some(names),
+        Probe::Programs(names) | Probe::Program(names) => Some(names),
         Probe::Library(_) | Probe::File(_) => None,
     })
 }
