@@ -71,7 +71,8 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
     stdio: ["ignore", out, out],
   });
   const url = `http://${listen}`;
-  for (let tries = 0; tries < 300; tries++) {
+  // A portal that ends is noticed at once, however busy the computer is.
+  for (let tries = 0; tries < 1800; tries++) {
     if (child.exitCode !== null) throw new Error(`the portal ended: ${readFileSync(log, "utf8").slice(-2000)}`);
     // Over a new state directory the last thing printed is the setup link; over a used one there is none.
     const said = readFileSync(log, "utf8");
@@ -82,7 +83,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
     }
     await new Promise((r) => setTimeout(r, 100));
   }
-  throw new Error(`the portal did not answer within 30 s: ${readFileSync(log, "utf8").slice(-2000)}`);
+  throw new Error(`the portal did not answer within three minutes: ${readFileSync(log, "utf8").slice(-2000)}`);
 }
 
 /** Ends the portal as Ctrl-C would, waits for it, and removes machines that a failed test left behind. */

@@ -1,5 +1,6 @@
 /** A console page's terminal, as a person reads and types in it. */
 import { type Locator, type Page, expect } from "@playwright/test";
+import { BOOT } from "./people";
 
 export class Terminal {
   private readonly rows: Locator;
@@ -9,15 +10,15 @@ export class Terminal {
   }
 
   /** Waits until the visible lines match. */
-  async shows(what: RegExp, timeout = 60_000): Promise<void> {
-    await expect.poll(() => this.text(), { timeout, message: `the console shows ${what}` }).toMatch(what);
+  async shows(what: RegExp): Promise<void> {
+    await expect.poll(() => this.text(), { timeout: BOOT, message: `the console shows ${what}` }).toMatch(what);
   }
 
   /** Waits until the last line matches after it has not: what stands there from before does not count. */
-  async comesTo(what: RegExp, timeout: number): Promise<void> {
+  async comesTo(what: RegExp): Promise<void> {
     const last = async () => (await this.text()).split("\n").at(-1) ?? "";
-    await expect.poll(last, { timeout }).not.toMatch(what);
-    await expect.poll(last, { timeout, message: `the console comes to ${what}` }).toMatch(what);
+    await expect.poll(last, { timeout: BOOT }).not.toMatch(what);
+    await expect.poll(last, { timeout: BOOT, message: `the console comes to ${what}` }).toMatch(what);
   }
 
   /** Types as a keyboard does. */

@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
 import {
-  accessible, ada, choose, complaints, describeMachine, grace, jobDone, makeAdministrator, newPerson, purge, rootPassword,
-  tryLogin, url,
+  BOOT, accessible, ada, choose, complaints, describeMachine, grace, jobDone, makeAdministrator, newPerson, purge,
+  rootPassword, tryLogin, url,
 } from "../support/people";
 import { Line } from "../support/line";
 import { Terminal } from "../support/terminal";
@@ -106,14 +106,13 @@ test("the create form judges beside the field, keeps what was typed, and shows t
 });
 
 test("create builds the image, boots the machine and shows its address", async () => {
-  test.setTimeout(240_000);
   await describeMachine(page, machine);
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/jobs\//);
   await expect(page.locator(".steps li").first()).toBeVisible();
   // The log is live: lines of the builders arrive while the build runs.
-  await expect(page.locator("[data-log=lines]")).toContainText("building", { timeout: 60_000 });
-  await expect(page.locator(".steps li[data-state=done]").last()).toContainText(/address/i, { timeout: 200_000 });
+  await expect(page.locator("[data-log=lines]")).toContainText("building");
+  await expect(page.locator(".steps li[data-state=done]").last()).toContainText(/address/i, { timeout: BOOT });
   await jobDone(page);
   await accessible(page);
   await page.goto(`${url()}/machines/${machine}`);
@@ -127,9 +126,9 @@ test("state changes made elsewhere show without a reload", async ({ browser }) =
   const row = page.getByRole("row", { name: new RegExp(machine) });
   await expect(row).toContainText("Running");
   virsh("suspend", machine);
-  await expect(row).toContainText("Paused", { timeout: 2_000 });
+  await expect(row).toContainText("Paused");
   virsh("resume", machine);
-  await expect(row).toContainText("Running", { timeout: 2_000 });
+  await expect(row).toContainText("Running");
   const other = await newPerson(browser, ada);
   await other.goto(`${url()}/machines/${machine}`);
   await choose(other, `Suspend ${machine}`);
@@ -199,7 +198,6 @@ test("rows are searched, selected and worked on together; addresses are copied",
 });
 
 test("the console: log in, see markup as text, two people, take-over, reboot", async ({ browser }) => {
-  test.setTimeout(240_000);
   await page.goto(`${url()}/machines/${machine}/console`);
   const mine = new Terminal(page);
   await mine.shows(/login:/);
@@ -242,7 +240,7 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await expect.poll(isFull).toBe("");
 
   await mine.type("reboot\n");
-  await mine.comesTo(/login: ?$/, 120_000);
+  await mine.comesTo(/login: ?$/);
   await theirs.shows(/login: ?$/);
   await colleague.context().close();
 });
@@ -294,7 +292,7 @@ test("a cut line is told, comes back by itself, and what was printed meanwhile i
   await expect(lost).toBeVisible();
   virsh("suspend", machine);
   await line.mend();
-  await expect(row).toContainText("Paused", { timeout: 30_000 });
+  await expect(row).toContainText("Paused");
   await expect(lost).toBeHidden();
   virsh("resume", machine);
   await expect(row).toContainText("Running");
@@ -331,29 +329,27 @@ test("what a guest asked its terminal before somebody came is not answered into 
 });
 
 test("a shut-down inside the guest shows; start beside the console and force off work", async () => {
-  test.setTimeout(180_000);
   // Still logged in at the console.
   await page.goto(`${url()}/machines/${machine}/console`);
   const terminal = new Terminal(page);
   await terminal.shows(/[#$] ?$/);
   await terminal.type("poweroff\n");
   const head = page.locator("[data-live=head]");
-  await expect(head).toContainText("Off", { timeout: 60_000 });
+  await expect(head).toContainText("Off");
   // What there is to be done stands beside the screen.
   const power = page.locator("[data-live=console-power]");
   await expect(power).toContainText("The machine is off.");
   await power.getByRole("button", { name: `Start ${machine}` }).click();
   await expect(page).toHaveURL(`${url()}/machines/${machine}/console`);
-  await expect(head).toContainText("Running", { timeout: 30_000 });
-  await terminal.shows(/login: ?$/, 120_000);
+  await expect(head).toContainText("Running");
+  await terminal.shows(/login: ?$/);
   await expect(power.getByRole("button", { name: `Shut down ${machine}` })).toBeVisible();
   await page.goto(`${url()}/machines/${machine}`);
   await choose(page, `Force off ${machine}`);
-  await expect(head).toContainText("Off", { timeout: 30_000 });
+  await expect(head).toContainText("Off");
 });
 
 test("images: built, in use, built for several profiles, removed", async () => {
-  test.setTimeout(240_000);
   await page.goto(`${url()}/images`);
   await expect(page.locator("table.images")).toContainText(machine);
   await page.locator("#build").getByRole("checkbox").first().check();
@@ -367,7 +363,6 @@ test("images: built, in use, built for several profiles, removed", async () => {
 });
 
 test("destroy wants the name, keeps the configuration; create again; purge forgets it", async () => {
-  test.setTimeout(240_000);
   await page.goto(`${url()}/machines/${machine}/destroy`);
   await accessible(page);
   const destroy = page.locator("form", { has: page.getByRole("button", { name: /^Destroy/ }) });
@@ -376,7 +371,7 @@ test("destroy wants the name, keeps the configuration; create again; purge forge
   await expect(page).toHaveURL(/destroy/);
   await destroy.getByRole("textbox").fill(machine);
   await destroy.getByRole("button", { name: /^Destroy/ }).click();
-  await expect(page.locator("[data-live=head]")).toContainText("Not created", { timeout: 60_000 });
+  await expect(page.locator("[data-live=head]")).toContainText("Not created");
   expect(virsh("list", "--all", "--name").split("\n")).not.toContain(machine);
   await page.getByRole("button", { name: new RegExp(`Create from configuration ${machine}`) }).first().click();
   await expect(page).toHaveURL(/\/jobs\//);

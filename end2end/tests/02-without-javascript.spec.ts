@@ -1,6 +1,6 @@
 /** The same story's forms with JavaScript off: everything but the console works by plain HTML. */
 import { type Page, expect, test } from "@playwright/test";
-import { ada, login, url } from "../support/people";
+import { BOOT, ada, login, url } from "../support/people";
 
 test.describe.configure({ mode: "serial" });
 test.use({ javaScriptEnabled: false });
@@ -20,13 +20,14 @@ test.afterEach(async ({}, info) => {
 });
 
 /** Reloads until the page says what is waited for, as a person without JavaScript does. */
-async function reloadUntil(what: () => Promise<boolean>, seconds: number): Promise<void> {
-  await expect.poll(async () => { await page.reload(); return what(); }, { timeout: seconds * 1000, intervals: [500] }).toBe(true);
+async function reloadUntil(what: () => Promise<boolean>): Promise<void> {
+  await expect.poll(async () => { await page.reload(); return what(); }, { timeout: BOOT, intervals: [500] }).toBe(true);
 }
 
 test("the plan is shown on request and values stay", async () => {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill(machine);
+  await page.getByRole("textbox", { name: "Processors" }).fill("1");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");
   await page.getByRole("button", { name: /Show the plan/  }).click();
@@ -44,14 +45,13 @@ test("a mistake stands beside its field and nothing typed is lost", async () => 
 });
 
 test("save the configuration, create from it, shut it off, destroy and purge it", async () => {
-  test.setTimeout(240_000);
   await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22");
   await page.getByRole("button", { name: "Save configuration only" }).click();
   await expect(page).toHaveURL(`${url()}/machines/${machine}`);
-  await reloadUntil(async () => (await page.locator("[data-live=head]").innerText()).includes("Not created"), 20);
+  await reloadUntil(async () => (await page.locator("[data-live=head]").innerText()).includes("Not created"));
   await page.getByRole("button", { name: new RegExp(`Create from configuration ${machine}`) }).first().click();
   await expect(page).toHaveURL(/\/jobs\//);
-  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"), 200);
+  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"));
   await page.goto(`${url()}/machines/${machine}`);
   await expect(page.locator("[data-live=head]")).toContainText("Running");
   for (const [button, state] of [["Suspend", "Paused"], ["Resume", "Running"], ["Reboot", "Running"], ["Force off", "Off"], ["Start", "Running"], ["Shut down", "Off"]] as const) {
@@ -63,13 +63,13 @@ test("save the configuration, create from it, shut it off, destroy and purge it"
     await reloadUntil(async () => {
       const idle = (await page.locator(".job-notice").count()) === 0;
       return idle && (await page.locator("[data-live=head]").innerText()).includes(state);
-    }, 120);
+    });
   }
   await page.goto(`${url()}/machines/${machine}/destroy`);
   const purge = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
   await purge.getByRole("textbox").fill(machine);
   await purge.getByRole("button", { name: /^Purge/ }).click();
-  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"), 60);
+  await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"));
 });
 
 test("users, hosts, images, audit and account work by their forms", async () => {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
-use crate::sh::{Cmd, Log};
-use crate::system;
+use crate::distribution;
+use crate::sh::{self, Cmd, Log};
 
 /// The release whose virtualisation packages come from its backports.
 const OLD_RELEASE: &str = "bookworm";
@@ -25,12 +25,12 @@ const OUR_SOURCE: &str = "/etc/apt/sources.list.d/snowglobe-backports.sources";
 
 /// Installs packages, with the package lists brought up to date first.
 pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
-    let old = system::os_release("VERSION_CODENAME").as_deref() == Some(OLD_RELEASE);
+    let old = distribution::os_release("VERSION_CODENAME").as_deref() == Some(OLD_RELEASE);
     if old && packages.iter().any(|package| FROM_BACKPORTS.contains(package)) {
         add_backports(log)?;
     }
     // A source that is broken and none of ours must not stop us: the install below says whether it mattered.
-    if let Err(error) = system::run_as_root(log, apt_get().arg("update")) {
+    if let Err(error) = sh::run_as_root(log, apt_get().arg("update")) {
         log.note(&format!("going on with the old package lists: {error:#}"))?;
     }
     let mut install = apt_get().args(["install", "--yes", "--no-install-recommends"]);
@@ -39,7 +39,7 @@ pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
         // the old libraries would shut each other out.
         install = install.arg(format!("--target-release={BACKPORTS}"));
     }
-    system::run_as_root(log, install.args(packages))
+    sh::run_as_root(log, install.args(packages))
 }
 
 /// Brings the package lists up to date when they do not know `package`: fresh systems come without any.
@@ -47,7 +47,7 @@ pub fn ensure_lists(log: &Log, package: &str) -> Result<()> {
     if Cmd::new("apt-cache").args(["show", package]).succeeds() {
         return Ok(());
     }
-    system::run_as_root(log, apt_get().arg("update"))
+    sh::run_as_root(log, apt_get().arg("update"))
 }
 
 /// apt-get that asks nothing, waits for another apt to finish, and retries a lost connection.
@@ -77,7 +77,7 @@ fn add_backports(log: &Log) -> Result<()> {
     let archive = found.ok_or_else(|| {
         anyhow!(
             "libvirt and QEMU must come from {BACKPORTS}, and no configured source names {OLD_RELEASE}, from which its \
-             address could be taken\n  to mend it: add {BACKPORTS} to /etc/apt/sources.list.d"
+             address could be taken\n  fix: add {BACKPORTS} to /etc/apt/sources.list.d"
         )
     })?;
     let signed = archive.signed_by.map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
@@ -99,7 +99,7 @@ fn has_suite(suite: &str) -> bool {
 fn write_as_root(log: &Log, file: &Path, text: &str) -> Result<()> {
     let draft = log.path().with_extension("draft");
     fs::write(&draft, text)?;
-    system::run_as_root(log, Cmd::new("install").args(["-m", "0644"]).arg(&draft).arg(file))
+    sh::run_as_root(log, Cmd::new("install").args(["-m", "0644"]).arg(&draft).arg(file))
 }
 
 /// Every source file with its text. Unreadable ones are apt's to complain about.

@@ -1,13 +1,16 @@
-//! The arrows between our packages, and who may use which library, read from `cargo metadata`.
+//! The arrows between our packages and inside them, and who may use which library, read from `cargo metadata` and the
+//! sources.
 //!
 //! A layer that is only a habit is gone after a year. Changing a rule means changing this table, where a
 //! reviewer sees it. Called by `cargo xtask test`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::modules;
 use crate::project::Project;
 
 /// Our packages and those of ours that each may use.
@@ -54,6 +57,16 @@ struct Metadata {
 struct Package {
     name: String,
     dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+/// A crate of a package.
+#[derive(Deserialize)]
+struct Target {
+    /// `lib`, `cdylib`, `bin`, `test`, `bench` …
+    kind: Vec<String>,
+    /// The file of its root module.
+    src_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +74,12 @@ struct Dependency {
     name: String,
     /// `None` for an ordinary one, else `dev` or `build`.
     kind: Option<String>,
+}
+
+impl Target {
+    fn is_for_tests(&self) -> bool {
+        self.kind.iter().any(|kind| ["test", "bench", "example", "custom-build"].contains(&kind.as_str()))
+    }
 }
 
 /// Checks every rule. The error lists all that is broken, not only the first.
@@ -72,12 +91,17 @@ pub fn check(project: &Project) -> Result<()> {
     let tree =
         ["tree", "--package=model", "--edges=normal", "--all-features", "--prefix=none", "--format={p}"];
     broken.extend(brought_along(&project.cargo().args(tree).capture()?));
+    for package in &metadata.packages {
+        let crates = package.targets.iter().filter(|target| !target.is_for_tests());
+        let roots: Vec<&Path> = crates.map(|target| target.src_path.as_path()).collect();
+        broken.extend(modules::faults(&package.name, &roots)?);
+    }
     if broken.is_empty() {
         return Ok(());
     }
     bail!(
-        "{} dependencies go against the arrows:\n{}  to mend it: move the code to where its dependency is allowed \
-         (xtask/src/arrows.rs has the table)",
+        "{} dependencies go against the arrows:\n{}  fix: move the code to where its dependency is allowed \
+         (xtask/src/arrows.rs has the table of packages, xtask/src/modules.rs that of modules)",
         broken.len(),
         broken.iter().map(|line| format!("  {line}\n")).collect::<String>()
     )
@@ -130,7 +154,7 @@ mod tests {
             .iter()
             .map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: kind.map(str::to_owned) })
             .collect();
-        Package { name: name.to_owned(), dependencies }
+        Package { name: name.to_owned(), dependencies, targets: Vec::new() }
     }
 
     #[test]

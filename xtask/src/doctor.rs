@@ -2,10 +2,11 @@
 
 use anyhow::{Result, bail};
 
+use crate::distribution::Family;
 use crate::kvm;
 use crate::libvirt;
 use crate::project::Project;
-use crate::system::{self, Family, For};
+use crate::system::{self, For};
 use crate::toolchain;
 
 /// Prints a line per need. An error when something is missing, so that scripts can ask too.

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::progress::Line;
 use crate::sh::{self, Cmd, Log};
-use crate::system;
 
 /// Makes the user a member of a group, if they are not. Root needs no group.
 pub fn join(log: &Log, group: &str, purpose: &str, line: &Line) -> Result<()> {
@@ -20,7 +19,7 @@ pub fn join(log: &Log, group: &str, purpose: &str, line: &Line) -> Result<()> {
         return Ok(());
     }
     line.note(&format!("adding {user} to the group {group}, to {purpose}{}", sh::may_ask()));
-    system::run_as_root(log, Cmd::new("usermod").args(["--append", "--groups", group, &user]))
+    sh::run_as_root(log, Cmd::new("usermod").args(["--append", "--groups", group, &user]))
         .with_context(|| format!("{user} could not be added to the group {group}"))
 }
 

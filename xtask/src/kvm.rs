@@ -13,7 +13,6 @@ use anyhow::{Context as _, Result};
 use crate::groups;
 use crate::progress::Line;
 use crate::sh::{self, Cmd, Log};
-use crate::system;
 
 const DEVICE: &str = "/dev/kvm";
 
@@ -56,7 +55,7 @@ pub fn ensure(log: &Log, line: &Line) -> Result<()> {
         Access::Group => groups::join(log, GROUP, "run machines on KVM", line),
         Access::Closed if Path::new(UDEV).exists() || groups::id(GROUP)?.is_none() => {
             line.note(&format!(
-                "only root may open {DEVICE}, so machines are emulated, which is ten times slower; to mend it: \
+                "only root may open {DEVICE}, so machines are emulated, which is ten times slower; fix: \
                  chown root:{GROUP} {DEVICE} && chmod 0660 {DEVICE}, and the same in a udev rule"
             ));
             Ok(())
@@ -81,7 +80,7 @@ pub fn describe() -> String {
 fn give_to_group(log: &Log, line: &Line) -> Result<()> {
     line.note(&format!("opening {DEVICE} to the group {GROUP}, as no udev does it{}", sh::may_ask()));
     for command in [Cmd::new("chgrp").args([GROUP, DEVICE]), Cmd::new("chmod").args(["0660", DEVICE])] {
-        system::run_as_root(log, command).with_context(|| format!("{DEVICE} could not be opened to QEMU"))?;
+        sh::run_as_root(log, command).with_context(|| format!("{DEVICE} could not be opened to QEMU"))?;
     }
     if sh::is_root() { Ok(()) } else { groups::join(log, GROUP, "run machines on KVM", line) }
 }

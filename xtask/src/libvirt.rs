@@ -7,13 +7,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::groups;
 use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{self, Cmd, Log};
-use crate::system;
 
 /// The connection used when no setting names another.
 pub const DEFAULT_URI: &str = "qemu:///system";
@@ -23,6 +22,12 @@ pub const GROUPS: [&str; 2] = ["libvirt", "libvirtd"];
 
 /// How long a daemon may take until it answers. Its first start probes every QEMU binary.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// There while systemd runs.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// Where libvirtd listens.
+pub const SOCKET: &str = "/run/libvirt/libvirt-sock";
 
 /// libvirt's usual network, for distributions that define none: NAT behind virbr0, addresses by DHCP.
 const DEFAULT_NETWORK: &str = "<network>
@@ -47,8 +52,11 @@ pub fn ensure(project: &Project, line: &Line) -> Result<()> {
         groups::join(&log, group, "manage its machines", line)?;
     }
     if !answers(DEFAULT_URI) {
-        start(&log)?;
-        wait_until(PATIENCE, || answers(DEFAULT_URI)).with_context(|| unreachable(&log))?;
+        bring_up(
+            |attempt| start(&log, attempt),
+            || wait_until(PATIENCE, || answers(DEFAULT_URI)),
+            || last_words(&log),
+        )?;
     }
     if let Err(error) = ensure_network(&log, DEFAULT_URI) {
         line.note(&format!("machines may get no network: {error:#}"));
@@ -76,20 +84,78 @@ fn virsh(uri: &str) -> Result<Cmd> {
     groups::with_all(Cmd::new("virsh").args(["--quiet", "--connect", uri]), &GROUPS)
 }
 
-fn start(log: &Log) -> Result<()> {
-    if Path::new("/run/systemd/system").is_dir() {
-        return start_by_systemd(log);
+/// Which start of libvirt this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Second,
+}
+
+/// Starts libvirt and waits for its answer, twice at most: a daemon that came up while its package was still being set up
+/// may never answer, and its next start does at once. The error has its own last words.
+fn bring_up(
+    mut start: impl FnMut(Attempt) -> Result<()>,
+    mut answered: impl FnMut() -> Result<()>,
+    last_words: impl Fn() -> String,
+) -> Result<()> {
+    start(Attempt::First)?;
+    if answered().is_ok() {
+        return Ok(());
+    }
+    let first_words = last_words();
+    start(Attempt::Second)?;
+    answered().map_err(|error| {
+        let second_words = last_words();
+        anyhow!(
+            "libvirt was started twice and does not answer at {DEFAULT_URI}: {error:#}\nWhat it said last, at the first \
+             start:\n{first_words}and at the second:\n{second_words}  fix: run `libvirtd` in a terminal, as root, and read \
+             what it says"
+        )
+    })
+}
+
+/// Starts the daemons. At the second attempt the one that does not answer is ended first; machines go on without it.
+fn start(log: &Log, attempt: Attempt) -> Result<()> {
+    if Path::new(SYSTEMD).is_dir() {
+        return start_by_systemd(log, attempt);
+    }
+    if attempt == Attempt::Second {
+        end_libvirtd(log)?;
     }
     let daemons = [
         (Cmd::new("virtlogd").arg("--daemon"), "/run/libvirt/virtlogd-sock"),
-        (Cmd::new("libvirtd").arg("--daemon").args(without_polkit(log)?), "/run/libvirt/libvirt-sock"),
+        (Cmd::new("libvirtd").arg("--daemon").args(without_polkit(log)?), SOCKET),
     ];
     for (daemon, socket) in daemons {
         if !socket_answers(Path::new(socket)) {
-            system::run_as_root(log, daemon.clone()).with_context(|| format!("`{daemon}` failed"))?;
+            sh::run_as_root(log, daemon.clone()).with_context(|| format!("`{daemon}` failed"))?;
         }
     }
     Ok(())
+}
+
+/// Ends the libvirtd that was started before, if it still runs.
+fn end_libvirtd(log: &Log) -> Result<()> {
+    let Ok(id) = std::fs::read_to_string("/run/libvirtd.pid") else { return Ok(()) };
+    if sh::run_as_root(log, Cmd::new("kill").arg(id.trim())).is_ok() {
+        wait_until(PATIENCE, || !socket_answers(Path::new(SOCKET))).context("libvirtd does not end")?;
+    }
+    Ok(())
+}
+
+/// The end of what libvirt's daemons have logged.
+fn last_words(log: &Log) -> String {
+    let ask = if Path::new(SYSTEMD).is_dir() {
+        let units = ["--unit=libvirtd.service", "--unit=virtqemud.service"];
+        Cmd::new("journalctl").args(["--no-pager", "--output=short-iso", "--lines=20"]).args(units)
+    } else {
+        Cmd::new("tail").args(["--lines=20", "/var/log/libvirt/libvirtd.log"])
+    };
+    let said =
+        ask.by_root().capture().unwrap_or_else(|error| format!("nothing that could be read: {error:#}"));
+    // For those who send the log instead of what stood on the terminal.
+    let _ = log.note(&said);
+    said.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 /// Where no systemd runs, no polkit does either, and libvirt would let nobody in but root. The group that polkit's rule
@@ -108,31 +174,27 @@ fn without_polkit(log: &Log) -> Result<Vec<String>> {
 }
 
 /// One daemon for all (Debian, Arch), or one for each driver (Fedora).
-fn start_by_systemd(log: &Log) -> Result<()> {
-    let systemctl = |units: &[&str]| system::run_as_root(log, Cmd::new("systemctl").arg("start").args(units));
-    if Cmd::new("systemctl").args(["is-enabled", "--quiet", "virtqemud.socket"]).succeeds() {
-        return systemctl(&[
-            "virtlogd.socket",
-            "virtqemud.socket",
-            "virtnetworkd.socket",
-            "virtnwfilterd.socket",
-        ]);
+fn start_by_systemd(log: &Log, attempt: Attempt) -> Result<()> {
+    let systemctl = |verb: &str, units: &[&str]| {
+        sh::run_as_root(log, Cmd::new("systemctl").arg(verb).args(units))
+            .context("systemd could not start libvirt")
+    };
+    let by_driver = Cmd::new("systemctl").args(["is-enabled", "--quiet", "virtqemud.socket"]).succeeds();
+    match (by_driver, attempt) {
+        (true, Attempt::First) => systemctl(
+            "start",
+            &["virtlogd.socket", "virtqemud.socket", "virtnetworkd.socket", "virtnwfilterd.socket"],
+        ),
+        (true, Attempt::Second) => systemctl("restart", &["virtqemud.service"]),
+        (false, Attempt::First) => systemctl("start", &["libvirtd.service"]),
+        (false, Attempt::Second) => systemctl("restart", &["libvirtd.service"]),
     }
-    systemctl(&["libvirtd.service"]).context("systemd could not start libvirtd")
-}
-
-fn unreachable(log: &Log) -> String {
-    format!(
-        "libvirt was started and does not answer at {DEFAULT_URI} (see {})\n  to mend it: run `libvirtd` in a terminal, as \
-         root, and read what it says",
-        log.path().display()
-    )
 }
 
 /// Makes sure that the network `default` is there, runs, and comes back at the next boot.
 pub fn ensure_network(log: &Log, uri: &str) -> Result<()> {
     let names = |more: &[&str]| -> Result<bool> {
-        let list = virsh(uri)?.args(["net-list", "--name"]).args(more).limit(20).capture()?;
+        let list = virsh(uri)?.args(["net-list", "--name"]).args(more).limit(120).capture()?;
         Ok(list.lines().any(|name| name.trim() == "default"))
     };
     if !names(&["--all"])? {
@@ -163,4 +225,47 @@ pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> Result<
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `bring_up` does with a libvirt that answers from its start number `from` on.
+    fn brought_up(from: usize) -> (Result<()>, Vec<Attempt>) {
+        let attempts = std::cell::RefCell::new(Vec::new());
+        let outcome = bring_up(
+            |attempt| {
+                attempts.borrow_mut().push(attempt);
+                Ok(())
+            },
+            || if attempts.borrow().len() >= from { Ok(()) } else { bail!("nothing answered") },
+            || format!("    words of start {}\n", attempts.borrow().len()),
+        );
+        (outcome, attempts.into_inner())
+    }
+
+    #[test]
+    fn a_libvirt_that_answers_is_started_once() {
+        let (outcome, attempts) = brought_up(1);
+        assert!(outcome.is_ok());
+        assert_eq!(attempts, [Attempt::First]);
+    }
+
+    #[test]
+    fn a_silent_libvirt_is_started_once_more() {
+        let (outcome, attempts) = brought_up(2);
+        assert!(outcome.is_ok());
+        assert_eq!(attempts, [Attempt::First, Attempt::Second]);
+    }
+
+    #[test]
+    fn one_that_stays_silent_is_quoted() {
+        let (outcome, attempts) = brought_up(3);
+        assert_eq!(attempts, [Attempt::First, Attempt::Second]);
+        let error = outcome.unwrap_err().to_string();
+        for words in ["nothing answered", "words of start 1", "words of start 2", "fix:"] {
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

@@ -14,21 +14,27 @@ mod apt;
 mod arrows;
 mod bench;
 mod css;
+mod distribution;
 mod doctor;
 mod groups;
 mod kvm;
 mod libvirt;
+mod modules;
 mod nix;
 mod node;
+#[cfg(test)]
+mod programs;
 mod progress;
 mod project;
 mod sandbox;
 mod sh;
 mod site;
+mod sqlx;
 mod style_rules;
 mod system;
 mod test;
 mod toolchain;
+mod tools;
 mod up;
 mod wasm;
 
@@ -65,6 +71,8 @@ enum Verb {
     Build,
     /// Builds the site only: target/site.
     Wasm,
+    /// Writes .sqlx: what the database says about every query.
+    Sqlx,
     /// Says what is missing on this computer, and how to get it.
     Doctor,
     /// Runs a command with a libvirt and a network of its own.
@@ -108,6 +116,9 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Wasm => {
             Steps::new(1).step("building the browser's part", |line| site::build(&project, line))?
         }
+        Verb::Sqlx => Steps::new(1).step("asking a scratch database about every query", |_| {
+            sqlx::run(&project, &project.log("sqlx")?, sqlx::Task::Write)
+        })?,
         Verb::Doctor => doctor::run(&project)?,
         Verb::Sandbox { command } => return sandbox::run(&command),
         Verb::SandboxInit { log_name, command } => return sandbox::init(&project, &log_name, &command),

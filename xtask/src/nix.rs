@@ -11,12 +11,11 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::apt;
+use crate::distribution::Family;
 use crate::groups;
 use crate::progress::Line;
-use crate::project::Project;
+use crate::project::{Project, remove_dir};
 use crate::sh::{self, Cmd, Log};
-use crate::system::{self, Family};
-use crate::wasm::remove_dir;
 
 /// Where Nix's daemon listens, on installations that have one.
 const DAEMON: &str = "/nix/var/nix/daemon-socket/socket";
@@ -90,21 +89,21 @@ pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
     if !Path::new(DAEMON).exists() && has_daemon_unit() {
         line.note(&format!("starting the Nix daemon, which builds images{}", sh::may_ask()));
         let start = Cmd::new("systemctl").args(["enable", "--now", DAEMON_UNIT]);
-        system::run_as_root(log, start).context("the Nix daemon could not be started")?;
+        sh::run_as_root(log, start).context("the Nix daemon could not be started")?;
     }
     if Path::new(DAEMON).exists() {
         return groups::join(log, GROUP, "build images", line);
     }
     if owner.is_some() {
         bail!(
-            "this user cannot write to /nix, and there is no Nix daemon\n  to mend it: install the daemon (Debian: \
+            "this user cannot write to /nix, and there is no Nix daemon\n  fix: install the daemon (Debian: \
              nix-setup-systemd), or run this command as the owner of /nix"
         );
     }
     line.note(&format!("making /nix, where images are built{}", sh::may_ask()));
     let make =
         Cmd::new("install").args(["--directory", "--mode=0755"]).arg(format!("--owner={user}")).arg(store);
-    system::run_as_root(log, make)
+    sh::run_as_root(log, make)
 }
 
 /// Whether systemd runs and knows Nix's daemon: Fedora and Arch install it and leave it off.
@@ -149,12 +148,12 @@ fn caches(shown: &str) -> Vec<String> {
 pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
     let script = project.root.join("end2end/tiny-image/prepare");
     if !script.is_file() {
-        bail!("{} is not there\n  to mend it: take a complete checkout", script.display());
+        bail!("{} is not there\n  fix: take a complete checkout", script.display());
     }
     if Family::detect() != Family::Apt {
         bail!(
             "no Nix binary cache answers, and the offline image is made of Debian's packages, which this computer \
-             does not have\n  to mend it: connect to a binary cache, or name a flake with --image-flake PATH"
+             does not have\n  fix: connect to a binary cache, or name a flake with --image-flake PATH"
         );
     }
     // Beside the script's own cache of unpacked packages.
@@ -180,13 +179,13 @@ pub fn tiny_image(flake: &Path, log: &Log) -> Result<PathBuf> {
 /// Whether a directory is a flake; better said before the server starts than by the first build.
 pub fn check_flake(path: &Path) -> Result<PathBuf> {
     let path = path.canonicalize().with_context(|| {
-        format!("the image flake {} is not there\n  to mend it: name a directory with a flake.nix, `nixos` or `tiny`", path.display())
+        format!(
+            "the image flake {} is not there\n  fix: name a directory with a flake.nix, `nixos` or `tiny`",
+            path.display()
+        )
     })?;
     if !path.join("flake.nix").is_file() {
-        bail!(
-            "{} has no flake.nix\n  to mend it: name a directory with a flake, `nixos` or `tiny`",
-            path.display()
-        );
+        bail!("{} has no flake.nix\n  fix: name a directory with a flake, `nixos` or `tiny`", path.display());
     }
     Ok(path)
 }

@@ -9,9 +9,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::project::{Project, short_hash};
+use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
-use crate::wasm::remove_dir;
 
 /// What decides which packages are installed, and how.
 const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
@@ -35,7 +34,7 @@ pub fn install(project: &Project, log: &Log) -> Result<PathBuf> {
         let npm =
             Cmd::new("npm").arg("ci").dir(&draft).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").limit(600);
         log.run(&npm).map_err(|error| {
-            anyhow!("the npm packages could not be installed: {error:#}\n  to mend it: see that `npm ping` succeeds")
+            anyhow!("the npm packages could not be installed: {error:#}\n  fix: see that `npm ping` succeeds")
         })?;
         remove_dir(&home)?;
         fs::rename(&draft, &home)?;
@@ -49,7 +48,7 @@ fn link(link: &std::path::Path, to: &std::path::Path) -> Result<()> {
         Ok(meta) if meta.is_symlink() && fs::read_link(link).is_ok_and(|old| old == to) => return Ok(()),
         Ok(meta) if meta.is_symlink() => fs::remove_file(link)?,
         Ok(_) => bail!(
-            "{} is a directory of its own, and the packages of the lock file belong there\n  to mend it: remove it",
+            "{} is a directory of its own, and the packages of the lock file belong there\n  fix: remove it",
             link.display()
         ),
         Err(_) => {}

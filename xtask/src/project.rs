@@ -2,9 +2,12 @@
 //!
 //! Made once in `main` and handed to everything else.
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::sh::{Cmd, Log};
@@ -34,7 +37,11 @@ impl Project {
             .map(PathBuf::from)
             .filter(|dir| dir.is_absolute())
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-            .ok_or_else(|| anyhow!("neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  to mend it: set HOME"))?
+            .ok_or_else(|| {
+                anyhow!(
+                    "neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  fix: set HOME"
+                )
+            })?
             .join("snowglobe");
         Ok(Self { root, target, cache })
     }
@@ -51,7 +58,34 @@ impl Project {
 
     /// Cargo, at the top of the checkout, with the host's toolchain.
     pub fn cargo(&self) -> Cmd {
-        Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).dir(&self.root)
+        Cmd::new(self.cargo_program()).dir(&self.root)
+    }
+
+    /// The program that `cargo` is here: the one that runs us, if one does.
+    pub fn cargo_program(&self) -> OsString {
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+    }
+
+    /// What `cargo metadata` says.
+    ///
+    /// # Errors
+    /// When a manifest is wrong.
+    pub fn metadata(&self, options: &[&str]) -> Result<Value> {
+        let text = self.cargo().args(["metadata", "--format-version=1"]).args(options).capture()?;
+        serde_json::from_str(&text).context("`cargo metadata` printed something else than JSON")
+    }
+
+    /// The version of a package in Cargo.lock.
+    ///
+    /// # Errors
+    /// When nothing uses it.
+    pub fn locked_version(&self, name: &str) -> Result<String> {
+        let metadata = self.metadata(&[])?;
+        let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
+        packages
+            .filter(|package| package.get("name").and_then(Value::as_str) == Some(name))
+            .find_map(|package| package.get("version")?.as_str().map(str::to_owned))
+            .ok_or_else(|| anyhow!("no package of the workspace uses {name}"))
     }
 
     /// The release server's file.
@@ -66,4 +100,14 @@ pub fn short_hash(bytes: &[u8], len: usize) -> String {
     let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.truncate(len);
     hex
+}
+
+/// Removes a directory that may not be there.
+pub fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -50,10 +50,9 @@ const HIDDEN: [&str; 2] = ["/run/dbus", "/run/systemd"];
 const DAEMONS: [(&str, &str); 2] =
     [("virtlogd", "/run/libvirt/sandbox-virtlogd.pid"), ("libvirtd", "/run/libvirt/sandbox-libvirtd.pid")];
 
-const LIBVIRT_SOCKET: &str = "/run/libvirt/libvirt-sock";
-
-/// libvirtd probes QEMU at its first start, and the cache of that is private too.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// libvirtd probes QEMU at its first start, and the cache of that is private too. Only a daemon that hangs takes as long as
+/// this; one that ends is noticed at once, however busy the computer is.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The command that runs `command` in a new sandbox.
 pub fn wrap(name: &str, command: &Cmd) -> Result<Cmd> {
@@ -81,7 +80,7 @@ pub fn wrap(name: &str, command: &Cmd) -> Result<Cmd> {
         return Ok(wrapped);
     }
     if sh::find_program("sudo").is_none() {
-        bail!("a sandbox needs root, and sudo is not installed\n  to mend it: run this command as root");
+        bail!("a sandbox needs root, and sudo is not installed\n  fix: run this command as root");
     }
     // The tests find their tools and caches by these.
     const KEPT: [&str; 4] = ["CARGO", "CARGO_HOME", "RUSTUP_HOME", "XDG_CACHE_HOME"];
@@ -118,9 +117,9 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
         .collect::<Result<_>>()?;
     let ended = libvirt::wait_until(PATIENCE, || {
         daemons.iter_mut().any(|daemon| daemon.try_wait().is_ok_and(|ended| ended.is_some()))
-            || libvirt::socket_answers(Path::new(LIBVIRT_SOCKET))
+            || libvirt::socket_answers(Path::new(libvirt::SOCKET))
     });
-    if ended.is_err() || !libvirt::socket_answers(Path::new(LIBVIRT_SOCKET)) {
+    if ended.is_err() || !libvirt::socket_answers(Path::new(libvirt::SOCKET)) {
         bail!("the sandbox's libvirtd does not answer; what it said:\n{}", log.text());
     }
     libvirt::ensure_network(&log, libvirt::DEFAULT_URI)?;

@@ -132,7 +132,7 @@ impl Cmd {
 
     fn cannot_start(&self, error: &std::io::Error) -> anyhow::Error {
         anyhow!(
-            "`{self}` could not be started: {error}\n  to mend it: see what `cargo xtask doctor` says is missing"
+            "`{self}` could not be started: {error}\n  fix: see what `cargo xtask doctor` says is missing"
         )
     }
 
@@ -253,9 +253,19 @@ impl Log {
     }
 }
 
-/// Adds to a failure how to mend it, last, where it is read first.
-pub fn mend<T>(outcome: Result<T>, how: &str) -> Result<T> {
-    outcome.map_err(|error| anyhow!("{error:#}\n  to mend it: {how}"))
+/// Runs `cmd` as root with its output in `log`; sudo itself still talks to the terminal.
+pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
+    if !is_root() && find_program("sudo").is_none() {
+        bail!(
+            "`{cmd}` must run as root and sudo is not installed\n  fix: run that command as root, then this one again"
+        );
+    }
+    log.run(&cmd.by_root())
+}
+
+/// Adds to a failure how to fix it, last, where it is read first.
+pub fn with_fix<T>(outcome: Result<T>, how: &str) -> Result<T> {
+    outcome.map_err(|error| anyhow!("{error:#}\n  fix: {how}"))
 }
 
 /// What is said behind something that root must do, so that a password prompt surprises nobody.

@@ -20,9 +20,9 @@ use anyhow::{Context as _, Result};
 use crate::css;
 use crate::node;
 use crate::progress::Line;
-use crate::project::{Project, short_hash};
+use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
-use crate::wasm::{self, remove_dir};
+use crate::wasm;
 
 /// What the terminal is made of: the file inside `node_modules`, and its name in the site.
 const TERMINAL: [(&str, &str); 3] = [

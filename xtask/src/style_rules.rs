@@ -39,7 +39,7 @@ pub fn check(project: &Project) -> Result<()> {
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .dir(&project.root)
         .capture()
-        .context("the list of files comes from git\n  to mend it: run this in a checkout")?;
+        .context("the list of files comes from git\n  fix: run this in a checkout")?;
     let mut broken = Vec::new();
     for name in list.lines() {
         // Deleted but not yet committed, or no text: neither can break a rule about text.

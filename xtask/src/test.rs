@@ -4,8 +4,9 @@
 //! compilations, and the site with the scripts' checks. What boots machines runs after both, alone, so that
 //! nothing else's load can make a guest late. A part that fails hides no other.
 //!
-//! The parts are in `test/parts.rs`; the reading of the runners' closing lines is in `test/summary.rs`.
+//! What a part is stands in `test/part.rs`, the parts are in `test/parts.rs`; the reading of the runners' closing lines is in `test/summary.rs`.
 
+mod part;
 mod parts;
 mod summary;
 
@@ -19,7 +20,8 @@ use crate::progress::Steps;
 use crate::project::Project;
 use crate::sh::{self, Cmd};
 use crate::system::{self, For};
-use parts::{Lane, PARTS, Part, Verdict};
+use part::{Lane, Part, Run, Verdict};
+use parts::PARTS;
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
@@ -33,14 +35,6 @@ pub struct Options {
     /// Passed on to the runner of the part, such as the name of a test: `--only unit -- NAME`.
     #[arg(last = true, value_name = "ARGUMENT")]
     rest: Vec<String>,
-}
-
-/// What the parts share.
-pub struct Run<'a> {
-    project: &'a Project,
-    /// The offline image flake, for everything that boots machines.
-    flake: Option<std::path::PathBuf>,
-    rest: &'a [String],
 }
 
 /// How one part ended.
@@ -58,7 +52,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     if let Some(unknown) =
         options.only.iter().find(|name| PARTS.iter().all(|part| part.name != name.as_str()))
     {
-        bail!("there is no part called {unknown}\n  to mend it: `cargo xtask test --list` names them");
+        bail!("there is no part called {unknown}\n  fix: `cargo xtask test --list` names them");
     }
     system::enter_dev_shell(project)?;
     let is_asked_for = |part: &Part| {
@@ -129,7 +123,7 @@ fn run_one(run: &Run<'_>, part: &'static Part, started: Instant) -> Outcome {
         Ok(Verdict::Skipped(why)) => println!("{} {:10} skipped: {why}", clock(started), part.name),
         Err(error) => {
             println!("{} {:10} FAILED after {took} s\n{error:#}", clock(started), part.name);
-            parts::keep(run, part.name, error);
+            run.keep(part.name, error);
         }
     }
     Outcome { part, verdict }
@@ -157,7 +151,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
                 println!(
                     "{} failed; its words are above and in target/{}",
                     part.name,
-                    parts::log_path(part.name)
+                    part::log_path(part.name)
                 );
             }
         }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::apt;
+use crate::distribution::Family;
 use crate::progress::Line;
 use crate::project::Project;
 use crate::sh::{Cmd, Log, find_program};
-use crate::system::Family;
 
 /// The browser's platform.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -55,7 +55,7 @@ impl Toolchain {
             if Family::detect() != Family::Apt {
                 bail!(
                     "there is no standard library for {TARGET}, which the browser's part is compiled for, and rustup \
-                     could not fetch it (see {})\n  to mend it: run `rustup target add {TARGET}` where rustup's \
+                     could not fetch it (see {})\n  fix: run `rustup target add {TARGET}` where rustup's \
                      server can be reached, or install your distribution's package of it ({})",
                     log.path().display(),
                     "Fedora: rust-std-static-wasm32-unknown-unknown, Arch: rust-wasm"
@@ -69,8 +69,8 @@ impl Toolchain {
         }
         if !debian_is_here() {
             bail!(
-                "rustup cannot fetch {TARGET}, and the compiler of Debian's rustc-web is older than {OLDEST}\n  to mend \
-                 it: add the suite of Debian's security updates to the apt sources, or let rustup reach its server"
+                "rustup cannot fetch {TARGET}, and the compiler of Debian's rustc-web is older than {OLDEST}\n  fix: \
+                  add the suite of Debian's security updates to the apt sources, or let rustup reach its server"
             );
         }
         debian(log)
@@ -135,7 +135,7 @@ fn debian(log: &Log) -> Result<Toolchain> {
     apt::install(log, &["lld"])?;
     match find_program("wasm-ld") {
         Some(linker) => Ok(Toolchain::Debian { linker }),
-        None => bail!("there is no linker for wasm\n  to mend it: install the package lld"),
+        None => bail!("there is no linker for wasm\n  fix: install the package lld"),
     }
 }
 

@@ -87,8 +87,8 @@ fn check_address(listen: &str) -> Result<()> {
     let everywhere = listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
     if everywhere && std::env::var_os("SNOWGLOBE_PUBLIC_URL").is_none() {
         bail!(
-            "{listen} means every address, so the portal could not tell its own pages' requests from foreign ones\n  to mend \
-             it: set SNOWGLOBE_PUBLIC_URL to what people type, such as http://this-computer:3000"
+            "{listen} means every address, so the portal could not tell its own pages' requests from foreign ones\n  fix: \
+              set SNOWGLOBE_PUBLIC_URL to what people type, such as http://this-computer:3000"
         );
     }
     let error = match TcpListener::bind(listen) {
@@ -100,7 +100,7 @@ fn check_address(listen: &str) -> Result<()> {
     } else {
         "give an address of this computer and a port, such as --listen 127.0.0.1:3000"
     };
-    bail!("the portal cannot listen on {listen}: {error}\n  to mend it: {mend}")
+    bail!("the portal cannot listen on {listen}: {error}\n  fix: {mend}")
 }
 
 /// Makes the state directory. Others may pass through it, as QEMU must, and not look into it: the database and the
@@ -112,7 +112,7 @@ fn state_dir(chosen: Option<&Path>) -> Result<PathBuf> {
     };
     fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir).with_context(|| {
         format!(
-            "the state directory {} cannot be made\n  to mend it: make it, or name another with --state",
+            "the state directory {} cannot be made\n  fix: make it, or name another with --state",
             dir.display()
         )
     })?;
@@ -128,7 +128,7 @@ fn default_state_dir() -> Result<PathBuf> {
     base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))
         .map(|dir| dir.join("snowglobe"))
         .ok_or_else(|| {
-            anyhow!("neither XDG_STATE_HOME nor HOME is set\n  to mend it: name a directory with --state")
+            anyhow!("neither XDG_STATE_HOME nor HOME is set\n  fix: name a directory with --state")
         })
 }
 

@@ -6,12 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
-use serde_json::Value;
+use anyhow::{Context as _, Result};
 
 use crate::node;
 use crate::progress::Line;
-use crate::project::{Project, short_hash};
+use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
 use crate::toolchain::{TARGET, Toolchain};
 
@@ -49,7 +48,7 @@ pub fn build(project: &Project, log: &Log, line: &Line) -> Result<PathBuf> {
 
 /// The program of xtask/bindgen, built once per version of wasm-bindgen and kept outside the checkout.
 fn glue(project: &Project, log: &Log) -> Result<PathBuf> {
-    let version = locked_version(project, "wasm-bindgen")?;
+    let version = project.locked_version("wasm-bindgen")?;
     let source = fs::read(project.root.join("xtask/bindgen/src/main.rs"))?;
     let home = project.cache.join(format!("tools/wasm-glue-{version}-{}", short_hash(&source, 8)));
     let program = home.join("bin/wasm-glue");
@@ -100,26 +99,4 @@ fn wasm_opt(project: &Project, log: &Log) -> Result<Cmd> {
         return Ok(Cmd::new("wasm-opt"));
     }
     Ok(Cmd::new("node").arg(node::install(project, log)?.join("binaryen/bin/wasm-opt")))
-}
-
-/// The version of a package in Cargo.lock.
-fn locked_version(project: &Project, name: &str) -> Result<String> {
-    let metadata = project.cargo().args(["metadata", "--format-version=1"]).capture()?;
-    let metadata: Value =
-        serde_json::from_str(&metadata).context("`cargo metadata` printed something else than JSON")?;
-    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
-    packages
-        .filter(|package| package.get("name").and_then(Value::as_str) == Some(name))
-        .find_map(|package| package.get("version")?.as_str().map(str::to_owned))
-        .ok_or_else(|| anyhow!("no package of the workspace uses {name}"))
-}
-
-/// Removes a directory that may not be there.
-pub fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", dir.display()))
-        }
-        _ => Ok(()),
-    }
 }

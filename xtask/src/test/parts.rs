@@ -7,62 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::Run;
+use super::part::{Lane, Part, Run, Verdict, part};
 use super::summary;
 use crate::arrows;
 use crate::nix;
 use crate::node;
 use crate::progress::Line;
-use crate::sandbox;
-use crate::sh::{Cmd, Log, find_program, mend};
+use crate::sh::{Cmd, find_program, with_fix};
 use crate::site;
+use crate::sqlx;
 use crate::style_rules;
 use crate::system;
 
-/// Which parts run side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Cargo for the host: one at a time, as they share a target directory.
-    Host,
-    /// Cargo for wasm and the checks of scripts, beside the host's.
-    Site,
-    /// Starts machines; alone, after the others.
-    Machines,
-}
-
-/// One part.
-#[derive(Debug)]
-pub struct Part {
-    /// Its name for `--only`, and its log's.
-    pub name: &'static str,
-    /// What it checks.
-    pub what: &'static str,
-    /// When it runs.
-    pub lane: Lane,
-    /// Runs it, given its name.
-    pub run: fn(&Run<'_>, &str) -> Result<Verdict>,
-}
-
-/// How a part that did not fail ended.
-#[derive(Debug)]
-pub enum Verdict {
-    /// With the closing lines of its runner.
-    Passed(Vec<String>),
-    /// It could not run here; why.
-    Skipped(String),
-}
-
 /// The largest wasm that may be sent, in bytes, as browsers get it (brotli).
 const WASM_LIMIT: u64 = 200_000;
-
-const fn part(
-    lane: Lane,
-    name: &'static str,
-    what: &'static str,
-    run: fn(&Run<'_>, &str) -> Result<Verdict>,
-) -> Part {
-    Part { name, what, lane, run }
-}
 
 /// Everything, in order.
 pub static PARTS: &[Part] = &[
@@ -70,6 +28,7 @@ pub static PARTS: &[Part] = &[
     part(Lane::Host, "lock", "Cargo.lock fits the manifests", lock),
     part(Lane::Host, "arrows", "packages use only what they may", arrows),
     part(Lane::Host, "style", "lengths, module heads, banned words", style),
+    part(Lane::Host, "sqlx", "queries fit the tables that the migrations make", sqlx_check),
     part(Lane::Host, "clippy", "no warning in any package, tests included", clippy),
     part(Lane::Host, "docs", "documentation builds without a warning", docs),
     part(Lane::Host, "build", "tests and the server compile", build),
@@ -90,45 +49,8 @@ pub fn needs(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Where the log of a part lies, below the target directory.
-pub fn log_path(name: &str) -> String {
-    format!("xtask/logs/test-{name}.log")
-}
-
-/// Adds a failure to the part's log; some parts have nothing else in theirs. It was printed, so losing it is no harm.
-pub fn keep(run: &Run<'_>, name: &str, error: &anyhow::Error) {
-    let _ =
-        Log::append(run.project.target.join(log_path(name))).and_then(|log| log.note(&format!("{error:#}")));
-}
-
 /// What is compiled for the host: all but the part for browsers and the tool that only its build uses.
 const HOST: [&str; 5] = ["--workspace", "--exclude", "frontend", "--exclude", "wasm-glue"];
-
-impl Run<'_> {
-    fn log(&self, name: &str) -> Result<Log> {
-        self.project.log(&format!("test-{name}"))
-    }
-
-    fn cargo(&self) -> Cmd {
-        self.project.cargo().env("CARGO_TERM_COLOR", "never")
-    }
-
-    /// Runs a command where it may start machines, with what the tests find their things by.
-    fn in_sandbox(&self, log: &Log, name: &str, command: Cmd) -> Result<()> {
-        let flake = self.flake.as_ref().context("the offline image flake was not prepared")?;
-        let command = command
-            .env("SNOWGLOBE_TEST_IMAGE_FLAKE", flake)
-            .env("SNOWGLOBE_SITE", self.project.site())
-            .env("NIX_CONFIG", nix::config(true))
-            .env("SNOWGLOBE_NIX_CONFIG", nix::config(true));
-        log.run(&sandbox::wrap(name, &command)?)
-    }
-
-    /// A script of the checkout, if it is there.
-    fn script(&self, path: &str) -> Option<PathBuf> {
-        Some(self.project.root.join(path)).filter(|file| file.is_file())
-    }
-}
 
 fn passed() -> Result<Verdict> {
     Ok(Verdict::Passed(Vec::new()))
@@ -140,13 +62,13 @@ fn absent(what: &str) -> Result<Verdict> {
 
 fn fmt(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let fmt = run.cargo().args(["fmt", "--all", "--check", "--", "--color=never"]);
-    mend(run.log(name)?.run(&fmt), "run `cargo fmt --all`")?;
+    with_fix(run.log(name)?.run(&fmt), "run `cargo fmt --all`")?;
     passed()
 }
 
 fn lock(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let tree = run.cargo().args(["tree", "--locked", "--workspace", "--depth=0"]);
-    mend(run.log(name)?.run(&tree), "run `cargo check` and commit Cargo.lock")?;
+    with_fix(run.log(name)?.run(&tree), "run `cargo check` and commit Cargo.lock")?;
     passed()
 }
 
@@ -157,6 +79,14 @@ fn arrows(run: &Run<'_>, _: &str) -> Result<Verdict> {
 
 fn style(run: &Run<'_>, _: &str) -> Result<Verdict> {
     style_rules::check(run.project)?;
+    passed()
+}
+
+fn sqlx_check(run: &Run<'_>, name: &str) -> Result<Verdict> {
+    if sqlx::directory(run.project).is_none() {
+        return absent("a directory .sqlx with the queries");
+    }
+    sqlx::run(run.project, &run.log(name)?, sqlx::Task::Check)?;
     passed()
 }
 
@@ -253,7 +183,7 @@ fn wasm(run: &Run<'_>, _: &str) -> Result<Verdict> {
     let size = site::sent_size(run.project, &file)?;
     if size > WASM_LIMIT {
         bail!(
-            "{file} takes {size} bytes as brotli, more than the {WASM_LIMIT} a first visit may cost\n  to mend it: see \
+            "{file} takes {size} bytes as brotli, more than the {WASM_LIMIT} a first visit may cost\n  fix: see \
              what grew (`twiggy top target/site/{file}`); code that only the server needs belongs behind feature ssr"
         );
     }
@@ -282,10 +212,10 @@ fn browser() -> Result<PathBuf> {
     let snaps_only = !found.is_empty();
     found.into_iter().find(|file| !is_snap(file)).ok_or_else(|| match snaps_only {
         true => anyhow!(
-            "the only Chromium here is a snap, which cannot run in a sandbox\n  to mend it: install Google Chrome's package \
+            "the only Chromium here is a snap, which cannot run in a sandbox\n  fix: install Google Chrome's package \
              (google-chrome-stable), or a Chromium that is no snap"
         ),
-        false => anyhow!("there is no Chromium\n  to mend it: install the package chromium"),
+        false => anyhow!("there is no Chromium\n  fix: install the package chromium"),
     })
 }
 

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, bail};
 
-use super::parts::Verdict;
+use super::part::Verdict;
 
 /// nextest: `Summary [ 12.3s] 45 tests run: 45 passed, 0 skipped`.
 pub fn of_nextest(log: &str, outcome: Result<()>) -> Result<Verdict> {
