@@ -7,6 +7,7 @@ use crate::form::reader::Reader;
 use crate::machine::MachineState;
 use crate::operation::{MachineAction, Operation, OperationKind};
 use crate::permission::Scope;
+use crate::plan::Confirm;
 
 /// What an operation is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +27,6 @@ pub enum Tone {
     Plain,
     /// As something that ends or removes.
     Danger,
-}
-
-/// What a person has to do before it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confirm {
-    /// Press the button.
-    Nothing,
-    /// See the plan and press again.
-    Plan,
-    /// See the plan and type the machine's name, where something would be lost.
-    Name,
 }
 
 /// Which page the browser is shown then.

@@ -1,6 +1,5 @@
 //! What an operation would do, shown before the button is pressed.
 
-use crate::catalog::Confirm;
 use crate::machine::MachineName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -55,6 +54,17 @@ impl Plan {
         let json = serde_json::to_vec(&agreed).unwrap_or_default();
         PlanDigest(hex::encode(Sha256::digest(json)))
     }
+}
+
+/// What a person has to do before an operation is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confirm {
+    /// Press the button.
+    Nothing,
+    /// See the plan and press again.
+    Plan,
+    /// See the plan and type the machine's name, where something would be lost.
+    Name,
 }
 
 /// What a person has agreed to.

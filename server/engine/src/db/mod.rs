@@ -20,7 +20,7 @@ mod writer;
 mod tests;
 
 pub(crate) use visible::Visible;
-pub(crate) use writer::Tx;
+pub(crate) use writer::{Conn, Tx};
 
 use crate::error::{Error, OpenError, Result};
 use sqlx::migrate::Migrator;
@@ -45,9 +45,6 @@ const PING: Duration = Duration::from_secs(5);
 
 /// The migrations, embedded once.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
-
-/// A connection, in a transaction or not.
-pub(crate) type Conn = SqliteConnection;
 
 /// The database.
 #[derive(Clone, Debug)]

@@ -19,6 +19,9 @@ use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 /// How long a transaction may wait for the ones before it.
 const WAIT: Duration = Duration::from_secs(30);
 
+/// A connection, in a transaction or not.
+pub(crate) type Conn = SqliteConnection;
+
 type Result<T> = std::result::Result<T, Error>;
 
 /// Lends the connection that writes.

@@ -2,11 +2,12 @@
 //!
 //! An [`Op`] is decided from facts alone: no IO, no clock, no chance. The same facts give the same plan, so that what a form
 //! showed can be compared with what would happen now. To add one: its row in `model::catalog`, its file here, and a line in
-//! [`op`].
+//! [`op()`].
 
 mod build;
 mod check;
 mod create;
+mod op;
 mod power;
 mod provision;
 mod refusal;
@@ -15,31 +16,13 @@ mod remove_image;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use op::{Cell, Op};
 pub(crate) use refusal::Refusal;
 
-use crate::job::step::After;
 use crate::machine::facts::Facts;
 use crate::steps::Step;
-use model::catalog::Confirm;
 use model::operation::{Operation, OperationKind};
-use model::plan::{Plan, PlannedStep};
-
-/// A step of an operation and what becomes of it when the job does not succeed.
-pub(crate) type Cell = (&'static Step, After);
-
-/// One operation, or a few that differ in a step.
-pub(crate) trait Op: Sync {
-    /// Its steps in order.
-    fn steps(&self) -> &'static [Cell];
-
-    /// Adds to the plan what it costs, or refuses.
-    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal>;
-
-    /// What a step will do, where this operation has a better sentence than the step itself.
-    fn what(&self, _step: &Step, _operation: &Operation, _facts: &Facts) -> Option<String> {
-        None
-    }
-}
+use model::plan::{Confirm, Plan, PlannedStep};
 
 /// The operation of this kind.
 pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {

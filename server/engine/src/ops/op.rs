@@ -1,0 +1,25 @@
+//! What an operation is to those that plan and run it.
+
+use super::refusal::Refusal;
+use crate::job::step::After;
+use crate::machine::facts::Facts;
+use crate::steps::Step;
+use model::operation::Operation;
+use model::plan::Plan;
+
+/// A step of an operation and what becomes of it when the job does not succeed.
+pub(crate) type Cell = (&'static Step, After);
+
+/// One operation, or a few that differ in a step.
+pub(crate) trait Op: Sync {
+    /// Its steps in order.
+    fn steps(&self) -> &'static [Cell];
+
+    /// Adds to the plan what it costs, or refuses.
+    fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal>;
+
+    /// What a step will do, where this operation has a better sentence than the step itself.
+    fn what(&self, _step: &Step, _operation: &Operation, _facts: &Facts) -> Option<String> {
+        None
+    }
+}
