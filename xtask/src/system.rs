@@ -159,7 +159,7 @@ static NEEDS: &[Need] = &[
     need(Tests, Programs(&["python3"]), "boot the offline image", [&["python3"], &["python3"], &["python"]]),
     need(Tests, Programs(&["mypy"]), "check the scripts of virtual machine tests", [&["mypy"], &["python3-mypy"], &["mypy"]]),
     need(Tests, Program(&["pyflakes3", "pyflakes"]), "check the scripts of virtual machine tests", [&["pyflakes3"], &["python3-pyflakes"], &["python-pyflakes"]]),
-    need(Tests, Programs(&["systemd-analyze"]), "check the order of the images' units", [&["systemd"], &["systemd"], &["systemd"]]),
+    need(Tests, Programs(&["systemd-analyze", "systemd-escape"]), "check the order of the images' units", [&["systemd"], &["systemd"], &["systemd"]]),
     need(Tests, Program(BROWSERS), "run the browser tests", [&["chromium", "fonts-liberation"], &["chromium"], &["chromium"]]),
 ];
 
