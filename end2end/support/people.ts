@@ -86,12 +86,18 @@ export async function jobDone(page: Page): Promise<void> {
   await expect(head).toContainText("Done");
 }
 
-/** Destroys and forgets a machine by its page. */
+/** Does something to a machine on its operation's page; types the machine's name where it is asked for. */
+export async function operate(page: Page, name: string, operation: string): Promise<void> {
+  await page.goto(`${url()}/machines/${name}/do/${operation}`);
+  const form = page.locator("form#machine-form");
+  const confirm = form.locator("input[name=confirm]");
+  if (await confirm.count()) await confirm.fill(name);
+  await form.locator("button[name=intent]").click();
+}
+
+/** Destroys and forgets a machine. */
 export async function purge(page: Page, name: string): Promise<void> {
-  await page.goto(`${url()}/machines/${name}/destroy`);
-  const form = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
-  await form.getByRole("textbox").fill(name);
-  await form.getByRole("button", { name: /^Purge/ }).click();
+  await operate(page, name, "purge");
   await jobDone(page);
 }
 
@@ -121,7 +127,7 @@ export function complaints(page: Page): string[] {
 
 /** Presses a button of a machine's page: the one that stands there, or the one in the menu. */
 export async function choose(page: Page, button: string): Promise<void> {
-  const wanted = page.locator("[data-live=actions]").getByRole("button", { name: button });
+  const wanted = page.locator("[data-live=actions]").locator(`[aria-label="${button}"]`);
   if (!(await wanted.isVisible())) await page.getByText("More", { exact: true }).click();
   await wanted.click();
 }

@@ -151,7 +151,7 @@ test("a menu stays open and keeps the focus while the machine changes behind it"
   const menu = page.locator("details.menu");
   await page.getByText("More", { exact: true }).focus();
   await page.keyboard.press("Enter");
-  const destroy = page.getByRole("link", { name: "Destroy or purge…" });
+  const destroy = page.getByRole("link", { name: `Destroy ${machine}` });
   await destroy.focus();
   virsh("suspend", machine);
   await expect(page.getByRole("button", { name: `Resume ${machine}` })).toBeVisible();
@@ -346,6 +346,8 @@ test("a shut-down inside the guest shows; start beside the console and force off
   await expect(power.getByRole("button", { name: `Shut down ${machine}` })).toBeVisible();
   await page.goto(`${url()}/machines/${machine}`);
   await choose(page, `Force off ${machine}`);
+  await expect(page.getByText("What the guest has not written to its disks")).toBeVisible();
+  await page.getByRole("button", { name: "Force off" }).click();
   await expect(head).toContainText("Off");
 });
 
@@ -363,7 +365,7 @@ test("images: built, in use, built for several profiles, removed", async () => {
 });
 
 test("destroy wants the name, keeps the configuration; create again; purge forgets it", async () => {
-  await page.goto(`${url()}/machines/${machine}/destroy`);
+  await page.goto(`${url()}/machines/${machine}/do/destroy`);
   await accessible(page);
   const destroy = page.locator("form", { has: page.getByRole("button", { name: /^Destroy/ }) });
   await destroy.getByRole("textbox").fill("something-else");

@@ -1,6 +1,6 @@
 /** The same story's forms with JavaScript off: everything but the console works by plain HTML. */
 import { type Page, expect, test } from "@playwright/test";
-import { BOOT, ada, login, url } from "../support/people";
+import { BOOT, ada, login, url, operate } from "../support/people";
 
 test.describe.configure({ mode: "serial" });
 test.use({ javaScriptEnabled: false });
@@ -56,19 +56,17 @@ test("save the configuration, create from it, shut it off, destroy and purge it"
   await expect(page.locator("[data-live=head]")).toContainText("Running");
   for (const [button, state] of [["Suspend", "Paused"], ["Resume", "Running"], ["Reboot", "Running"], ["Force off", "Off"], ["Start", "Running"], ["Shut down", "Off"]] as const) {
     const more = page.getByText("More", { exact: true });
-    const direct = page.getByRole("button", { name: `${button} ${machine}` });
+    const direct = page.locator("[data-live=actions]").locator(`[aria-label="${button} ${machine}"]`);
     if (!(await direct.first().isVisible())) await more.click();
     await direct.first().click();
+    if (button === "Force off") await page.getByRole("button", { name: "Force off" }).click();
     await expect(page).toHaveURL(`${url()}/machines/${machine}`);
     await reloadUntil(async () => {
       const idle = (await page.locator(".job-notice").count()) === 0;
       return idle && (await page.locator("[data-live=head]").innerText()).includes(state);
     });
   }
-  await page.goto(`${url()}/machines/${machine}/destroy`);
-  const purge = page.locator("form", { has: page.getByRole("button", { name: /^Purge/ }) });
-  await purge.getByRole("textbox").fill(machine);
-  await purge.getByRole("button", { name: /^Purge/ }).click();
+  await operate(page, machine, "purge");
   await reloadUntil(async () => (await page.locator("main").innerText()).includes("Done"));
 });
 

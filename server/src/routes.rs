@@ -74,7 +74,7 @@ pub const TABLE: &[Row] = &[
     row("/machines/{name}/console", Access::Member, Answer::Page),
     row("/machines/{name}/configuration", Access::Member, Answer::Page),
     row("/machines/{name}/activity", Access::Member, Answer::Page),
-    row("/machines/{name}/destroy", Access::Member, Answer::Page),
+    row("/machines/{name}/do/{operation}", Access::Member, Answer::Page),
     row(paths::IMAGES, Access::Member, Answer::Page),
     row("/images/{id}/remove", Access::Administrator, Answer::Page),
     row(paths::JOBS, Access::Member, Answer::Page),

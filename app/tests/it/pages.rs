@@ -8,9 +8,11 @@ use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode};
 use leptos::prelude::provide_context;
 use model::account::{Actor, Role, Secret};
+use model::catalog::{self, On};
 use model::fault::{Fault, FieldError};
-use model::form::FormData;
+use model::form::{self, FormData};
 use model::job::{JobState, StepState};
+use model::operation::OperationKind;
 use model::portal::Portal;
 use std::sync::Arc;
 
@@ -51,7 +53,7 @@ async fn posted(path: &str, pairs: &[(&str, &str)], fault: Option<Fault>) -> Ans
 }
 
 fn filled(pattern: &str) -> String {
-    pattern.replace("{name}", "web-1").replace("{id}", &ID.to_string())
+    pattern.replace("{name}", "web-1").replace("{id}", &ID.to_string()).replace("{operation}", "destroy")
 }
 
 #[tokio::test]
@@ -182,15 +184,23 @@ async fn acts_are_filtered_by_the_words_that_the_log_shows() {
 }
 
 #[tokio::test]
-async fn destroying_and_purging_are_two_choices_each_with_its_own_digest() {
-    let answer = show("/machines/web-1/destroy").await;
-    let tags = tags(&answer.html);
-    let digests: Vec<&str> =
-        tags.iter().filter(|t| t.get("name") == Some("digest")).filter_map(|t| t.get("value")).collect();
-    let shown = [plan("Destroy web-1", false), plan("Purge web-1", true)].map(|p| p.digest().to_string());
-    assert_eq!(digests, shown);
-    assert_eq!(tags.iter().filter(|t| t.get("name") == Some("confirm")).count(), 1);
-    assert!(answer.html.contains("the data disk of 30 GiB"));
+async fn every_operation_on_a_machine_has_a_page_with_its_plan_and_what_must_be_confirmed() {
+    for row in catalog::TABLE.iter().filter(|row| row.on == On::Machine) {
+        let answer = show(&format!("/machines/web-1/do/{}", row.kind)).await;
+        assert_sound(row.title, &answer.html);
+        let tags = tags(&answer.html);
+        let named = |name: &str| tags.iter().filter(|t| t.get("name") == Some(name)).collect::<Vec<_>>();
+        let intent =
+            tags.iter().any(|t| t.get("name") == Some("intent") && t.get("value") == Some(row.kind.as_str()));
+        assert!(intent, "{}", row.kind);
+        if form::on_machine(row.kind, &"web-1".parse().unwrap()).is_some() {
+            let shown = plan(&format!("{} web-1", row.title), row.kind == OperationKind::Purge);
+            assert_eq!(named("digest")[0].get("value"), Some(shown.digest().as_str()), "{}", row.kind);
+            assert_eq!(named("confirm").len(), usize::from(shown.confirm.is_some()), "{}", row.kind);
+        }
+    }
+    let create = show("/machines/web-1/do/create").await;
+    assert_eq!(create.status, StatusCode::NOT_FOUND, "what makes a machine is not done to one");
 }
 
 #[tokio::test]

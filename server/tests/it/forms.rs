@@ -44,12 +44,16 @@ async fn the_plan_is_shown_on_request_and_nothing_is_done() {
 async fn a_machine_is_created_stopped_destroyed_and_purged() {
     let (world, admin) = World::new().await;
     admin.job("/machines/new", &machine_form("create", "web-1")).await;
-    let start = admin.post("/machines/web-1", &[("intent", "force_off"), ("machine", "web-1")]).await;
-    assert_eq!((start.status, start.location()), (303, "/machines/web-1"));
-    admin.latest_job("web-1").await;
+    let off = [("intent", "force_off"), ("machine", "web-1")];
+    let reply = admin.post("/machines/web-1", &off).await;
+    assert_eq!((reply.status, reply.location()), (303, "/machines/web-1/do/force_off"), "it asks first");
+    admin.operate("web-1", "force_off").await;
 
-    let page = "/machines/web-1/destroy";
-    let destroy = |confirm| [("intent", "destroy"), ("machine", "web-1"), ("confirm", confirm)];
+    let page = "/machines/web-1/do/destroy";
+    let digest = admin.digest(page).await;
+    let destroy = |confirm| {
+        [("intent", "destroy"), ("machine", "web-1"), ("digest", digest.as_str()), ("confirm", confirm)]
+    };
     for wrong in ["", "web-2", "WEB-1"] {
         let reply = admin.post(page, &destroy(wrong)).await;
         assert_eq!(reply.status, 422, "{wrong}");
@@ -59,7 +63,7 @@ async fn a_machine_is_created_stopped_destroyed_and_purged() {
     assert_eq!((reply.status, reply.location()), (303, "/machines/web-1"));
     admin.latest_job("web-1").await;
     assert_eq!(admin.get("/machines/web-1").await.status, 200, "its configuration stays");
-    admin.job(page, &[("intent", "purge"), ("machine", "web-1"), ("confirm", "web-1")]).await;
+    admin.operate("web-1", "purge").await;
     assert_eq!(admin.get("/machines/web-1").await.status, 404);
     world.end().await;
 }
@@ -84,14 +88,22 @@ async fn the_list_starts_several_machines_and_keeps_its_filter() {
     for name in ["web-1", "web-2"] {
         admin.job("/machines/new", &machine_form("create", name)).await;
     }
-    let fields = [("intent", "force_off"), ("from", "list"), ("machine", "web-1"), ("machine", "web-2")];
-    let reply = admin.post("/?q=web", &fields).await;
+    let both = |intent| [("intent", intent), ("from", "list"), ("machine", "web-1"), ("machine", "web-2")];
+    let reply = admin.post("/?q=web", &both("reboot")).await;
     assert_eq!((reply.status, reply.location()), (303, "/?q=web"));
     for name in ["web-1", "web-2"] {
         admin.latest_job(name).await;
     }
-    let mixed = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "nobody")];
-    assert_eq!(admin.post("/", &mixed).await.status, 404, "one that is not there stops all");
+    admin.operate("web-1", "force_off").await;
+    let fields = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "web-2")];
+    let reply = admin.post("/", &fields).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    assert!(reply.body.contains("web-2: The machine is running already."), "{}", reply.body);
+    assert!(!reply.body.contains("web-1: "), "the others go on");
+    admin.latest_job("web-1").await;
+    let foreign = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "nobody")];
+    let reply = admin.post("/", &foreign).await;
+    assert!(reply.body.contains("nobody: There is no such machine"), "{}", reply.body);
     world.end().await;
 }
 

@@ -5,7 +5,7 @@
 
 use crate::http::{Reply, form, send};
 use crate::program::{Serving, serve, snowglobe};
-use crate::world::PASSWORD;
+use crate::world::{PASSWORD, digest_of};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -113,8 +113,12 @@ impl Mortal<'_> {
     }
 
     async fn end(&self, intent: &str) -> String {
-        let fields = [("intent", intent), ("machine", MACHINE), ("confirm", MACHINE)];
-        self.job(&format!("/machines/{MACHINE}/destroy"), &fields).await
+        let page = format!("/machines/{MACHINE}/do/{intent}");
+        let shown = self.ask("GET", &page, &[]).await.body;
+        let digest = digest_of(&shown);
+        let fields =
+            [("intent", intent), ("machine", MACHINE), ("digest", digest.as_str()), ("confirm", MACHINE)];
+        self.job(&page, &fields).await
     }
 
     /// What is on the host and on the disk of the machine: its domain, its folder's files, its root.

@@ -21,7 +21,7 @@ impl Things {
     fn path(&self, row: &Row) -> String {
         let id = if row.path.starts_with("/images") { &self.image } else { &self.job };
         let path = row.path.replace("{name}", &self.machine).replace("{machine}", &self.machine);
-        let path = path.replace("{began}", &self.began);
+        let path = path.replace("{began}", &self.began).replace("{operation}", "destroy");
         path.replace("{id}", id).replace("{*file}", "page.js")
     }
 }

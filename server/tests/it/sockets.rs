@@ -150,8 +150,7 @@ async fn a_purged_machine_s_console_closes_and_says_why() {
     let (path, purpose) = console("web-1", ConsoleRole::Driver);
     let mut socket = admin.open(&path, &purpose).await;
     socket.until("hello").await;
-    let purge = [("intent", "purge"), ("machine", "web-1"), ("confirm", "web-1")];
-    admin.job("/machines/web-1/destroy", &purge).await;
+    admin.operate("web-1", "purge").await;
     assert!(!socket.why_closed().await.is_empty());
     world.end().await;
 }

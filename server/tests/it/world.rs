@@ -239,6 +239,25 @@ impl Person {
         id
     }
 
+    /// The digest of the plan that a page shows.
+    pub async fn digest(&self, page: &str) -> String {
+        digest_of(&self.get(page).await.body)
+    }
+
+    /// Does something to a machine on its operation's page, agreeing to all that is shown, and waits for the end.
+    pub async fn operate(&self, machine: &str, operation: &str) {
+        let page = format!("/machines/{machine}/do/{operation}");
+        let digest = self.digest(&page).await;
+        let fields =
+            [("intent", operation), ("machine", machine), ("digest", digest.as_str()), ("confirm", machine)];
+        let reply = self.post(&page, &fields).await;
+        assert_eq!(reply.status, 303, "{}", reply.body);
+        match reply.location().strip_prefix("/jobs/") {
+            Some(job) => self.wait_for(job).await,
+            None => drop(self.latest_job(machine).await),
+        }
+    }
+
     /// Follows a job to its end.
     pub async fn wait_for(&self, id: &str) {
         let purpose = TicketPurpose::Job { id: id.parse().unwrap() };
@@ -284,6 +303,12 @@ impl Person {
         self.wait_for(&id).await;
         id
     }
+}
+
+/// The digest of the plan in a page.
+pub fn digest_of(body: &str) -> String {
+    let field = body.split("name=\"digest\"").nth(1).expect("the page shows a plan");
+    field.split("value=\"").nth(1).and_then(|v| v.split('"').next()).expect("with its digest").to_owned()
 }
 
 /// A whole, valid machine form.

@@ -12,7 +12,7 @@ use ports::clock::Clock;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,8 @@ struct Inner {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     lines: Mutex<HashMap<MachineId, Arc<Line>>>,
+    /// Why all consoles were closed, once they were; set under the lock of `lines`.
+    closed: OnceLock<String>,
     /// Readers and the writers of transcripts.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -43,7 +45,8 @@ impl Hub {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         let (lines, tasks) = (Mutex::default(), TaskTracker::new());
-        Self { inner: Arc::new(Inner { dir, clock, lines, tasks, stop, _stop_on_drop: guard }) }
+        let closed = OnceLock::new();
+        Self { inner: Arc::new(Inner { dir, clock, lines, closed, tasks, stop, _stop_on_drop: guard }) }
     }
 
     /// Reads this machine's console from now on, whether or not anybody looks, so that its boot is kept; unless as many as
@@ -113,8 +116,10 @@ impl Hub {
 
     /// Closes all consoles because the portal ends.
     pub fn close_all(&self, why: &str) {
-        let lines: Vec<_> = lock(&self.inner.lines).drain().collect();
-        lines.iter().for_each(|(_, line)| line.close(why));
+        let mut lines = lock(&self.inner.lines);
+        // One that somebody opens at this moment is closed as soon as it is there, or `ended` would wait for it for ever.
+        let _ = self.inner.closed.set(why.to_owned());
+        lines.drain().for_each(|(_, line)| line.close(why));
     }
 
     /// Waits until everything said to closed consoles is on disk.
@@ -166,6 +171,9 @@ impl Hub {
         lines.insert(new.id, line.clone());
         let reader = Reader::new(line.clone(), new.hypervisor, inner.clock.clone(), new.transcripts);
         inner.tasks.spawn(reader.run());
+        if let Some(why) = inner.closed.get() {
+            line.close(why);
+        }
         line
     }
 }

@@ -237,6 +237,17 @@ async fn what_was_said_before_is_replayed_and_a_reconnect_goes_on_where_it_was()
 }
 
 #[tokio::test]
+async fn a_console_that_opens_while_the_portal_ends_keeps_nobody_waiting() {
+    let world = World::new();
+    let _guest = world.plug();
+    world.hub.close_all("end");
+    world.hub.follow(world.machine.clone(), world.id, world.host.clone()).await;
+    let mut late = world.attach("ann", ConsoleRole::Watcher, None).await;
+    notice(&mut late, |n| matches!(n, ConsoleNotice::Closing { why } if why == "end")).await;
+    within(world.hub.ended()).await;
+}
+
+#[tokio::test]
 async fn after_a_restart_of_the_portal_the_end_of_what_was_said_is_there_and_offsets_go_on() {
     let mut world = World::new();
     let guest = world.plug();
