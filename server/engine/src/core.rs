@@ -3,6 +3,7 @@
 //!
 //! The core knows none of its users. It is opened, watched over and shut down by [`Engine`](crate::Engine).
 
+use crate::audit::Audit;
 use crate::auth::password::Hasher;
 use crate::auth::setup::Setup;
 use crate::auth::throttle::Throttle;
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub db: Db,
+    pub audit: Audit,
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
     pub builds: Builds,
@@ -70,7 +72,9 @@ impl Core {
         let hosts = Hosts::open(&db, hosts).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
+        let audit = Audit::new(db.clone(), clock.clone(), counts.clone());
         Ok(Arc::new(Core {
+            audit,
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
             jobs: LiveJobs::new(state.join("jobs")),

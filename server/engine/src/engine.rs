@@ -122,6 +122,7 @@ impl Engine {
         core.tasks.close();
         core.tasks.wait().await;
         core.consoles.ended().await;
+        core.audit.close().await;
         core.db.close().await;
         // Another portal may open the directory now, even while somebody still holds this one.
         drop(crate::sync::lock(&self.lock).take());

@@ -1,7 +1,6 @@
 //! Proving who one is: login, the first administrator, one's own password.
 
 use super::{digest, sessions};
-use crate::audit;
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
@@ -9,7 +8,6 @@ use crate::db::constraint::{Constraint, violated};
 use crate::error::{Error, Result};
 use model::Fault;
 use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, password_fault};
-use model::audit::Outcome;
 use model::portal::LoggedIn;
 use uuid::Uuid;
 
@@ -32,15 +30,14 @@ pub(crate) async fn login(
         // The name is what somebody typed; the log shows a short, printable piece of it.
         core.counts.login_refused();
         let subject = model::address::brief(name);
-        audit::over(core, cx, "login", Some(&subject), Outcome::Denied, None).await?;
+        core.audit.denied(cx, "login", Some(&subject), None).await?;
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
     };
     core.throttle.succeeded(name, cx.actor.from);
     let mut tx = core.db.begin().await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     let by = acting_as(cx, &logged_in.user);
-    audit::done_in(core, &mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None)
-        .await?;
+    core.audit.done(&mut tx, &by, "login", Some(logged_in.user.name.as_str()), None).await?;
     tx.commit().await?;
     Ok(logged_in)
 }
@@ -56,7 +53,7 @@ pub(crate) async fn setup(
 ) -> Result<LoggedIn> {
     throttle(core, cx, "setup link")?;
     if !core.setup.accepts(token) {
-        audit::denied(core, cx, "setup", None).await?;
+        core.audit.denied(cx, "setup", None, None).await?;
         let why = "This setup link is not good (any more). The server prints a new one when it is started.";
         return Err(Fault::Denied { why: why.to_owned() }.into());
     }
@@ -66,7 +63,7 @@ pub(crate) async fn setup(
         return Err(Fault::refused("There is an administrator already. Log in instead.").into());
     }
     let by = acting_as(cx, &user);
-    audit::done_in(core, &mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
+    core.audit.done(&mut tx, &by, "setup", Some(user.name.as_str()), None).await?;
     let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
     tx.commit().await?;
     core.setup.close();
@@ -88,9 +85,7 @@ pub(crate) async fn create_administrator(core: &Core, cx: &Cx, name: &str, passw
         }
     }
     let detail = Some("from the command line");
-    let outcome = Outcome::Succeeded;
-    audit::done_in(core, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail)
-        .await?;
+    core.audit.done(&mut tx, cx, "create_administrator", Some(user.name.as_str()), detail).await?;
     tx.commit().await?;
     core.setup.close();
     Ok(())
@@ -105,8 +100,7 @@ pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
         _ => e,
     })?;
     let detail = Some(role.as_str());
-    audit::done_in(core, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail)
-        .await?;
+    core.audit.done(&mut tx, cx, "add_user", Some(user.name.as_str()), detail).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -124,7 +118,7 @@ pub(crate) async fn change_password(
     throttle(core, cx, name)?;
     let stored = db::users::credentials(&mut *core.db.read().await?, name).await?.map(|c| c.password);
     if !core.passwords.verify(&cut(old), stored).await? {
-        audit::denied(core, cx, "change_password", Some(name)).await?;
+        core.audit.denied(cx, "change_password", Some(name), None).await?;
         return Err(Fault::invalid("old_password", "That is not your present password.").into());
     }
     core.throttle.succeeded(name, cx.actor.from);
@@ -135,7 +129,7 @@ pub(crate) async fn change_password(
     let mut tx = core.db.begin().await?;
     db::users::set_password(&mut tx, user.id, &hash).await?;
     db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
-    audit::done_in(core, &mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
+    core.audit.done(&mut tx, cx, "change_password", Some(name), None).await?;
     tx.commit().await?;
     sessions::rights_changed(core, user.id);
     Ok(())

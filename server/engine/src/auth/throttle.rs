@@ -113,14 +113,18 @@ fn forget_stalest(tallies: &mut HashMap<Key, Tally>) {
 /// What an attempt counts against. Of an IPv6 address only the network counts: its owner has 2^64 of them.
 fn keys(account: &str, from: Option<IpAddr>) -> Vec<Key> {
     let account: String = account.chars().take(64).collect();
-    let network = from.map(|ip| match ip.to_canonical() {
+    std::iter::once(Key::Account(account)).chain(from.map(network).map(Key::Address)).collect()
+}
+
+/// Whose an address is: of an IPv6 address the /64 network.
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
         IpAddr::V6(v6) => {
             let bits = u128::from(v6) & !u128::from(u64::MAX);
             IpAddr::V6(bits.into())
         }
         v4 => v4,
-    });
-    std::iter::once(Key::Account(account)).chain(network.map(Key::Address)).collect()
+    }
 }
 
 #[cfg(test)]

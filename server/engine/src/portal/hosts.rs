@@ -1,6 +1,5 @@
 //! Questions about hosts.
 
-use crate::audit;
 use crate::authorize::authorize;
 use crate::core::Core;
 use crate::cx::Cx;
@@ -23,7 +22,7 @@ pub(super) async fn check(core: &Core, cx: &Cx, name: &HostName) -> Result<HostV
     let entry = core.hosts.get(name).ok_or_else(|| Fault::not_found("host"))?.clone();
     watch::check(core, &entry).await;
     watch::take_inventory(core, &entry).await;
-    audit::done(core, cx, Action::CheckHost.name(), Some(name.as_str()), None).await?;
+    core.audit.done_now(cx, Action::CheckHost.name(), Some(name.as_str()), None).await?;
     Ok(view(core, &entry))
 }
 

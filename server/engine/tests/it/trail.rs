@@ -1,6 +1,8 @@
 //! The audit log: complete, in order, and whoever changes it is found out.
 
-use crate::harness::{World, actor, admin, create, name, on, run, secret, succeed};
+use crate::harness::{World, actor, admin, create, member, name, on, run, secret, succeed};
+use engine::Engine;
+use model::Fault;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, ChainState, Outcome};
 use model::console::ConsoleRole;
 use model::operation::OperationKind;
@@ -130,4 +132,32 @@ async fn rows_cannot_be_changed_or_removed_and_a_chain_that_was_tampered_with_is
             engine.shut_down().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_denials_is_a_few_entries_and_their_count() {
+    let world = World::new();
+    let engine = world.open().await;
+    let (ada, bob) = (admin(&engine).await, member(&engine, "bob").await);
+    let denials = async |engine: &Engine, count| {
+        for _ in 0..count {
+            assert!(matches!(engine.users(&bob).await, Err(Fault::Denied { .. })));
+        }
+    };
+    let details = async |engine: &Engine| {
+        let denied = AuditFilter { outcome: Some(Outcome::Denied), ..AuditFilter::default() };
+        let rows = engine.audit(&ada, &denied).await.unwrap().rows;
+        assert!(rows.iter().all(|row| row.actor.as_deref() == Some("bob")), "{rows:#?}");
+        rows.into_iter().map(|row| row.detail.unwrap_or_default()).collect::<Vec<_>>()
+    };
+    denials(&engine, 47).await;
+    assert_eq!(details(&engine).await, [""; 5]);
+    world.clock.advance_millis(60_000);
+    denials(&engine, 4).await;
+    assert_eq!(details(&engine).await[0], "43 more denials of manage_users by bob in 60 s");
+    engine.shut_down().await;
+    let engine = world.open().await;
+    let found = details(&engine).await;
+    assert_eq!((found.len(), found[0].as_str()), (7, "3 more denials of manage_users by bob in 1 s"));
+    engine.shut_down().await;
 }
