@@ -305,7 +305,7 @@ impl Portal for World {
             detail: Some(HOSTILE.to_owned()),
             job: Some(JobId(ID)),
         };
-        Ok(AuditPage { rows: vec![row], next: Some(1) })
+        Ok(AuditPage { rows: vec![row], next: Some(1), warning: None })
     }
     async fn verify_audit(&self, _: &Actor) -> Result<ChainState, Fault> {
         Ok(ChainState::Broken { at: 3 })

@@ -3,24 +3,40 @@
 //!
 //! What is written here never contains a secret: names, subjects and sentences only. Nothing that is written can be
 //! removed, so what anybody may cause as often as they like, being denied, is summarised ([`denials`]).
+//!
+//! The entries form a chain whose links only the holder of a key can make ([`keys`]), and where it ended is kept outside
+//! the database as well ([`anchor`]): what is changed, removed or put back by somebody with the database's file shows.
 
+mod anchor;
 mod denials;
+mod keys;
+mod start;
 
-use crate::core::Core;
 use crate::counts::Counts;
 use crate::cx::Cx;
 use crate::db::{self, Db, Tx};
-use crate::error::{Result, chain};
+use crate::error::{Error, Result, chain};
+use crate::settings::Settings;
+use crate::sync::lock;
+use anchor::Anchor;
+use db::audit::{Head, Keys};
 use denials::{Denials, Summary, Taken};
-use model::audit::Outcome;
+use model::account::Actor;
+use model::audit::{AuditFilter, AuditPage, ChainState, Outcome};
 use model::job::JobId;
 use ports::clock::Clock;
-use std::sync::Arc;
+use sqlx::Connection as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 /// How often denials that were only counted are looked through.
 const SUMMARISE_EVERY: Duration = Duration::from_secs(10);
+/// How often the anchor is written.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60 * 60);
+/// The act under which is written what was wrong with the log when the portal started.
+const CHECK: &str = "check_audit_log";
 
 /// The audit log, for all who write to it.
 pub(crate) struct Audit {
@@ -28,12 +44,103 @@ pub(crate) struct Audit {
     clock: Arc<dyn Clock>,
     counts: Arc<Counts>,
     denials: Denials,
+    state: PathBuf,
+    keys: Keys,
+    /// What was wrong with the log when it was opened, in words.
+    warning: Option<String>,
+    /// What the anchor says, once it has been compared.
+    anchored: Mutex<Option<Head>>,
 }
 
 impl Audit {
-    /// The log in this database.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, counts: Arc<Counts>) -> Self {
-        Self { db, clock, counts, denials: Denials::default() }
+    /// Opens the log: makes or reads its key, and compares its end with what the anchor says. What does not fit is a
+    /// warning, in the server's log, in the audit log and on its page, and no reason not to start.
+    pub async fn open(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        counts: Arc<Counts>,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let state = settings.state.clone();
+        let keys = keys::load(&state, settings.audit_key.as_deref())
+            .map_err(|source| Error::Io { what: "the key of the audit log cannot be read", source })?;
+        let mut audit = Self {
+            db,
+            clock,
+            counts,
+            denials: Denials::default(),
+            state,
+            keys,
+            warning: None,
+            anchored: Mutex::default(),
+        };
+        audit.warning = audit.take_up().await?;
+        audit.write_anchor("opened").await?;
+        Ok(audit)
+    }
+
+    /// Begins the log's next life; what is wrong with it is in the log itself from now on.
+    async fn take_up(&self) -> Result<Option<String>> {
+        let mut tx = self.db.begin().await?;
+        let warnings = start::take_up(&mut tx, &self.keys, &self.state).await?;
+        let cx = Cx::new(&Actor::anonymous(None), self.clock.as_ref());
+        for warning in &warnings {
+            tracing::error!("{warning}");
+            self.over(&mut tx, &cx, CHECK, None, Outcome::Failed, Some(warning)).await?;
+        }
+        tx.commit().await?;
+        Ok((!warnings.is_empty()).then(|| warnings.join(" ")))
+    }
+
+    /// Writes down where the chain ends, beside the database and to the server's log. An anchor that the chain has lost stays
+    /// as it is, so that the next start finds it as well.
+    async fn write_anchor(&self, when: &str) -> Result<()> {
+        let mut conn = self.db.read().await?;
+        let before = lock(&self.anchored).clone();
+        if let Some(before) = before
+            && !start::contains(&mut conn, &before).await?
+        {
+            let link = before.link;
+            tracing::error!(audit.link = link, "the audit log was replaced or cut off while the portal ran");
+            return Ok(());
+        }
+        let (head, entries) = db::audit::head(&mut conn).await?;
+        *lock(&self.anchored) = Some(head.clone());
+        tracing::info!(
+            audit.entries = entries,
+            audit.link = head.link,
+            audit.head = head.hash,
+            audit.key = self.keys.current.id(),
+            when,
+            "the audit log's end"
+        );
+        let anchor = Anchor::new(&self.keys, head, entries, self.clock.now());
+        anchor.write(&self.state)
+    }
+
+    /// One page of the log.
+    pub async fn page(&self, filter: &AuditFilter) -> Result<AuditPage> {
+        let mut page = db::audit::page(&mut *self.db.read().await?, filter).await?;
+        page.warning.clone_from(&self.warning);
+        Ok(page)
+    }
+
+    /// Recomputes the chain, in a transaction: entries that are written meanwhile must not look like damage.
+    pub async fn verify(&self) -> Result<ChainState> {
+        let mut conn = self.db.read().await?;
+        let mut tx = conn.begin().await?;
+        let state = db::audit::verify(&mut tx, &self.keys).await?;
+        tx.commit().await?;
+        match state {
+            ChainState::Broken { at } => {
+                tracing::error!(audit.seq = at, "the audit log's chain is broken");
+            }
+            ChainState::Unproven { lost, .. } => {
+                tracing::error!(lost, "the key of some of the audit log's entries is not here");
+            }
+            ChainState::Intact { .. } => {}
+        }
+        Ok(state)
     }
 
     /// Begins an entry; its number completes it.
@@ -57,7 +164,7 @@ impl Audit {
             request: cx.request.to_string(),
         };
         self.counts.audited();
-        db::audit::begin(tx, &begin).await
+        db::audit::begin(tx, &self.keys.current, &begin).await
     }
 
     /// Completes an entry; a second completion changes nothing.
@@ -68,7 +175,7 @@ impl Audit {
         outcome: Outcome,
         detail: Option<&str>,
     ) -> Result<()> {
-        db::audit::complete(tx, seq, outcome, detail, self.clock.now()).await
+        db::audit::complete(tx, &self.keys.current, seq, outcome, detail, self.clock.now()).await
     }
 
     /// Writes an act that has been done.
@@ -133,9 +240,16 @@ impl Audit {
         }
     }
 
-    /// Writes what was only counted. Nothing else may be written after this.
+    /// Writes what was only counted, and the anchor. Nothing else may be written after this.
     pub async fn close(&self) {
         self.write_summaries(self.denials.drain(self.clock.now())).await;
+        self.anchor("closed").await;
+    }
+
+    async fn anchor(&self, when: &str) {
+        if let Err(error) = self.write_anchor(when).await {
+            tracing::warn!(error = chain(&error), "the audit log's end could not be written down");
+        }
     }
 
     async fn write_summaries(&self, summaries: Vec<Summary>) {
@@ -174,16 +288,24 @@ impl Audit {
         detail: Option<&str>,
     ) -> Result<()> {
         let seq = self.begin(tx, cx, action, subject, None).await?;
-        db::audit::complete(tx, seq, outcome, detail, cx.now).await
+        db::audit::complete(tx, &self.keys.current, seq, outcome, detail, cx.now).await
     }
 }
 
-/// Writes summaries of denials by the clock, for ever.
-pub(crate) async fn summarise(core: Arc<Core>) {
-    let mut timer = tokio::time::interval(SUMMARISE_EVERY);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Writes what is due by the clock, for ever: summaries of denials, and the anchor.
+pub(crate) async fn keep(audit: Arc<Audit>) {
+    let [mut summaries, mut anchor] = [SUMMARISE_EVERY, ANCHOR_EVERY].map(tokio::time::interval);
+    // Opening has written it a moment ago.
+    anchor.reset();
+    for timer in [&mut summaries, &mut anchor] {
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
-        timer.tick().await;
-        core.audit.write_summaries(core.audit.denials.due(core.clock.now())).await;
+        tokio::select! {
+            _ = summaries.tick() => {
+                audit.write_summaries(audit.denials.due(audit.clock.now())).await;
+            }
+            _ = anchor.tick() => audit.anchor("running").await,
+        }
     }
 }

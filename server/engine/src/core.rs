@@ -35,7 +35,7 @@ pub(crate) struct Core {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub db: Db,
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
     pub builds: Builds,
@@ -72,9 +72,9 @@ impl Core {
         let hosts = Hosts::open(&db, hosts).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
-        let audit = Audit::new(db.clone(), clock.clone(), counts.clone());
+        let audit = Audit::open(db.clone(), clock.clone(), counts.clone(), &settings).await.map_err(load)?;
         Ok(Arc::new(Core {
-            audit,
+            audit: Arc::new(audit),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
             jobs: LiveJobs::new(state.join("jobs")),

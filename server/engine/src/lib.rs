@@ -15,6 +15,7 @@ mod error;
 mod hosts;
 pub mod image;
 mod job;
+mod key;
 pub mod live;
 mod machine;
 pub mod metrics;

@@ -184,10 +184,7 @@ mod tests {
         assert_eq!(summary.detail, "43 more denials of login by 10.0.0.1 in 60 s");
         assert!(matches!(take(1, "login"), Taken::Counted), "the summary took the token");
         clock.advance_millis(REFILL);
-        assert_eq!(
-            details(denials.due(from(1, &clock).now)),
-            ["1 more denial of login by 10.0.0.1 in 60 s"]
-        );
+        assert_eq!(details(denials.due(from(1, &clock).now)), ["1 more denial of login by 10.0.0.1 in 60 s"]);
         assert!(details(denials.due(from(1, &clock).now)).is_empty());
     }
 

@@ -12,7 +12,6 @@ use model::Fault;
 use model::account::{Role, Secret, SessionView, TicketPurpose, UserId, UserName, UserView};
 use model::audit::{AuditFilter, AuditPage, ChainState};
 use model::permission::{Action, Subject};
-use sqlx::Connection as _;
 
 /// Ends the session of this token.
 pub(super) async fn logout(core: &Core, cx: &Cx, token: &Secret) -> Result<()> {
@@ -103,20 +102,13 @@ pub(super) async fn set_disabled(core: &Core, cx: &Cx, id: UserId, disabled: boo
 /// One page of the audit log.
 pub(super) async fn audit(core: &Core, cx: &Cx, filter: &AuditFilter) -> Result<AuditPage> {
     authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
-    db::audit::page(&mut *core.db.read().await?, filter).await
+    core.audit.page(filter).await
 }
 
-/// Recomputes the hash chain, in a transaction: entries that are written meanwhile must not look like damage.
+/// Recomputes the hash chain.
 pub(super) async fn verify_audit(core: &Core, cx: &Cx) -> Result<ChainState> {
     authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
-    let mut conn = core.db.read().await?;
-    let mut tx = conn.begin().await?;
-    let state = db::audit::verify(&mut tx).await?;
-    tx.commit().await?;
-    if let ChainState::Broken { at } = state {
-        tracing::error!(audit.seq = at, "the audit log's hash chain is broken");
-    }
-    Ok(state)
+    core.audit.verify().await
 }
 
 /// The user of this id, if the actor may manage users.
