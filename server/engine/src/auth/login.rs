@@ -21,16 +21,19 @@ pub(crate) async fn login(
 ) -> Result<LoggedIn> {
     throttle(core, cx, name)?;
     let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
+    let is_known = found.is_some();
     let (user, stored) = match found {
         Some(c) if !c.disabled => (Some(c.user), Some(c.password)),
         _ => (None, None),
     };
     let fits = core.passwords.verify(&cut(password), stored).await?;
     let Some(user) = user.filter(|_| fits) else {
-        // The name is what somebody typed; the log shows a short, printable piece of it.
+        // An unknown name is what somebody typed, a password in the wrong field for one: the log, which never forgets, does
+        // not learn it.
         core.counts.login_refused();
-        let subject = model::address::brief(name);
-        core.audit.denied(cx, "login", Some(&subject), None).await?;
+        let subject = is_known.then_some(name);
+        let detail = if is_known { None } else { Some("an unknown user name") };
+        core.audit.denied(cx, "login", subject, detail).await?;
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
     };
     core.throttle.succeeded(name, cx.actor.from);

@@ -300,3 +300,20 @@ async fn a_lost_key_is_said_and_what_it_proved_is_not_called_proved() {
     assert_eq!(state, ChainState::Unproven { entries: 2, lost: 1 });
     assert_eq!(started(&world).await, (None, ChainState::Unproven { entries: 2, lost: 1 }));
 }
+
+#[tokio::test]
+async fn of_refused_logins_only_the_names_of_users_are_recorded() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let typed = "my secret in the wrong field";
+    for name in [typed, "ada"] {
+        assert!(engine.login(&ada, name, &secret("wrong"), None).await.is_err());
+    }
+    let logins = AuditFilter { action: Some("login".to_owned()), ..AuditFilter::default() };
+    let rows = engine.audit(&ada, &logins).await.unwrap().rows;
+    let subjects: Vec<_> = rows.iter().map(|row| row.subject.as_deref()).collect();
+    assert_eq!(subjects, [Some("ada"), None]);
+    assert!(!format!("{rows:?}").contains(typed), "{rows:#?}");
+    engine.shut_down().await;
+}
