@@ -4,6 +4,7 @@
 //! The core knows none of its users. It is opened, watched over and shut down by [`Engine`](crate::Engine).
 
 use crate::audit::Audit;
+use crate::auth::devices::Devices;
 use crate::auth::password::Hasher;
 use crate::auth::setup::Setup;
 use crate::auth::throttle::Throttle;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub job_slots: Arc<Semaphore>,
     pub passwords: Hasher,
     pub throttle: Throttle,
+    pub devices: Devices,
     pub tickets: Tickets,
     pub setup: Setup,
     pub consoles: Hub,
@@ -73,7 +75,10 @@ impl Core {
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
         let audit = Audit::open(db.clone(), clock.clone(), counts.clone(), &settings).await.map_err(load)?;
+        let devices =
+            Devices::open(&state).map_err(|source| OpenError::State { path: state.clone(), source })?;
         Ok(Arc::new(Core {
+            devices,
             audit: Arc::new(audit),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),

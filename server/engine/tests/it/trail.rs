@@ -6,7 +6,7 @@ use model::Fault;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, ChainState, Outcome};
 use model::console::ConsoleRole;
 use model::operation::OperationKind;
-use model::portal::Portal as _;
+use model::portal::{Browser, Portal as _};
 use ports::hypervisor::HypervisorError;
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
@@ -20,7 +20,7 @@ async fn every_act_is_found_with_its_outcome() {
     let why = HypervisorError::Failed { what: "rebooting".to_owned(), why: "no".to_owned() };
     world.hypervisor.fail_next("power", why);
     run(&engine, &ada, on(OperationKind::Reboot, "web")).await;
-    let _ = engine.login(&ada, "eve\u{202e}", &secret("wrong"), None).await;
+    let _ = engine.login(&ada, "eve\u{202e}", &secret("wrong"), &Browser::default()).await;
 
     let session = engine.attach_console(&ada, &name("web"), ConsoleRole::Driver, None).await.unwrap();
     let pending = AuditFilter { outcome: Some(Outcome::Pending), ..AuditFilter::default() };
@@ -308,7 +308,7 @@ async fn of_refused_logins_only_the_names_of_users_are_recorded() {
     let ada = admin(&engine).await;
     let typed = "my secret in the wrong field";
     for name in [typed, "ada"] {
-        assert!(engine.login(&ada, name, &secret("wrong"), None).await.is_err());
+        assert!(engine.login(&ada, name, &secret("wrong"), &Browser::default()).await.is_err());
     }
     let logins = AuditFilter { action: Some("login".to_owned()), ..AuditFilter::default() };
     let rows = engine.audit(&ada, &logins).await.unwrap().rows;
