@@ -16,6 +16,7 @@ use crate::cx::Cx;
 use crate::db::Db;
 use crate::error::{Error, OpenError};
 use crate::hosts::{Host, Hosts};
+use crate::image::Catalogue;
 use crate::job::live::LiveJobs;
 use crate::machine::fleet::Fleet;
 use crate::probe::Probe;
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub audit: Arc<Audit>,
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
+    pub catalogue: Catalogue,
     pub builds: Builds,
     pub fleet: Fleet,
     pub jobs: LiveJobs,
@@ -77,6 +79,7 @@ impl Core {
         let audit = Audit::open(db.clone(), clock.clone(), counts.clone(), &settings).await.map_err(load)?;
         let devices =
             Devices::open(&state).map_err(|source| OpenError::State { path: state.clone(), source })?;
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         Ok(Arc::new(Core {
             devices,
             audit: Arc::new(audit),
@@ -90,8 +93,9 @@ impl Core {
             consoles: Hub::new(state.join("console"), clock.clone()),
             counts,
             rights: broadcast::Sender::new(256),
-            closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            catalogue: Catalogue::new(builder.clone(), clock.clone(), tasks.clone(), closing.clone()),
+            closing,
+            tasks,
             settings,
             clock,
             db,
