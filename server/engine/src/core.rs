@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
     pub catalogue: Catalogue,
+    /// Held while a garbage-collector root and the row that it is for change together.
+    pub rooting: tokio::sync::Mutex<()>,
     pub builds: Builds,
     pub fleet: Fleet,
     pub jobs: LiveJobs,
@@ -83,6 +85,7 @@ impl Core {
         Ok(Arc::new(Core {
             devices,
             audit: Arc::new(audit),
+            rooting: tokio::sync::Mutex::default(),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
             jobs: LiveJobs::new(state.join("jobs")),

@@ -23,6 +23,7 @@ mod ops;
 pub mod portal;
 pub mod probe;
 mod retention;
+mod roots;
 mod settings;
 mod steps;
 mod sync;

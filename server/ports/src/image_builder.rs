@@ -114,4 +114,6 @@ pub trait ImageBuilder: Send + Sync + 'static {
     async fn remove_root(&self, name: &str) -> Result<(), BuildError>;
     /// The names of all roots.
     async fn roots(&self) -> Result<Vec<String>, BuildError>;
+    /// What a root points at, which need not be there; nothing if there is no such root.
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError>;
 }

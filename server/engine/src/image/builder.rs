@@ -247,4 +247,8 @@ impl ImageBuilder for NixBuilder {
     async fn roots(&self) -> Result<Vec<String>, BuildError> {
         self.roots.names()
     }
+
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError> {
+        self.roots.target(name)
+    }
 }

@@ -134,6 +134,11 @@ impl MemoryBuilder {
         lock(&self.store).roots.keys().cloned().collect()
     }
 
+    /// Forgets all roots, as Nix does those of a state directory that was restored in another place.
+    pub fn forget_roots(&self) {
+        lock(&self.store).roots.clear();
+    }
+
     /// Collects garbage: paths without a root go.
     pub fn collect_garbage(&self) {
         let mut store = lock(&self.store);
@@ -249,5 +254,10 @@ impl ImageBuilder for MemoryBuilder {
     async fn roots(&self) -> Result<Vec<String>, BuildError> {
         self.works()?;
         Ok(self.root_names())
+    }
+
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError> {
+        self.works()?;
+        Ok(lock(&self.store).roots.get(name).cloned())
     }
 }

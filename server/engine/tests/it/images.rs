@@ -1,11 +1,13 @@
 //! Images: built once, kept by their users, removed when nobody uses them.
 
-use crate::harness::{World, admin, build, create, name, on, patiently, succeed};
+use crate::harness::{World, admin, build, create, name, on, patiently, succeed, until_row};
 use model::Fault;
 use model::host::Level;
 use model::operation::{Operation, OperationKind};
 use model::plan::Consent;
 use model::portal::Portal as _;
+use model::view::machine::MachineRow;
+use ports::image_builder::ImageBuilder as _;
 
 #[tokio::test]
 async fn an_image_is_kept_by_its_machines_and_removed_after_them() {
@@ -137,5 +139,54 @@ async fn a_failure_of_nix_is_remembered_and_asked_about_again_later_or_when_some
     world.builder.set_unevaluable(Some("nix is gone"));
     assert_eq!(check().await, Level::Error, "and however lately it worked");
     assert_eq!(world.builder.questions(), 6);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn roots_that_nix_does_not_know_any_more_are_made_again_and_those_nobody_needs_go() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    engine.shut_down().await;
+    let needed = world.builder.root_names();
+    assert_eq!(needed.len(), 2);
+    let path = world.builder.root(&needed[0]).await.unwrap().unwrap();
+    world.builder.forget_roots();
+    for stray in
+        ["image-01900000-0000-7000-8000-000000000001", "machine-01900000-0000-7000-8000-000000000002"]
+    {
+        world.builder.add_root(stray, &path).await.unwrap();
+    }
+
+    let engine = world.open().await;
+    let restored = async {
+        while world.builder.root_names() != needed {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(restored).await;
+    world.builder.collect_garbage();
+    assert!(world.builder.is_valid(&path).await.unwrap());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_image_is_gone_says_so_until_it_is_built_again() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    engine.shut_down().await;
+    world.builder.forget_roots();
+    world.builder.collect_garbage();
+
+    let engine = world.open().await;
+    let warns =
+        |row: &MachineRow| row.observed.warning.as_ref().is_some_and(|words| words.contains("Nix store"));
+    until_row(&engine, &ada, "web", warns).await;
+    succeed(&engine, &ada, build("docker")).await;
+    let row = engine.machine(&ada, &name("web")).await.unwrap().row;
+    assert_eq!(row.observed.warning, None);
     engine.shut_down().await;
 }
