@@ -30,10 +30,7 @@ pub fn status_of(fault: &Fault) -> StatusCode {
 
 /// `Retry-After` (RFC 9110 §10.2.3), for whoever has tried too often.
 pub fn retry_after(fault: &Fault) -> Option<HeaderValue> {
-    match fault {
-        Fault::Throttled { seconds } => Some(HeaderValue::from(*seconds)),
-        _ => None,
-    }
+    fault.retry_after().map(HeaderValue::from)
 }
 
 fn with_patience(fault: &Fault, mut response: Response) -> Response {

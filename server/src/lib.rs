@@ -10,7 +10,7 @@
 //! session   cookie → actor                   pages        Leptos renders           forms     posted forms, by intent
 //! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
 //! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs
-//! memory    what malloc keeps
+//! memory    what malloc keeps                device       browsers that logged in before
 //! ```
 //!
 //! A request comes over one of `connections`, passes `telemetry`, `guard`, `outlive` and `session` (in `routes`' order) and ends in
@@ -23,6 +23,7 @@ pub mod answer;
 pub mod assets;
 pub mod config;
 pub mod connections;
+pub mod device;
 pub mod download;
 pub mod forms;
 pub mod guard;

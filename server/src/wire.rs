@@ -19,6 +19,7 @@ use model::account::Secret;
 use ports::clock::SystemClock;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -102,6 +103,7 @@ fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
         build_slots: config.build_slots,
         job_slots: config.job_slots,
         sample_every: config.sample_every,
+        audit_key: credential("audit-key"),
         ..Settings::new(&config.state)
     };
     let flake = config.image_flake.clone().map_or(FlakeSource::Embedded, FlakeSource::Path);
@@ -111,6 +113,12 @@ fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
         extra_nix_config: config.nix_config.clone(),
     });
     (settings, Arc::new(builder), Arc::new(SystemClock))
+}
+
+/// A secret that the service manager has put where only this service can read it (systemd.exec(5), `LoadCredential=`).
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then_some(path)
 }
 
 fn hosts(config: &Config) -> Vec<Host> {

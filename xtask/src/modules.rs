@@ -31,42 +31,44 @@ const ENGINE: Table = &[
     ("sync", &[]),
     ("probe", &[]),
     ("settings", &[]),
+    ("key", &[]),
     ("job/step", &[]),
     ("counts", &["sync"]),
     ("console", &["sync"]),
-    ("image", &["sync"]),
-    ("auth", &["sync"]),
+    ("auth", &["sync", "key"]),
     ("error", &["auth"]),
+    ("image", &["sync", "error"]),
     ("cx", &["error"]),
     ("builds", &["sync", "counts"]),
     // What is kept, and what the handles below are made of.
-    ("db", &["job/step", "error"]),
+    ("db", &["key", "job/step", "error"]),
     ("hosts", &["sync", "error", "db"]),
     ("machine", &["sync", "error", "db", "hosts"]),
     ("job/text", &[]),
     ("job/log", &["sync", "job/text"]),
     ("job/lease", &["sync"]),
     ("job/live", &["sync", "job/log", "job/lease"]),
+    ("audit", &["sync", "settings", "key", "counts", "auth", "error", "cx", "db"]),
     // The handles that everything below takes.
-    ("core", &["sync", "probe", "settings", "counts", "console", "auth", "error", "cx", "builds", "db", "hosts", "machine", "job/live"]),
-    // Who may do what, and the record of it.
-    ("audit", &["error", "cx", "db", "core"]),
-    ("authorize", &["error", "cx", "db", "machine", "core", "audit"]),
+    ("core", &["sync", "probe", "settings", "counts", "console", "auth", "error", "image", "cx", "builds", "db", "audit", "hosts", "machine", "job/live"]),
+    // Who may do what.
+    ("authorize", &["error", "cx", "db", "machine", "core"]),
     ("auth/sessions", &["auth", "error", "cx", "db", "core"]),
-    ("auth/login", &["auth", "error", "cx", "db", "core", "audit", "auth/sessions"]),
+    ("auth/login", &["auth", "error", "cx", "db", "core", "auth/sessions"]),
     // What looks after machines, and what changes them.
     ("retention", &["console", "error", "db", "core"]),
-    ("watch", &["error", "hosts", "machine", "core", "retention"]),
+    ("roots", &["error", "db", "core"]),
+    ("watch", &["error", "audit", "hosts", "machine", "core", "retention", "roots"]),
     ("machine/facts", &["error", "db", "hosts", "machine", "core"]),
-    ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "watch", "machine/facts"]),
+    ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts"]),
     ("ops", &["job/step", "machine/facts", "steps"]),
-    ("job", &["job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "audit", "authorize", "machine/facts", "ops", "steps"]),
+    ("job", &["job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "authorize", "machine/facts", "ops", "steps"]),
     // The whole of it.
     ("metrics", &["sync", "core"]),
     ("engine", &["sync", "probe", "settings", "auth", "error", "hosts", "core", "auth/login", "job", "watch", "metrics"]),
     // The door.
-    ("live", &["console", "auth", "error", "cx", "db", "machine", "core", "audit", "authorize", "job", "engine"]),
-    ("portal", &["auth", "error", "cx", "db", "hosts", "core", "audit", "authorize", "auth/sessions", "auth/login", "machine/facts", "ops", "job", "watch", "engine", "live"]),
+    ("live", &["console", "auth", "error", "cx", "db", "machine", "core", "authorize", "job", "engine"]),
+    ("portal", &["auth", "error", "cx", "db", "hosts", "core", "authorize", "auth/sessions", "auth/login", "machine/facts", "ops", "job", "watch", "engine", "live"]),
 ];
 
 /// Checks the crates of `package`, whose roots are these files. Returns what is against the rules.

@@ -183,5 +183,12 @@ pub enum TicketPurpose {
     },
 }
 
+/// How long a browser stays a known device after a login, in seconds: as long as browsers keep a cookie at most (RFC 6265bis
+/// §5.5, 400 days).
+pub const DEVICE_SECONDS: u64 = 400 * 24 * 3600;
+
+/// The longest device cookie that is made or read, in bytes.
+pub const DEVICE_COOKIE_MAX: usize = 512;
+
 /// How long a ticket is good, in seconds.
 pub const TICKET_SECONDS: i64 = 60;

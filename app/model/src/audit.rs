@@ -111,6 +111,8 @@ pub struct AuditPage {
     pub rows: Vec<AuditRow>,
     /// Where the next page starts, if there is one.
     pub next: Option<i64>,
+    /// What was wrong with the log when the portal started, in words: a lost key, an older database.
+    pub warning: Option<String>,
 }
 
 /// Whether the hash chain holds.
@@ -121,6 +123,16 @@ pub enum ChainState {
     Intact {
         /// How many entries there are.
         entries: i64,
+        /// How many of them, the first ones, were written before the log had a key: somebody who can write to the
+        /// database could have written them.
+        unkeyed: i64,
+    },
+    /// Every entry that can be verified fits; some were written with a key that is lost.
+    Unproven {
+        /// How many entries there are.
+        entries: i64,
+        /// How many of them cannot be verified.
+        lost: i64,
     },
     /// The entry at this position does not fit the one before it: something was changed or removed.
     Broken {

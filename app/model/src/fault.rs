@@ -141,6 +141,14 @@ impl Fault {
         }
     }
 
+    /// In how many seconds to try again, where that is known (RFC 9110, `Retry-After`).
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Fault::Throttled { seconds } => Some(*seconds),
+            _ => None,
+        }
+    }
+
     /// The message for one field, if this fault has one for it.
     pub fn of_field(&self, name: &str) -> Option<&str> {
         match self {

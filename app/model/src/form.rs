@@ -9,9 +9,10 @@ pub(crate) mod fields;
 pub(crate) mod reader;
 
 pub use data::{BODY_MAX, FormData};
-pub use fields::{Entry, Field, Group};
+pub use fields::{ACCOUNT, Entry, Field, Group};
 pub use reader::{HashPassword, Reader};
 
+use crate::catalog;
 use crate::fault::FieldError;
 use crate::machine::MachineName;
 use crate::newtype::Refused;
@@ -68,6 +69,22 @@ pub fn from_spec(spec: &Spec) -> FormData {
     }
     data.0.extend(spec.profiles.chosen().map(|p| ("profiles".to_owned(), p.to_string())));
     data
+}
+
+/// The names of all fields that hold secrets, in whatever form.
+pub fn secrets() -> Vec<&'static str> {
+    let operations = catalog::TABLE.iter().flat_map(|row| (row.form)()).flat_map(|group| group.fields);
+    let all = operations.map(|field| (field.name, field.entry)).chain(ACCOUNT);
+    all.filter(|(_, entry)| entry.is_secret()).map(|(name, _)| name).collect()
+}
+
+impl FormData {
+    /// The same without the fields that hold secrets, fit to be shown in a form again.
+    pub fn without_secrets(mut self) -> Self {
+        let secrets = secrets();
+        self.0.retain(|(name, _)| !secrets.contains(&name.as_str()));
+        self
+    }
 }
 
 /// The form as it opens first.

@@ -44,6 +44,17 @@ pub struct LoggedIn {
     pub user: SessionUser,
     /// The session's secret, 256 random bits as hexadecimal digits.
     pub token: Secret,
+    /// What the device cookie holds from now on.
+    pub device: Secret,
+}
+
+/// The browser in which somebody logs in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Browser<'a> {
+    /// Its name in its own words.
+    pub agent: Option<&'a str>,
+    /// The device cookie of an earlier login: a stranger's guessing does not make its owner wait.
+    pub device: Option<&'a Secret>,
 }
 
 /// Everything that can be asked. Every method checks the actor's rights itself and writes the audit log where the rules
@@ -101,7 +112,7 @@ pub trait Portal: Send + Sync {
         token: &Secret,
         name: &str,
         password: &Secret,
-        agent: Option<&str>,
+        browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault>;
     /// Logs in. Equal work and equal words for an unknown user, a wrong password and a disabled account.
     async fn login(
@@ -109,7 +120,7 @@ pub trait Portal: Send + Sync {
         actor: &Actor,
         name: &str,
         password: &Secret,
-        agent: Option<&str>,
+        browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault>;
     /// The user of a session token, if the session stands and the account is enabled.
     async fn session(&self, token: &Secret) -> Result<Option<SessionUser>, Fault>;

@@ -121,9 +121,7 @@ fn browser(agent: &str) -> String {
 fn password(cx: &Cx, user: &str) -> AnyView {
     let state = cx.form.is("change_password").then_some(&cx.form);
     let [old, new, again] = PASSWORD_FIELDS;
-    let field = |name, label, complete| {
-        Plain { name, label, kind: "password", complete, help: "", first: false, state }.view()
-    };
+    let field = |name, label, complete| Plain { name, label, complete, help: "", first: false, state }.view();
     view! {
         <section class="card">
             <h2>"Change the password"</h2>

@@ -33,6 +33,7 @@ pub fn Audit() -> impl IntoView {
         Ok(view! {
             {heading("Audit log", beside.into_any())}
             {faults::summary(&cx.form, &[])}
+            {found.warning.map(|words| view! { <p class="notice" data-tone="bad" role="alert">{words}</p> })}
             {chain.map(|state| chain_state(&state))}
             {search(&filter)}
             {list(&found.rows)}
@@ -48,9 +49,23 @@ fn link(filter: &AuditFilter) -> String {
 
 fn chain_state(state: &ChainState) -> AnyView {
     match state {
-        ChainState::Intact { entries } => {
-            let words = format!("The chain is intact: each of its {entries} entries fits the one before it.");
+        ChainState::Intact { entries, unkeyed } => {
+            let mut words =
+                format!("The chain is intact: each of its {entries} entries fits the one before it.");
+            if *unkeyed > 0 {
+                words.push_str(&format!(
+                    " The first {unkeyed} were written before the log had a key, so for them this shows damage, not \
+                     forgery."
+                ));
+            }
             view! { <p class="notice" data-tone="ok" role="status">{words}</p> }.into_any()
+        }
+        ChainState::Unproven { entries, lost } => {
+            let words = format!(
+                "{lost} of {entries} entries cannot be verified: the key that they were written with is not on this \
+                 server. The others fit."
+            );
+            view! { <p class="notice" data-tone="bad" role="alert">{words}</p> }.into_any()
         }
         ChainState::Broken { at } => {
             let words = format!(

@@ -23,19 +23,11 @@ pub fn Login() -> impl IntoView {
             posted => posted.to_owned(),
         };
         let state = cx.form.is("login").then_some(&cx.form);
-        let name = Plain {
-            name: "name",
-            label: "Name",
-            kind: "text",
-            complete: "username",
-            help: "",
-            first: true,
-            state,
-        };
+        let name = Plain { name: "name", label: "Name", complete: "username", help: "", first: true, state };
         let password = Plain {
             name: "password",
             label: "Password",
-            kind: "password",
+
             complete: "current-password",
             help: "",
             first: false,

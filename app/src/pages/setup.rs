@@ -18,12 +18,12 @@ pub fn Setup() -> impl IntoView {
         }
         let state = cx.form.is("setup").then_some(&cx.form);
         let fields = [
-            ("name", "Name", "text", "username", "Lower-case letters, digits and “-”.", true),
-            ("password", "Password", "password", "new-password", "", false),
-            ("password_again", "Password again", "password", "new-password", "", false),
+            ("name", "Name", "username", "Lower-case letters, digits and “-”.", true),
+            ("password", "Password", "new-password", "", false),
+            ("password_again", "Password again", "new-password", "", false),
         ];
-        let fields = fields.map(|(name, label, kind, complete, help, first)| {
-            Plain { name, label, kind, complete, help, first, state }.view()
+        let fields = fields.map(|(name, label, complete, help, first)| {
+            Plain { name, label, complete, help, first, state }.view()
         });
         Ok(view! {
             <Title text="Set up"/>

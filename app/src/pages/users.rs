@@ -86,7 +86,6 @@ fn add(cx: &Cx) -> AnyView {
     let name = Plain {
         name: "name",
         label: "Name",
-        kind: "text",
         complete: "off",
         help: "Lower-case letters, digits and “-”.",
         first: false,
@@ -95,7 +94,7 @@ fn add(cx: &Cx) -> AnyView {
     let password = Plain {
         name: "password",
         label: "First password",
-        kind: "password",
+
         complete: "new-password",
         help: "Tell it to the user, who can change it.",
         first: false,

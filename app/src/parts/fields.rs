@@ -156,8 +156,6 @@ pub struct Plain<'a> {
     pub name: &'static str,
     /// Its label.
     pub label: &'static str,
-    /// `text` or `password`.
-    pub kind: &'static str,
     /// What a password manager should put in (WHATWG HTML, autofill detail tokens).
     pub complete: &'static str,
     /// A sentence below it.
@@ -173,9 +171,11 @@ impl Plain<'_> {
     pub fn view(&self) -> AnyView {
         let error = self.state.and_then(|s| s.fault.as_ref()).and_then(|f| f.of_field(self.name));
         let error = error.map(ToOwned::to_owned);
-        let value = match self.state {
-            Some(state) if self.kind != "password" => state.data.raw(self.name).to_owned(),
-            _ => String::new(),
+        let is_secret = model::form::secrets().contains(&self.name);
+        let (kind, value) = match self.state {
+            _ if is_secret => ("password", String::new()),
+            Some(state) => ("text", state.data.raw(self.name).to_owned()),
+            None => ("text", String::new()),
         };
         let (id, help_id, error_id) =
             (field_id(self.name), format!("{}-help", self.name), format!("{}-error", self.name));
@@ -185,7 +185,7 @@ impl Plain<'_> {
             <div class="field">
                 <label for=id.clone()>{self.label}</label>
                 <input
-                    id=id name=self.name type=self.kind value=value autocomplete=self.complete autocapitalize="none"
+                    id=id name=self.name type=kind value=value autocomplete=self.complete autocapitalize="none"
                     spellcheck="false" aria-required="true" aria-invalid=error.is_some().then_some("true")
                     aria-describedby=described_by autofocus=focus
                 />

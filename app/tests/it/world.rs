@@ -12,7 +12,7 @@ use model::job::*;
 use model::machine::*;
 use model::operation::{Operation, OperationKind};
 use model::plan::{Consent, Plan, PlannedStep};
-use model::portal::{Choices, LoggedIn, Portal, Submitted};
+use model::portal::{Browser, Choices, LoggedIn, Portal, Submitted};
 use model::spec::Spec;
 use model::time::Time;
 use model::view::image::*;
@@ -305,7 +305,7 @@ impl Portal for World {
             detail: Some(HOSTILE.to_owned()),
             job: Some(JobId(ID)),
         };
-        Ok(AuditPage { rows: vec![row], next: Some(1) })
+        Ok(AuditPage { rows: vec![row], next: Some(1), warning: None })
     }
     async fn verify_audit(&self, _: &Actor) -> Result<ChainState, Fault> {
         Ok(ChainState::Broken { at: 3 })
@@ -319,11 +319,11 @@ impl Portal for World {
         _: &Secret,
         _: &str,
         _: &Secret,
-        _: Option<&str>,
+        _: &Browser<'_>,
     ) -> Result<LoggedIn, Fault> {
         Err(Fault::Unauthenticated)
     }
-    async fn login(&self, _: &Actor, _: &str, _: &Secret, _: Option<&str>) -> Result<LoggedIn, Fault> {
+    async fn login(&self, _: &Actor, _: &str, _: &Secret, _: &Browser<'_>) -> Result<LoggedIn, Fault> {
         Err(Fault::Unauthenticated)
     }
     async fn session(&self, _: &Secret) -> Result<Option<SessionUser>, Fault> {

@@ -25,6 +25,14 @@ impl Reply {
         header(&self.head, name)
     }
 
+    /// The cookie of this name that the answer sets, as a request sends it back.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let set = lines.filter(|(n, _)| n.eq_ignore_ascii_case("set-cookie"));
+        let mut pairs = set.filter_map(|(_, value)| value.trim().split(';').next());
+        pairs.find(|pair| pair.split('=').next() == Some(name))
+    }
+
     /// Where a redirect leads.
     pub fn location(&self) -> &str {
         self.header("location").unwrap_or("")

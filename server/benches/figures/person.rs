@@ -71,8 +71,7 @@ impl Person {
 
     async fn begin_session(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<()> {
         let reply = self.post(path, fields).await?.expect(303, "logging in")?;
-        let set = reply.header("set-cookie").context("the portal gave no session cookie")?;
-        set.split(';').next().unwrap_or_default().clone_into(&mut self.cookie);
+        reply.cookie("snowglobe").context("the portal gave no session cookie")?.clone_into(&mut self.cookie);
         Ok(())
     }
 

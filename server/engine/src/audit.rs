@@ -1,101 +1,311 @@
 //! The audit log: an entry is written before an act and completed after it, so an act that was begun and never ended
 //! shows as well. A job's entry begins in the transaction that accepts it and ends in the one that ends it.
 //!
-//! What is written here never contains a secret: names, subjects and sentences only.
+//! What is written here never contains a secret: names, subjects and sentences only. Nothing that is written can be
+//! removed, so what anybody may cause as often as they like, being denied, is summarised ([`denials`]).
+//!
+//! The entries form a chain whose links only the holder of a key can make ([`keys`]), and where it ended is kept outside
+//! the database as well ([`anchor`]): what is changed, removed or put back by somebody with the database's file shows.
 
-use crate::core::Core;
+mod anchor;
+mod denials;
+mod keys;
+mod start;
+
+use crate::counts::Counts;
 use crate::cx::Cx;
-use crate::db::{self, Tx};
-use crate::error::{Result, chain};
-use model::audit::Outcome;
+use crate::db::{self, Db, Tx};
+use crate::error::{Error, Result, chain};
+use crate::settings::Settings;
+use crate::sync::lock;
+use anchor::Anchor;
+use db::audit::{Head, Keys};
+use denials::{Denials, Summary, Taken};
+use model::account::Actor;
+use model::audit::{AuditFilter, AuditPage, ChainState, Outcome};
 use model::job::JobId;
+use ports::clock::Clock;
+use sqlx::Connection as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 
-/// Begins an entry in a transaction of the caller.
-pub(crate) async fn begin_in(
-    core: &Core,
-    tx: &mut Tx,
-    cx: &Cx,
-    action: &str,
-    subject: Option<&str>,
-    job: Option<JobId>,
-) -> Result<i64> {
-    let user = cx.actor.user.as_ref();
-    let begin = db::audit::Begin {
-        began: cx.now.0,
-        actor_id: user.map(|u| u.id.to_string()),
-        actor: user.map(|u| u.name.as_str()),
-        from_addr: cx.actor.from.map(|ip| ip.to_string()),
-        action,
-        subject,
-        job_id: job.map(|j| j.to_string()),
-        request: cx.request.to_string(),
-    };
-    core.counts.audited();
-    db::audit::begin(tx, &begin).await
+/// How often denials that were only counted are looked through.
+const SUMMARISE_EVERY: Duration = Duration::from_secs(10);
+/// How often the anchor is written.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60 * 60);
+/// The act under which is written what was wrong with the log when the portal started.
+const CHECK: &str = "check_audit_log";
+
+/// The audit log, for all who write to it.
+pub(crate) struct Audit {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    counts: Arc<Counts>,
+    denials: Denials,
+    state: PathBuf,
+    keys: Keys,
+    /// What was wrong with the log when it was opened, in words.
+    warning: Option<String>,
+    /// What the anchor says, once it has been compared.
+    anchored: Mutex<Option<Head>>,
 }
 
-/// Writes an act that is over already, in a transaction of the caller.
-pub(crate) async fn done_in(
-    core: &Core,
-    tx: &mut Tx,
-    cx: &Cx,
-    action: &str,
-    subject: Option<&str>,
-    outcome: Outcome,
-    detail: Option<&str>,
-) -> Result<()> {
-    let seq = begin_in(core, tx, cx, action, subject, None).await?;
-    db::audit::complete(tx, seq, outcome, detail, cx.now).await
-}
+impl Audit {
+    /// Opens the log: makes or reads its key, and compares its end with what the anchor says. What does not fit is a
+    /// warning, in the server's log, in the audit log and on its page, and no reason not to start.
+    pub async fn open(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        counts: Arc<Counts>,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let state = settings.state.clone();
+        let keys = keys::load(&state, settings.audit_key.as_deref())
+            .map_err(|source| Error::Io { what: "the key of the audit log cannot be read", source })?;
+        let mut audit = Self {
+            db,
+            clock,
+            counts,
+            denials: Denials::default(),
+            state,
+            keys,
+            warning: None,
+            anchored: Mutex::default(),
+        };
+        audit.warning = audit.take_up().await?;
+        audit.write_anchor("opened").await?;
+        Ok(audit)
+    }
 
-/// Begins an entry of its own.
-pub(crate) async fn begin(core: &Core, cx: &Cx, action: &str, subject: Option<&str>) -> Result<i64> {
-    let mut tx = core.db.begin().await?;
-    let seq = begin_in(core, &mut tx, cx, action, subject, None).await?;
-    tx.commit().await?;
-    Ok(seq)
-}
-
-/// Writes an act that has been done.
-pub(crate) async fn done(
-    core: &Core,
-    cx: &Cx,
-    action: &str,
-    subject: Option<&str>,
-    detail: Option<&str>,
-) -> Result<()> {
-    over(core, cx, action, subject, Outcome::Succeeded, detail).await
-}
-
-/// Writes that the actor was not allowed to do something.
-pub(crate) async fn denied(core: &Core, cx: &Cx, action: &str, subject: Option<&str>) -> Result<()> {
-    over(core, cx, action, subject, Outcome::Denied, None).await
-}
-
-/// Writes an act with its outcome.
-pub(crate) async fn over(
-    core: &Core,
-    cx: &Cx,
-    action: &str,
-    subject: Option<&str>,
-    outcome: Outcome,
-    detail: Option<&str>,
-) -> Result<()> {
-    let mut tx = core.db.begin().await?;
-    done_in(core, &mut tx, cx, action, subject, outcome, detail).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Completes an entry where nobody is left to tell about an error but the log.
-pub(crate) async fn complete_logged(core: &Core, seq: i64, outcome: Outcome, detail: Option<&str>) {
-    let complete = async {
-        let mut tx = core.db.begin().await?;
-        db::audit::complete(&mut tx, seq, outcome, detail, core.clock.now()).await?;
+    /// Begins the log's next life; what is wrong with it is in the log itself from now on.
+    async fn take_up(&self) -> Result<Option<String>> {
+        let mut tx = self.db.begin().await?;
+        let warnings = start::take_up(&mut tx, &self.keys, &self.state).await?;
+        let cx = Cx::new(&Actor::anonymous(None), self.clock.as_ref());
+        for warning in &warnings {
+            tracing::error!("{warning}");
+            self.over(&mut tx, &cx, CHECK, None, Outcome::Failed, Some(warning)).await?;
+        }
         tx.commit().await?;
-        Ok::<_, crate::error::Error>(())
-    };
-    if let Err(error) = complete.await {
-        tracing::error!(audit.seq = seq, error = chain(&error), "an audit entry could not be completed");
+        Ok((!warnings.is_empty()).then(|| warnings.join(" ")))
+    }
+
+    /// Writes down where the chain ends, beside the database and to the server's log. An anchor that the chain has lost stays
+    /// as it is, so that the next start finds it as well.
+    async fn write_anchor(&self, when: &str) -> Result<()> {
+        let mut conn = self.db.read().await?;
+        let before = lock(&self.anchored).clone();
+        if let Some(before) = before
+            && !start::contains(&mut conn, &before).await?
+        {
+            let link = before.link;
+            tracing::error!(audit.link = link, "the audit log was replaced or cut off while the portal ran");
+            return Ok(());
+        }
+        let (head, entries) = db::audit::head(&mut conn).await?;
+        *lock(&self.anchored) = Some(head.clone());
+        tracing::info!(
+            audit.entries = entries,
+            audit.link = head.link,
+            audit.head = head.hash,
+            audit.key = self.keys.current.id(),
+            when,
+            "the audit log's end"
+        );
+        let anchor = Anchor::new(&self.keys, head, entries, self.clock.now());
+        anchor.write(&self.state)
+    }
+
+    /// One page of the log.
+    pub async fn page(&self, filter: &AuditFilter) -> Result<AuditPage> {
+        let mut page = db::audit::page(&mut *self.db.read().await?, filter).await?;
+        page.warning.clone_from(&self.warning);
+        Ok(page)
+    }
+
+    /// Recomputes the chain, in a transaction: entries that are written meanwhile must not look like damage.
+    pub async fn verify(&self) -> Result<ChainState> {
+        let mut conn = self.db.read().await?;
+        let mut tx = conn.begin().await?;
+        let state = db::audit::verify(&mut tx, &self.keys).await?;
+        tx.commit().await?;
+        match state {
+            ChainState::Broken { at } => {
+                tracing::error!(audit.seq = at, "the audit log's chain is broken");
+            }
+            ChainState::Unproven { lost, .. } => {
+                tracing::error!(lost, "the key of some of the audit log's entries is not here");
+            }
+            ChainState::Intact { .. } => {}
+        }
+        Ok(state)
+    }
+
+    /// Begins an entry; its number completes it.
+    pub async fn begin(
+        &self,
+        tx: &mut Tx,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        job: Option<JobId>,
+    ) -> Result<i64> {
+        let user = cx.actor.user.as_ref();
+        let begin = db::audit::Begin {
+            began: cx.now.0,
+            actor_id: user.map(|u| u.id.to_string()),
+            actor: user.map(|u| u.name.as_str()),
+            from_addr: cx.actor.from.map(|ip| ip.to_string()),
+            action,
+            subject,
+            job_id: job.map(|j| j.to_string()),
+            request: cx.request.to_string(),
+        };
+        self.counts.audited();
+        db::audit::begin(tx, &self.keys.current, &begin).await
+    }
+
+    /// Completes an entry; a second completion changes nothing.
+    pub async fn complete(
+        &self,
+        tx: &mut Tx,
+        seq: i64,
+        outcome: Outcome,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        db::audit::complete(tx, &self.keys.current, seq, outcome, detail, self.clock.now()).await
+    }
+
+    /// Writes an act that has been done.
+    pub async fn done(
+        &self,
+        tx: &mut Tx,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        self.over(tx, cx, action, subject, Outcome::Succeeded, detail).await
+    }
+
+    /// Begins an entry in a transaction of its own.
+    pub async fn begin_now(&self, cx: &Cx, action: &str, subject: Option<&str>) -> Result<i64> {
+        let mut tx = self.db.begin().await?;
+        let seq = self.begin(&mut tx, cx, action, subject, None).await?;
+        tx.commit().await?;
+        Ok(seq)
+    }
+
+    /// Writes an act that has been done, in a transaction of its own.
+    pub async fn done_now(
+        &self,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        self.done(&mut tx, cx, action, subject, detail).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Writes that the actor was not allowed to do something, or counts it for a summary when that happens often.
+    pub async fn denied(
+        &self,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        match self.denials.take(cx, action) {
+            Taken::Entry => self.write_denial(cx, action, subject, detail).await,
+            Taken::Summary(summary) => self.write_summary(&summary).await,
+            Taken::Counted => Ok(()),
+        }
+    }
+
+    /// Completes an entry where nobody is left to report an error to but the log.
+    pub async fn complete_logged(&self, seq: i64, outcome: Outcome, detail: Option<&str>) {
+        let complete = async {
+            let mut tx = self.db.begin().await?;
+            self.complete(&mut tx, seq, outcome, detail).await?;
+            tx.commit().await?;
+            Ok::<_, crate::error::Error>(())
+        };
+        if let Err(error) = complete.await {
+            tracing::error!(audit.seq = seq, error = chain(&error), "an audit entry could not be completed");
+        }
+    }
+
+    /// Writes what was only counted, and the anchor. Nothing else may be written after this.
+    pub async fn close(&self) {
+        self.write_summaries(self.denials.drain(self.clock.now())).await;
+        self.anchor("closed").await;
+    }
+
+    async fn anchor(&self, when: &str) {
+        if let Err(error) = self.write_anchor(when).await {
+            tracing::warn!(error = chain(&error), "the audit log's end could not be written down");
+        }
+    }
+
+    async fn write_summaries(&self, summaries: Vec<Summary>) {
+        for summary in summaries {
+            if let Err(error) = self.write_summary(&summary).await {
+                let (action, detail) = (&summary.action, &summary.detail);
+                tracing::error!(error = chain(&error), action, detail, "denials could not be audited");
+            }
+        }
+    }
+
+    async fn write_summary(&self, summary: &Summary) -> Result<()> {
+        self.write_denial(&summary.cx, &summary.action, None, Some(&summary.detail)).await
+    }
+
+    async fn write_denial(
+        &self,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        self.over(&mut tx, cx, action, subject, Outcome::Denied, detail).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn over(
+        &self,
+        tx: &mut Tx,
+        cx: &Cx,
+        action: &str,
+        subject: Option<&str>,
+        outcome: Outcome,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        let seq = self.begin(tx, cx, action, subject, None).await?;
+        db::audit::complete(tx, &self.keys.current, seq, outcome, detail, cx.now).await
+    }
+}
+
+/// Writes what is due by the clock, for ever: summaries of denials, and the anchor.
+pub(crate) async fn keep(audit: Arc<Audit>) {
+    let [mut summaries, mut anchor] = [SUMMARISE_EVERY, ANCHOR_EVERY].map(tokio::time::interval);
+    // Opening has written it a moment ago.
+    anchor.reset();
+    for timer in [&mut summaries, &mut anchor] {
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            _ = summaries.tick() => {
+                audit.write_summaries(audit.denials.due(audit.clock.now())).await;
+            }
+            _ = anchor.tick() => audit.anchor("running").await,
+        }
     }
 }

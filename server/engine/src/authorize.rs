@@ -3,7 +3,6 @@
 //!
 //! Whoever may not see a thing is told that there is none. Denials are audited.
 
-use crate::audit;
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::Visible;
@@ -38,7 +37,7 @@ pub(crate) async fn authorize(
     }
     // Who may do it to other things is not told that this one exists.
     let fault = if can(user, action, Subject::Any) { Fault::not_found(thing(action)) } else { denied() };
-    audit::denied(core, cx, action.name(), name).await?;
+    core.audit.denied(cx, action.name(), name, None).await?;
     Err(fault.into())
 }
 

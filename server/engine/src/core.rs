@@ -3,6 +3,8 @@
 //!
 //! The core knows none of its users. It is opened, watched over and shut down by [`Engine`](crate::Engine).
 
+use crate::audit::Audit;
+use crate::auth::devices::Devices;
 use crate::auth::password::Hasher;
 use crate::auth::setup::Setup;
 use crate::auth::throttle::Throttle;
@@ -14,6 +16,7 @@ use crate::cx::Cx;
 use crate::db::Db;
 use crate::error::{Error, OpenError};
 use crate::hosts::{Host, Hosts};
+use crate::image::Catalogue;
 use crate::job::live::LiveJobs;
 use crate::machine::fleet::Fleet;
 use crate::probe::Probe;
@@ -34,14 +37,19 @@ pub(crate) struct Core {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub db: Db,
+    pub audit: Arc<Audit>,
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
+    pub catalogue: Catalogue,
+    /// Held while a garbage-collector root and the row that it is for change together.
+    pub rooting: tokio::sync::Mutex<()>,
     pub builds: Builds,
     pub fleet: Fleet,
     pub jobs: LiveJobs,
     pub job_slots: Arc<Semaphore>,
     pub passwords: Hasher,
     pub throttle: Throttle,
+    pub devices: Devices,
     pub tickets: Tickets,
     pub setup: Setup,
     pub consoles: Hub,
@@ -70,7 +78,14 @@ impl Core {
         let hosts = Hosts::open(&db, hosts).await.map_err(load)?;
         let fleet = Fleet::load(&db, &hosts).await.map_err(load)?;
         let counts = Arc::new(Counts::default());
+        let audit = Audit::open(db.clone(), clock.clone(), counts.clone(), &settings).await.map_err(load)?;
+        let devices =
+            Devices::open(&state).map_err(|source| OpenError::State { path: state.clone(), source })?;
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         Ok(Arc::new(Core {
+            devices,
+            audit: Arc::new(audit),
+            rooting: tokio::sync::Mutex::default(),
             builds: Builds::new(settings.build_slots, counts.clone()),
             job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
             jobs: LiveJobs::new(state.join("jobs")),
@@ -81,8 +96,9 @@ impl Core {
             consoles: Hub::new(state.join("console"), clock.clone()),
             counts,
             rights: broadcast::Sender::new(256),
-            closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            catalogue: Catalogue::new(builder.clone(), clock.clone(), tasks.clone(), closing.clone()),
+            closing,
+            tasks,
             settings,
             clock,
             db,

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long `open` waits for the hosts; one that is down must not keep the portal from starting.
+/// How long `open` waits for the hosts and Nix; one that is down must not keep the portal from starting.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// The rules of Snowglobe at work. Implements [`model::portal::Portal`]; sockets use what stands in `live.rs`.
@@ -105,11 +105,13 @@ impl Engine {
         Ok(Arc::new(Engine { core, lock: Mutex::new(Some(lock)) }))
     }
 
-    /// Gives the hosts a moment to answer, so that the first page shows what is and not “unknown”.
+    /// Gives the hosts and Nix a moment to answer, so that the first page shows what is and not “unknown”.
     async fn first_look(&self) {
+        self.core.catalogue.latest().await;
         let hosts = self.core.hosts.all().filter(|entry| entry.hypervisor().is_some());
         let looks = hosts.map(|entry| entry.looked_at());
-        let _ = tokio::time::timeout(FIRST_LOOK, futures::future::join_all(looks)).await;
+        let all = futures::future::join(futures::future::join_all(looks), self.core.catalogue.answered());
+        let _ = tokio::time::timeout(FIRST_LOOK, all).await;
     }
 
     /// Ends work in good order: no new steps; a running step ends first, a build or a wait is broken off; sockets are told
@@ -122,6 +124,7 @@ impl Engine {
         core.tasks.close();
         core.tasks.wait().await;
         core.consoles.ended().await;
+        core.audit.close().await;
         core.db.close().await;
         // Another portal may open the directory now, even while somebody still holds this one.
         drop(crate::sync::lock(&self.lock).take());

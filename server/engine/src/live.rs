@@ -9,7 +9,6 @@ mod transcripts;
 
 pub(crate) use transcripts::boots;
 
-use crate::audit;
 use crate::auth::digest;
 use crate::authorize::{allow_machine, authorize};
 use crate::console::{Attachment, ConsoleItem};
@@ -136,7 +135,7 @@ impl Engine {
             let known = console_machine(&self.core, &cx, machine, role).await?;
             let hypervisor = self.core.hosts.hypervisor(&known.row.host)?;
             let seq =
-                audit::begin(&self.core, &cx, console_action(role).name(), Some(machine.as_str())).await?;
+                self.core.audit.begin_now(&cx, console_action(role).name(), Some(machine.as_str())).await?;
             let audited = Audited { core: self.core.clone(), seq, took_over: false };
             let attachment = self.core.consoles.attach(
                 known.machine(),
@@ -183,7 +182,7 @@ impl ConsoleSession {
             let take_over = async {
                 console_machine(core, &self.cx, &self.machine, ConsoleRole::Driver).await?;
                 let action = console_action(ConsoleRole::Driver).name();
-                audit::done(core, &self.cx, action, Some(self.machine.as_str()), Some("took over")).await
+                core.audit.done_now(&self.cx, action, Some(self.machine.as_str()), Some("took over")).await
             };
             take_over.await.map_err(|e| self.cx.fault(e))?;
             self.audited.took_over = true;
@@ -213,7 +212,7 @@ impl Drop for Audited {
         // open, which says as much.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let tracked = self.core.tasks.track_future(async move {
-                audit::complete_logged(&core, seq, Outcome::Succeeded, Some("detached")).await;
+                core.audit.complete_logged(seq, Outcome::Succeeded, Some("detached")).await;
             });
             runtime.spawn(tracked);
         }

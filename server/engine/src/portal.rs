@@ -23,7 +23,7 @@ use model::job::JobId;
 use model::machine::MachineName;
 use model::operation::Operation;
 use model::plan::{Consent, Plan};
-use model::portal::{Choices, LoggedIn, Portal, Submitted};
+use model::portal::{Browser, Choices, LoggedIn, Portal, Submitted};
 use model::view::image::ImageSummary;
 use model::view::job::{JobFilter, JobSummary, JobView};
 use model::view::machine::{MachineDetail, MachineFilter, MachinePage};
@@ -131,10 +131,10 @@ impl Portal for Engine {
         token: &Secret,
         name: &str,
         password: &Secret,
-        agent: Option<&str>,
+        browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault> {
         let cx = self.core.cx(actor);
-        login::setup(&self.core, &cx, token, name, password, agent).await.map_err(|e| cx.fault(e))
+        login::setup(&self.core, &cx, token, name, password, browser).await.map_err(|e| cx.fault(e))
     }
 
     async fn login(
@@ -142,10 +142,10 @@ impl Portal for Engine {
         actor: &Actor,
         name: &str,
         password: &Secret,
-        agent: Option<&str>,
+        browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault> {
         let cx = self.core.cx(actor);
-        login::login(&self.core, &cx, name, password, agent).await.map_err(|e| cx.fault(e))
+        login::login(&self.core, &cx, name, password, browser).await.map_err(|e| cx.fault(e))
     }
 
     async fn session(&self, token: &Secret) -> Result<Option<SessionUser>, Fault> {

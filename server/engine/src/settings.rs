@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Everything that lasts lies here.
     pub state: PathBuf,
+    /// A file with the key of the audit log's chain, as a systemd credential; otherwise the portal makes one in `state`.
+    pub audit_key: Option<PathBuf>,
     /// How many images are built at once.
     pub build_slots: usize,
     /// How many jobs work at once; jobs that only wait do not count.
@@ -27,6 +29,7 @@ impl Settings {
     pub fn new(state: impl Into<PathBuf>) -> Self {
         Self {
             state: state.into(),
+            audit_key: None,
             build_slots: 1,
             job_slots: 8,
             sample_every: Duration::from_secs(5),

@@ -39,6 +39,8 @@ pub(crate) fn start(core: &Arc<Core>) {
         spawn(core, host.keep_checked());
     }
     spawn(core, consoles::relay(core.clone()));
+    spawn(core, crate::roots::keep(core.clone()));
+    spawn(core, crate::audit::keep(core.audit.clone()));
     spawn(core, crate::retention::keep_house(core.clone()));
 }
 

@@ -93,9 +93,9 @@ pub type BuildSink<'a> = &'a (dyn Fn(BuildEvent) + Send + Sync);
 /// Builds images.
 #[async_trait]
 pub trait ImageBuilder: Send + Sync + 'static {
-    /// Hash of the flake source as it is now; it changes when profiles or modules change.
+    /// Hash of the flake source as it is now; it changes when profiles or modules change. Takes no longer than looking at files.
     async fn source(&self) -> Result<String, BuildError>;
-    /// The profiles that the source has, with their metadata. Answers from memory while the source is the same.
+    /// The profiles that the source has, with their metadata. Asks each time, which takes as long as an evaluation does.
     async fn profiles(&self) -> Result<Profiles, BuildError>;
     /// Builds, or finds what was built before. Says what happens as it happens.
     async fn build(
@@ -114,4 +114,6 @@ pub trait ImageBuilder: Send + Sync + 'static {
     async fn remove_root(&self, name: &str) -> Result<(), BuildError>;
     /// The names of all roots.
     async fn roots(&self) -> Result<Vec<String>, BuildError>;
+    /// What a root points at, which need not be there; nothing if there is no such root.
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError>;
 }

@@ -5,6 +5,7 @@ use super::post::{Done, Post};
 use app::routes;
 use model::Fault;
 use model::account::Secret;
+use model::portal::Browser;
 
 impl Post<'_> {
     /// Everything but operations, which `operations.rs` has.
@@ -16,8 +17,7 @@ impl Post<'_> {
             }
             Intent::Login { name, password, next } => return self.login(&name, &password, next).await,
             Intent::Setup { token, name, password } => {
-                let agent = self.visitor.agent.as_deref();
-                let session = portal.setup(actor, &token, &name, &password, agent).await?;
+                let session = portal.setup(actor, &token, &name, &password, &self.browser()).await?;
                 return Ok(Done::LoggedIn(Box::new(session), routes::MACHINES.to_owned()));
             }
             Intent::Logout => {
@@ -47,9 +47,13 @@ impl Post<'_> {
         Ok(self.here())
     }
 
+    fn browser(&self) -> Browser<'_> {
+        Browser { agent: self.visitor.agent.as_deref(), device: self.device.as_ref() }
+    }
+
     async fn login(&self, name: &str, password: &Secret, next: String) -> Result<Done, Fault> {
         let (portal, visitor) = (&self.server.portal, self.visitor);
-        let session = portal.login(&visitor.actor, name, password, visitor.agent.as_deref()).await?;
+        let session = portal.login(&visitor.actor, name, password, &self.browser()).await?;
         // Whoever logs in anew in this browser has left the session before.
         if let Some(token) = &visitor.token {
             portal.logout(&visitor.actor, token).await?;

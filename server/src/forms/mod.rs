@@ -9,9 +9,9 @@ mod operations;
 mod post;
 
 use crate::answer::{plain_fault, see_other};
-use crate::pages;
 use crate::session::{self, Visitor};
 use crate::state::Shared;
+use crate::{device, pages};
 use app::{FormState, routes};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -45,10 +45,15 @@ pub async fn post(
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
     }
     let data = FormData::from_urlencoded(&body);
-    let form = Post { server: &server, visitor: &visitor, uri: &uri, data: &data };
+    let device = device::read(&headers, &server.origins);
+    let form = Post { server: &server, visitor: &visitor, uri: &uri, data: &data, device };
     match form.carry_out().await {
         Ok(Done::Go(to)) => see_other(&to),
-        Ok(Done::LoggedIn(begun, to)) => go(session::begin(&session, &begun).await, &to),
+        Ok(Done::LoggedIn(begun, to)) => {
+            let mut response = go(session::begin(&session, &begun).await, &to);
+            device::remember(&mut response, &server.origins, &begun.device);
+            response
+        }
         Ok(Done::LoggedOut) => go(session::end(&session).await, routes::LOGIN),
         // The session has ended since the page was opened. At the login page it is the answer to a wrong password.
         Err(Rerender { fault: Some(Fault::Unauthenticated), .. }) if uri.path() != routes::LOGIN => {

@@ -5,6 +5,7 @@ use crate::state::Server;
 use app::routes;
 use http::Uri;
 use model::Fault;
+use model::account::Secret;
 use model::form::FormData;
 use model::plan::Plan;
 use model::portal::LoggedIn;
@@ -16,6 +17,8 @@ pub(super) struct Post<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) uri: &'a Uri,
     pub(super) data: &'a FormData,
+    /// What the device cookie holds.
+    pub(super) device: Option<Secret>,
 }
 
 /// What was done, and where the browser goes.

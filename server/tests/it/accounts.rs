@@ -1,6 +1,6 @@
 //! The first administrator, login and throttling, passwords, sessions, users.
 
-use crate::world::{PASSWORD, Wishes, World};
+use crate::world::{PASSWORD, Person, Wishes, World};
 use sqlx::Connection as _;
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn the_setup_link_works_once() {
 
 #[tokio::test]
 async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
-    let (world, _admin) = World::new().await;
+    let (world, admin) = World::new().await;
     let nobody = world.nobody();
     let mut statuses = Vec::new();
     for _ in 0..30 {
@@ -66,6 +66,13 @@ async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
     assert_eq!(reply.status, 429);
     let seconds: u64 = reply.header("retry-after").expect("programs read it here").parse().unwrap();
     assert!(reply.body.contains(&format!("Try again in {seconds} s")), "{}", reply.body);
+    // A browser that has logged in before does not wait for what strangers do, even at the same address.
+    let device =
+        admin.cookie.as_deref().unwrap().split("; ").find(|pair| pair.starts_with("snowglobe-device="));
+    let known = Person { cookie: device.map(str::to_owned), ..world.nobody() };
+    let reply = known.post("/login", &right).await;
+    assert_eq!(reply.status, 303);
+    assert!(reply.cookie().unwrap().contains("snowglobe-device="), "each login renews the cookie");
     world.clock.advance_millis(24 * 3600 * 1000);
     assert_eq!(nobody.post("/login", &right).await.status, 303);
     world.end().await;

@@ -105,7 +105,7 @@ async fn over_tls_the_cookie_and_the_transport_are_strict() {
     let cookie = admin.cookie.clone().unwrap();
     assert!(cookie.starts_with("__Host-snowglobe="), "{cookie}");
     let reply = admin.post("/login", &[("intent", "login"), ("name", "ada"), ("password", PASSWORD)]).await;
-    let set = reply.header("set-cookie").unwrap();
+    let set = reply.set_cookie("__Host-snowglobe").unwrap();
     for flag in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure", "; Max-Age=2592000"] {
         assert!(set.contains(flag), "{flag} in {set}");
     }

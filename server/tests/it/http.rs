@@ -22,10 +22,18 @@ impl Reply {
         self.header("location").unwrap_or("")
     }
 
-    /// Name and value of the cookie that the answer sets.
+    /// The header that sets this cookie.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        let headers = self.headers.iter().filter(|(header, _)| header == "set-cookie");
+        headers.map(|(_, value)| value.as_str()).find(|value| value.split('=').next() == Some(name))
+    }
+
+    /// Names and values of the cookies that the answer sets, the session's first.
     pub fn cookie(&self) -> Option<String> {
-        let set = self.header("set-cookie")?;
-        Some(set.split(';').next()?.to_owned())
+        let set = self.headers.iter().filter(|(name, _)| name == "set-cookie");
+        let mut pairs: Vec<&str> = set.filter_map(|(_, value)| value.split(';').next()).collect();
+        pairs.sort_unstable_by(|a, b| b.cmp(a));
+        (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 }
 

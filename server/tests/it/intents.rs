@@ -94,3 +94,24 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_secret_that_was_posted_is_in_no_answer() {
+    let (world, admin) = World::new().await;
+    let typed = "a secret that was typed";
+    for intent in WORDS.iter().map(|row| row.word).chain(OperationKind::ALL.iter().map(|kind| kind.as_str()))
+    {
+        // Everything else is missing or wrong, so that the form is shown again.
+        let mut fields = vec![("intent", intent), ("name", "not a name")];
+        fields.extend(model::form::secrets().into_iter().map(|name| (name, typed)));
+        for page in ["/login", "/account", "/users", "/machines/new"] {
+            let person = if page == "/login" { &world.nobody() } else { &admin };
+            if intent == "logout" && page != "/login" {
+                continue;
+            }
+            let reply = person.post(page, &fields).await;
+            assert!(!reply.body.contains(typed), "{intent} at {page}: {}", reply.body);
+        }
+    }
+    world.end().await;
+}

@@ -105,6 +105,20 @@ async fn it_starts_prints_the_setup_link_and_ends_at_a_signal() {
 }
 
 #[tokio::test]
+async fn the_service_manager_may_give_the_key_of_the_audit_log() {
+    let (state, site) = folders();
+    let given = tempfile::tempdir().unwrap();
+    std::fs::write(given.path().join("audit-key"), "0123456789abcdef".repeat(2)).unwrap();
+    let mut command = snowglobe(state.path(), site.path());
+    let serving = serve(command.env("CREDENTIALS_DIRECTORY", given.path())).await;
+    assert_eq!(serving.end("-TERM").await, Some(0));
+    assert!(state.path().join("audit.head").exists() && !state.path().join("audit.key").exists());
+    let serving = serve(&mut snowglobe(state.path(), site.path())).await;
+    assert_eq!(serving.end("-TERM").await, Some(0));
+    assert!(state.path().join("audit.key").exists(), "without one, the portal makes its own");
+}
+
+#[tokio::test]
 async fn the_log_has_each_request_under_the_id_that_the_browser_got_and_no_secret() {
     let (state, site) = folders();
     let file = state.path().join("log.jsonl");

@@ -43,10 +43,4 @@ impl FormData {
         self.0.retain(|(k, _)| k != name);
         self.0.push((name.to_owned(), value.into()));
     }
-
-    /// The same without the fields that hold secrets, fit to be shown in a form again.
-    pub fn without_secrets(mut self) -> Self {
-        self.0.retain(|(k, _)| !k.contains("password") && k != "token");
-        self
-    }
 }

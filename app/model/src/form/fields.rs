@@ -23,7 +23,7 @@ pub enum Entry {
         /// How many lines are shown.
         rows: u8,
     },
-    /// A password, never shown again.
+    /// A password or another secret: never shown again once it was posted.
     Password,
     /// One of the host names that the page knows.
     Host,
@@ -34,6 +34,25 @@ pub enum Entry {
     /// Any of the profiles that the page knows.
     Profiles,
 }
+
+impl Entry {
+    /// Whether what is entered is a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Entry::Password)
+    }
+}
+
+/// The fields of the forms that are no operation's: login, setup, one's own account, users. Their pages lay them out by hand.
+pub const ACCOUNT: [(&str, Entry); 7] = [
+    ("name", Entry::Line),
+    // In the setup link, and in a hidden field from there on.
+    ("token", Entry::Password),
+    ("password", Entry::Password),
+    ("password_again", Entry::Password),
+    ("old_password", Entry::Password),
+    ("new_password", Entry::Password),
+    ("new_password_again", Entry::Password),
+];
 
 /// One field of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,6 +104,20 @@ fn the_password_for_shares_is_part_of_the_machine_and_of_no_form() {
 }
 
 #[test]
+fn what_is_entered_as_a_secret_is_dropped_from_every_form_and_nothing_else() {
+    let operations = catalog::TABLE.iter().flat_map(|row| (row.form)()).flat_map(|group| group.fields);
+    let mut all: Vec<(&str, bool)> = operations.map(|f| (f.name, f.entry == Entry::Password)).collect();
+    all.extend(ACCOUNT.map(|(name, entry)| (name, entry == Entry::Password)));
+    // Names decide nothing.
+    all.push(("ssh_passwords_allowed", false));
+    let form = FormData(all.iter().map(|(name, _)| ((*name).to_owned(), "x".to_owned())).collect());
+    let kept = form.without_secrets();
+    for (name, secret) in all {
+        assert_eq!(kept.has(name), !secret, "{name}");
+    }
+}
+
+#[test]
 fn one_build_form_means_one_or_several_images() {
     let build = |pairs: &[(&str, &str)]| {
         let mut data = FormData(vec![("intent".into(), "build".into()), ("mode".into(), "immutable".into())]);

@@ -1,16 +1,15 @@
 //! Proving who one is: login, the first administrator, one's own password.
 
+use super::throttle::Attempt;
 use super::{digest, sessions};
-use crate::audit;
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db;
 use crate::db::constraint::{Constraint, violated};
+use crate::db::{self, Tx};
 use crate::error::{Error, Result};
 use model::Fault;
 use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, password_fault};
-use model::audit::Outcome;
-use model::portal::LoggedIn;
+use model::portal::{Browser, LoggedIn};
 use uuid::Uuid;
 
 /// Logs in. An unknown name, a wrong password and a disabled account cost the same and are told in the same words.
@@ -19,28 +18,34 @@ pub(crate) async fn login(
     cx: &Cx,
     name: &str,
     password: &Secret,
-    agent: Option<&str>,
+    browser: &Browser<'_>,
 ) -> Result<LoggedIn> {
-    throttle(core, cx, name)?;
+    let attempt = match core.devices.recognise(browser.device, name, cx.now) {
+        Some(device) => Attempt::Device(device),
+        None => Attempt::Stranger { account: name, from: cx.actor.from },
+    };
+    throttle(core, &attempt)?;
     let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
+    let is_known = found.is_some();
     let (user, stored) = match found {
         Some(c) if !c.disabled => (Some(c.user), Some(c.password)),
         _ => (None, None),
     };
     let fits = core.passwords.verify(&cut(password), stored).await?;
     let Some(user) = user.filter(|_| fits) else {
-        // The name is what somebody typed; the log shows a short, printable piece of it.
+        // An unknown name is what somebody typed, a password in the wrong field for one: the log, which never forgets, does
+        // not learn it.
         core.counts.login_refused();
-        let subject = model::address::brief(name);
-        audit::over(core, cx, "login", Some(&subject), Outcome::Denied, None).await?;
+        let subject = is_known.then_some(name);
+        let detail = if is_known { None } else { Some("an unknown user name") };
+        core.audit.denied(cx, "login", subject, detail).await?;
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
     };
-    core.throttle.succeeded(name, cx.actor.from);
+    core.throttle.succeeded(&attempt);
     let mut tx = core.db.begin().await?;
-    let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
+    let logged_in = begin(core, &mut tx, cx, user, browser).await?;
     let by = acting_as(cx, &logged_in.user);
-    audit::done_in(core, &mut tx, &by, "login", Some(logged_in.user.name.as_str()), Outcome::Succeeded, None)
-        .await?;
+    core.audit.done(&mut tx, &by, "login", Some(logged_in.user.name.as_str()), None).await?;
     tx.commit().await?;
     Ok(logged_in)
 }
@@ -52,11 +57,12 @@ pub(crate) async fn setup(
     token: &Secret,
     name: &str,
     password: &Secret,
-    agent: Option<&str>,
+    browser: &Browser<'_>,
 ) -> Result<LoggedIn> {
-    throttle(core, cx, "setup link")?;
+    let attempt = Attempt::Setup { from: cx.actor.from };
+    throttle(core, &attempt)?;
     if !core.setup.accepts(token) {
-        audit::denied(core, cx, "setup", None).await?;
+        core.audit.denied(cx, "setup", None, None).await?;
         let why = "This setup link is not good (any more). The server prints a new one when it is started.";
         return Err(Fault::Denied { why: why.to_owned() }.into());
     }
@@ -66,11 +72,11 @@ pub(crate) async fn setup(
         return Err(Fault::refused("There is an administrator already. Log in instead.").into());
     }
     let by = acting_as(cx, &user);
-    audit::done_in(core, &mut tx, &by, "setup", Some(user.name.as_str()), Outcome::Succeeded, None).await?;
-    let logged_in = sessions::begin(&mut tx, cx, user, agent).await?;
+    core.audit.done(&mut tx, &by, "setup", Some(user.name.as_str()), None).await?;
+    let logged_in = begin(core, &mut tx, cx, user, browser).await?;
     tx.commit().await?;
     core.setup.close();
-    core.throttle.succeeded("setup link", cx.actor.from);
+    core.throttle.succeeded(&attempt);
     Ok(logged_in)
 }
 
@@ -88,9 +94,7 @@ pub(crate) async fn create_administrator(core: &Core, cx: &Cx, name: &str, passw
         }
     }
     let detail = Some("from the command line");
-    let outcome = Outcome::Succeeded;
-    audit::done_in(core, &mut tx, cx, "create_administrator", Some(user.name.as_str()), outcome, detail)
-        .await?;
+    core.audit.done(&mut tx, cx, "create_administrator", Some(user.name.as_str()), detail).await?;
     tx.commit().await?;
     core.setup.close();
     Ok(())
@@ -105,8 +109,7 @@ pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
         _ => e,
     })?;
     let detail = Some(role.as_str());
-    audit::done_in(core, &mut tx, cx, "add_user", Some(user.name.as_str()), Outcome::Succeeded, detail)
-        .await?;
+    core.audit.done(&mut tx, cx, "add_user", Some(user.name.as_str()), detail).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -121,13 +124,14 @@ pub(crate) async fn change_password(
 ) -> Result<()> {
     let user = cx.user()?;
     let name = user.name.as_str();
-    throttle(core, cx, name)?;
+    let attempt = Attempt::Session(user.id);
+    throttle(core, &attempt)?;
     let stored = db::users::credentials(&mut *core.db.read().await?, name).await?.map(|c| c.password);
     if !core.passwords.verify(&cut(old), stored).await? {
-        audit::denied(core, cx, "change_password", Some(name)).await?;
+        core.audit.denied(cx, "change_password", Some(name), None).await?;
         return Err(Fault::invalid("old_password", "That is not your present password.").into());
     }
-    core.throttle.succeeded(name, cx.actor.from);
+    core.throttle.succeeded(&attempt);
     if let Some(fault) = password_fault(new.reveal()) {
         return Err(Fault::invalid("new_password", fault).into());
     }
@@ -135,7 +139,7 @@ pub(crate) async fn change_password(
     let mut tx = core.db.begin().await?;
     db::users::set_password(&mut tx, user.id, &hash).await?;
     db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
-    audit::done_in(core, &mut tx, cx, "change_password", Some(name), Outcome::Succeeded, None).await?;
+    core.audit.done(&mut tx, cx, "change_password", Some(name), None).await?;
     tx.commit().await?;
     sessions::rights_changed(core, user.id);
     Ok(())
@@ -170,8 +174,21 @@ async fn new_user(core: &Core, name: &str, role: Role, password: &Secret) -> Res
     }
 }
 
-fn throttle(core: &Core, cx: &Cx, account: &str) -> Result<()> {
-    core.throttle.attempt(account, cx.actor.from).map_err(|seconds| Fault::Throttled { seconds }.into())
+fn throttle(core: &Core, attempt: &Attempt<'_>) -> Result<()> {
+    core.throttle.attempt(attempt).map_err(|seconds| Fault::Throttled { seconds }.into())
+}
+
+/// Begins a session, and makes the browser a known device.
+async fn begin(
+    core: &Core,
+    tx: &mut Tx,
+    cx: &Cx,
+    user: SessionUser,
+    browser: &Browser<'_>,
+) -> Result<LoggedIn> {
+    let device = core.devices.remember(browser.device, user.name.as_str(), cx.now);
+    let token = sessions::begin(tx, cx, &user, browser.agent).await?;
+    Ok(LoggedIn { user, token, device })
 }
 
 /// A password as it is verified: longer ones than there can be are cut, so that a megabyte costs no more than a password.

@@ -1,5 +1,6 @@
-//! Who is who: passwords, login with throttling, sessions, socket tickets, the one-time setup link.
+//! Who is who: passwords, login with throttling, known devices, sessions, socket tickets, the one-time setup link.
 
+pub(crate) mod devices;
 pub(crate) mod login;
 pub(crate) mod password;
 pub(crate) mod sessions;

@@ -7,15 +7,14 @@ use crate::db::{self, Tx};
 use crate::error::{Result, chain};
 use model::Time;
 use model::account::{Secret, SessionUser, UserId};
-use model::portal::LoggedIn;
 
 /// A session's use is written down at most this often, in milliseconds: pages are read much more often than that.
 const TOUCH_EVERY: u64 = 60_000;
 /// How much is kept of what a browser says of itself, in characters.
 const AGENT_MAX: usize = 200;
 
-/// Begins a session for a user who has proved who they are. Every login makes a new token.
-pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: SessionUser, agent: Option<&str>) -> Result<LoggedIn> {
+/// Begins a session for a user who has proved who they are; answers its token. Every login makes a new one.
+pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: &SessionUser, agent: Option<&str>) -> Result<Secret> {
     let token = random_session_token();
     let agent = agent.map(|a| a.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
     let new = db::sessions::New {
@@ -29,7 +28,7 @@ pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: SessionUser, agent: Option
     db::sessions::delete_expired(tx, cx.now).await?;
     db::sessions::insert(tx, &new).await?;
     db::users::logged_in(tx, user.id, cx.now).await?;
-    Ok(LoggedIn { user, token })
+    Ok(token)
 }
 
 /// The user of a standing session.

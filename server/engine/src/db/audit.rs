@@ -1,19 +1,24 @@
 //! The audit log's rows and the links of its hash chain.
 //!
-//! Each writing (an act begins, an act is completed) is one link: number, and SHA-256 over the link before it and the
-//! canonical JSON of what was written. The newest link is kept in `settings`, so a row cut off at the end shows as well.
+//! Each writing (an act begins, an act is completed) is one link: number, and an HMAC over the link before it and the
+//! canonical JSON of what was written ([`seal`]). The newest link is kept in `settings`, so a row cut off at the end shows
+//! as well.
 
 mod page;
+mod seal;
 
 pub(crate) use page::page;
+pub(crate) use seal::{Era, Head, Keys};
 
+use super::column::{Json, Read as _, to_json};
 use super::{Conn, Tx};
 use crate::error::Result;
+use crate::key::Key;
 use futures::TryStreamExt as _;
 use model::Time;
 use model::audit::{ChainState, Outcome};
+use seal::{Proof, Walk};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// What is known when an act begins. The order of the fields is the canonical one.
@@ -38,12 +43,6 @@ struct End<'a> {
     detail: Option<&'a str>,
 }
 
-/// The newest link: how many there are, and its hash.
-struct Head {
-    link: i64,
-    hash: String,
-}
-
 impl Head {
     async fn load(conn: &mut Conn) -> Result<Self> {
         let row = sqlx::query_scalar!("select value from settings where key = 'audit.head'");
@@ -55,15 +54,10 @@ impl Head {
     }
 
     /// The link that follows, over this content.
-    fn next(&self, content: &impl Serialize) -> Self {
+    fn next(&self, key: &Key, content: &impl Serialize) -> Self {
         // Structs of texts and numbers always serialise; were one ever not to, verification would say so.
         let json = serde_json::to_vec(content).unwrap_or_default();
-        let link = self.link + 1;
-        let mut hasher = Sha256::new();
-        hasher.update(self.hash.as_bytes());
-        hasher.update(link.to_be_bytes());
-        hasher.update(json);
-        Head { link, hash: hex::encode(hasher.finalize()) }
+        Head { link: self.link + 1, hash: self.keyed(key, &json) }
     }
 
     async fn save(&self, tx: &mut Tx) -> Result<()> {
@@ -79,9 +73,50 @@ impl Head {
     }
 }
 
+/// The newest link, and how many entries there are: none goes, so the number of the last one is that.
+pub(crate) async fn head(conn: &mut Conn) -> Result<(Head, i64)> {
+    let head = Head::load(conn).await?;
+    let entries =
+        sqlx::query_scalar!(r#"select max(seq) as "entries: i64" from audit"#).fetch_one(conn).await?;
+    Ok((head, entries.unwrap_or(0)))
+}
+
+/// The hash of the link of this number, if it is there.
+pub(crate) async fn link_hash(conn: &mut Conn, link: i64) -> Result<Option<String>> {
+    let hash = sqlx::query_scalar!(
+        r#"select begin_hash as "hash!" from audit where begin_link = ?1 union all
+        select end_hash from audit where end_link = ?1"#,
+        link,
+    );
+    Ok(hash.fetch_optional(conn).await?)
+}
+
+/// The eras of the chain, in their order.
+pub(crate) async fn eras(conn: &mut Conn) -> Result<Vec<Era>> {
+    let row = sqlx::query_scalar!(
+        r#"select value as "value: Json<Vec<Era>>" from settings where key = 'audit.eras'"#
+    );
+    row.fetch_optional(conn).await?.map_or(Ok(Vec::new()), Json::read)
+}
+
+/// Begins the era of this key behind the newest link.
+pub(crate) async fn begin_era(tx: &mut Tx, key: &Key) -> Result<()> {
+    let mut eras = eras(tx).await?;
+    eras.push(Era::new(key, &Head::load(tx).await?));
+    let eras = to_json(&eras)?;
+    sqlx::query!(
+        "insert into settings (key, value) values ('audit.eras', ?) \
+         on conflict (key) do update set value = excluded.value",
+        eras,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Writes that an act has begun; its number completes it.
-pub(crate) async fn begin(tx: &mut Tx, begin: &Begin<'_>) -> Result<i64> {
-    let head = Head::load(tx).await?.next(begin);
+pub(crate) async fn begin(tx: &mut Tx, key: &Key, begin: &Begin<'_>) -> Result<i64> {
+    let head = Head::load(tx).await?.next(key, begin);
     let seq = sqlx::query_scalar!(
         r#"insert into audit (began, actor_id, actor, from_addr, action, subject, job_id, request, begin_link,
         begin_hash) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning seq as "seq!""#,
@@ -105,13 +140,14 @@ pub(crate) async fn begin(tx: &mut Tx, begin: &Begin<'_>) -> Result<i64> {
 /// Completes an act, once: a second completion changes nothing, as after a crash between this and what followed.
 pub(crate) async fn complete(
     tx: &mut Tx,
+    key: &Key,
     seq: i64,
     outcome: Outcome,
     detail: Option<&str>,
     now: Time,
 ) -> Result<()> {
     let end = End { seq, ended: now.0, outcome: outcome.as_str(), detail };
-    let head = Head::load(tx).await?.next(&end);
+    let head = Head::load(tx).await?.next(key, &end);
     let done = sqlx::query!(
         "update audit set ended = ?, outcome = ?, detail = ?, end_link = ?, end_hash = ? \
          where seq = ? and end_link is null",
@@ -164,8 +200,12 @@ impl Row {
             request: self.request.clone(),
         };
         let json = |content: serde_json::Result<Vec<u8>>| content.unwrap_or_default();
-        let first =
-            Link { seq: self.seq, content: json(serde_json::to_vec(&begin)), hash: self.begin_hash.clone() };
+        let first = Link {
+            seq: self.seq,
+            begins: true,
+            content: json(serde_json::to_vec(&begin)),
+            hash: self.begin_hash.clone(),
+        };
         let second = self.end_link.zip(self.ended).map(|(link, ended)| {
             let end = End {
                 seq: self.seq,
@@ -174,7 +214,7 @@ impl Row {
                 detail: self.detail.as_deref(),
             };
             let hash = self.end_hash.clone().unwrap_or_default();
-            (link, Link { seq: self.seq, content: json(serde_json::to_vec(&end)), hash })
+            (link, Link { seq: self.seq, begins: false, content: json(serde_json::to_vec(&end)), hash })
         });
         std::iter::once((self.begin_link, first)).chain(second)
     }
@@ -182,16 +222,19 @@ impl Row {
 
 struct Link {
     seq: i64,
+    /// Whether the act begins here; otherwise it is completed.
+    begins: bool,
     content: Vec<u8>,
     hash: String,
 }
 
 /// Recomputes the chain. Rows are read as they come: the log of many years does not fit in memory. In the order of their
 /// beginnings, which is that of the rows; completions wait for their turn, and only as many as were under way at a time.
-pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
+pub(crate) async fn verify(conn: &mut Conn, keys: &Keys) -> Result<ChainState> {
     let head = Head::load(conn).await?;
-    let (mut entries, mut last) = (0, 0);
-    let mut at = Head { link: 0, hash: String::new() };
+    let eras = eras(conn).await?;
+    let mut walk = Walk::new(keys, &eras);
+    let (mut count, mut last) = (Count::default(), 0);
     let mut waiting: BTreeMap<i64, Link> = BTreeMap::new();
     let mut rows = sqlx::query_as!(
         Row,
@@ -200,38 +243,49 @@ pub(crate) async fn verify(conn: &mut Conn) -> Result<ChainState> {
     )
     .fetch(&mut *conn);
     while let Some(row) = rows.try_next().await? {
-        entries += 1;
         last = last.max(row.seq);
         waiting.extend(row.links());
-        if let Some(broken) = follow(&mut at, &mut waiting) {
-            return Ok(broken);
+        if let Some(at) = follow(&mut walk, &mut waiting, &mut count) {
+            return Ok(ChainState::Broken { at });
         }
         // All links up to this beginning have been read: what is not there now is gone.
-        if at.link < row.begin_link {
+        if walk.at.link < row.begin_link {
             break;
         }
     }
     if let Some(link) = waiting.values().next() {
         return Ok(ChainState::Broken { at: link.seq });
     }
-    if at.link != head.link || at.hash != head.hash {
+    if walk.at != head || !walk.may_end() {
         return Ok(ChainState::Broken { at: last + 1 });
     }
-    Ok(ChainState::Intact { entries })
+    let Count { entries, unkeyed, lost } = count;
+    Ok(if lost > 0 {
+        ChainState::Unproven { entries, lost }
+    } else {
+        ChainState::Intact { entries, unkeyed }
+    })
 }
 
-/// Goes on along the links that are there; says where the chain is broken, if it is.
-fn follow(at: &mut Head, waiting: &mut BTreeMap<i64, Link>) -> Option<ChainState> {
-    while let Some(link) = waiting.remove(&(at.link + 1)) {
-        let number = at.link + 1;
-        let mut hasher = Sha256::new();
-        hasher.update(at.hash.as_bytes());
-        hasher.update(number.to_be_bytes());
-        hasher.update(&link.content);
-        if hex::encode(hasher.finalize()) != link.hash {
-            return Some(ChainState::Broken { at: link.seq });
+/// Entries by what their beginning is proved with.
+#[derive(Default)]
+struct Count {
+    entries: i64,
+    unkeyed: i64,
+    lost: i64,
+}
+
+/// Goes on along the links that are there; answers the entry at which the chain is broken, if it is.
+fn follow(walk: &mut Walk<'_>, waiting: &mut BTreeMap<i64, Link>, count: &mut Count) -> Option<i64> {
+    while let Some(link) = waiting.remove(&(walk.at.link + 1)) {
+        if !walk.step(&link.content, link.hash) {
+            return Some(link.seq);
         }
-        *at = Head { link: number, hash: link.hash };
+        if link.begins {
+            count.entries += 1;
+            count.unkeyed += i64::from(walk.proof == Proof::Unkeyed);
+            count.lost += i64::from(walk.proof == Proof::Lost);
+        }
     }
     None
 }

@@ -20,7 +20,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// A first NixOS image without a cache compiles for hours; a build that takes longer hangs.
@@ -46,8 +45,6 @@ pub struct NixBuilder {
     flake: Arc<Flake>,
     state: PathBuf,
     roots: Roots,
-    /// The profiles of the source with this hash.
-    profiles: Mutex<Option<(String, Profiles)>>,
 }
 
 /// One element of what `nix build --json` prints.
@@ -66,7 +63,6 @@ impl NixBuilder {
             flake: Arc::new(Flake::new(settings.flake, &settings.state)),
             roots: Roots::new(&settings.state),
             state: settings.state,
-            profiles: Mutex::new(None),
         }
     }
 
@@ -181,15 +177,7 @@ impl ImageBuilder for NixBuilder {
     }
 
     async fn profiles(&self) -> Result<Profiles, BuildError> {
-        let current = self.current().await?;
-        // Held while Nix runs: ten pages that ask at once cause one evaluation.
-        let mut known = self.profiles.lock().await;
-        if let Some((_, profiles)) = known.as_ref().filter(|(hash, _)| *hash == current.hash) {
-            return Ok(profiles.clone());
-        }
-        let profiles = profiles::read(&self.nix, &current.dir).await?;
-        *known = Some((current.hash, profiles.clone()));
-        Ok(profiles)
+        profiles::read(&self.nix, &self.current().await?.dir).await
     }
 
     async fn build(
@@ -258,5 +246,9 @@ impl ImageBuilder for NixBuilder {
 
     async fn roots(&self) -> Result<Vec<String>, BuildError> {
         self.roots.names()
+    }
+
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError> {
+        self.roots.target(name)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`NixBuilder`] implements [`ports::image_builder::ImageBuilder`] with the `nix` of this computer.
 //!
+//! - `catalogue`: what Nix last said of the profiles, for pages, which never wait for it.
 //! - `flake`: the Nix files an image is made of, those in the binary with the users' own or a folder; their hash.
 //! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, what came of it.
 //! - [`nix_log`]: Nix' machine-readable log, turned into lines, progress and the reason of a failure.
@@ -10,6 +11,7 @@
 //! - `nix`: how the program is called, and the two quoting functions.
 
 mod builder;
+mod catalogue;
 mod flake;
 mod nix;
 pub mod nix_log;
@@ -17,6 +19,8 @@ mod profiles;
 mod roots;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use catalogue::Catalogue;
 
 pub use builder::{BuilderSettings, NixBuilder};
 pub use flake::FlakeSource;

@@ -51,6 +51,15 @@ impl Roots {
         }
     }
 
+    /// Where a root points.
+    pub(super) fn target(&self, name: &str) -> Result<Option<PathBuf>, BuildError> {
+        match fs::read_link(self.path(name)?) {
+            Ok(target) => Ok(Some(target)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(other("reading a garbage-collector root failed", error)),
+        }
+    }
+
     /// All roots' names, sorted.
     pub(super) fn names(&self) -> Result<Vec<String>, BuildError> {
         let entries = match fs::read_dir(&self.dir) {

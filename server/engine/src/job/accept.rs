@@ -1,6 +1,5 @@
 //! Accepting operations: authorise, plan, one transaction, start.
 
-use crate::audit;
 use crate::authorize::{allow_machine, authorize};
 use crate::core::Core;
 use crate::cx::Cx;
@@ -14,7 +13,6 @@ use crate::ops;
 use crate::steps::record;
 use model::Fault;
 use model::account::UserId;
-use model::audit::Outcome;
 use model::job::JobId;
 use model::machine::MachineId;
 use model::operation::{Operation, OperationKind};
@@ -131,7 +129,7 @@ async fn join_build(
     let subject = subject(operation, facts);
     let detail = Some("joined the build that is under way");
     let action = operation.kind().as_str();
-    audit::done_in(core, &mut tx, cx, action, subject.as_deref(), Outcome::Succeeded, detail).await?;
+    core.audit.done(&mut tx, cx, action, subject.as_deref(), detail).await?;
     tx.commit().await?;
     Ok(Submitted { job })
 }
@@ -164,7 +162,7 @@ async fn accept(
     let done = usize::from(machine.is_some());
     let subject = subject(new.operation, new.facts);
     let action = new.operation.kind().as_str();
-    let audit_seq = audit::begin_in(core, &mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
+    let audit_seq = core.audit.begin(&mut tx, cx, action, subject.as_deref(), Some(new.id)).await?;
     let row = db::jobs::New {
         id: new.id,
         title: &plan.title,

@@ -3,7 +3,6 @@
 //! Whoever may watch a console may have its transcripts; taking one is audited like watching. A machine's page lists them
 //! ([`boots`], by way of the portal), `server/src/download.rs` sends one.
 
-use crate::audit;
 use crate::authorize::allow_machine;
 use crate::core::Core;
 use crate::cx::Cx;
@@ -51,8 +50,8 @@ impl Engine {
             if parts.is_empty() {
                 return Err(Fault::not_found("transcript").into());
             }
-            audit::done(&self.core, &cx, action.name(), Some(machine.as_str()), Some("took a transcript"))
-                .await?;
+            let detail = Some("took a transcript");
+            self.core.audit.done_now(&cx, action.name(), Some(machine.as_str()), detail).await?;
             Ok::<_, Error>(read(parts))
         };
         open.await.map_err(|e| cx.fault(e))

@@ -1,4 +1,4 @@
-//! What a plan needs to know, gathered in two parts: what may take long (the image builder's answers) before the transaction,
+//! What a plan needs to know, gathered in two parts: what is not in the database (the image builder's answers) before the transaction,
 //! and what must still hold at the commit (rows, open jobs) inside it.
 
 use crate::core::Core;
@@ -110,21 +110,18 @@ pub(crate) fn needed_image<'a>(
     }
 }
 
-/// What the image builder says, where the operation needs it. May take as long as an evaluation.
+/// What the image builder last said, where the operation needs it.
 pub(crate) async fn outside(core: &Core, operation: &Operation) -> Facts {
     let builder = if operation.kind().row().needs_builder { Some(ask_builder(core).await) } else { None };
     Facts { builder, ..Facts::default() }
 }
 
 async fn ask_builder(core: &Core) -> std::result::Result<BuilderFacts, String> {
-    let ask = async {
-        let (profiles, source) = (core.builder.profiles().await?, core.builder.source().await?);
-        Ok(BuilderFacts { profiles, source })
-    };
-    ask.await.map_err(|error: ports::image_builder::BuildError| {
-        tracing::warn!(error = crate::error::chain(&error), "the image builder does not answer");
-        error.to_string()
-    })
+    let latest = core.catalogue.latest().await;
+    match (latest.source, latest.failure) {
+        (Err(failure), _) | (Ok(_), Some(failure)) => Err(failure.what),
+        (Ok(source), None) => Ok(BuilderFacts { profiles: latest.profiles, source }),
+    }
 }
 
 /// Completes the facts from the database, on the connection whose transaction they must hold in.

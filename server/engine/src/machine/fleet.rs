@@ -27,6 +27,7 @@ use model::machine::{MachineId, MachineName, MachineState, Mode};
 use model::view::machine::{Figures, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 use ports::hypervisor::Seen;
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -251,6 +252,18 @@ impl Fleet {
                 known.row.observed.guest = Some(Box::new(guest));
             }
         });
+    }
+
+    /// Notes that what a machine's disks build on is gone from this path, or that it is there.
+    pub fn set_image_gone(&self, name: &MachineName, gone: Option<PathBuf>) {
+        self.update(name, |known| known.image_gone = gone);
+    }
+
+    /// Something has been built that lies at this path.
+    pub fn image_is_back(&self, path: &Path) {
+        for known in self.all().iter().filter(|known| known.image_gone.as_deref() == Some(path)) {
+            self.set_image_gone(&known.row.name, None);
+        }
     }
 
     /// A guest has begun its next boot without having been off.

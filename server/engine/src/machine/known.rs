@@ -8,6 +8,7 @@ use model::machine::MachineState;
 use model::view::machine::{Figures, MachineRow, Observed};
 use ports::hypervisor::MachineRef;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// What the host last said of a machine's domain.
@@ -32,6 +33,8 @@ pub(crate) struct Known {
     pub uuid: Uuid,
     /// The image that its disks were made from, while it has disks.
     pub image: Option<ImageId>,
+    /// Where that image was in the Nix store, if it is gone from there.
+    pub image_gone: Option<PathBuf>,
     /// What the host last said.
     pub domain: Domain,
     /// When the host last said it, in the fleet's own count of events: an inventory that began earlier knows less.
@@ -67,6 +70,7 @@ impl Known {
             owner: record.owner,
             uuid: record.hardware.uuid,
             image: record.disks.as_ref().map(|d| d.image),
+            image_gone: None,
             domain,
             stamp: 0,
             boot: 0,
@@ -101,6 +105,9 @@ impl Known {
 
     /// Takes over from an older knowledge of the same machine what its record does not tell.
     pub fn inherit(&mut self, before: &Known) {
+        if self.image == before.image {
+            self.image_gone.clone_from(&before.image_gone);
+        }
         self.stamp = before.stamp;
         self.learnt.clone_from(&before.learnt);
         self.row.job.clone_from(&before.row.job);
@@ -156,9 +163,18 @@ impl Known {
             Domain::Absent => (MachineState::Configured, None),
             Domain::Present(state) => (*state, None),
         };
+        let image_gone = self.image_gone.as_ref().map(|path| {
+            format!(
+                "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before it is started \
+                 the next time; if that makes another path, restore this one from a backup.",
+                path.display(),
+                self.row.profiles,
+                self.row.mode.as_str()
+            )
+        });
         let observed = &mut self.row.observed;
         observed.state = state;
-        observed.warning = warning;
+        observed.warning = warning.or(image_gone);
         if state.is_active() {
             observed.addresses = addresses(self.static_ip, &self.learnt);
         } else {

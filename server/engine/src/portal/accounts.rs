@@ -1,6 +1,5 @@
 //! Accounts, sessions, tickets and the audit log.
 
-use crate::audit;
 use crate::auth::{digest, login, sessions as auth_sessions};
 use crate::authorize::authorize;
 use crate::core::Core;
@@ -11,16 +10,15 @@ use crate::error::{Error, Result};
 use crate::live::may_open;
 use model::Fault;
 use model::account::{Role, Secret, SessionView, TicketPurpose, UserId, UserName, UserView};
-use model::audit::{AuditFilter, AuditPage, ChainState, Outcome};
+use model::audit::{AuditFilter, AuditPage, ChainState};
 use model::permission::{Action, Subject};
-use sqlx::Connection as _;
 
 /// Ends the session of this token.
 pub(super) async fn logout(core: &Core, cx: &Cx, token: &Secret) -> Result<()> {
     let mut tx = core.db.begin().await?;
     if db::sessions::delete(&mut tx, &digest(token)).await? {
         let subject = cx.actor.user.as_ref().map(|u| u.name.as_str());
-        audit::done_in(core, &mut tx, cx, "logout", subject, Outcome::Succeeded, None).await?;
+        core.audit.done(&mut tx, cx, "logout", subject, None).await?;
     }
     tx.commit().await?;
     if let Some(user) = &cx.actor.user {
@@ -43,7 +41,7 @@ pub(super) async fn end_session(core: &Core, cx: &Cx, handle: &str) -> Result<()
         return Err(Fault::not_found("session").into());
     }
     let subject = cx.user()?.name.to_string();
-    audit::done_in(core, &mut tx, cx, "end_session", Some(&subject), Outcome::Succeeded, None).await?;
+    core.audit.done(&mut tx, cx, "end_session", Some(&subject), None).await?;
     tx.commit().await?;
     auth_sessions::rights_changed(core, me);
     Ok(())
@@ -80,9 +78,7 @@ pub(super) async fn set_role(core: &Core, cx: &Cx, id: UserId, role: Role) -> Re
     let user = managed(core, cx, id).await?;
     let mut tx = core.db.begin().await?;
     db::users::set_role(&mut tx, id, role).await.map_err(last_administrator)?;
-    let detail = Some(role.as_str());
-    audit::done_in(core, &mut tx, cx, "set_role", Some(user.name.as_str()), Outcome::Succeeded, detail)
-        .await?;
+    core.audit.done(&mut tx, cx, "set_role", Some(user.name.as_str()), Some(role.as_str())).await?;
     tx.commit().await?;
     auth_sessions::rights_changed(core, id);
     Ok(())
@@ -97,7 +93,7 @@ pub(super) async fn set_disabled(core: &Core, cx: &Cx, id: UserId, disabled: boo
         db::sessions::delete_others(&mut tx, id, None).await?;
     }
     let action = if disabled { "disable_user" } else { "enable_user" };
-    audit::done_in(core, &mut tx, cx, action, Some(user.name.as_str()), Outcome::Succeeded, None).await?;
+    core.audit.done(&mut tx, cx, action, Some(user.name.as_str()), None).await?;
     tx.commit().await?;
     auth_sessions::rights_changed(core, id);
     Ok(())
@@ -106,20 +102,13 @@ pub(super) async fn set_disabled(core: &Core, cx: &Cx, id: UserId, disabled: boo
 /// One page of the audit log.
 pub(super) async fn audit(core: &Core, cx: &Cx, filter: &AuditFilter) -> Result<AuditPage> {
     authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
-    db::audit::page(&mut *core.db.read().await?, filter).await
+    core.audit.page(filter).await
 }
 
-/// Recomputes the hash chain, in a transaction: entries that are written meanwhile must not look like damage.
+/// Recomputes the hash chain.
 pub(super) async fn verify_audit(core: &Core, cx: &Cx) -> Result<ChainState> {
     authorize(core, cx, Action::ReadAudit, Subject::Portal, None).await?;
-    let mut conn = core.db.read().await?;
-    let mut tx = conn.begin().await?;
-    let state = db::audit::verify(&mut tx).await?;
-    tx.commit().await?;
-    if let ChainState::Broken { at } = state {
-        tracing::error!(audit.seq = at, "the audit log's hash chain is broken");
-    }
-    Ok(state)
+    core.audit.verify().await
 }
 
 /// The user of this id, if the actor may manage users.

@@ -11,13 +11,10 @@ use model::permission::{Action, Subject};
 use model::portal::Choices;
 use model::view::image::ImageSummary;
 
-/// What forms offer. A builder that does not answer leaves the list of profiles empty, and the hosts page says why.
+/// What forms offer: the profiles that Nix last named. Where it does not answer now, the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
-    let profiles = core.builder.profiles().await.unwrap_or_else(|error| {
-        tracing::warn!(error = crate::error::chain(&error), "the profiles cannot be read");
-        Profiles::default()
-    });
+    let profiles = core.catalogue.latest().await.profiles;
     let common = common(&profiles);
     let hosts = super::hosts::list(core, cx).await?;
     Ok(Choices { profiles, common, hosts })

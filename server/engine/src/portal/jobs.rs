@@ -1,6 +1,5 @@
 //! Questions about jobs, and steering them.
 
-use crate::audit;
 use crate::authorize::{authorize, visible};
 use crate::core::Core;
 use crate::cx::Cx;
@@ -8,7 +7,6 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::job::{accept, follow, view};
 use model::Fault;
-use model::audit::Outcome;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
 use model::operation::Operation;
@@ -75,7 +73,7 @@ pub(super) async fn cancel(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     }
     let subject = job.operation.machine().map(ToString::to_string);
     let title = job.operation.title();
-    audit::done_in(core, &mut tx, cx, "cancel", subject.as_deref(), Outcome::Succeeded, Some(&title)).await?;
+    core.audit.done(&mut tx, cx, "cancel", subject.as_deref(), Some(&title)).await?;
     tx.commit().await?;
     if let Some(live) = core.jobs.get(id) {
         live.cancel.cancel();

@@ -8,6 +8,7 @@ use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
+use crate::roots;
 use futures::FutureExt as _;
 use model::spec::Spec;
 use ports::hypervisor::{BootDisk, Volume};
@@ -21,11 +22,6 @@ pub(crate) static CREATE: Step =
 pub(crate) static RETIRE: Step =
     Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed());
 
-/// The name of the root that keeps a machine's image.
-fn root_of(target: &Target) -> String {
-    format!("machine-{}", target.record.id)
-}
-
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
@@ -36,7 +32,11 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         StepError::new("The job has no image to make disks from. That is a fault of the portal; report it.")
     })?;
     // The root comes first: from here on Nix must not collect what the disks will lie upon.
-    cx.core.builder.add_root(&root_of(&target), &image.store_path).await.map_err(Error::from)?;
+    cx.core
+        .builder
+        .add_root(&roots::of_machine(target.record.id), &image.store_path)
+        .await
+        .map_err(Error::from)?;
     let spec = &target.record.spec;
     let has_data = spec.mode.has_data_disk();
     let from =
@@ -93,7 +93,9 @@ async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
-    cx.core.builder.remove_root(&root_of(&target)).await.map_err(Error::from)?;
+    let core = cx.core.clone();
+    let _rooting = core.rooting.lock().await;
+    cx.core.builder.remove_root(&roots::of_machine(target.record.id)).await.map_err(Error::from)?;
     note(cx, &target, None).await?;
     cx.say("The disks are removed.");
     Ok(())

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::job::step::Image;
 use crate::machine::facts::{Facts, needed_image};
+use crate::roots;
 use futures::FutureExt as _;
-use model::image::ImageId;
 use model::operation::Operation;
 use ports::image_builder::{BuildEvent, ImageKey};
 use std::sync::Arc;
@@ -21,11 +21,6 @@ pub(crate) static BUILD: Step =
 /// `image.forget`
 pub(crate) static FORGET: Step =
     Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed());
-
-/// The name of the root that keeps an image.
-pub(super) fn root_of(image: ImageId) -> String {
-    format!("image-{image}")
-}
 
 /// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row and
 /// store path are there is not built again.
@@ -77,10 +72,11 @@ async fn record(
     let mut tx = cx.core.db.begin().await?;
     let row = db::images::upsert(&mut tx, key, built, &origin).await?;
     tx.commit().await?;
-    cx.core.builder.add_root(&root_of(row.id), &row.store_path).await.map_err(Error::from)?;
+    cx.core.builder.add_root(&roots::of_image(row.id), &row.store_path).await.map_err(Error::from)?;
     let mut tx = cx.core.db.begin().await?;
     db::images::set_rooted(&mut tx, row.id).await?;
     tx.commit().await?;
+    cx.core.fleet.image_is_back(&row.store_path);
     show_newest(cx).await?;
     cx.say(format!("The image is {}.", row.store_path.display()));
     cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
@@ -101,6 +97,8 @@ async fn keep_image(cx: &mut StepCx<'_>) -> Result<(), StepError> {
 /// Forgets an image: first the row, because the database knows whether a machine boots it, then the root.
 async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(image) = cx.work.removing else { return Ok(()) };
+    let core = cx.core.clone();
+    let _rooting = core.rooting.lock().await;
     let mut tx = cx.core.db.begin().await?;
     db::images::delete(&mut tx, image).await.map_err(|error| match violated(&error) {
         Some(Constraint::Reference) => {
@@ -109,7 +107,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         _ => error.into(),
     })?;
     tx.commit().await?;
-    cx.core.builder.remove_root(&root_of(image)).await.map_err(Error::from)?;
+    cx.core.builder.remove_root(&roots::of_image(image)).await.map_err(Error::from)?;
     show_newest(cx).await?;
     cx.say("The image is forgotten; Nix removes it when it next collects garbage.");
     Ok(())

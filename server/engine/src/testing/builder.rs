@@ -21,6 +21,10 @@ pub struct MemoryBuilder {
     open: watch::Sender<bool>,
     /// How many builds have begun.
     begun: watch::Sender<usize>,
+    /// False while evaluations are held.
+    evaluating: watch::Sender<bool>,
+    /// How many evaluations have begun.
+    asked: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +36,7 @@ struct Store {
     failure: Option<BuildFailure>,
     lines: usize,
     broken: Option<String>,
+    unevaluable: Option<String>,
 }
 
 impl Default for MemoryBuilder {
@@ -55,7 +60,13 @@ impl MemoryBuilder {
             lines: 3,
             ..Store::default()
         };
-        Self { store: Mutex::new(store), open: watch::Sender::new(true), begun: watch::Sender::new(0) }
+        Self {
+            store: Mutex::new(store),
+            open: watch::Sender::new(true),
+            begun: watch::Sender::new(0),
+            evaluating: watch::Sender::new(true),
+            asked: watch::Sender::new(0),
+        }
     }
 
     /// The profiles there are.
@@ -83,6 +94,26 @@ impl MemoryBuilder {
         lock(&self.store).broken = why.map(str::to_owned);
     }
 
+    /// Lets evaluations of the profiles fail for this reason, or succeed again; everything else works.
+    pub fn set_unevaluable(&self, why: Option<&str>) {
+        lock(&self.store).unevaluable = why.map(str::to_owned);
+    }
+
+    /// Holds evaluations of the profiles, or lets them go on.
+    pub fn hold_evaluation(&self, hold: bool) {
+        self.evaluating.send_replace(!hold);
+    }
+
+    /// Waits until the profiles have been asked for so many times since the builder was made.
+    pub async fn asked(&self, count: usize) {
+        let _ = self.asked.subscribe().wait_for(|asked| *asked >= count).await;
+    }
+
+    /// How often the profiles have been asked for.
+    pub fn questions(&self) -> usize {
+        *self.asked.borrow()
+    }
+
     /// Holds builds after their first line, or lets them go on.
     pub fn hold(&self, hold: bool) {
         self.open.send_replace(!hold);
@@ -101,6 +132,11 @@ impl MemoryBuilder {
     /// The names of all roots.
     pub fn root_names(&self) -> Vec<String> {
         lock(&self.store).roots.keys().cloned().collect()
+    }
+
+    /// Forgets all roots, as Nix does those of a state directory that was restored in another place.
+    pub fn forget_roots(&self) {
+        lock(&self.store).roots.clear();
     }
 
     /// Collects garbage: paths without a root go.
@@ -146,6 +182,12 @@ impl ImageBuilder for MemoryBuilder {
 
     async fn profiles(&self) -> Result<Profiles, BuildError> {
         self.works()?;
+        self.asked.send_modify(|asked| *asked += 1);
+        let _ = self.evaluating.subscribe().wait_for(|go| *go).await;
+        match &lock(&self.store).unevaluable {
+            Some(why) => Err(BuildError::Evaluation { why: why.clone() }),
+            None => Ok(()),
+        }?;
         Ok(self.known_profiles())
     }
 
@@ -212,5 +254,10 @@ impl ImageBuilder for MemoryBuilder {
     async fn roots(&self) -> Result<Vec<String>, BuildError> {
         self.works()?;
         Ok(self.root_names())
+    }
+
+    async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError> {
+        self.works()?;
+        Ok(lock(&self.store).roots.get(name).cloned())
     }
 }

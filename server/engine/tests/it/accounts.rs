@@ -3,9 +3,10 @@
 use crate::harness::{PASSWORD, World, admin, member, patiently, secret};
 use engine::Engine;
 use model::Fault;
-use model::account::{Actor, Role, SessionUser, TICKET_SECONDS, TicketPurpose};
-use model::portal::{LoggedIn, Portal as _};
+use model::account::{Actor, Role, Secret, SessionUser, TICKET_SECONDS, TicketPurpose};
+use model::portal::{Browser, LoggedIn, Portal as _};
 
+const FIREFOX: Browser<'_> = Browser { agent: Some("Browser/1.0"), device: None };
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 fn stranger() -> Actor {
@@ -17,7 +18,7 @@ fn acting(user: SessionUser) -> Actor {
 }
 
 async fn login(engine: &Engine, name: &str, password: &str) -> Result<LoggedIn, Fault> {
-    engine.login(&stranger(), name, &secret(password), Some("Browser/1.0")).await
+    engine.login(&stranger(), name, &secret(password), &FIREFOX).await
 }
 
 #[tokio::test]
@@ -27,7 +28,7 @@ async fn the_setup_link_makes_one_administrator_once() {
     let token = engine.setup_token().await.unwrap().unwrap();
     assert!(engine.needs_setup().await.unwrap());
     let setup = async |token: &str, name: &str, password: &str| {
-        engine.setup(&stranger(), &secret(token), name, &secret(password), None).await
+        engine.setup(&stranger(), &secret(token), name, &secret(password), &Browser::default()).await
     };
     assert!(matches!(setup("wrong", "ada", PASSWORD).await, Err(Fault::Denied { .. })));
     let both = setup(token.reveal(), "Ada <b>", "short").await.unwrap_err();
@@ -191,5 +192,74 @@ async fn a_ticket_opens_what_it_was_issued_for() {
     let ticket = engine.ticket(&ada, TicketPurpose::Events).await.unwrap();
     world.clock.advance_millis(TICKET_SECONDS * 1000);
     assert_eq!(engine.redeem(&ada, &ticket, &TicketPurpose::Events).await, Err(Fault::Unauthenticated));
+    engine.shut_down().await;
+}
+
+/// A login from an address, with or without a device cookie.
+async fn login_from(
+    engine: &Engine,
+    host: u8,
+    password: &str,
+    device: Option<&Secret>,
+) -> Result<LoggedIn, Fault> {
+    let from = Actor::anonymous(Some([10, 0, 0, host].into()));
+    engine.login(&from, "ada", &secret(password), &Browser { device, ..FIREFOX }).await
+}
+
+#[tokio::test]
+async fn a_stranger_who_keeps_guessing_does_not_keep_the_owner_out() {
+    let world = World::new();
+    let engine = world.open().await;
+    admin(&engine).await;
+    let first = login_from(&engine, 1, PASSWORD, None).await.unwrap();
+    let mut throttled = 0;
+    for second in 0..75 {
+        // Five guesses a second at the owner's own address, as behind a proxy that is not trusted, and one at another.
+        for host in [1, 1, 1, 1, 1, 2] {
+            let guess = login_from(&engine, host, "wrong password", None).await;
+            throttled += u32::from(guess.is_err_and(|fault| fault.retry_after().is_some()));
+        }
+        if second % 25 == 24 {
+            login_from(&engine, 1, PASSWORD, Some(&first.device))
+                .await
+                .expect("a known device does not wait");
+            login_from(&engine, 3, PASSWORD, None).await.expect("neither does a new one elsewhere");
+        }
+        world.clock.advance_millis(1000);
+    }
+    assert!(throttled > 400, "{throttled} guesses were slowed down");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_device_is_known_by_what_its_last_login_gave_it_and_guesses_no_quicker() {
+    let world = World::new();
+    let engine = world.open().await;
+    admin(&engine).await;
+    let first = login_from(&engine, 1, PASSWORD, None).await.unwrap();
+    let second = login_from(&engine, 1, PASSWORD, Some(&first.device)).await.unwrap();
+    assert_ne!(first.device, second.device);
+    let mut wait = None;
+    for _ in 0..10 {
+        let guess = login_from(&engine, 1, "wrong password", Some(&second.device)).await.unwrap_err();
+        wait = wait.or(guess.retry_after());
+    }
+    assert_eq!(wait, Some(1), "a thief of the cookie is slowed down as well");
+    engine.shut_down().await;
+    let engine = world.open().await;
+    let third = login_from(&engine, 1, PASSWORD, Some(&second.device)).await.unwrap();
+    assert_eq!(third.user.name.as_str(), "ada");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn guesses_from_outside_do_not_keep_somebody_from_changing_the_password() {
+    let world = World::new();
+    let engine = world.open().await;
+    admin(&engine).await;
+    let session = login(&engine, "ada", PASSWORD).await.unwrap();
+    while !login(&engine, "ada", "wrong password").await.is_err_and(|fault| fault.retry_after().is_some()) {}
+    let (ada, new) = (acting(session.user), secret("another long password"));
+    engine.change_password(&ada, &session.token, &secret(PASSWORD), &new).await.unwrap();
     engine.shut_down().await;
 }

@@ -1,10 +1,13 @@
 //! Images: built once, kept by their users, removed when nobody uses them.
 
-use crate::harness::{World, admin, build, create, name, on, succeed};
+use crate::harness::{World, admin, build, create, name, on, patiently, succeed, until_row};
 use model::Fault;
+use model::host::Level;
 use model::operation::{Operation, OperationKind};
 use model::plan::Consent;
 use model::portal::Portal as _;
+use model::view::machine::MachineRow;
+use ports::image_builder::ImageBuilder as _;
 
 #[tokio::test]
 async fn an_image_is_kept_by_its_machines_and_removed_after_them() {
@@ -66,7 +69,12 @@ async fn without_nix_what_needs_it_says_so_and_the_rest_works() {
     let refused = engine.submit(&ada, create("other"), Consent::default()).await.unwrap_err();
     assert!(refused.to_string().contains("nix is not installed"), "{refused:?}");
     succeed(&engine, &ada, on(OperationKind::Reboot, "web")).await;
-    assert!(engine.choices(&ada).await.unwrap().profiles.is_empty());
+    let known = engine.choices(&ada).await.unwrap().profiles;
+    assert_eq!(
+        known,
+        world.builder.known_profiles(),
+        "forms stay what they were; the plan says what is wrong"
+    );
     let host = engine.check_host(&ada, &"local".parse().unwrap()).await.unwrap();
     let nix = host.findings.iter().find(|f| f.name == "nix").unwrap();
     assert_eq!(nix.fix.as_deref(), Some("Install Nix."));
@@ -74,5 +82,111 @@ async fn without_nix_what_needs_it_says_so_and_the_rest_works() {
     let choices = engine.choices(&ada).await.unwrap();
     let common: Vec<String> = choices.common.iter().map(ToString::to_string).collect();
     assert_eq!(common, ["core", "core,docker", "core,python", "core,python,rust"]);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn pages_take_the_last_answer_and_never_wait_for_nix() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let known = world.builder.known_profiles();
+    world.builder.hold_evaluation(true);
+    world.builder.set_source("source-2");
+    for _ in 0..10 {
+        assert_eq!(patiently(engine.choices(&ada)).await.unwrap().profiles, known);
+        patiently(engine.plan(&ada, &create("web"))).await.unwrap();
+        patiently(engine.hosts(&ada)).await.unwrap();
+    }
+    patiently(world.builder.asked(2)).await;
+    assert_eq!(world.builder.questions(), 2, "once at the start, once for the changed flake");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_failure_of_nix_is_remembered_and_asked_about_again_later_or_when_somebody_wants_to_know() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.set_unevaluable(Some("infinite recursion"));
+    world.builder.set_source("source-2");
+    let refused = async || match engine.plan(&ada, &create("web")).await {
+        Err(fault) => fault.to_string(),
+        Ok(_) => String::new(),
+    };
+    let failed = async {
+        while !refused().await.contains("infinite recursion") {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(failed).await;
+    for _ in 0..10 {
+        assert!(!engine.choices(&ada).await.unwrap().profiles.is_empty());
+        assert!(refused().await.contains("infinite recursion"));
+    }
+    assert_eq!(world.builder.questions(), 2);
+    world.clock.advance_millis(5_000);
+    refused().await;
+    patiently(world.builder.asked(3)).await;
+
+    let check = async || {
+        let host = engine.check_host(&ada, &"local".parse().unwrap()).await.unwrap();
+        host.findings.into_iter().find(|finding| finding.name == "nix").unwrap().level
+    };
+    assert_eq!(check().await, Level::Error);
+    world.builder.set_unevaluable(None);
+    assert_eq!(check().await, Level::Ok, "a test asks, however lately something failed");
+    world.builder.set_unevaluable(Some("nix is gone"));
+    assert_eq!(check().await, Level::Error, "and however lately it worked");
+    assert_eq!(world.builder.questions(), 6);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn roots_that_nix_does_not_know_any_more_are_made_again_and_those_nobody_needs_go() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    engine.shut_down().await;
+    let needed = world.builder.root_names();
+    assert_eq!(needed.len(), 2);
+    let path = world.builder.root(&needed[0]).await.unwrap().unwrap();
+    world.builder.forget_roots();
+    for stray in
+        ["image-01900000-0000-7000-8000-000000000001", "machine-01900000-0000-7000-8000-000000000002"]
+    {
+        world.builder.add_root(stray, &path).await.unwrap();
+    }
+
+    let engine = world.open().await;
+    let restored = async {
+        while world.builder.root_names() != needed {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(restored).await;
+    world.builder.collect_garbage();
+    assert!(world.builder.is_valid(&path).await.unwrap());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_image_is_gone_says_so_until_it_is_built_again() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    engine.shut_down().await;
+    world.builder.forget_roots();
+    world.builder.collect_garbage();
+
+    let engine = world.open().await;
+    let warns =
+        |row: &MachineRow| row.observed.warning.as_ref().is_some_and(|words| words.contains("Nix store"));
+    until_row(&engine, &ada, "web", warns).await;
+    succeed(&engine, &ada, build("docker")).await;
+    let row = engine.machine(&ada, &name("web")).await.unwrap().row;
+    assert_eq!(row.observed.warning, None);
     engine.shut_down().await;
 }

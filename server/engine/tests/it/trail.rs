@@ -1,11 +1,15 @@
 //! The audit log: complete, in order, and whoever changes it is found out.
 
-use crate::harness::{World, actor, admin, create, name, on, run, secret, succeed};
+use crate::harness::{World, actor, admin, create, member, name, on, run, secret, succeed};
+use engine::Engine;
+use model::Fault;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, ChainState, Outcome};
 use model::console::ConsoleRole;
 use model::operation::OperationKind;
-use model::portal::Portal as _;
+use model::portal::{Browser, Portal as _};
 use ports::hypervisor::HypervisorError;
+use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
 
 #[tokio::test]
 async fn every_act_is_found_with_its_outcome() {
@@ -16,7 +20,7 @@ async fn every_act_is_found_with_its_outcome() {
     let why = HypervisorError::Failed { what: "rebooting".to_owned(), why: "no".to_owned() };
     world.hypervisor.fail_next("power", why);
     run(&engine, &ada, on(OperationKind::Reboot, "web")).await;
-    let _ = engine.login(&ada, "eve\u{202e}", &secret("wrong"), None).await;
+    let _ = engine.login(&ada, "eve\u{202e}", &secret("wrong"), &Browser::default()).await;
 
     let session = engine.attach_console(&ada, &name("web"), ConsoleRole::Driver, None).await.unwrap();
     let pending = AuditFilter { outcome: Some(Outcome::Pending), ..AuditFilter::default() };
@@ -83,7 +87,7 @@ async fn rows_cannot_be_changed_or_removed_and_a_chain_that_was_tampered_with_is
     succeed(&engine, &ada, create("web")).await;
     succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
     let intact = engine.verify_audit(&ada).await.unwrap();
-    assert_eq!(intact, ChainState::Intact { entries: 3 });
+    assert_eq!(intact, ChainState::Intact { entries: 3, unkeyed: 0 });
     engine.shut_down().await;
 
     let mut sql = world.sql().await;
@@ -130,4 +134,186 @@ async fn rows_cannot_be_changed_or_removed_and_a_chain_that_was_tampered_with_is
             engine.shut_down().await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_denials_is_a_few_entries_and_their_count() {
+    let world = World::new();
+    let engine = world.open().await;
+    let (ada, bob) = (admin(&engine).await, member(&engine, "bob").await);
+    let denials = async |engine: &Engine, count| {
+        for _ in 0..count {
+            assert!(matches!(engine.users(&bob).await, Err(Fault::Denied { .. })));
+        }
+    };
+    let details = async |engine: &Engine| {
+        let denied = AuditFilter { outcome: Some(Outcome::Denied), ..AuditFilter::default() };
+        let rows = engine.audit(&ada, &denied).await.unwrap().rows;
+        assert!(rows.iter().all(|row| row.actor.as_deref() == Some("bob")), "{rows:#?}");
+        rows.into_iter().map(|row| row.detail.unwrap_or_default()).collect::<Vec<_>>()
+    };
+    denials(&engine, 47).await;
+    assert_eq!(details(&engine).await, [""; 5]);
+    world.clock.advance_millis(60_000);
+    denials(&engine, 4).await;
+    assert_eq!(details(&engine).await[0], "43 more denials of manage_users by bob in 60 s");
+    engine.shut_down().await;
+    let engine = world.open().await;
+    let found = details(&engine).await;
+    assert_eq!((found.len(), found[0].as_str()), (7, "3 more denials of manage_users by bob in 1 s"));
+    engine.shut_down().await;
+}
+
+/// Makes the log what the version before keys would have written: links of plain SHA-256, nothing about keys. That is also
+/// the best that a forger without the key can do.
+async fn without_key(world: &World) {
+    let mut sql = world.sql().await;
+    for statement in
+        ["drop trigger if exists audit_complete_once", "delete from settings where key = 'audit.eras'"]
+    {
+        sqlx::query(statement).execute(&mut sql).await.unwrap();
+    }
+    let rows = sqlx::query("select * from audit order by seq").fetch_all(&mut sql).await.unwrap();
+    let json = |text: Option<String>| text.map_or("null".to_owned(), |text| format!("\"{text}\""));
+    let mut links: Vec<(i64, i64, &str, String)> = Vec::new();
+    for row in &rows {
+        let text = |column| json(row.get::<Option<String>, _>(column));
+        let number = |column| row.get::<Option<i64>, _>(column).unwrap();
+        let begin = format!(
+            r#"{{"began":{},"actor_id":{},"actor":{},"from_addr":{},"action":{},"subject":{},"job_id":{},"request":{}}}"#,
+            number("began"),
+            text("actor_id"),
+            text("actor"),
+            text("from_addr"),
+            text("action"),
+            text("subject"),
+            text("job_id"),
+            text("request"),
+        );
+        let end = format!(
+            r#"{{"seq":{},"ended":{},"outcome":{},"detail":{}}}"#,
+            number("seq"),
+            number("ended"),
+            text("outcome"),
+            text("detail"),
+        );
+        links.push((number("begin_link"), number("seq"), "begin_hash", begin));
+        links.push((number("end_link"), number("seq"), "end_hash", end));
+    }
+    links.sort();
+    let mut hash = String::new();
+    for (link, seq, column, content) in &links {
+        let mut hasher = Sha256::new();
+        hasher.update(hash.as_bytes());
+        hasher.update(link.to_be_bytes());
+        hasher.update(content);
+        hash = hex::encode(hasher.finalize());
+        let update = format!("update audit set {column} = ? where seq = ?");
+        sqlx::query(&update).bind(&hash).bind(seq).execute(&mut sql).await.unwrap();
+    }
+    let head = format!("{} {hash}", links.len());
+    sqlx::query("update settings set value = ? where key = 'audit.head'")
+        .bind(head)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+}
+
+/// The log's warning and state at a start.
+async fn started(world: &World) -> (Option<String>, ChainState) {
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let warning = engine.audit(&ada, &AuditFilter::default()).await.unwrap().warning;
+    let state = engine.verify_audit(&ada).await.unwrap();
+    engine.shut_down().await;
+    (warning, state)
+}
+
+#[tokio::test]
+async fn somebody_who_can_only_write_the_database_cannot_forge_the_chain() {
+    let world = World::new();
+    let (warning, state) = started(&world).await;
+    assert_eq!((warning, state), (None, ChainState::Intact { entries: 1, unkeyed: 0 }));
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    without_key(&world).await;
+    let state = engine.verify_audit(&ada).await.unwrap();
+    assert_eq!(state, ChainState::Broken { at: 2 }, "there is no seal of the present key");
+    engine.shut_down().await;
+    let (warning, state) = started(&world).await;
+    assert!(warning.is_some(), "the end that was written down beside the database is not there");
+    assert_eq!(
+        state,
+        ChainState::Intact { entries: 2, unkeyed: 1 },
+        "what is forged is not said to be proved"
+    );
+}
+
+#[tokio::test]
+async fn a_log_from_before_there_were_keys_is_continued_with_one() {
+    let world = World::new();
+    started(&world).await;
+    without_key(&world).await;
+    for file in ["audit.key", "audit.head"] {
+        std::fs::remove_file(world.settings.state.join(file)).unwrap();
+    }
+    let state = ChainState::Intact { entries: 1, unkeyed: 1 };
+    assert_eq!(started(&world).await, (None, state));
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    engine.check_host(&ada, &"local".parse().unwrap()).await.unwrap();
+    let state = ChainState::Intact { entries: 2, unkeyed: 1 };
+    assert_eq!(engine.verify_audit(&ada).await.unwrap(), state);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_database_that_was_put_back_is_noticed_and_said_in_the_log() {
+    let world = World::new();
+    started(&world).await;
+    let backup = std::fs::read(world.database()).unwrap();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    engine.check_host(&ada, &"local".parse().unwrap()).await.unwrap();
+    engine.shut_down().await;
+    std::fs::write(world.database(), backup).unwrap();
+
+    let (warning, state) = started(&world).await;
+    assert!(warning.as_ref().is_some_and(|words| words.contains("older backup")), "{warning:?}");
+    assert_eq!(state, ChainState::Intact { entries: 2, unkeyed: 0 });
+    let engine = world.open().await;
+    let page = engine.audit(&admin(&engine).await, &AuditFilter::default()).await.unwrap();
+    assert_eq!(page.warning, None, "at the next start all is as it was left");
+    let entry = &page.rows[0];
+    assert_eq!((entry.action.as_str(), entry.outcome), ("check_audit_log", Outcome::Failed));
+    assert_eq!(entry.detail, warning);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_lost_key_is_said_and_what_it_proved_is_not_called_proved() {
+    let world = World::new();
+    started(&world).await;
+    std::fs::remove_file(world.settings.state.join("audit.key")).unwrap();
+    let (warning, state) = started(&world).await;
+    assert!(warning.as_ref().is_some_and(|words| words.contains("is not here")), "{warning:?}");
+    assert_eq!(state, ChainState::Unproven { entries: 2, lost: 1 });
+    assert_eq!(started(&world).await, (None, ChainState::Unproven { entries: 2, lost: 1 }));
+}
+
+#[tokio::test]
+async fn of_refused_logins_only_the_names_of_users_are_recorded() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let typed = "my secret in the wrong field";
+    for name in [typed, "ada"] {
+        assert!(engine.login(&ada, name, &secret("wrong"), &Browser::default()).await.is_err());
+    }
+    let logins = AuditFilter { action: Some("login".to_owned()), ..AuditFilter::default() };
+    let rows = engine.audit(&ada, &logins).await.unwrap().rows;
+    let subjects: Vec<_> = rows.iter().map(|row| row.subject.as_deref()).collect();
+    assert_eq!(subjects, [Some("ada"), None]);
+    assert!(!format!("{rows:?}").contains(typed), "{rows:#?}");
+    engine.shut_down().await;
 }

@@ -85,7 +85,7 @@ pub(crate) async fn page(conn: &mut Conn, filter: &AuditFilter) -> Result<AuditP
     rows.truncate(per_page);
     let next = rows.last().filter(|_| more).map(Row::cursor);
     let rows: Result<Vec<AuditRow>> = rows.into_iter().map(Row::view).collect();
-    Ok(AuditPage { rows: rows?, next })
+    Ok(AuditPage { rows: rows?, next, warning: None })
 }
 
 /// Acts under way, the newest first.

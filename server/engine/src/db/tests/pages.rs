@@ -2,6 +2,7 @@
 
 use super::database;
 use crate::db::{self, Db, Tx, Visible};
+use crate::key::Key;
 use model::Time;
 use model::account::{Role, SessionUser, UserId};
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, Outcome};
@@ -21,7 +22,7 @@ async fn begin(tx: &mut Tx, actor: &str, subject: &str) -> i64 {
         job_id: None,
         request: String::new(),
     };
-    db::audit::begin(tx, &begin).await.unwrap()
+    db::audit::begin(tx, &Key::new(b"a test"), &begin).await.unwrap()
 }
 
 /// The acts of all pages, by their numbers.
@@ -58,7 +59,7 @@ async fn all_acts_are_on_one_page_whatever_is_filtered() {
     completed.sort_by_key(|seq| (seq % 7, *seq));
     for seq in &completed {
         let outcome = if seq % 3 == 0 { Outcome::Denied } else { Outcome::Succeeded };
-        db::audit::complete(&mut tx, *seq, outcome, None, Time(2)).await.unwrap();
+        db::audit::complete(&mut tx, &Key::new(b"a test"), *seq, outcome, None, Time(2)).await.unwrap();
     }
     tx.commit().await.unwrap();
     let all: Vec<i64> = pending.iter().rev().chain(completed.iter().rev()).copied().collect();

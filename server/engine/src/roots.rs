@@ -1,0 +1,116 @@
+//! Garbage-collector roots of the portal: one for each image, so that it is offered again, and one for each machine, because
+//! its boot disk builds on the image it was made from.
+//!
+//! Nix knows a root by the place of its link. After the state directory was restored or moved, the links may be there and
+//! Nix does not know them, and its next garbage collection takes images away from under machines. So at the start and
+//! every day all roots are made again, those that nothing needs go, and a machine whose image is gone says so.
+
+use crate::core::Core;
+use crate::db;
+use crate::error::{Result, chain};
+use model::image::ImageId;
+use model::machine::MachineId;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How soon again when Nix could not be asked.
+const RETRY: Duration = Duration::from_secs(10 * 60);
+
+/// The name of the root that keeps an image.
+pub(crate) fn of_image(image: ImageId) -> String {
+    format!("image-{image}")
+}
+
+/// The name of the root that keeps what a machine boots.
+pub(crate) fn of_machine(machine: MachineId) -> String {
+    format!("machine-{machine}")
+}
+
+/// Keeps the roots in order, for ever.
+pub(crate) async fn keep(core: Arc<Core>) {
+    loop {
+        let pause = match restore(&core).await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the garbage-collector roots could not be looked at");
+                RETRY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Makes every root that is needed, removes those that are not, and notes which machines have lost their image.
+///
+/// What lies in the folder is listed before the rows are read: a root is made after its row, so one that has no row by
+/// then is needed by nobody. Jobs work meanwhile, so each row is read again when its root is made.
+async fn restore(core: &Core) -> Result<()> {
+    let there = core.builder.roots().await?;
+    let mut conn = core.db.read().await?;
+    let images: Vec<ImageId> =
+        db::images::summaries(&mut conn, "").await?.into_iter().map(|image| image.id).collect();
+    let machines: Vec<MachineId> =
+        db::machines::names(&mut conn).await?.into_iter().map(|(_, id)| id).collect();
+    drop(conn);
+
+    let mut store = Store { core, valid: HashMap::new() };
+    for image in &images {
+        let _rooting = core.rooting.lock().await;
+        if let Some(row) = db::images::by_id(&mut *core.db.read().await?, *image).await? {
+            store.keep(&of_image(*image), &row.store_path).await?;
+        }
+    }
+    for machine in &machines {
+        let _rooting = core.rooting.lock().await;
+        restore_machine(core, &mut store, *machine).await?;
+    }
+    // A machine's root goes with its disks, or at the latest with its row: while there is a row, a job may need it.
+    let needed: HashSet<String> =
+        images.into_iter().map(of_image).chain(machines.into_iter().map(of_machine)).collect();
+    for name in there.iter().filter(|name| !needed.contains(*name)) {
+        tracing::info!(root = name, "a garbage-collector root that nothing needs is removed");
+        core.builder.remove_root(name).await?;
+    }
+    Ok(())
+}
+
+async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> Result<()> {
+    let mut conn = core.db.read().await?;
+    let Some(machine) = db::machines::by_id(&mut conn, id).await? else { return Ok(()) };
+    let Some(disks) = machine.disks else { return Ok(()) };
+    let Some(image) = db::images::by_id(&mut conn, disks.image).await? else { return Ok(()) };
+    drop(conn);
+    let name = of_machine(id);
+    // What the machine boots is what its root pointed at; the image's row may be of a later build.
+    let path = core.builder.root(&name).await?.unwrap_or(image.store_path);
+    let gone = if store.keep(&name, &path).await? { None } else { Some(path) };
+    core.fleet.set_image_gone(&machine.spec.name, gone);
+    Ok(())
+}
+
+/// The Nix store, asked about each path once.
+struct Store<'a> {
+    core: &'a Core,
+    valid: HashMap<PathBuf, bool>,
+}
+
+impl Store<'_> {
+    /// Makes the root, if its path is there; says whether it is.
+    async fn keep(&mut self, root: &str, path: &PathBuf) -> Result<bool> {
+        let is_valid = match self.valid.get(path) {
+            Some(known) => *known,
+            None => self.core.builder.is_valid(path).await?,
+        };
+        self.valid.insert(path.clone(), is_valid);
+        if is_valid {
+            self.core.builder.add_root(root, path).await?;
+        } else {
+            tracing::warn!(root, path = %path.display(), "what a garbage-collector root should keep is gone");
+        }
+        Ok(is_valid)
+    }
+}
