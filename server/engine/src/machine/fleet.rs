@@ -24,7 +24,7 @@ use model::host::HostName;
 use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
-use model::view::machine::{Figures, MACHINES_PER_PAGE, MachineFilter, MachinePage};
+use model::view::machine::{Figures, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 use ports::hypervisor::Seen;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
@@ -110,6 +110,9 @@ impl Fleet {
         let matching = u64::try_from(first.len() + rest.len()).unwrap_or(u64::MAX);
         let per_page = usize::try_from(MACHINES_PER_PAGE).unwrap_or(usize::MAX);
         let skip = usize::try_from(filter.page).unwrap_or(usize::MAX).saturating_mul(per_page);
+        if let Some(sort) = &filter.sort {
+            rest.sort_by(|a, b| sort.compare(&MACHINE_COLUMNS, &a.row, &b.row));
+        }
         let page = first.into_iter().chain(rest).skip(skip).take(per_page);
         MachinePage { rows: page.map(|known| known.row.clone()).collect(), matching, total }
     }

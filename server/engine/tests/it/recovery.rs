@@ -65,6 +65,25 @@ async fn a_build_that_somebody_cancels_has_not_failed() {
 }
 
 #[tokio::test]
+async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    world.builder.begun(1).await;
+    assert!(!engine.job(&ada, job).await.unwrap().summary.badge.cancelling);
+    // As after a crash in the middle of cancelling: a step that does not listen would look like this as well.
+    sqlx::query("update jobs set cancel = 1").execute(&mut world.sql().await).await.unwrap();
+    let asked = engine.job(&ada, job).await.unwrap();
+    assert!(asked.summary.badge.cancelling && !asked.can_cancel);
+    assert!(engine.jobs(&ada, &JobFilter::default()).await.unwrap()[0].badge.cancelling);
+    world.builder.hold(false);
+    assert!(!ended(&engine, &ada, job).await.summary.badge.cancelling);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_hides_no_other() {
     let world = World::new();
     let engine = world.open().await;
