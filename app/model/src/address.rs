@@ -19,6 +19,8 @@ pub enum AddressSource {
     Lease,
     /// Seen in the host's neighbour table (ARP, NDP).
     Neighbour,
+    /// From any of these sources, but before the host or the portal was restarted; not confirmed since.
+    LastKnown,
 }
 
 /// One address of a machine.

@@ -46,5 +46,6 @@ fn source(source: AddressSource) -> &'static str {
         AddressSource::Agent => "from the guest agent",
         AddressSource::Lease => "from DHCP",
         AddressSource::Neighbour => "seen on the network",
+        AddressSource::LastKnown => "last known",
     }
 }

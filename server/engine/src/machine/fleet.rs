@@ -67,9 +67,13 @@ impl Fleet {
         let mut conn = db.read().await?;
         let records = db::machines::all(&mut conn).await?;
         let newest = db::images::newest(&mut conn).await?;
+        let mut addresses = db::machines::last_addresses(&mut conn).await?;
         let fleet = Self { inner: Arc::default(), changes: broadcast::Sender::new(LAG) };
         for record in &records {
             fleet.put(record);
+            if let Some(last) = addresses.remove(&record.id) {
+                fleet.update(&record.spec.name, |known| known.remember_addresses(last));
+            }
         }
         for entry in hosts.all().filter(|entry| entry.hypervisor().is_none()) {
             fleet.host_lost(&entry.name, "it is no longer configured");

@@ -6,14 +6,17 @@
 //! says of its image is asked for until it has said that its boot is done, and not again before the next boot.
 
 use super::Watched;
-use crate::error::chain;
+use crate::db;
+use crate::error::{Error, chain};
 use crate::machine::fleet::Known;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use model::address::Address;
 use model::guest::{BOOTED_FILE, Guest, GuestImage, IMAGE_FILE};
 use model::machine::{MachineName, MachineState};
 use ports::hypervisor::{HypervisorError, MachineRef};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -98,10 +101,30 @@ impl Watched {
 
     async fn ask_addresses(&self, known: &Known) {
         match self.hypervisor.addresses(&known.machine()).await {
-            Ok(addresses) => self.core.fleet.set_addresses(&known.row.name, addresses),
+            Ok(addresses) => {
+                self.keep_addresses(known, &addresses).await;
+                self.core.fleet.set_addresses(&known.row.name, addresses);
+            }
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no addresses");
             }
+        }
+    }
+
+    /// Keeps addresses that are new for the next start of the portal.
+    async fn keep_addresses(&self, known: &Known, addresses: &[Address]) {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.ip).collect();
+        if addresses.is_empty() || known.last_addresses() == addresses {
+            return;
+        }
+        let keep = async {
+            let mut tx = self.core.db.begin().await?;
+            db::machines::set_last_addresses(&mut tx, known.row.id, &addresses).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = keep.await {
+            tracing::warn!(machine.name = %known.row.name, error = chain(&error), "addresses are not kept");
         }
     }
 

@@ -1,8 +1,11 @@
 //! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
 
-use crate::harness::{World, admin, create, ended, name, next, on, patiently, run, succeed, until_state};
+use crate::harness::{
+    World, actor, admin, create, ended, name, next, on, patiently, run, succeed, until_row, until_state,
+};
 use futures::StreamExt as _;
 use model::Fault;
+use model::address::{Address, AddressSource};
 use model::event::{Change, EventFrame};
 use model::host::Level;
 use model::job::{BuildFailure, JobState, StepState};
@@ -80,6 +83,30 @@ async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
     assert!(engine.jobs(&ada, &JobFilter::default()).await.unwrap()[0].badge.cancelling);
     world.builder.hold(false);
     assert!(!ended(&engine, &ada, job).await.summary.badge.cancelling);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_machine_keeps_its_addresses_over_a_restart_until_its_host_tells_them() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let web = name("web");
+    let told = engine.machine(&ada, &web).await.unwrap().row.observed.addresses;
+    assert_eq!(told.iter().map(|address| address.source).collect::<Vec<_>>(), [AddressSource::Agent]);
+    engine.shut_down().await;
+
+    world.hypervisor.set_address(None);
+    let engine = world.open().await;
+    let ada = actor(&engine, "ada").await;
+    let shown = engine.machine(&ada, &web).await.unwrap().row.observed.addresses;
+    assert_eq!(shown, [Address { source: AddressSource::LastKnown, ip: told[0].ip }]);
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    assert_eq!(engine.machine(&ada, &web).await.unwrap().row.observed.addresses, []);
+    world.hypervisor.set_address(Some(AddressSource::Agent));
+    succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
+    until_row(&engine, &ada, "web", |row| row.observed.addresses == told).await;
     engine.shut_down().await;
 }
 
