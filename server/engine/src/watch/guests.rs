@@ -117,15 +117,21 @@ impl Watched {
         if addresses.is_empty() || known.last_addresses() == addresses {
             return;
         }
-        let keep = async {
-            let mut tx = self.core.db.begin().await?;
-            db::machines::set_last_addresses(&mut tx, known.row.id, &addresses).await?;
-            tx.commit().await?;
-            Ok::<_, Error>(())
-        };
-        if let Err(error) = keep.await {
-            tracing::warn!(machine.name = %known.row.name, error = chain(&error), "addresses are not kept");
-        }
+        let (core, id, name) = (self.core.clone(), known.row.id, known.row.name.clone());
+        // A task of its own, because this one ends without notice when the engine closes.
+        let keep = self.core.tasks.spawn(async move {
+            let keep = async {
+                let mut tx = core.db.begin().await?;
+                db::machines::set_last_addresses(&mut tx, id, &addresses).await?;
+                tx.commit().await?;
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = keep.await {
+                tracing::warn!(machine.name = %name, error = chain(&error), "addresses are not kept");
+            }
+        });
+        // It fails only if the runtime ends.
+        let _ = keep.await;
     }
 
     /// Asks the guest what it is, unless it has said all there is to say in this boot.
