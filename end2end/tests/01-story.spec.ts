@@ -353,7 +353,7 @@ test("images: built, in use, built for several profiles, removed", async () => {
   await page.goto(`${url()}/images`);
   await expect(page.locator("table.images")).toContainText(machine);
   await page.locator("#build").getByRole("checkbox").first().check();
-  await page.getByRole("button", { name: "Build one image" }).click();
+  await page.getByRole("button", { name: "Build one image", exact: true }).click();
   await jobDone(page);
   await page.goto(`${url()}/images`);
   await accessible(page);

@@ -34,7 +34,7 @@ async function askForImage(who: Page, profile: string, mode: string): Promise<vo
   const form = who.locator("form#build");
   await form.getByRole("checkbox", { name: new RegExp(profile) }).check();
   await form.getByRole("radio", { name: new RegExp(`^${mode}`) }).check();
-  await form.getByRole("button", { name: "Build one image" }).click();
+  await form.getByRole("button", { name: "Build one image", exact: true }).click();
   await expect(who).toHaveURL(/\/jobs\/[^/]+$/);
 }
 

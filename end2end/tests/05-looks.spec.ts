@@ -63,7 +63,7 @@ async function removeLink(page: Page): Promise<string> {
   const link = page.getByRole("link", { name: /^Remove image/ }).first();
   if (!(await link.isVisible())) {
     await page.locator("form#build").getByRole("radio", { name: /^Mutable/ }).check();
-    await page.getByRole("button", { name: "Build one image" }).click();
+    await page.getByRole("button", { name: "Build one image", exact: true }).click();
     await jobDone(page);
     await page.goto(`${url()}/images`);
   }

@@ -43,7 +43,7 @@ const COUNTED = ["b", "L", "M", "S", "T", "I", "Z"];
 // The largest count that is carried out. Nothing larger has a meaning on a screen, so such a sequence is ignored.
 const COUNT_MAX = 500;
 // How many bytes xterm.js works through before it lets the browser breathe: it checks the time between pieces only.
-const PIECE = 128;
+const PIECE = 64;
 
 // The way out of the terminal for the keyboard. A serial line cannot carry this combination (it would be a plain Enter), so
 // no guest misses it, and no browser uses it.
