@@ -32,9 +32,9 @@ impl FromServerFnError for ApiError {
                 crate::cx::with_status(Fault::Malformed { why })
             }
             ServerFnErrorErr::Request(_) => Fault::refused("The portal is unreachable."),
-            other => Fault::refused(format!(
-                "The portal's answer could not be read ({other}). Reload the page."
-            )),
+            other => {
+                Fault::refused(format!("The portal's answer could not be read ({other}). Reload the page."))
+            }
         })
     }
 }

@@ -128,8 +128,7 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
 /// The form that builds one image of the selected profiles, or one of each.
 fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
-    let groups: Vec<AnyView> =
-        (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
+    let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
     view! {
         <form method="post" id=BUILD_FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>

@@ -15,7 +15,7 @@ const TABLE: Table<'static, UserView> = Table {
     class: "users",
     columns: &[
         Column::sorted("Name", "name", |a, b| a.name.cmp(&b.name)),
-        Column::sorted("Role", "role", |a, b| a.role.cmp(&b.role)),
+        Column::sorted("Role", "role", |a, b| a.role.title().cmp(b.role.title())),
         Column::sorted("Account", "account", |a, b| a.disabled.cmp(&b.disabled)),
         Column::sorted("Machines", "machines", |a, b| a.machines.cmp(&b.machines)),
         Column::sorted("Last login", "login", |a, b| missing_last(a.last_login, b.last_login, Ord::cmp)),

@@ -75,7 +75,7 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
         }
         Fault::Invalid { fields } if fields.len() > 1 => {
             format!("{} fields need to be corrected", fields.len())
-        },
+        }
         Fault::Invalid { .. } => "One field needs to be corrected".to_owned(),
         Fault::PlanChanged { .. } => "The plan has changed".to_owned(),
         Fault::NeedsConfirmation { .. } => "Not confirmed yet".to_owned(),

@@ -191,7 +191,7 @@ pub(crate) async fn last_addresses(conn: &mut Conn) -> Result<HashMap<MachineId,
 
 /// Keeps the addresses that a machine has now, unless it has been forgotten meanwhile.
 pub(crate) async fn set_last_addresses(tx: &mut Tx, id: MachineId, addresses: &[IpAddr]) -> Result<()> {
-    let (id, addresses) = (id.to_string(), to_json("a machine's addresses", &addresses)?);
+    let (id, addresses) = (id.to_string(), to_json(&addresses)?);
     sqlx::query!(
         "insert into machine_addresses (machine_id, addresses) select id, ?2 from machines where id = ?1
         on conflict (machine_id) do update set addresses = excluded.addresses",

@@ -73,7 +73,7 @@ async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), None).await.unwrap().job;
+    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
     world.builder.begun(1).await;
     assert!(!engine.job(&ada, job).await.unwrap().summary.badge.cancelling);
     // As after a crash in the middle of cancelling: a step that does not listen would look like this as well.
