@@ -29,12 +29,12 @@ impl FromServerFnError for ApiError {
             // Reading the arguments is the first thing that happens on the server; in the browser this is about the answer.
             #[cfg(feature = "ssr")]
             ServerFnErrorErr::Deserialization(why) | ServerFnErrorErr::Args(why) => {
-                crate::cx::tell(Fault::Malformed { why })
+                crate::cx::with_status(Fault::Malformed { why })
             }
-            ServerFnErrorErr::Request(_) => Fault::refused("The portal does not answer."),
-            other => Fault::refused(format!(
-                "The portal's answer could not be read ({other}). Load the page again."
-            )),
+            ServerFnErrorErr::Request(_) => Fault::refused("The portal is unreachable."),
+            other => {
+                Fault::refused(format!("The portal's answer could not be read ({other}). Reload the page."))
+            }
         })
     }
 }
@@ -59,26 +59,26 @@ pub enum Judged {
 /// What the form would do if it were sent now, or what is wrong with it. Nothing is hashed and nothing is changed.
 #[server(name = AskPlan, prefix = "/api", endpoint = "plan", input = Json, output = Json)]
 pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
-    let asked = crate::cx::asked()?;
+    let caller = crate::cx::caller()?;
     let operations = match model::form::operations(&form, &placeholder_hash) {
         Ok(operations) => operations,
         Err(fields) => return Ok(Judged::Incomplete { fields }),
     };
     let Some(operation) = operations.first() else {
-        return Err(crate::cx::tell(Fault::refused("There is nothing to be planned.")).into());
+        return Err(crate::cx::with_status(Fault::refused("There is nothing to plan.")).into());
     };
-    match asked.portal.plan(&asked.actor, operation).await {
+    match caller.portal.plan(&caller.actor, operation).await {
         Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan }),
         Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields }),
-        Err(fault) => Err(crate::cx::tell(fault).into()),
+        Err(fault) => Err(crate::cx::with_status(fault).into()),
     }
 }
 
 /// A ticket that opens one socket once.
 #[server(name = AskTicket, prefix = "/api", endpoint = "ticket", input = Json, output = Json)]
 pub async fn ticket(purpose: TicketPurpose) -> Result<String, ApiError> {
-    let asked = crate::cx::asked()?;
-    let ticket = asked.portal.ticket(&asked.actor, purpose).await.map_err(crate::cx::tell)?;
+    let caller = crate::cx::caller()?;
+    let ticket = caller.portal.ticket(&caller.actor, purpose).await.map_err(crate::cx::with_status)?;
     Ok(ticket.reveal().to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! What a page or a server function is given: the portal, who asks, the form that was posted, the URL.
+//! What a page or a server function works with: the portal, the actor, the posted form, the URL.
 //!
 //! All of it comes from Leptos' context, where the server put it, and is read before the first `await`.
 
@@ -13,44 +13,45 @@ use model::portal::Portal;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The portal and who asks.
+/// What every request has.
 #[derive(Clone)]
-pub struct Asked {
-    /// The door.
+pub struct Caller {
+    /// The portal.
     pub portal: Arc<dyn Portal>,
-    /// Who asks, from where.
+    /// The user and the client's address.
     pub actor: Actor,
 }
 
 /// Reads both from the context.
-pub fn asked() -> Result<Asked, Fault> {
+pub fn caller() -> Result<Caller, Fault> {
     let portal =
         use_context::<Arc<dyn Portal>>().ok_or_else(|| internal("the portal is missing from the context"))?;
     let actor = use_context::<Actor>().ok_or_else(|| internal("the actor is missing from the context"))?;
-    Ok(Asked { portal, actor })
+    Ok(Caller { portal, actor })
 }
 
-/// A page's surroundings.
+/// What a page works with.
 #[derive(Clone)]
 pub struct Cx {
-    /// The door.
+    /// The portal.
     pub portal: Arc<dyn Portal>,
-    /// Who asks, from where.
+    /// The user and the client's address.
     pub actor: Actor,
     /// The session's token.
     pub token: Option<Secret>,
-    /// What became of a posted form.
+    /// The outcome of a posted form.
     pub form: FormState,
     params: ParamsMap,
     query: ParamsMap,
     path: String,
+    search: String,
     response: Option<ResponseOptions>,
 }
 
 impl Cx {
     /// Reads the context. Fails only when the server forgot to provide it.
     pub fn take() -> Result<Self, Fault> {
-        let Asked { portal, actor } = asked()?;
+        let Caller { portal, actor } = caller()?;
         let location = use_location();
         let (path, search) = (location.pathname.get_untracked(), location.search.get_untracked());
         Ok(Self {
@@ -58,40 +59,46 @@ impl Cx {
             actor,
             token: use_context::<RequestToken>().and_then(|t| t.0),
             form: use_context::<FormState>().unwrap_or_default(),
-            // The page for paths that lead nowhere has no parameters, and the hook for them would panic there.
+            // The page for unknown paths has no parameters, and the hook for them would panic there.
             params: use_context::<ArcMemo<ParamsMap>>().map(|p| p.get_untracked()).unwrap_or_default(),
             query: use_query_map().get_untracked(),
-            path: if search.is_empty() { path } else { format!("{path}?{search}") },
+            path,
+            search,
             response: use_context(),
         })
     }
 
-    /// A part of the path, as a value. What does not parse cannot exist.
+    /// A parameter of the path. What does not parse cannot exist.
     pub fn param<T: FromStr>(&self, name: &str, what: &str) -> Result<T, Fault> {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| Fault::not_found(what))
     }
 
-    /// A parameter of the query, blanks cut off; empty if it is not there.
+    /// A parameter of the query, trimmed; empty if there is none.
     pub fn query(&self, name: &str) -> String {
         self.query.get(name).map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 
-    /// The same as a value; `None` if it is missing or makes no sense.
+    /// The same as a value; `None` if it is missing or invalid.
     pub fn query_as<T: FromStr>(&self, name: &str) -> Option<T> {
         self.query(name).parse().ok()
     }
 
-    /// Path and query of this page.
-    pub fn here(&self) -> &str {
+    /// The path of this page.
+    pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What was done here a moment ago, for a short confirmation.
+    /// Path and query of this page.
+    pub fn here(&self) -> String {
+        if self.search.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.search) }
+    }
+
+    /// What was just done here, for a short confirmation.
     pub fn done(&self) -> String {
         if self.form.data.0.is_empty() { self.query("done") } else { String::new() }
     }
 
-    /// Gives the response a fault's HTTP status.
+    /// Sets the response's HTTP status to the fault's.
     pub fn set_status(&self, fault: &Fault) {
         if let Some(response) = &self.response
             && let Ok(status) = http::StatusCode::from_u16(fault.status())
@@ -111,8 +118,8 @@ impl Cx {
     }
 }
 
-/// Gives a server function's response the fault's HTTP status and hands the fault on.
-pub fn tell(fault: Fault) -> Fault {
+/// Sets a server function's HTTP status to the fault's, and returns the fault.
+pub fn with_status(fault: Fault) -> Fault {
     if let Some(response) = use_context::<ResponseOptions>()
         && let Ok(status) = http::StatusCode::from_u16(fault.status())
     {
@@ -121,7 +128,7 @@ pub fn tell(fault: Fault) -> Fault {
     fault
 }
 
-/// A mistake in how the server renders; the sentence finds it in the source.
+/// A bug in how the server renders pages; the text identifies it.
 fn internal(what: &str) -> Fault {
     Fault::Internal { id: what.to_owned() }
 }

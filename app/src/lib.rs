@@ -1,9 +1,9 @@
 //! The user interface: pages rendered on the server, islands in the browser, and the two server functions between them.
 //!
 //! ```text
-//! routes   every path there is, and the table of pages      cx     what a page is given: portal, actor, form, URL
-//! pages    a file per page; only on the server              parts  pure pieces of a page, on both sides
-//! islands  the only code that becomes wasm                  api    server functions, for islands alone
+//! routes   every path there is, and the table of pages      cx     what a page works with: portal, actor, form, URL
+//! pages    a file per page; on the server only              parts  pure pieces of pages, on both sides
+//! islands  the only code that becomes wasm                  api    server functions, for islands only
 //! js       what runs without wasm: theme, copying, times; and the terminal
 //! ```
 //!
@@ -11,7 +11,7 @@
 //! [`routes::PAGES`] with an `Arc<dyn Portal>`, an `Actor`, a [`RequestToken`], a [`FormState`] and an [`AssetVersion`]
 //! in Leptos' context; `frontend` hydrates the islands.
 
-// Deep view types: with their names erased nothing is gained from spelling them out.
+// View types are deeply nested.
 #![recursion_limit = "256"]
 
 pub mod api;
@@ -33,28 +33,28 @@ use model::fault::Fault;
 use model::form::FormData;
 use model::plan::Plan;
 
-/// What became of a form that was posted to this page, when it did not lead to another page. Empty for a GET.
+/// The outcome of a form that was posted to this page, if it did not lead to another page. Empty for a GET.
 #[derive(Clone, Debug, Default)]
 pub struct FormState {
     /// Everything that was posted, to be shown again.
     pub data: FormData,
-    /// Why it was not done.
+    /// Why it was refused.
     pub fault: Option<Fault>,
-    /// The plan that was asked for.
+    /// The requested plan.
     pub plan: Option<Plan>,
 }
 
 impl FormState {
-    /// True when what was posted to this page was this intent.
+    /// True if the posted form had this intent.
     pub fn is(&self, intent: &str) -> bool {
         self.data.get("intent") == intent
     }
 }
 
-/// The token of the request's session, for the pages that show or end sessions.
+/// The token of the request's session, for pages that show or end sessions.
 #[derive(Clone, Debug, Default)]
 pub struct RequestToken(pub Option<Secret>);
 
-/// Changes with every build of the browser's files; it stands in their addresses, so that they may be kept for ever.
+/// Differs with every build of the files for browsers; part of their URLs, so that they can be cached for ever.
 #[derive(Clone, Debug, Default)]
 pub struct AssetVersion(pub String);

@@ -1,11 +1,12 @@
-//! Every path of the portal. Pages, forms, islands and the server take their addresses from here; no path is spelt
-//! out anywhere else.
+//! Every path of the portal. Pages, forms, islands and the server take their URLs from here; no path is spelled out anywhere
+//! else.
 
 use model::audit::AuditFilter;
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::MachineName;
 use model::operation::OperationKind;
+use model::sort::Sort;
 use model::time::Time;
 use model::view::job::JobFilter;
 use model::view::machine::MachineFilter;
@@ -45,10 +46,10 @@ pub mod assets {
     pub const TERMINAL_SCRIPT: &str = "/pkg/terminal.js";
     /// The terminal's own style sheet.
     pub const TERMINAL_STYLE: &str = "/pkg/xterm.css";
-    /// The picture in the browser's tab.
+    /// The icon in the browser's tab.
     pub const ICON: &str = "/favicon.svg";
 
-    /// An asset's address with the version that makes it cacheable for ever.
+    /// An asset's URL with the version that makes it cacheable for ever.
     pub fn versioned(path: &str, version: &str) -> String {
         if version.is_empty() { path.to_owned() } else { format!("{path}?v={version}") }
     }
@@ -78,21 +79,21 @@ pub const PAGES: &[&str] = &[
 /// A part of a machine's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tab {
-    /// What it is and how it does.
+    /// State, usage and facts.
     Overview,
     /// Its serial console.
     Console,
-    /// What was decided about it.
+    /// Its specification.
     Configuration,
     /// Its jobs.
     Activity,
 }
 
 impl Tab {
-    /// In the order in which they stand.
+    /// In the order in which they are shown.
     pub const ALL: [Tab; 4] = [Tab::Overview, Tab::Console, Tab::Configuration, Tab::Activity];
 
-    /// The word on it.
+    /// Its label.
     pub fn title(self) -> &'static str {
         match self {
             Tab::Overview => "Overview",
@@ -148,7 +149,7 @@ pub fn job_log(id: JobId) -> String {
     format!("/jobs/{id}/log")
 }
 
-/// What a machine said on its console in the boot that began then; answered by the server, not by a page.
+/// The console log of the boot that began then; answered by the server, not by a page.
 pub fn transcript(machine: &MachineName, began: Time) -> String {
     format!("/machines/{machine}/transcripts/{}", began.0)
 }
@@ -156,14 +157,21 @@ pub fn transcript(machine: &MachineName, began: Time) -> String {
 /// The machine list as filtered.
 pub fn machines(filter: &MachineFilter) -> String {
     let page = (filter.page > 0).then(|| filter.page.to_string());
+    let sort = filter.sort.as_ref().map(ToString::to_string);
     with_query(
         MACHINES,
         &[
             ("q", Some(filter.search.as_str()).filter(|s| !s.is_empty())),
             ("state", filter.state.map(|s| s.as_str())),
+            ("sort", sort.as_deref()),
             ("page", page.as_deref()),
         ],
     )
+}
+
+/// A page with its table in this order.
+pub fn sorted(path: &str, sort: &Sort) -> String {
+    with_query(path, &[("sort", Some(&sort.to_string()))])
 }
 
 /// The jobs as filtered.
@@ -194,7 +202,7 @@ pub fn audit(path: &str, filter: &AuditFilter) -> String {
     )
 }
 
-/// The login page that leads back to where somebody wanted to go.
+/// The login page that leads back to `next`.
 pub fn login(next: &str) -> String {
     with_query(LOGIN, &[("next", Some(next).filter(|n| !n.is_empty() && *n != MACHINES))])
 }
@@ -256,8 +264,13 @@ mod tests {
 
     #[test]
     fn what_people_type_cannot_leave_its_parameter() {
-        let filter = MachineFilter { search: "a&state=off#<x>".to_owned(), state: None, page: 2 };
-        assert_eq!(machines(&filter), "/?q=a%26state%3Doff%23%3Cx%3E&page=2");
+        let filter = MachineFilter {
+            search: "a&state=off#<x>".to_owned(),
+            state: None,
+            sort: Some(Sort::by("cpu", true)),
+            page: 2,
+        };
+        assert_eq!(machines(&filter), "/?q=a%26state%3Doff%23%3Cx%3E&sort=-cpu&page=2");
         assert_eq!(login("/jobs?open=true"), "/login?next=%2Fjobs%3Fopen%3Dtrue");
     }
 

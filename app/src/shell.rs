@@ -1,6 +1,7 @@
 //! The document around every page, and the table that leads from a path to its page.
 
 use crate::parts::frame::theme_script;
+use crate::parts::title;
 use crate::parts::verbatim::escape;
 use crate::routes::assets;
 use crate::{AssetVersion, pages};
@@ -71,7 +72,7 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// A page's title as it stands in the tab.
+/// A page's title as it appears in the tab.
 fn whole_title(title: String) -> String {
-    if title.is_empty() { "Snowglobe".to_owned() } else { format!("{} · Snowglobe", escape(&title)) }
+    title::whole(&escape(&title))
 }

@@ -2,7 +2,7 @@
  * The tiny image's flake as these tests want it: a copy that no earlier run has built from, with two profiles more.
  *
  * What the builds of those profiles do is decided while they run: `e2e-broken` prints 100,000 lines and fails until it is
- * mended; `e2e-told` prints what it is told through a pipe, and ends when the pipe does.
+ * repaired; `e2e-told` prints what it is told through a pipe, and ends when the pipe does.
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -17,7 +17,7 @@ export const BROKEN = "Broken on purpose";
 export const TOLD = "Told what to print";
 
 const flakeOf = (state: string): string => `${state}-flake`;
-const mended = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-mended`);
+const repaired = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-repaired`);
 const pipe = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-pipe`);
 
 /** Makes the copy for the portal of this state directory, unless it is there. */
@@ -26,12 +26,12 @@ export function freshFlake(original: string, state: string): string {
   if (existsSync(copy)) return copy;
   cpSync(original, copy, { recursive: true });
   writeFileSync(join(copy, "run"), `${Date.now()}\n`);
-  writeFileSync(join(copy, "profiles/e2e-broken.nix"), profile(BROKEN, "Its build fails until somebody mends it."));
+  writeFileSync(join(copy, "profiles/e2e-broken.nix"), profile(BROKEN, "Its build fails until it is repaired."));
   writeFileSync(join(copy, "profiles/e2e-told.nix"), profile(TOLD, "Its build prints what it is told, and ends when told."));
   writeFileSync(join(copy, "steps/e2e.sh"), `
 case ",$profiles," in
     *,e2e-broken,*)
-        if [ ! -e '${mended(state)}' ]; then
+        if [ ! -e '${repaired(state)}' ]; then
             seq ${LINES} | sed 's/^/compiling part /' >&2
             say '${LAST_WORDS}'
             exit 1
@@ -52,12 +52,12 @@ esac
 
 /** Removes the copy and what belongs to it. */
 export function removeFlake(state: string): void {
-  for (const path of [flakeOf(state), pipe(state), mended(state)]) rmSync(path, { recursive: true, force: true });
+  for (const path of [flakeOf(state), pipe(state), repaired(state)]) rmSync(path, { recursive: true, force: true });
 }
 
 /** From now on the broken profile builds. */
-export function mendBroken(state: string): void {
-  writeFileSync(mended(state), "");
+export function repairBroken(state: string): void {
+  writeFileSync(repaired(state), "");
 }
 
 /** The end of the pipe that tells the running build of `e2e-told` what to print. Closing it ends the build. */

@@ -16,11 +16,11 @@ export class Line {
   /** A whole line. */
   static async open(): Promise<Line> {
     const line = new Line();
-    await line.mend();
+    await line.restore();
     return line;
   }
 
-  /** Breaks every connection, and refuses new ones until the line is mended. */
+  /** Breaks every connection, and refuses new ones until the line is restored. */
   async cut(): Promise<void> {
     const closed = new Promise((resolve) => this.server?.close(resolve));
     for (const socket of this.sockets) socket.resetAndDestroy();
@@ -28,7 +28,7 @@ export class Line {
   }
 
   /** Lets connections through again. */
-  async mend(): Promise<void> {
+  async restore(): Promise<void> {
     const { port } = new URL(url());
     this.server = createServer((near) => {
       const far = connect(Number(port), "127.0.0.1");

@@ -28,7 +28,7 @@ export async function login(page: Page, who: { name: string; password: string },
 /** The same, whatever comes of it. */
 export async function tryLogin(page: Page, who: { name: string; password: string }, at = url()): Promise<void> {
   await page.goto(`${at}/login`);
-  if (await page.getByText("Nobody can log in yet").isVisible()) {
+  if (await page.getByText("Not set up yet").isVisible()) {
     await makeAdministrator(page);
     return;
   }
@@ -42,8 +42,8 @@ export async function makeAdministrator(page: Page): Promise<void> {
   await page.goto(process.env.E2E_SETUP_LINK ?? "");
   await page.getByLabel("Name", { exact: true }).fill(ada.name);
   await page.getByLabel("Password", { exact: true }).fill(ada.password);
-  await page.getByLabel("Password again").fill(ada.password);
-  await page.getByRole("button", { name: "Make the administrator" }).click();
+  await page.getByLabel("Repeat password").fill(ada.password);
+  await page.getByRole("button", { name: "Create administrator" }).click();
 }
 
 /** A second person in a browser of their own; `at` is the portal's origin. */
@@ -62,8 +62,8 @@ export async function addMember(administrator: Page): Promise<void> {
   await administrator.goto(`${url()}/users`);
   if (await administrator.getByRole("row", { name: new RegExp(grace.name) }).isVisible()) return;
   await administrator.getByLabel("Name", { exact: true }).fill(grace.name);
-  await administrator.getByLabel("First password").fill(grace.password);
-  await administrator.getByRole("button", { name: "Add the user" }).click();
+  await administrator.getByLabel("Initial password").fill(grace.password);
+  await administrator.getByRole("button", { name: "Add user" }).click();
   await expect(administrator.getByText("The user was added.")).toBeVisible();
 }
 
@@ -75,7 +75,7 @@ export async function describeMachine(page: Page, name: string): Promise<void> {
   await page.getByRole("textbox", { name: "Processors" }).fill("1");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");
-  await page.getByLabel("Console password of “root”").fill(rootPassword);
+  await page.getByLabel("Console password for “root”").fill(rootPassword);
 }
 
 /** Waits until the job on this page has ended well. */

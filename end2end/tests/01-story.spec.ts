@@ -40,13 +40,13 @@ test("the setup link makes the first administrator, once", async ({}, info) => {
   await accessible(page);
   await page.getByLabel("Name", { exact: true }).fill(ada.name);
   await page.getByLabel("Password", { exact: true }).fill("short");
-  await page.getByLabel("Password again").fill("short");
-  await page.getByRole("button", { name: "Make the administrator" }).click();
+  await page.getByLabel("Repeat password").fill("short");
+  await page.getByRole("button", { name: "Create administrator" }).click();
   await expect(page.locator("#password-error")).toContainText("at least");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue(ada.name);
   await makeAdministrator(page);
   await expect(page).toHaveURL(`${url()}/`);
-  await expect(page.getByText("There is no machine yet")).toBeVisible();
+  await expect(page.getByText("No machines yet")).toBeVisible();
   await expect(page.getByRole("link", { name: "Create the first machine" })).toBeVisible();
   await accessible(page);
   await page.screenshot({ path: info.outputPath("no-machine.png") });
@@ -73,35 +73,35 @@ test("a wrong password is refused, the right one is not", async ({ browser }) =>
 test("an administrator adds a member", async () => {
   await page.goto(`${url()}/users`);
   await page.getByLabel("Name", { exact: true }).fill(grace.name);
-  await page.getByLabel("First password").fill(grace.password);
-  await page.getByRole("button", { name: "Add the user" }).click();
+  await page.getByLabel("Initial password").fill(grace.password);
+  await page.getByRole("button", { name: "Add user" }).click();
   await expect(page.getByText("The user was added.")).toBeVisible();
   await expect(page.getByRole("row", { name: new RegExp(grace.name) })).toContainText("Enabled");
   await accessible(page);
 });
 
-test("the hosts page tells how the host is", async () => {
+test("the hosts page shows what was found on the host", async () => {
   await page.goto(`${url()}/hosts`);
   for (const finding of ["Connection", "Acceleration", "Firmware", "Network", "Tools", "Disk", "Nix"]) {
     await expect(page.locator(".findings").getByText(finding, { exact: true })).toBeVisible();
   }
   await page.getByRole("button", { name: "Test local again" }).click();
-  await expect(page.getByText("The host was tested again.")).toBeVisible();
+  await expect(page.getByText("The host was tested.")).toBeVisible();
   await accessible(page);
 });
 
-test("the create form judges beside the field, keeps what was typed, and shows the plan", async () => {
+test("the create form shows errors beside the field, keeps what was typed, and shows the plan", async () => {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill("Not A Name");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page.getByLabel("Name (required)")).toBeFocused();
-  await expect(page.locator("#name-error")).toContainText("must begin with a letter");
+  await expect(page.locator("#name-error")).toContainText("must start with a lower-case letter");
   await expect(page.getByRole("textbox", { name: "Memory" })).toHaveValue("256");
   await page.getByLabel("Name (required)").fill(machine);
   await expect(page.locator(".form-aside")).toContainText("Build the image");
-  // What has been mended is no longer held against anybody.
-  await expect(page.getByText("One thing needs a correction")).toBeHidden();
+  // The summary of errors goes with the last one.
+  await expect(page.getByText("One field needs to be corrected")).toBeHidden();
   await accessible(page);
 });
 
@@ -174,7 +174,7 @@ test("rows are searched, selected and worked on together; addresses are copied",
   await page.getByLabel("Search machines").fill("nothing like it");
   await page.getByRole("button", { name: "Search" }).click();
   await expect(page).toHaveURL(/q=nothing/);
-  await expect(page.getByText("No machine fits this search.")).toBeVisible();
+  await expect(page.getByText("No machines match this search.")).toBeVisible();
   await page.goto(`${url()}/?q=${machine}&state=running`);
   const row = page.getByRole("row", { name: new RegExp(machine) });
   await row.getByRole("button", { name: /^Copy address/ }).click();
@@ -216,15 +216,15 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await colleague.goto(`${url()}/machines/${machine}/console`);
   const theirs = new Terminal(colleague);
   await theirs.shows(/onerror/); // Recent output is replayed.
-  await expect(page.locator("[data-live=console-people]")).toHaveText(`You type · watching: ${ada.name}`);
-  await expect(colleague.locator("[data-live=console-people]")).toHaveText(`${ada.name} types · watching: ${ada.name}`);
+  await expect(page.locator("[data-live=console-people]")).toHaveText(`You have control · watching: ${ada.name}`);
+  await expect(colleague.locator("[data-live=console-people]")).toHaveText(`Read-only · ${ada.name} has control · watching: ${ada.name}`);
   await mine.type("echo from-$((40+2))\n");
   await theirs.shows(/from-42/);
-  await colleague.getByRole("button", { name: /take over/i }).click();
+  await colleague.getByRole("button", { name: /take control/i }).click();
   await theirs.type("echo taken-$((1+1))\n");
   await mine.shows(/taken-2/);
-  await page.getByRole("button", { name: /take over/i }).click();
-  await expect(colleague.getByRole("button", { name: /take over/i })).toBeVisible();
+  await page.getByRole("button", { name: /take control/i }).click();
+  await expect(colleague.getByRole("button", { name: /take control/i })).toBeVisible();
   await accessible(page);
 
   await page.evaluate(() => navigator.clipboard.writeText("echo pasted-$((3+4))"));
@@ -245,21 +245,21 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await colleague.context().close();
 });
 
-test("what each boot said can be taken away", async () => {
+test("the console log of each boot can be downloaded", async () => {
   await page.goto(`${url()}/machines/${machine}/console`);
   const boots = page.locator("table.boots tbody tr");
   await expect(boots).toHaveCount(2);
   // Before the reboot somebody had logged in and typed; the latest boot stands first.
   for (const [boot, has] of [[0, false], [1, true]] as const) {
     const download = page.waitForEvent("download");
-    await boots.nth(boot).getByRole("link", { name: /^Download the output/ }).click();
+    await boots.nth(boot).getByRole("link", { name: /^Download the console log/ }).click();
     const said = readFileSync(await (await download).path(), "utf8");
     expect(said).toContain("login:");
     expect(said.includes("from-42")).toBe(has);
   }
 });
 
-test("a cut line is told, comes back by itself, and what was printed meanwhile is there once", async ({ browser }) => {
+test("a lost connection is shown, comes back by itself, and what was printed meanwhile is there once", async ({ browser }) => {
   // Somewhere else, so that the keyboard is free.
   await page.goto(`${url()}/`);
   const line = await Line.open();
@@ -270,7 +270,7 @@ test("a cut line is told, comes back by itself, and what was printed meanwhile i
   await theirs.shows(/login: ?$/);
   await page.goto(`${url()}/machines/${machine}/console`);
   const mine = new Terminal(page);
-  await page.getByRole("button", { name: /take over/i }).click();
+  await page.getByRole("button", { name: /take control/i }).click();
   await mine.type(`root\n`);
   await mine.shows(/[Pp]assword:/);
   await mine.type(`${rootPassword}\n`);
@@ -280,7 +280,7 @@ test("a cut line is told, comes back by itself, and what was printed meanwhile i
   await expect(lost).toBeVisible();
   await mine.type("echo unseen-$((20+3))\n");
   await mine.shows(/unseen-23/);
-  await line.mend();
+  await line.restore();
   await theirs.shows(/unseen-23/);
   expect((await theirs.text()).match(/unseen-23/g)).toHaveLength(1);
   await expect(lost).toBeHidden();
@@ -291,7 +291,7 @@ test("a cut line is told, comes back by itself, and what was printed meanwhile i
   await line.cut();
   await expect(lost).toBeVisible();
   virsh("suspend", machine);
-  await line.mend();
+  await line.restore();
   await expect(row).toContainText("Paused");
   await expect(lost).toBeHidden();
   virsh("resume", machine);
@@ -355,7 +355,7 @@ test("images: built, in use, built for several profiles, removed", async () => {
   await page.goto(`${url()}/images`);
   await expect(page.locator("table.images")).toContainText(machine);
   await page.locator("#build").getByRole("checkbox").first().check();
-  await page.getByRole("button", { name: "Build one image of these" }).click();
+  await page.getByRole("button", { name: "Build one image", exact: true }).click();
   await jobDone(page);
   await page.goto(`${url()}/images`);
   await accessible(page);
@@ -391,11 +391,11 @@ test("the audit log has it all, and its chain holds", async () => {
     await expect(table.getByText(act, { exact: true }).first()).toBeVisible();
   }
   await expect(table).toContainText("127.0.0.1");
-  await page.getByRole("button", { name: "Verify the chain" }).click();
-  await expect(page.getByText("The chain is intact")).toBeVisible();
+  await page.getByRole("button", { name: "Verify integrity" }).click();
+  await expect(page.getByText("The log is intact")).toBeVisible();
   await accessible(page);
   // Filtered by the words that the log shows, in the address.
-  await page.getByLabel("What was done").fill("Force off");
+  await page.getByLabel("Action").fill("Force off");
   await page.getByRole("button", { name: "Filter" }).click();
   await expect(page).toHaveURL(/action=Force\+off/);
   await expect(table.getByText("Force off", { exact: true }).first()).toBeVisible();
@@ -418,7 +418,7 @@ test("a disabled user is out at once", async ({ browser }) => {
   const member = await newPerson(browser, grace);
   await page.goto(`${url()}/users`);
   await page.getByRole("button", { name: `Disable ${grace.name}` }).click();
-  await expect(page.getByText("The account is disabled")).toBeVisible();
+  await expect(page.getByText("The account was disabled")).toBeVisible();
   await member.goto(`${url()}/`);
   await expect(member).toHaveURL(/login/);
   await member.context().close();

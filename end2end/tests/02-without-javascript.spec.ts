@@ -30,12 +30,12 @@ test("the plan is shown on request and values stay", async () => {
   await page.getByRole("textbox", { name: "Processors" }).fill("1");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");
-  await page.getByRole("button", { name: /Show the plan/  }).click();
+  await page.getByRole("button", { name: /Show plan/ }).click();
   await expect(page.locator(".form-aside li").first()).toBeVisible();
   await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
 });
 
-test("a mistake stands beside its field and nothing typed is lost", async () => {
+test("an error is shown beside its field and nothing typed is lost", async () => {
   await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22\n99999");
   await page.getByRole("button", { name: "Save configuration only" }).click();
   await expect(page.locator("#tcp_ports-error")).toContainText("99999");
@@ -73,21 +73,21 @@ test("save the configuration, create from it, shut it off, destroy and purge it"
 test("users, hosts, images, audit and account work by their forms", async () => {
   await page.goto(`${url()}/users`);
   await page.getByLabel("Name", { exact: true }).fill("mallory");
-  await page.getByLabel("First password").fill("short");
-  await page.getByRole("button", { name: "Add the user" }).click();
+  await page.getByLabel("Initial password").fill("short");
+  await page.getByRole("button", { name: "Add user" }).click();
   await expect(page.locator("#password-error")).toContainText("at least");
   await expect(page.getByLabel("Name", { exact: true })).toHaveValue("mallory");
   await page.goto(`${url()}/hosts`);
   await page.getByRole("button", { name: "Test local again" }).click();
-  await expect(page.getByText("The host was tested again.")).toBeVisible();
+  await expect(page.getByText("The host was tested.")).toBeVisible();
   await page.goto(`${url()}/audit`);
   await page.getByLabel("Machine, user or host").fill(machine);
   await page.getByRole("button", { name: "Filter" }).click();
   await expect(page.locator("table.audit")).toContainText("Purge");
   await page.goto(`${url()}/account`);
-  await page.getByLabel("Present password").fill("wrong wrong wrong");
+  await page.getByLabel("Current password").fill("wrong wrong wrong");
   await page.getByLabel("New password", { exact: true }).fill("another good password");
-  await page.getByLabel("New password again").fill("another good password");
-  await page.getByRole("button", { name: "Change the password" }).click();
+  await page.getByLabel("Repeat new password").fill("another good password");
+  await page.getByRole("button", { name: "Change password" }).click();
   await expect(page.locator("#old_password-error")).toBeVisible();
 });

@@ -1,7 +1,7 @@
 /** Builds that do not go straight: one that fails after 100,000 lines, one that is cancelled, one that two people want, one that is followed over a bad line. */
 import { type Page, expect, test } from "@playwright/test";
 import { readFileSync } from "node:fs";
-import { BROKEN, LAST_WORDS, LINES, TOLD, Teller, mendBroken } from "../support/flake";
+import { BROKEN, LAST_WORDS, LINES, TOLD, Teller, repairBroken } from "../support/flake";
 import { Line } from "../support/line";
 import {
   accessible, ada, addMember, complaints, describeMachine, grace, jobDone, login, newPerson, purge, state, url,
@@ -34,14 +34,14 @@ async function askForImage(who: Page, profile: string, mode: string): Promise<vo
   const form = who.locator("form#build");
   await form.getByRole("checkbox", { name: new RegExp(profile) }).check();
   await form.getByRole("radio", { name: new RegExp(`^${mode}`) }).check();
-  await form.getByRole("button", { name: "Build one image of these" }).click();
+  await form.getByRole("button", { name: "Build one image", exact: true }).click();
   await expect(who).toHaveURL(/\/jobs\/[^/]+$/);
 }
 
 const head = (who: Page) => who.locator("[data-live=job-head]");
 const lines = (who: Page) => who.locator("[data-log=lines] .line .text");
 
-test("a failing build tells the derivation and its last words first, and its 100,000 lines stay smooth", async () => {
+test("a failing build shows the derivation and its last lines first, and its 100,000 lines stay smooth", async () => {
   await describeMachine(page, machine);
   await page.getByRole("checkbox", { name: new RegExp(BROKEN) }).check();
   await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22\n8000:8010");
@@ -68,7 +68,7 @@ test("a failing build tells the derivation and its last words first, and its 100
   await page.getByLabel("Follow").check();
   await expect(last).toBeInViewport();
   await page.getByRole("button", { name: "Copy", exact: true }).click();
-  await expect(page.locator("#said")).toHaveText("Copied");
+  await expect(page.locator("#announcement")).toHaveText("Copied");
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   expect(new Set(copied.match(/compiling part \d+$/gm)).size).toBe(LINES);
   const download = page.waitForEvent("download");
@@ -80,25 +80,25 @@ test("a failing build tells the derivation and its last words first, and its 100
 
 test("its form opens again with every value but the password", async () => {
   const job = page.url();
-  await page.getByRole("link", { name: "Change the values and try again" }).click();
+  await page.getByRole("link", { name: "Edit and try again" }).click();
   await expect(page).toHaveURL(/\/machines\/new\?job=/);
-  await expect(page.getByText("type them again")).toBeVisible();
+  await expect(page.getByText("enter them again")).toBeVisible();
   await expect(page.getByLabel("Name (required)")).toHaveValue(machine);
   await expect(page.getByRole("textbox", { name: "Memory" })).toHaveValue("256");
   await expect(page.getByRole("textbox", { name: "Disk" })).toHaveValue("1");
   await expect(page.getByRole("textbox", { name: "Open TCP ports" })).toHaveValue("22\n8000:8010");
   await expect(page.getByRole("checkbox", { name: new RegExp(BROKEN) })).toBeChecked();
-  await expect(page.getByLabel("Console password of “root”")).toHaveValue("");
+  await expect(page.getByLabel("Console password for “root”")).toHaveValue("");
   await page.goto(job);
 });
 
-test("once mended it is tried again, and the machine runs", async () => {
-  mendBroken(state());
+test("once repaired it is tried again, and the machine runs", async () => {
+  repairBroken(state());
   const failed = page.url();
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(page).not.toHaveURL(failed);
   await jobDone(page);
-  // Figures of a build that has ended would only puzzle.
+  // The progress of a build that has ended would be misleading.
   await expect(page.locator("[data-live=job-progress]")).toBeEmpty();
   await page.goto(`${url()}/machines/${machine}`);
   await expect(page.locator("[data-live=head]")).toContainText("Running");
@@ -117,7 +117,7 @@ test("a running build is cancelled and reads as cancelled, not as failed; its fo
   await expect(page.locator("[data-live=job-failure]")).toBeEmpty();
   await expect(page.locator("[data-live=job-progress]")).toBeEmpty();
   teller.end();
-  await page.getByRole("link", { name: "Change the values and try again" }).click();
+  await page.getByRole("link", { name: "Edit and try again" }).click();
   await expect(page.locator("form#build").getByRole("checkbox", { name: new RegExp(TOLD) })).toBeChecked();
   await expect(page.getByRole("radio", { name: /^Semi-mutable/ })).toBeChecked();
 });
@@ -130,7 +130,7 @@ test("two people who want one image at once get one build", async ({ browser }) 
   const teller = new Teller(state());
   teller.say("heard by both");
   for (const who of [page, member]) await expect(lines(who).filter({ hasText: "heard by both" })).toHaveCount(1);
-  // An administrator may stop it, and whoever began it; who only joined may not.
+  // Administrators may stop it, and the user who started it; one who only joined may not.
   await expect(head(page).getByRole("button", { name: "Cancel" })).toBeVisible();
   teller.end();
   await Promise.all([jobDone(page), jobDone(member)]);
@@ -151,7 +151,7 @@ test("a log that is followed over a line that breaks has every line once", async
   await expect(far.getByText("Not live")).toBeVisible();
   teller.say("told 3", "told 4");
   await expect(lines(page).filter({ hasText: "told 4" })).toBeVisible();
-  await line.mend();
+  await line.restore();
   await expect(lines(far).filter({ hasText: "told 4" })).toBeVisible();
   teller.say("told 5");
   teller.end();

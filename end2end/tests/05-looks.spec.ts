@@ -63,7 +63,7 @@ async function removeLink(page: Page): Promise<string> {
   const link = page.getByRole("link", { name: /^Remove image/ }).first();
   if (!(await link.isVisible())) {
     await page.locator("form#build").getByRole("radio", { name: /^Mutable/ }).check();
-    await page.getByRole("button", { name: "Build one image of these" }).click();
+    await page.getByRole("button", { name: "Build one image", exact: true }).click();
     await jobDone(page);
     await page.goto(`${url()}/images`);
   }
@@ -77,7 +77,7 @@ async function failedJob(page: Page): Promise<string> {
   if (!(await link.isVisible())) {
     await page.goto(`${url()}/images`);
     await page.locator("form#build").getByRole("checkbox", { name: new RegExp(BROKEN) }).check();
-    await page.getByRole("button", { name: "Build one image of these" }).click();
+    await page.getByRole("button", { name: "Build one image", exact: true }).click();
     await expect(page.locator("[data-live=job-head]")).toContainText("Failed");
     return new URL(page.url()).pathname;
   }

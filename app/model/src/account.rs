@@ -120,11 +120,9 @@ pub const PASSWORD_MAX: usize = 1024;
 /// Says what is wrong with a new password, if something is.
 pub fn password_fault(password: &str) -> Option<String> {
     if password.chars().count() < PASSWORD_MIN {
-        return Some(format!(
-            "A password has at least {PASSWORD_MIN} characters; four random words do well."
-        ));
+        return Some(format!("Use at least {PASSWORD_MIN} characters; four random words work well."));
     }
-    (password.len() > PASSWORD_MAX).then(|| format!("A password has at most {PASSWORD_MAX} bytes."))
+    (password.len() > PASSWORD_MAX).then(|| format!("Use at most {PASSWORD_MAX} bytes."))
 }
 
 /// A user as the users page shows one.
@@ -140,7 +138,7 @@ pub struct UserView {
     pub disabled: bool,
     /// When the account was made.
     pub created: Time,
-    /// When the user was last here.
+    /// The last login.
     pub last_login: Option<Time>,
     /// How many machines the user owns.
     pub machines: u32,

@@ -13,12 +13,14 @@ use std::str::FromStr;
 pub enum AddressSource {
     /// Set by us in the machine's configuration.
     Static,
-    /// Told by the guest agent.
+    /// Reported by the guest agent.
     Agent,
     /// From the DHCP server's lease table.
     Lease,
     /// Seen in the host's neighbour table (ARP, NDP).
     Neighbour,
+    /// From any of these sources, but before the host or the portal was restarted; not confirmed since.
+    LastKnown,
 }
 
 /// One address of a machine.
@@ -99,17 +101,17 @@ impl FromStr for StaticAddress {
             None => (text.trim(), None),
         };
         let address: IpNet = address.parse().map_err(|_| {
-            Refused::new("A fixed address looks like 192.168.1.20/24 or, with its router, 192.168.1.20/24,192.168.1.1.")
+            Refused::new("A static address looks like 192.168.1.20/24 or, with a gateway, 192.168.1.20/24,192.168.1.1.")
         })?;
         let gateway = match gateway {
             None => None,
             Some(g) => Some(
                 g.parse::<IpAddr>()
-                    .map_err(|_| Refused(format!("“{}” is not an address of a router.", brief(g))))?,
+                    .map_err(|_| Refused(format!("“{}” is not a gateway's address.", brief(g))))?,
             ),
         };
         if gateway.is_some_and(|g| g.is_ipv4() != address.addr().is_ipv4()) {
-            return Err(Refused::new("The router's address must be of the same family as the machine's."));
+            return Err(Refused::new("The address and the gateway must both be IPv4 or both be IPv6."));
         }
         Ok(Self { address, gateway })
     }

@@ -29,7 +29,7 @@ impl Outcome {
     /// The word for people.
     pub fn title(self) -> &'static str {
         match self {
-            Outcome::Pending => "Under way",
+            Outcome::Pending => "In progress",
             Outcome::Succeeded => "Done",
             Outcome::Failed => "Failed",
             Outcome::Cancelled => "Cancelled",

@@ -37,10 +37,12 @@ impl FromStr for Certificates {
     /// Reads a bundle; what stands outside the blocks, as `openssl` writes it, is left out.
     fn from_str(text: &str) -> Result<Self, Refused> {
         if text.len() > MAX {
-            return Err(Refused(format!("More than {} KiB of certificates are not read.", MAX / 1024)));
+            return Err(Refused(format!("At most {} KiB of certificates are allowed.", MAX / 1024)));
         }
         if text.contains("PRIVATE KEY") {
-            return Err(Refused::new("There is a private key among the certificates. Keep it to yourself."));
+            return Err(Refused::new(
+                "This contains a private key. Paste only certificates, and keep the key secret.",
+            ));
         }
         let mut bundle = String::new();
         let mut rest = text;
@@ -52,7 +54,7 @@ impl FromStr for Certificates {
             rest = after;
         }
         if bundle.is_empty() {
-            return Err(Refused(format!("That is not a certificate; one begins with “{BEGIN}”.")));
+            return Err(Refused(format!("That is not a certificate: a certificate begins with “{BEGIN}”.")));
         }
         Ok(Self(bundle))
     }

@@ -13,7 +13,7 @@ pub enum ConsoleRole {
     Watcher,
 }
 
-/// A boot of which something is kept that the machine said.
+/// A boot whose console output is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// When it began; no two boots of a machine begin in the same millisecond.
@@ -26,7 +26,7 @@ pub struct Boot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ConsoleRequest {
-    /// Become the driver; whoever drove watches from now on.
+    /// Become the driver; the driver before becomes a watcher.
     TakeOver,
     /// Stop driving and watch.
     Release,

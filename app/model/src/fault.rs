@@ -28,7 +28,7 @@ pub enum Fault {
     #[error("Log in first.")]
     Unauthenticated,
     /// There is no such thing, or the actor may not know of it.
-    #[error("There is no such {what}, or it is not yours.")]
+    #[error("There is no such {what}, or you do not have access to it.")]
     NotFound {
         /// The kind of thing: machine, job, image …
         what: String,
@@ -46,7 +46,7 @@ pub enum Fault {
         why: String,
     },
     /// Some fields are wrong.
-    #[error("{}", fields.first().map_or("Something in the form is wrong.", |f| f.message.as_str()))]
+    #[error("{}", fields.first().map_or("The form has an error.", |f| f.message.as_str()))]
     Invalid {
         /// Which, in the form's order.
         fields: Vec<FieldError>,
@@ -58,13 +58,13 @@ pub enum Fault {
         why: String,
     },
     /// Another job holds the machine.
-    #[error("Another job is working on this machine. Wait until it has ended, or cancel it.")]
+    #[error("Another job is running on this machine. Wait for it to finish, or cancel it.")]
     Busy {
         /// That job.
         job: JobId,
     },
     /// What would happen is no longer what was shown.
-    #[error("The situation has changed since the plan was shown. Look at the new plan and confirm again.")]
+    #[error("Something has changed since the plan was shown. Review the new plan and confirm again.")]
     PlanChanged {
         /// What would happen now.
         plan: Box<Plan>,
@@ -81,8 +81,8 @@ pub enum Fault {
         /// When to try again.
         seconds: u64,
     },
-    /// A host does not answer.
-    #[error("The host “{host}” does not answer. Look at the hosts page for the reason.")]
+    /// A host is unreachable.
+    #[error("The host “{host}” is unreachable. The Hosts page shows why.")]
     Unavailable {
         /// Which.
         host: String,
@@ -93,8 +93,8 @@ pub enum Fault {
          administrator to, and try again. Nothing has to be restarted."
     )]
     DiskFull,
-    /// A fault of ours. The log has the whole story under this id.
-    #[error("Something went wrong on the server. The log tells more under {id}.")]
+    /// A bug or a failure of the server itself. The log has the details under this id.
+    #[error("Something went wrong on the server. Error reference: {id}")]
     Internal {
         /// What to search the log for.
         id: String,

@@ -18,9 +18,9 @@ const REVISION_MAX: usize = 72;
 /// What a running guest has said since it was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// True once its boot is done. Stays false for an image that does not tell.
+    /// True once its boot is done. Stays false for an image that does not report it.
     pub booted: bool,
-    /// The image that it runs. None for an image that does not tell, or tells nonsense.
+    /// The image that it runs. None for an image that does not report it, or reports nonsense.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<GuestImage>,
 }

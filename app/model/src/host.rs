@@ -1,4 +1,4 @@
-//! Hosts: the hypervisors that the portal manages, and what it finds when it looks at one.
+//! Hosts: the hypervisors that the portal manages, and what a check of one finds.
 
 use crate::newtype::label;
 use crate::time::Time;
@@ -23,7 +23,7 @@ pub enum Level {
     Ok,
     /// Works, but not well; the text says what it costs.
     Warning,
-    /// Some operations cannot work until it is mended.
+    /// Some operations cannot work until it is fixed.
     Error,
 }
 
@@ -36,7 +36,7 @@ pub struct Finding {
     pub level: Level,
     /// What was found, in one sentence.
     pub what: String,
-    /// How to mend it, where there is something to mend.
+    /// How to fix it, where there is something to fix.
     pub fix: Option<String>,
 }
 

@@ -48,7 +48,7 @@ impl TryFrom<BTreeSet<ProfileName>> for ProfileSet {
     fn try_from(mut names: BTreeSet<ProfileName>) -> Result<Self, Refused> {
         names.insert(CORE.parse()?);
         if names.len() > 64 {
-            return Err(Refused::new("More than 64 profiles make no sensible image."));
+            return Err(Refused::new("At most 64 profiles can be combined."));
         }
         Ok(Self(names))
     }
@@ -112,10 +112,10 @@ pub struct ProfileMeta {
     /// Programs and services it brings.
     #[serde(default)]
     pub brings: Vec<String>,
-    /// Profiles it cannot be without.
+    /// Profiles it requires.
     #[serde(default)]
     pub needs: Vec<ProfileName>,
-    /// Profiles it cannot be together with.
+    /// Profiles it cannot be combined with.
     #[serde(default)]
     pub conflicts: Vec<ProfileName>,
     /// Ports its programs listen on; the form offers to open them.
@@ -148,11 +148,11 @@ pub fn conflicts(profiles: &Profiles, set: &ProfileSet, mode: Mode) -> Vec<Strin
         for needed in meta.needs.iter().filter(|n| !set.contains(n.as_str())) {
             found.push(format!("“{name}” needs “{needed}”: choose it too."));
         }
-        // Each pair is told once, by the name that comes first; a conflict that only one side declares counts as well.
+        // Each pair is reported once, by the name that comes first; a conflict that only one side declares counts as well.
         for other in set.iter().filter(|o| meta.conflicts.contains(o)) {
             let other_tells = profiles.get(other).is_some_and(|m| m.conflicts.contains(name)) && other < name;
             if !other_tells {
-                found.push(format!("“{name}” and “{other}” cannot be together: leave one out."));
+                found.push(format!("“{name}” and “{other}” cannot be combined: choose one of them."));
             }
         }
         if !meta.modes.contains(&mode) {

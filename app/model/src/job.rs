@@ -36,9 +36,9 @@ impl JobState {
     /// The word for people.
     pub fn title(self) -> &'static str {
         match self {
-            JobState::Queued => "Waiting",
+            JobState::Queued => "Queued",
             JobState::Running => "Running",
-            JobState::Undoing => "Undoing",
+            JobState::Undoing => "Rolling back",
             JobState::Succeeded => "Done",
             JobState::Failed => "Failed",
             JobState::Cancelled => "Cancelled",
@@ -62,9 +62,9 @@ pub enum StepState {
     Running,
     /// Done.
     Done,
-    /// It failed; the job's failure tells why.
+    /// It failed; the job's failure says why.
     Failed,
-    /// It was broken off because somebody cancelled the job.
+    /// It was stopped because the job was cancelled.
     Cancelled,
     /// It was done, and has been undone.
     Undone,
@@ -88,6 +88,8 @@ pub struct JobBadge {
     pub state: JobState,
     /// The step under way, in words.
     pub step: Option<String>,
+    /// True once it was asked to stop: the step under way ends first.
+    pub cancelling: bool,
     /// How many steps are done.
     pub done: u32,
     /// How many there are.
@@ -129,7 +131,7 @@ pub struct BuildProgress {
     pub bytes_to_fetch: u64,
     /// Bytes fetched.
     pub bytes_fetched: u64,
-    /// Derivations being built now, by name, with their phase if they told one.
+    /// Derivations being built now, by name, with their phase if they report one.
     pub running: Vec<(String, Option<String>)>,
 }
 

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod portal;
 pub mod samba;
 pub mod size;
+pub mod sort;
 pub mod spec;
 pub mod ssh_key;
 pub mod time;

@@ -77,12 +77,12 @@ impl Mode {
         }
     }
 
-    /// One sentence that tells what choosing it means.
+    /// What choosing it means, in one sentence.
     pub fn summary(self) -> &'static str {
         match self {
             Mode::Immutable => "The system is read-only and upgraded as a whole; data lives on its own disk.",
             Mode::SemiMutable => {
-                "Read-only system, but “nix profile install” works; an upgrade clears what was added."
+                "Read-only system, but “nix profile install” works; an upgrade removes what was added."
             }
             Mode::Mutable => "An ordinary NixOS on one disk that you rebuild from inside.",
         }
@@ -195,7 +195,7 @@ pub enum MachineState {
     Paused,
     /// Ended by a fault of the guest or of the hypervisor.
     Crashed,
-    /// Its host does not answer, so nobody knows.
+    /// Its host is unreachable.
     Unknown,
 }
 

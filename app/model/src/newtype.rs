@@ -1,4 +1,4 @@
-//! Two macros and one rule: how a string or an id from outside becomes a value that can be trusted.
+//! How a string or an id from outside becomes a value that can be trusted: two macros and the rule for labels.
 
 /// Why a text was refused; shown to the person who typed it, next to the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,8 @@ pub fn label(what: &str, text: &str) -> Result<(), Refused> {
     }
     if !rest_is_fine || !first_is_letter || text.ends_with('-') {
         return Err(Refused(format!(
-            "{what} must begin with a letter, contain only a–z, 0–9 and “-”, and not end with “-”."
+            "{what} must start with a lower-case letter, contain only lower-case letters, digits and “-”, and not end \
+             with “-”."
         )));
     }
     Ok(())

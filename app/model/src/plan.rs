@@ -20,7 +20,7 @@ pub struct Plan {
     pub title: String,
     /// Steps in order.
     pub steps: Vec<PlannedStep>,
-    /// How long the machine will not be there, in words; none if it is not touched.
+    /// How long the machine will be unavailable, in words; none if it is not affected.
     pub downtime: Option<String>,
     /// What remains, in words.
     pub keeps: Vec<String>,
@@ -39,7 +39,7 @@ crate::validated_string!(
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             Ok(())
         } else {
-            Err(crate::newtype::Refused::new("The plan's fingerprint is damaged; load the page again."))
+            Err(crate::newtype::Refused::new("The plan's digest is invalid. Reload the page."))
         }
     }
 );

@@ -32,16 +32,16 @@ fn check_share(text: &str) -> Result<(), Refused> {
     let is_below = |front: &&str| point.strip_prefix(*front).is_some_and(|rest| !rest.is_empty());
     if !POINTS.iter().any(is_below) || point.contains("..") || !only(point, b"/._-") {
         return Err(Refused::new(
-            "A share is mounted below /var/mnt, /home or /tmp; name the folder first, in letters, digits and “._-”.",
+            "A share must be mounted below /var/mnt, /home or /tmp; its mount point comes first, in letters, digits and “._-”.",
         ));
     }
     let parts = share.strip_prefix("//").and_then(|rest| rest.split_once('/'));
     let is_whole = parts.is_some_and(|(server, name)| !server.is_empty() && !name.is_empty());
     if !is_whole || !only(share, b"/._$-") {
-        return Err(Refused::new("The share stands second and looks like //server/share."));
+        return Err(Refused::new("The share comes second and looks like //server/share."));
     }
     if more.is_some() || !only(options, b"=,._:/@-") {
-        return Err(Refused::new("Options of a share stand last, with commas between them and no blanks."));
+        return Err(Refused::new("Options come last, separated by commas and without spaces."));
     }
     Ok(())
 }
@@ -66,7 +66,7 @@ impl SambaCredentials {
         let fine = |text: &str| (1..=WORD_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         if !fine(user) || !fine(password) {
             return Err(Refused(format!(
-                "Name and password for shares have 1 to {WORD_MAX} bytes each and no control characters."
+                "The Samba user and password need 1 to {WORD_MAX} bytes each and no control characters."
             )));
         }
         Ok(Self(Words { user: user.to_owned(), password: password.to_owned() }))

@@ -25,7 +25,7 @@ macro_rules! bounded {
         impl TryFrom<u64> for $name {
             type Error = Refused;
             fn try_from(n: u64) -> Result<Self, Refused> {
-                let outside = || Refused(format!("{} must lie between {} and {}.", $what, Self::MIN, Self::MAX));
+                let outside = || Refused(format!("{} must be between {} and {}.", $what, Self::MIN, Self::MAX));
                 if !(Self::MIN..=Self::MAX).contains(&n) {
                     return Err(outside());
                 }

@@ -35,7 +35,7 @@ impl SshKey {
 
 fn check(line: &str) -> Result<(), Refused> {
     if line.len() > LINE_MAX {
-        return Err(Refused::new("An SSH key is too long to be one."));
+        return Err(Refused::new("That is too long for an SSH key."));
     }
     if line.chars().any(char::is_control) {
         return Err(Refused::new("An SSH key must be on one line, without control characters."));
@@ -48,12 +48,12 @@ fn check(line: &str) -> Result<(), Refused> {
     };
     if line.contains("PRIVATE KEY") {
         return Err(Refused::new(
-            "That is a private key. Keep it to yourself and paste the file that ends in “.pub”.",
+            "That is a private key. Keep it secret, and paste the file that ends in “.pub”.",
         ));
     }
     if !TYPES.contains(&kind) {
         return Err(Refused::new(
-            "That is not an SSH public key of a kind that OpenSSH accepts; begin with the key type, without options.",
+            "OpenSSH does not accept this type of key. Start with the key type, without options.",
         ));
     }
     let bytes =

@@ -5,10 +5,10 @@ use super::status;
 use leptos::prelude::*;
 use model::machine::MachineName;
 
-/// Puts a terminal into the page's screen and connects it; keeps what stands around the screen fresh.
+/// Puts a terminal into the page's screen and connects it; keeps what surrounds the screen up to date.
 #[island]
 pub fn SerialConsole(
-    /// Whose console it is.
+    /// The machine.
     machine: MachineName,
     /// Whether the machine has ever been created, or is only a configuration.
     is_created: bool,
@@ -24,7 +24,7 @@ pub fn SerialConsole(
 mod client {
     use crate::islands::dom::{self, patch_region};
     use crate::islands::socket::{Frame, Next, Socket};
-    use crate::parts::console::{PEOPLE, POWER, People, ROLE, SCREEN, people, power, role};
+    use crate::parts::console::{POWER, ROLE, SCREEN, VIEWERS, Viewers, power, role, viewers};
     use crate::routes::sockets;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
@@ -45,15 +45,14 @@ mod client {
         /// Shows bytes, of which the first `old` are history.
         #[wasm_bindgen(method)]
         fn show(this: &Terminal, bytes: &js_sys::Uint8Array, old: u32);
-        /// Shows a line of our own among the guest's.
+        /// Shows a line of the portal's own among the guest's.
         #[wasm_bindgen(method)]
         fn remark(this: &Terminal, text: &str);
-        /// Whether keys are taken.
-        #[wasm_bindgen(method, setter, js_name = typing)]
-        fn set_typing(this: &Terminal, typing: bool);
+        /// Whether keys go to the machine.
+        #[wasm_bindgen(method, setter, js_name = hasControl)]
+        fn set_has_control(this: &Terminal, has_control: bool);
     }
 
-    /// The terminal's element.
     const TAG: &str = "serial-terminal";
 
     struct Console {
@@ -62,18 +61,18 @@ mod client {
         terminal: Terminal,
         /// The offset of the next byte, once it is known.
         offset: Cell<Option<u64>>,
-        /// The offset where history ends and the guest's present begins.
-        present: Cell<u64>,
-        /// What to ask for when connecting: what one had, so that nobody loses the keyboard to a lost packet.
+        /// The offset where history ends and live output begins.
+        live_from: Cell<u64>,
+        /// The role to ask for when connecting: the last one, so that a lost packet costs nobody the keyboard.
         role: Cell<ConsoleRole>,
     }
 
     pub fn run(machine: MachineName, is_created: bool) {
         spawn_local(async move {
             if let Some(terminal) = terminal().await {
-                let (offset, present) = (Cell::new(None), Cell::new(0));
+                let (offset, live_from) = (Cell::new(None), Cell::new(0));
                 let role = Cell::new(ConsoleRole::Driver);
-                connect(&Rc::new(Console { machine, is_created, terminal, offset, present, role }));
+                connect(&Rc::new(Console { machine, is_created, terminal, offset, live_from, role }));
             }
         });
     }
@@ -88,11 +87,14 @@ mod client {
     }
 
     fn connect(console: &Rc<Console>) {
-        let (asking, going, taking) = (Rc::clone(console), Rc::clone(console), Rc::clone(console));
+        let (for_ticket, for_path, for_frames) = (Rc::clone(console), Rc::clone(console), Rc::clone(console));
         let socket = Socket::open(
-            move || TicketPurpose::Console { machine: asking.machine.clone(), role: asking.role.get() },
-            move || sockets::console(&going.machine, going.role.get(), going.offset.get()),
-            move |frame| taking.take(frame),
+            move || TicketPurpose::Console {
+                machine: for_ticket.machine.clone(),
+                role: for_ticket.role.get(),
+            },
+            move || sockets::console(&for_path.machine, for_path.role.get(), for_path.offset.get()),
+            move |frame| for_frames.receive(frame),
         );
         let keys = socket.clone();
         listen(&console.terminal, "typed", move |event| {
@@ -101,16 +103,16 @@ mod client {
         });
         if let Some(place) = dom::region(ROLE) {
             listen(&place, "click", move |event| {
-                if let Some(wish) = wish(&event) {
-                    // A request of two words always serialises.
-                    socket.send_text(&serde_json::to_string(&wish).unwrap_or_default());
+                if let Some(request) = requested(&event) {
+                    // An enum without content always serialises.
+                    socket.send_text(&serde_json::to_string(&request).unwrap_or_default());
                 }
             });
         }
     }
 
     /// What the pressed button asks for.
-    fn wish(event: &Event) -> Option<ConsoleRequest> {
+    fn requested(event: &Event) -> Option<ConsoleRequest> {
         let pressed = event.target()?.dyn_into::<Element>().ok()?;
         match pressed.get_attribute("data-console")?.as_str() {
             "take_over" => Some(ConsoleRequest::TakeOver),
@@ -120,43 +122,43 @@ mod client {
     }
 
     impl Console {
-        fn take(&self, frame: Frame) -> Next {
+        fn receive(&self, frame: Frame) -> Next {
             match frame {
                 Frame::Bytes(bytes) => {
                     let at = self.offset.get();
-                    let old = at.map_or(0, |at| self.present.get().saturating_sub(at));
+                    let old = at.map_or(0, |at| self.live_from.get().saturating_sub(at));
                     self.offset.set(at.map(|at| at + u64::from(bytes.length())));
                     self.terminal.show(&bytes, u32::try_from(old).unwrap_or(u32::MAX).min(bytes.length()));
-                    Next::Stay
+                    Next::Continue
                 }
                 Frame::Text(text) => match serde_json::from_slice(text.as_bytes()) {
-                    Ok(notice) => self.heed(notice),
-                    Err(_) => Next::Closing("The portal was renewed: load the page again.".to_owned()),
+                    Ok(notice) => self.apply(notice),
+                    Err(_) => Next::Closing("The portal was updated. Reload the page.".to_owned()),
                 },
             }
         }
 
-        fn heed(&self, notice: ConsoleNotice) -> Next {
+        fn apply(&self, notice: ConsoleNotice) -> Next {
             match notice {
                 ConsoleNotice::Hello { offset, end, .. } => {
                     self.offset.set(Some(offset));
-                    self.present.set(end);
+                    self.live_from.set(end);
                 }
                 ConsoleNotice::Skipped { from, to } => {
                     self.offset.set(Some(to));
-                    self.terminal.remark(&format!("{} bytes are not shown", to.saturating_sub(from)));
+                    self.terminal.remark(&format!("{} bytes left out", to.saturating_sub(from)));
                 }
                 ConsoleNotice::Viewers { you, driver, watchers } => {
                     self.role.set(you);
-                    self.terminal.set_typing(you == ConsoleRole::Driver);
-                    patch_region(PEOPLE, people(&People { you, driver, watchers }));
+                    self.terminal.set_has_control(you == ConsoleRole::Driver);
+                    patch_region(VIEWERS, viewers(&Viewers { you, driver, watchers }));
                     patch_region(ROLE, role(you));
                 }
                 ConsoleNotice::Off => self.show_power(false),
                 ConsoleNotice::On => self.show_power(true),
                 ConsoleNotice::Closing { why } => return Next::Closing(why),
             }
-            Next::Stay
+            Next::Continue
         }
 
         fn show_power(&self, on: bool) {

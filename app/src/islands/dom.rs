@@ -1,24 +1,32 @@
-//! Putting views in the place of what the server rendered, touching only what differs.
+//! Updates what the server rendered to match a new view, and touches only what differs.
 //!
-//! What a person has opened, focused, selected, typed or scrolled belongs to the elements of the page. So an element stays
-//! for as long as what it stands for is there, and only its attributes and texts change. A new element is the old one of
-//! the same tag and the same `data-key` among its siblings; whatever may be pressed has a key, so that a button never
-//! becomes another one under somebody's finger.
+//! What a person has opened, focused, selected, typed or scrolled is state of the page's elements. So an element is kept for as
+//! long as what it represents exists, and only its attributes and texts change. A new element corresponds to the old one with
+//! the same tag and the same `data-key` among its siblings; every button has a key, so that none turns into another one
+//! just as it is pressed.
 
 use leptos::mount::mount_to;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement, Node};
 
-/// Attributes that the person or `js/page.js` sets and no view knows of.
-const PERSONAL: [&str; 3] = ["open", "data-copied", "data-exact"];
+/// Attributes that the person or `js/page.js` sets, and no view.
+const USER_STATE: [&str; 3] = ["open", "data-copied", "data-exact"];
 
-/// The page's document.
+/// The page's document; here so that islands need one import only.
 pub fn document() -> Document {
     leptos::prelude::document()
 }
 
-/// The first element that a selector of ours finds.
+/// Sets the page's title, if it is another one.
+pub fn set_title(title: &str) {
+    let document = document();
+    if document.title() != title {
+        document.set_title(title);
+    }
+}
+
+/// The first element that matches a selector.
 pub fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()
 }
@@ -28,48 +36,48 @@ pub fn region(name: &str) -> Option<Element> {
     find(&format!("[data-live={name}]"))
 }
 
-/// Builds a view outside the page, below an element of this tag. Nothing of it stays reactive.
+/// Builds a view outside the page, in an element of this tag. The result is not reactive.
 pub fn build<V: IntoView + 'static>(tag: &str, view: V) -> Option<Element> {
-    let workshop: HtmlElement = document().create_element(tag).ok()?.dyn_into().ok()?;
-    let mounted = mount_to(workshop.clone(), move || view);
-    let copy = workshop.clone_node_with_deep(true).ok()?.dyn_into().ok();
+    let scratch: HtmlElement = document().create_element(tag).ok()?.dyn_into().ok()?;
+    let mounted = mount_to(scratch.clone(), move || view);
+    let copy = scratch.clone_node_with_deep(true).ok()?.dyn_into().ok();
     drop(mounted);
     copy
 }
 
-/// Makes the content of the live region of this name what the view says. A page shows only some of the regions.
+/// Updates the live region of this name to a view. A page has only some of the regions.
 pub fn patch_region<V: IntoView + 'static>(name: &str, view: V) {
     if let Some(place) = region(name) {
         patch(&place, view);
     }
 }
 
-/// Makes an element's content what the view says.
+/// Updates an element's content to a view.
 pub fn patch<V: IntoView + 'static>(target: &Element, view: V) {
     if let Some(wanted) = build(&target.tag_name(), view) {
         patch_from(target, &wanted);
     }
 }
 
-/// Makes an element's content that of another element, which is used up.
+/// Updates an element's content to that of another element, which is consumed.
 pub fn patch_from(target: &Element, wanted: &Element) {
     let focused = document().active_element().filter(|active| target.contains(Some(active)));
     patch_children(target, wanted);
     if focused.is_some_and(|element| !element.is_connected()) {
-        take_focus(target);
+        move_focus(target);
     }
 }
 
-/// Makes an element as another one is, its attributes included.
-pub fn become_like(old: &Element, new: &Element) {
+/// Updates an element to another one, its attributes included.
+pub fn morph(old: &Element, new: &Element) {
     patch_attributes(old, new);
     patch_from(old, new);
 }
 
 fn patch_children(old: &Node, new: &Node) {
-    // The first of the old children that has not been dealt with.
+    // The first of the old children that has not been handled.
     let mut place = old.first_child();
-    // A failure of the three calls below means that the node has gone meanwhile, and then nothing is left to be done.
+    // The three calls below fail only if the node has been removed meanwhile; then there is nothing left to do.
     for child in children(new) {
         match counterpart(place.clone(), &child) {
             Some(found) => {
@@ -105,8 +113,8 @@ fn patch_node(old: &Node, new: &Node) {
 }
 
 fn patch_attributes(old: &Element, new: &Element) {
-    // Setting and removing fail only for names that are no attribute names.
-    for name in attribute_names(old).filter(|name| !PERSONAL.contains(&name.as_str())) {
+    // Setting and removing fail only for invalid attribute names.
+    for name in attribute_names(old).filter(|name| !USER_STATE.contains(&name.as_str())) {
         if !new.has_attribute(&name) {
             let _ = old.remove_attribute(&name);
         }
@@ -123,8 +131,8 @@ fn attribute_names(element: &Element) -> impl Iterator<Item = String> + use<> {
     element.get_attribute_names().into_iter().filter_map(|name| name.as_string())
 }
 
-/// Among the old siblings from this one on, the one that the new node is. Texts have nothing to be told by, so a text is
-/// the one that stands in its place or none.
+/// The old sibling, from this one on, that corresponds to the new node. Texts have no identity, so a text corresponds to the
+/// node in its place or to none.
 fn counterpart(from: Option<Node>, new: &Node) -> Option<Node> {
     let is_same = |old: &Node| old.node_name() == new.node_name() && key(old) == key(new);
     if new.node_type() != Node::ELEMENT_NODE {
@@ -137,9 +145,9 @@ fn key(node: &Node) -> Option<String> {
     node.dyn_ref::<Element>().and_then(|element| element.get_attribute("data-key"))
 }
 
-/// When the focused element has gone, the focus goes to the menu that it stood in, or to the region; not to another button,
-/// where a key that was already on its way would press it, and not back to the top of the page.
-fn take_focus(target: &Element) {
+/// When the focused element is gone, the focus moves to the menu that it was in, or to the region: not to another button, which
+/// the next key might press by mistake, and not to the top of the page.
+fn move_focus(target: &Element) {
     let next = target.query_selector("summary").ok().flatten().unwrap_or_else(|| {
         let _ = target.set_attribute("tabindex", "-1");
         target.clone()
@@ -150,7 +158,7 @@ fn take_focus(target: &Element) {
     }
 }
 
-/// The children that are something: Leptos' marks between them are not.
+/// The children without Leptos' marker comments.
 fn children(node: &Node) -> Vec<Node> {
     let list = node.child_nodes();
     (0..list.length())

@@ -1,16 +1,16 @@
-//! Helps with a form while it is filled in: tells conflicts of profiles at once, asks the server for the
-//! plan after each pause, and shows the plan or what is wrong, each beside its field. The rules stay in one place, on the
-//! server, and the wasm stays small. Without JavaScript, a button shows the plan.
+//! Helps with a form while it is filled in: shows conflicts between profiles at once, asks the server for the plan after each
+//! pause, and shows the plan or what is wrong, beside each field. The rules stay in one place, on the server, and the wasm
+//! stays small. Without JavaScript, a button shows the plan.
 
 use leptos::prelude::*;
 use model::operation::OperationKind;
 
-/// Attaches itself to the form of this id and to the place for the plan. Renders nothing of its own.
+/// Attaches itself to a form and to the place for its plan. Renders nothing.
 #[island]
 pub fn FormHelp(
     /// The form's id.
     form: String,
-    /// What the form asks for.
+    /// The operation that the form is for.
     kind: OperationKind,
 ) -> impl IntoView {
     #[cfg(feature = "hydrate")]
@@ -40,20 +40,20 @@ mod client {
     use wasm_bindgen::prelude::*;
     use web_sys::{Element, Event, HtmlElement, HtmlFormElement, HtmlInputElement, SubmitEvent};
 
-    /// How long somebody must pause before the server is asked for a plan.
+    /// How long typing must pause before the server is asked for a plan.
     const PAUSE: Duration = Duration::from_millis(300);
 
     struct Help {
         form: HtmlFormElement,
         kind: OperationKind,
         profiles: Profiles,
-        /// Fields that somebody has left: only those are told what is wrong with them.
-        left: RefCell<Vec<String>>,
-        /// What the server found wrong when it was asked last. Until its first answer the page's own mistakes stay; where it
-        /// is never asked, they go with the first change.
-        found: RefCell<Option<Vec<FieldError>>>,
-        /// Counts changes, so that a late answer to an early question is dropped.
-        turn: Cell<u32>,
+        /// Fields that have been edited: errors are shown for these only. An untouched field is empty, not wrong.
+        edited: RefCell<Vec<String>>,
+        /// The errors in the server's last answer. Until the first answer the page's own errors stay; on a page that never
+        /// asks, they go with the first change.
+        errors: RefCell<Option<Vec<FieldError>>>,
+        /// Counts changes, so that a late answer to an early request is dropped.
+        revision: Cell<u32>,
     }
 
     pub fn attach(form: &str, kind: OperationKind) {
@@ -63,13 +63,19 @@ mod client {
             form: form.clone(),
             kind,
             profiles: profiles_of(&form),
-            left: RefCell::default(),
-            found: RefCell::new(place_for_plan().is_none().then(Vec::new)),
-            turn: Cell::new(0),
+            edited: RefCell::default(),
+            errors: RefCell::new(plan_place().is_none().then(Vec::new)),
+            revision: Cell::new(0),
         });
-        listen(&form, "input", &help, |help, _| help.changed());
+        listen(&form, "input", &help, |help, event| {
+            // A line is checked while it is typed, longer texts once they are complete.
+            if target(event).is_some_and(|field| field.tag_name() == "INPUT") {
+                help.mark_edited(event);
+            }
+            help.changed();
+        });
         listen(&form, "change", &help, |help, event| {
-            help.leave(event);
+            help.mark_edited(event);
             help.changed();
         });
         listen(&form, "submit", &help, |help, event| help.submit(event));
@@ -80,9 +86,13 @@ mod client {
         let help = Rc::clone(help);
         let closure = Closure::<dyn FnMut(Event)>::new(move |event: Event| act(&help, &event));
         if form.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref()).is_ok() {
-            // Lives as long as the form, which lives as long as the page.
+            // Needed for as long as the form, and so the page, exists.
             closure.forget();
         }
+    }
+
+    fn target(event: &Event) -> Option<Element> {
+        event.target()?.dyn_into().ok()
     }
 
     impl Help {
@@ -99,22 +109,22 @@ mod client {
             data
         }
 
-        fn leave(&self, event: &Event) {
-            let field = event.target().and_then(|t| t.dyn_into::<Element>().ok());
-            if let Some(name) = field.and_then(|f| f.get_attribute("name")) {
-                self.left.borrow_mut().push(name);
+        fn mark_edited(&self, event: &Event) {
+            let name = target(event).and_then(|field| field.get_attribute("name"));
+            if let Some(name) = name.filter(|name| !self.edited.borrow().contains(name)) {
+                self.edited.borrow_mut().push(name);
             }
         }
 
         fn changed(self: &Rc<Self>) {
-            self.turn.set(self.turn.get().wrapping_add(1));
-            offer_digest(None);
+            self.revision.set(self.revision.get().wrapping_add(1));
+            set_digest(None);
             self.show_errors();
             self.show_composition();
-            let (turn, this) = (self.turn.get(), Rc::clone(self));
+            let (revision, this) = (self.revision.get(), Rc::clone(self));
             set_timeout(
                 move || {
-                    if this.turn.get() == turn {
+                    if this.revision.get() == revision {
                         this.ask();
                     }
                 },
@@ -122,20 +132,20 @@ mod client {
             );
         }
 
-        /// Asks for the plan, on a page that has a place for it.
+        /// Asks the server for the plan, on a page that shows one.
         fn ask(self: &Rc<Self>) {
-            if place_for_plan().is_none() {
+            if plan_place().is_none() {
                 return;
             }
-            let (turn, this) = (self.turn.get(), Rc::clone(self));
+            let (revision, this) = (self.revision.get(), Rc::clone(self));
             spawn_local(async move {
                 let answer = api::plan(without_passwords(this.data())).await;
-                if this.turn.get() != turn {
+                if this.revision.get() != revision {
                     return;
                 }
-                let wrong = match answer {
+                let errors = match answer {
                     Ok(Judged::Planned { plan: shown, digest }) => {
-                        offer_digest(Some(digest.as_str()));
+                        set_digest(Some(digest.as_str()));
                         show_plan(plan::plan(&shown).into_any());
                         Vec::new()
                     }
@@ -148,35 +158,35 @@ mod client {
                         Vec::new()
                     }
                 };
-                this.found.replace(Some(wrong));
+                this.errors.replace(Some(errors));
                 this.show_errors();
             });
         }
 
-        /// The digest belongs to one intent; a form that is sent for something else goes without.
+        /// The digest belongs to one operation; a form that is sent for another one goes without it.
         fn submit(&self, event: &Event) {
             let button = event.dyn_ref::<SubmitEvent>().and_then(SubmitEvent::submitter);
             let intent = button.and_then(|b| b.get_attribute("value")).unwrap_or_default();
             if intent != self.kind.as_str() {
-                offer_digest(None);
+                set_digest(None);
             }
         }
 
         fn show_errors(&self) {
-            let (left, found) = (self.left.borrow(), self.found.borrow());
-            let Some(found) = found.as_ref() else { return };
+            let (edited, errors) = (self.edited.borrow(), self.errors.borrow());
+            let Some(errors) = errors.as_ref() else { return };
             let Ok(fields) = self.form.query_selector_all("[data-field]") else { return };
             let mut any = false;
             for place in (0..fields.length()).filter_map(|i| fields.item(i)) {
                 let Some(place) = place.dyn_ref::<Element>() else { continue };
                 let name = place.get_attribute("data-field").unwrap_or_default();
-                // A field that nobody has been to is empty, not wrong; what the page came with stays until it is mended.
-                let error = found.iter().find(|e| e.field == name);
-                let told = error.filter(|_| left.contains(&name) || is_told(place));
-                any |= told.is_some();
-                show_error(place, &name, told.map(|e| e.message.as_str()));
+                // An error that the page came with stays until it is corrected.
+                let error = errors.iter().find(|e| e.field == name);
+                let error = error.filter(|_| edited.contains(&name) || shows_error(place));
+                any |= error.is_some();
+                show_error(place, &name, error.map(|e| e.message.as_str()));
             }
-            // The list of mistakes that the page came with goes with the last of them.
+            // The summary that the page came with goes with the last error.
             if let Some(summary) = dom::find("[data-mistakes]").and_then(|s| s.dyn_into::<HtmlElement>().ok())
             {
                 summary.set_hidden(!any);
@@ -190,19 +200,18 @@ mod client {
             if let Some(output) = dom::find("#composition") {
                 output.set_text_content(Some(&set.to_string().replace(',', ", ")));
             }
-            let told = match data.get("mode").parse::<Mode>() {
+            let messages = match data.get("mode").parse::<Mode>() {
                 Ok(mode) => conflicts(&self.profiles, &set, mode),
                 Err(_) => Vec::new(),
             };
             if let Some(list) = dom::find("#conflicts").and_then(|l| l.dyn_into::<HtmlElement>().ok()) {
-                list.set_hidden(told.is_empty());
-                dom::patch(&list, told.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
+                list.set_hidden(messages.is_empty());
+                dom::patch(&list, messages.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
             }
         }
     }
 
-    /// The form with a word in the place of each password that was typed: a plan depends on whether there is one, not on what
-    /// it is.
+    /// The form with a placeholder for each password: a plan depends on whether there is one, not on what it is.
     fn without_passwords(mut form: FormData) -> FormData {
         for (name, value) in &mut form.0 {
             if name.contains("password") && !value.is_empty() {
@@ -212,8 +221,8 @@ mod client {
         form
     }
 
-    /// With a digest, the server does only what is shown here.
-    fn offer_digest(digest: Option<&str>) {
+    /// With a digest, the server does only what the shown plan says.
+    fn set_digest(digest: Option<&str>) {
         let input = dom::document().get_element_by_id(PLAN_DIGEST);
         if let Some(input) = input.and_then(|i| i.dyn_into::<HtmlInputElement>().ok()) {
             input.set_disabled(digest.is_none());
@@ -221,22 +230,21 @@ mod client {
         }
     }
 
-    /// Whether a field shows an error already.
-    fn is_told(place: &Element) -> bool {
+    fn shows_error(place: &Element) -> bool {
         place.query_selector("[aria-invalid]").ok().flatten().is_some()
     }
 
-    fn place_for_plan() -> Option<Element> {
+    fn plan_place() -> Option<Element> {
         dom::document().get_element_by_id(PLAN_PLACE)
     }
 
     fn show_plan(view: AnyView) {
-        if let Some(place) = place_for_plan() {
+        if let Some(place) = plan_place() {
             dom::patch(&place, view);
         }
     }
 
-    /// What the cards say of their profiles.
+    /// Reads the profiles back from their cards.
     fn profiles_of(form: &HtmlFormElement) -> Profiles {
         let mut found: Profiles = CORE.parse().map(|core| (core, meta_of(None))).into_iter().collect();
         let Ok(cards) = form.query_selector_all("[name=profiles]") else { return found };
@@ -247,7 +255,7 @@ mod client {
         found
     }
 
-    /// A profile as far as it is needed to judge combinations; without a card, one that goes with everything.
+    /// A profile as far as needed to check combinations; without a card, one that goes with everything.
     fn meta_of(card: Option<&Element>) -> ProfileMeta {
         fn list<T: std::str::FromStr>(card: Option<&Element>, name: &str) -> Vec<T> {
             let text = card.and_then(|c| c.get_attribute(name)).unwrap_or_default();
@@ -265,7 +273,7 @@ mod client {
         }
     }
 
-    /// Puts a message into a field's slot, or empties it.
+    /// Shows a message beside its field, or removes it.
     fn show_error(place: &Element, name: &str, message: Option<&str>) {
         let slot = place.query_selector(".field-error").ok().flatten();
         if let Some(slot) = slot.and_then(|s| s.dyn_into::<HtmlElement>().ok()) {
@@ -273,7 +281,7 @@ mod client {
             slot.set_text_content(message);
         }
         if let Some(control) = place.query_selector(&format!("[name=\"{name}\"]")).ok().flatten() {
-            // Both fail only for names that are no attribute names.
+            // Fails only for invalid attribute names.
             let _ = match message {
                 Some(_) => control.set_attribute("aria-invalid", "true"),
                 None => control.remove_attribute("aria-invalid"),

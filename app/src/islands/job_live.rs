@@ -1,11 +1,11 @@
-//! Keeps a job's page fresh: state, steps, progress; and fills its log.
+//! Keeps a job's page up to date: title, state, steps, progress; and fills its log.
 
 use super::status;
 use leptos::prelude::*;
 use model::job::JobId;
 
-/// Follows a job, patches the live regions of its page, and feeds the log. Without JavaScript the page shows how things
-/// stood when it was made, and the log is a link.
+/// Follows a job, patches the live regions of its page, and feeds the log. Without JavaScript the page shows the job as it was
+/// when the page was loaded, and the log is a link.
 #[island]
 pub fn JobLive(
     /// The job.
@@ -24,7 +24,7 @@ mod client {
     use crate::islands::log_view::LogView;
     use crate::islands::socket::{Frame, Next, Socket};
     use crate::parts::job::{LOG_SECTION, PROGRESS, progress, regions};
-    use crate::parts::time;
+    use crate::parts::{time, title};
     use crate::routes::sockets;
     use leptos::prelude::set_interval;
     use model::account::TicketPurpose;
@@ -35,33 +35,33 @@ mod client {
     use std::time::Duration;
     use wasm_bindgen::JsCast;
 
-    /// The job as it was last told.
-    type Known = Rc<RefCell<Option<JobView>>>;
+    /// The last state received.
+    type Latest = Rc<RefCell<Option<JobView>>>;
 
     pub fn follow(id: JobId) {
         let section = dom::document().get_element_by_id(LOG_SECTION).and_then(|s| s.dyn_into().ok());
         let Some(log) = section.and_then(|section| LogView::attach(&section)) else { return };
-        let known = Known::default();
-        tick(Rc::clone(&known));
-        let seen = Rc::clone(&log);
+        let latest = Latest::default();
+        tick(Rc::clone(&latest));
+        let shown = Rc::clone(&log);
         Socket::open(
             move || TicketPurpose::Job { id },
-            move || sockets::job(id, seen.last_seq()),
+            move || sockets::job(id, shown.last_seq()),
             move |frame| {
-                let Frame::Text(text) = frame else { return Next::Stay };
+                let Frame::Text(text) = frame else { return Next::Continue };
                 match serde_json::from_slice::<JobFrame>(text.as_bytes()) {
-                    Ok(frame) => take(&known, &log, frame),
-                    Err(_) => Next::Closing("The portal was renewed: load the page again.".to_owned()),
+                    Ok(frame) => receive(&latest, &log, frame),
+                    Err(_) => Next::Closing("The portal was updated. Reload the page.".to_owned()),
                 }
             },
         );
     }
 
-    /// Durations of what runs grow; what is over stands still.
-    fn tick(known: Known) {
+    /// Durations grow while the job runs.
+    fn tick(latest: Latest) {
         set_interval(
             move || {
-                if let Some(job) = known.borrow().as_ref().filter(|j| !j.summary.badge.state.is_over()) {
+                if let Some(job) = latest.borrow().as_ref().filter(|j| !j.summary.badge.state.is_over()) {
                     show(job);
                 }
             },
@@ -69,26 +69,27 @@ mod client {
         );
     }
 
-    fn take(known: &Known, log: &LogView, frame: JobFrame) -> Next {
+    fn receive(latest: &Latest, log: &LogView, frame: JobFrame) -> Next {
         match frame {
             JobFrame::Job { view } => {
                 show(&view);
-                known.replace(Some(*view));
+                latest.replace(Some(*view));
             }
             JobFrame::Lines { lines } => log.append(lines),
             JobFrame::Progress { progress: now } => {
-                if let Some(job) = known.borrow_mut().as_mut() {
+                if let Some(job) = latest.borrow_mut().as_mut() {
                     job.progress = Some(now);
                     patch_region(PROGRESS, progress(job));
                 }
             }
-            JobFrame::End => return Next::Over,
+            JobFrame::End => return Next::Done,
             JobFrame::Closing { why } => return Next::Closing(why),
         }
-        Next::Stay
+        Next::Continue
     }
 
     fn show(job: &JobView) {
+        dom::set_title(&title::whole(&title::job(&job.summary.badge)));
         for (name, view) in regions(job, time::now()) {
             patch_region(name, view);
         }

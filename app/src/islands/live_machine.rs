@@ -1,10 +1,10 @@
-//! Keeps a machine's page fresh: state, addresses, figures, the job that holds it, and what can be done.
+//! Keeps a machine's page up to date: state, addresses, figures, the job that holds it, and the possible actions.
 
 use super::status;
 use leptos::prelude::*;
 use model::machine::MachineId;
 
-/// Follows one machine and patches the regions of its page that are marked as live.
+/// Follows one machine and patches the live regions of its page.
 #[island]
 pub fn LiveMachine(
     /// The machine.
@@ -22,7 +22,7 @@ mod client {
     use crate::islands::dom::patch_region;
     use crate::islands::events;
     use crate::islands::refresh::Refresh;
-    use crate::islands::status::{Line, Status};
+    use crate::islands::status::{Indicator, Status};
     use crate::parts::address;
     use crate::parts::machine_head::{Region, guest, head, notices, usage};
     use model::job::JobId;
@@ -30,28 +30,27 @@ mod client {
     use model::view::machine::MachineRow;
 
     pub fn follow(id: MachineId) {
-        // What the page shows of the machine; nothing is known of what the server rendered, so that the first state is
-        // shown in full.
+        // What the page shows. The server's rendering is not known here, so the first state is shown in full.
         let mut shown: Option<MachineRow> = None;
         let page = Refresh::new(&["[data-live=actions]", "[data-live=jobs]"]);
-        let line = Line::new();
+        let indicator = Indicator::new();
         events::follow(Some(id), move |machines, _| {
             let Some(row) = machines.get(id) else {
-                return line.show(Status::Ended("This machine is gone.".to_owned()));
+                return indicator.show(Status::Ended("This machine no longer exists.".to_owned()));
             };
             if shown.as_ref() == Some(row) {
                 return;
             }
             show(row);
-            // What can be done depends on more than the row; the server is asked when that may have changed.
-            if shown.as_ref().map(possibilities) != Some(possibilities(row)) {
+            // The possible actions and the page's title come from the server; it is asked when they may have changed.
+            if shown.as_ref().map(situation) != Some(situation(row)) {
                 page.ask();
             }
             shown = Some(row.clone());
         });
     }
 
-    fn possibilities(row: &MachineRow) -> (MachineState, Option<JobId>, bool) {
+    fn situation(row: &MachineRow) -> (MachineState, Option<JobId>, bool) {
         (row.observed.state, row.job.as_ref().map(|job| job.id), row.update_available)
     }
 
@@ -60,6 +59,7 @@ mod client {
         patch_region(Region::Notices.as_str(), notices(row));
         patch_region(Region::Usage.as_str(), usage(row));
         patch_region(Region::Addresses.as_str(), address::all(&row.observed.addresses));
+        patch_region(Region::Ssh.as_str(), address::ssh(&row.observed.addresses));
         patch_region(Region::Guest.as_str(), guest(row));
     }
 }

@@ -1,14 +1,14 @@
-//! Keeps the machine list fresh: states, addresses, figures, progress, rows that come and go.
+//! Keeps the machine list up to date: states, addresses, figures, progress, new and removed rows.
 
 use super::status;
 use leptos::prelude::*;
 use model::view::machine::MachineFilter;
 
-/// Follows the machines and patches the rows that the page shows. Renders nothing but a line that says when they may be
-/// old.
+/// Follows the machines and patches the rows that the page shows. Renders only the line that says when they may be out of
+/// date.
 #[island]
 pub fn LiveMachines(
-    /// What the page was asked for; a row that does not fit it goes.
+    /// The page's filter; a row that no longer matches is removed.
     filter: MachineFilter,
 ) -> impl IntoView {
     #[cfg(feature = "hydrate")]
@@ -21,27 +21,27 @@ pub fn LiveMachines(
 #[cfg(feature = "hydrate")]
 mod client {
     use crate::islands::dom;
-    use crate::islands::events::{self, Machines, News};
+    use crate::islands::events::{self, Machines, Update};
     use crate::islands::refresh::Refresh;
     use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
     use model::machine::MachineId;
-    use model::view::machine::{MACHINES_PER_PAGE, MachineFilter, MachineRow};
+    use model::view::machine::{MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachineRow};
     use wasm_bindgen::JsCast;
     use web_sys::{Element, HtmlElement};
 
     pub fn follow(filter: MachineFilter) {
         let Some(body) = dom::find("table.machines tbody") else { return };
         let page = Refresh::new(&["[data-empty]"]);
-        events::follow(None, move |machines, news| match news {
-            News::Job(None) => {}
-            News::One(id) | News::Job(Some(id)) if stays(&body, machines, id, &filter) => {
+        events::follow(None, move |machines, update| match update {
+            Update::Job(None) => {}
+            Update::One(id) | Update::Job(Some(id)) if stays(&body, machines, id, &filter) => {
                 if let (Some(tr), Some(row)) = (row_of(&body, id), machines.get(id)) {
                     show(&tr, row);
                 }
             }
             _ => {
                 show_all(&body, machines, &filter);
-                // The server has the words for an empty list.
+                // What an empty list says comes from the server.
                 if body.child_element_count() == 0 {
                     page.ask();
                 }
@@ -49,7 +49,8 @@ mod client {
         });
     }
 
-    /// True when a change can be shown in the row that is there: it neither comes, goes nor moves.
+    /// True when a change can be shown in the existing row, which stays where it is. Figures that change do not move rows: a list
+    /// that is sorted by them would jump with every sample.
     fn stays(body: &Element, machines: &Machines, id: MachineId, filter: &MachineFilter) -> bool {
         let (Some(tr), Some(row)) = (row_of(body, id), machines.get(id)) else { return false };
         let was_being_created = tr.has_attribute("data-creating");
@@ -62,7 +63,7 @@ mod client {
 
     fn show(tr: &Element, row: &MachineRow) {
         if let Some(new) = built(row) {
-            dom::become_like(tr, &new);
+            dom::morph(tr, &new);
         }
     }
 
@@ -70,10 +71,14 @@ mod client {
         dom::build("tbody", machine_row(row))?.first_element_child()
     }
 
-    /// The whole page of the list: rows in their order, those that are there patched, those that are not made.
+    /// The whole page of the list in its order: existing rows are patched or moved, missing ones are built.
     fn show_all(body: &Element, machines: &Machines, filter: &MachineFilter) {
         let mut fitting: Vec<&MachineRow> = machines.0.iter().filter(|row| matches(row, filter)).collect();
-        fitting.sort_by(|a, b| (!is_being_created(a), &a.name).cmp(&(!is_being_created(b), &b.name)));
+        fitting.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(sort) = &filter.sort {
+            fitting.sort_by(|a, b| sort.compare(&MACHINE_COLUMNS, a, b));
+        }
+        fitting.sort_by_key(|row| !is_being_created(row));
         let per_page = MACHINES_PER_PAGE as usize;
         let first = per_page.saturating_mul(filter.page as usize);
         let shown: Vec<&MachineRow> = fitting.iter().copied().skip(first).take(per_page).collect();
@@ -87,14 +92,14 @@ mod client {
                     place = tr.next_element_sibling();
                     show(&tr, row);
                 }
-                None => put_before(body, place.as_ref(), row),
+                None => insert_before(body, place.as_ref(), row),
             }
         }
         show_counts(fitting.len(), machines.0.len());
     }
 
-    /// A row that is elsewhere moves; one that is nowhere is made.
-    fn put_before(body: &Element, place: Option<&Element>, row: &MachineRow) {
+    /// Moves the machine's row here, or builds it.
+    fn insert_before(body: &Element, place: Option<&Element>, row: &MachineRow) {
         let tr = match row_of(body, row.id) {
             Some(tr) => {
                 show(&tr, row);
@@ -103,7 +108,7 @@ mod client {
             None => built(row),
         };
         if let Some(tr) = tr {
-            // Fails only when `place` has just left the table; the next full state repairs that.
+            // Fails only if `place` has just left the table; the next full state corrects that.
             let _ = body.insert_before(&tr, place.map(AsRef::as_ref));
         }
     }

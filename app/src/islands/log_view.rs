@@ -1,5 +1,5 @@
-//! A log of any length that stays smooth: lines stand in blocks, and only blocks near the window have their lines in
-//! the page. An empty block keeps its height, so that the scroll bar tells the truth.
+//! A log of any length that stays smooth: lines are grouped in blocks, and only blocks near the window have their lines in
+//! the page. An empty block keeps its height, so that the scroll bar is right.
 //!
 //! Text goes into text nodes and nowhere else: markup in a log is text. Browsers slow down beyond some 20,000 lines in
 //! the page; here there are never more than a few hundred.
@@ -20,7 +20,7 @@ use super::dom;
 const BLOCK: usize = 100;
 /// How far beyond the window blocks are filled.
 const MARGIN: &str = "1200px 0px";
-/// How near the end, in pixels, counts as being there.
+/// How near the end, in pixels, counts as the end.
 const NEAR_END: i32 = 24;
 
 /// The log of one page.
@@ -38,7 +38,7 @@ pub struct LogView {
 }
 
 impl LogView {
-    /// Takes charge of a log section; `None` if it is not one.
+    /// Attaches to a log section; `None` if it is not one.
     pub fn attach(section: &HtmlElement) -> Option<Rc<Self>> {
         let part = |name: &str| section.query_selector(&format!("[data-log={name}]")).ok().flatten();
         let view = Rc::new(Self {
@@ -64,12 +64,12 @@ impl LogView {
         Some(view)
     }
 
-    /// The last line that is here, so that a new connection goes on after it.
+    /// The last line received; a new connection continues after it.
     pub fn last_seq(&self) -> Option<u64> {
         self.lines.borrow().last().map(|line| line.seq)
     }
 
-    /// Adds lines at the end. Lines that are here already, as after a reconnect, are left out.
+    /// Adds lines at the end. Lines received before, as after a reconnect, are left out.
     pub fn append(&self, new: Vec<LogLine>) {
         let last = self.last_seq();
         let first_new = self.lines.borrow().len();
@@ -93,7 +93,7 @@ impl LogView {
         self.to_end();
     }
 
-    /// Fills what will be in the window at once: while lines pour in, the browser tells of blocks when they have gone by.
+    /// Fills the last blocks at once: while many lines arrive, the observer reports blocks only after they have scrolled by.
     fn fill_end(&self) {
         let last: Vec<HtmlElement> = self.blocks.borrow().iter().rev().take(2).cloned().collect();
         for block in last.iter().filter(|block| !block.has_attribute("data-filled")) {
@@ -120,7 +120,7 @@ impl LogView {
             return;
         };
         element.set_class_name("block");
-        // Fails only for names that are no attribute names.
+        // Fails only for invalid attribute names.
         let _ = element.set_attribute("data-block", &index.to_string());
         let _ = self.scroller.append_child(&element);
         if let Some(observer) = self.observer.borrow().as_ref() {
@@ -140,7 +140,7 @@ impl LogView {
             let Some(view) = view.upgrade() else { return };
             for entry in entries.iter().filter_map(|e| e.dyn_into::<IntersectionObserverEntry>().ok()) {
                 if let Ok(block) = entry.target().dyn_into::<HtmlElement>() {
-                    view.near_or_far(&block, entry.is_intersecting());
+                    view.on_intersection(&block, entry.is_intersecting());
                 }
             }
         });
@@ -149,11 +149,11 @@ impl LogView {
         options.set_root_margin(MARGIN);
         let made = IntersectionObserver::new_with_options(callback.as_ref().unchecked_ref(), &options);
         self.observer.replace(made.ok());
-        // As long as the page.
+        // Needed for as long as the page exists.
         callback.forget();
     }
 
-    fn near_or_far(&self, block: &HtmlElement, near: bool) {
+    fn on_intersection(&self, block: &HtmlElement, near: bool) {
         let filled = block.has_attribute("data-filled");
         if near && !filled {
             self.fill(block);
@@ -194,7 +194,7 @@ impl LogView {
         }
     }
 
-    /// Whoever scrolls up wants to read; whoever scrolls to the end wants to follow.
+    /// Scrolling up stops following; scrolling to the end starts it again.
     fn scrolled(&self) {
         let below =
             self.scroller.scroll_height() - self.scroller.scroll_top() - self.scroller.client_height();
@@ -209,7 +209,7 @@ impl LogView {
         let on =
             event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()).is_some_and(|i| i.checked());
         let _ = self.scroller.class_list().toggle_with_force("wrap", on);
-        // Remembered heights were those of the other way.
+        // The heights of empty blocks were those without or with wrapping.
         for (i, block) in
             self.blocks.borrow().iter().enumerate().filter(|(_, b)| !b.has_attribute("data-filled"))
         {
@@ -217,7 +217,7 @@ impl LogView {
         }
     }
 
-    /// Gives the whole log to the pressed button, for `js/page.js` to copy: its listener is the page's, and comes after this.
+    /// Gives the whole log to the pressed button, for `js/page.js` to copy: its listener is the document's and runs after this one.
     fn copy(&self, event: &Event) {
         let texts: Vec<String> = self.lines.borrow().iter().map(|line| line.text.clone()).collect();
         if let Some(button) = event.current_target().and_then(|t| t.dyn_into::<Element>().ok()) {
@@ -239,7 +239,7 @@ impl LogView {
         self.show_current();
     }
 
-    /// Looks for the search words in the lines from this one on.
+    /// Searches the lines from this one on.
     fn find_in(&self, from: usize) {
         let wanted = self.search.value().to_ascii_lowercase();
         if !wanted.is_empty() {
@@ -250,7 +250,7 @@ impl LogView {
         }
         let words = match (wanted.is_empty(), self.matches.borrow().len()) {
             (true, _) => String::new(),
-            (false, 0) => "nothing found".to_owned(),
+            (false, 0) => "no matches".to_owned(),
             (false, n) => format!("{} of {n}", self.current.get() + 1),
         };
         self.found.set_text_content(Some(&words));
@@ -265,7 +265,7 @@ impl LogView {
         }
     }
 
-    /// Brings the current match into the window and marks it.
+    /// Scrolls to the current match and marks it.
     fn show_current(&self) {
         if let Ok(Some(old)) = self.scroller.query_selector(".line.current") {
             old.set_class_name("line");

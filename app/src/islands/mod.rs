@@ -1,8 +1,8 @@
 //! The islands: the only code that becomes wasm. Each is rendered on the server like any other part of a page, so that a
-//! page is whole without JavaScript, and comes alive where JavaScript runs.
+//! page is complete without JavaScript, and becomes live where JavaScript runs.
 //!
-//! `LiveMachines` and `LiveMachine` do not render what they keep fresh: they put the same `parts` that the server used in
-//! its place (`dom::patch`). A page therefore carries no second copy of its data, and hydrating costs nothing.
+//! Islands do not render what they keep up to date: they patch the server's HTML with the same `parts` that the server used
+//! (`dom::patch`). So a page carries no second copy of its data, and hydration costs nothing.
 
 pub mod console;
 pub mod form_help;

@@ -1,4 +1,4 @@
-//! Asks the server for the page again and takes single regions from it: for what only the server knows, such as which
+//! Fetches the page again and takes single regions and the title from it: for what only the server knows, such as which
 //! operations are possible now.
 
 use super::dom;
@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DomParser, Response, SupportedType};
 
-/// Regions that can be fetched anew. Whatever is asked for while an answer is on its way becomes one further question.
+/// Regions that can be fetched again. Requests made while one is under way become one further request.
 #[derive(Clone)]
 pub struct Refresh(Rc<Inner>);
 
@@ -26,7 +26,7 @@ impl Refresh {
         Self(Rc::new(Inner { selectors, under_way: Cell::new(false), again: Cell::new(false) }))
     }
 
-    /// Replaces the elements by what they are in the page as it is now. What does not succeed leaves them as they are.
+    /// Updates the elements to what they are in the page now. A failure leaves them as they are.
     pub fn ask(&self) {
         if self.0.under_way.replace(true) {
             self.0.again.set(true);
@@ -54,6 +54,7 @@ async fn load(selectors: &[&str]) -> Result<(), JsValue> {
     }
     let text = JsFuture::from(answer.text()?).await?.as_string().unwrap_or_default();
     let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
+    dom::set_title(&page.title());
     for selector in selectors {
         if let (Some(old), Some(new)) = (dom::find(selector), page.query_selector(selector)?) {
             dom::patch_from(&old, &new);

@@ -1,11 +1,11 @@
-//! One way to open and keep a socket: a ticket, the address, frames, back-off, and words for the person.
+//! How every socket is opened and kept open: ticket, address, frames, back-off, and what the person is told.
 //!
 //! ```text
 //! ticket ──► open ──► frames ──► closed ──► pause 0.5 … 15 s ──► ticket …
-//!    └─ logged out, not allowed, not there ──► over, with the reason
+//!    └─ logged out, not allowed, not found ──► ended, with the reason
 //! ```
 
-use super::status::{Line, Status};
+use super::status::{Indicator, Status};
 use crate::api;
 use crate::routes::sockets;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -24,24 +24,24 @@ const PAUSE_FIRST: u32 = 500;
 /// The longest pause, in milliseconds.
 const PAUSE_MAX: u32 = 15_000;
 
-/// What came through a socket.
+/// A received frame.
 pub enum Frame {
-    /// A text frame.
+    /// Text.
     Text(String),
-    /// A binary frame; the bytes stay in the browser's memory.
+    /// Binary; the bytes stay in the browser's memory.
     Bytes(Uint8Array),
 }
 
 /// What to do after a frame.
 pub enum Next {
-    /// Go on.
-    Stay,
-    /// Something was missed: connect again and get it.
-    Again,
-    /// The server is about to close, and said why.
+    /// Wait for the next one.
+    Continue,
+    /// Something was missed: connect again to get it.
+    Reconnect,
+    /// The server is about to close the connection, for this reason.
     Closing(String),
-    /// All has been said.
-    Over,
+    /// This was the last one.
+    Done,
 }
 
 type Receive = Box<dyn FnMut(Frame) -> Next>;
@@ -57,9 +57,9 @@ struct Inner {
     tries: Cell<u32>,
     /// The pause before the next try, while there is one.
     pause: Cell<Option<TimeoutHandle>>,
-    over: Cell<bool>,
+    done: Cell<bool>,
     why: RefCell<Option<String>>,
-    line: Line,
+    indicator: Indicator,
     open: RefCell<Option<Open>>,
 }
 
@@ -73,7 +73,7 @@ struct Open {
 }
 
 impl Socket {
-    /// Opens a socket. Purpose and path are asked for before each connection, because they say where to go on.
+    /// Opens a socket. Purpose and path are computed before each connection, because they say where to continue.
     pub fn open(
         purpose: impl Fn() -> TicketPurpose + 'static,
         path: impl Fn() -> String + 'static,
@@ -85,19 +85,19 @@ impl Socket {
             receive: RefCell::new(Box::new(receive)),
             tries: Cell::new(0),
             pause: Cell::new(None),
-            over: Cell::new(false),
+            done: Cell::new(false),
             why: RefCell::new(None),
-            line: Line::new(),
+            indicator: Indicator::new(),
             open: RefCell::new(None),
         }));
-        socket.heed_network();
+        socket.watch_network();
         socket.connect();
         socket
     }
 
-    /// What the browser knows of the network: a socket over a network that is gone would look open until TCP gives up minutes
-    /// later, and once it is back nobody should wait for a pause to end.
-    fn heed_network(&self) {
+    /// Listens to what the browser knows of the network: over a lost network a socket would look open until TCP gives up minutes
+    /// later, and once the network is back nobody should wait for a pause to end.
+    fn watch_network(&self) {
         let this = self.clone();
         window_event_listener_untyped("offline", move |_| this.close());
         let this = self.clone();
@@ -112,7 +112,7 @@ impl Socket {
     /// Sends a text frame; dropped while there is no connection.
     pub fn send_text(&self, text: &str) {
         if let Some(open) = self.0.open.borrow().as_ref() {
-            // Fails only while the connection is not open yet or no more; the person sees that beside it.
+            // Fails only while the connection is not open, which the page shows.
             let _ = open.socket.send_with_str(text);
         }
     }
@@ -130,7 +130,7 @@ impl Socket {
             match api::ticket((this.0.purpose)()).await {
                 Ok(ticket) => this.open_with(&ticket),
                 Err(api::ApiError(Fault::Unauthenticated)) => {
-                    this.end("You are logged out. Load the page to log in again.".to_owned());
+                    this.end("You are logged out. Reload the page to log in again.".to_owned());
                 }
                 Err(api::ApiError(fault @ (Fault::NotFound { .. } | Fault::Denied { .. }))) => {
                     this.end(fault.to_string());
@@ -147,9 +147,9 @@ impl Socket {
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
         let this = self.clone();
-        let on_message = Closure::new(move |event: MessageEvent| this.take(&event));
+        let on_message = Closure::new(move |event: MessageEvent| this.receive(&event));
         let this = self.clone();
-        let on_open = Closure::new(move |_| this.0.line.show(Status::Live));
+        let on_open = Closure::new(move |_| this.0.indicator.show(Status::Live));
         let this = self.clone();
         let on_close = Closure::new(move |_| this.closed());
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -159,24 +159,24 @@ impl Socket {
         self.0.open.replace(Some(open));
     }
 
-    fn take(&self, event: &MessageEvent) {
+    fn receive(&self, event: &MessageEvent) {
         let data = event.data();
         let frame = match (data.as_string(), data.dyn_ref::<ArrayBuffer>()) {
             (Some(text), _) => Frame::Text(text),
             (None, Some(buffer)) => Frame::Bytes(Uint8Array::new(buffer)),
             (None, None) => return,
         };
-        // Only a connection that works resets the pause: one that is closed at once would be tried without end.
+        // Only a working connection resets the pause: otherwise one that is closed at once would be retried without a pause.
         self.0.tries.set(0);
         let next = (self.0.receive.borrow_mut())(frame);
         match next {
-            Next::Stay => {}
-            Next::Again => self.close(),
+            Next::Continue => {}
+            Next::Reconnect => self.close(),
             Next::Closing(why) => {
                 self.0.why.replace(Some(why));
             }
-            Next::Over => {
-                self.0.over.set(true);
+            Next::Done => {
+                self.0.done.set(true);
                 self.close();
             }
         }
@@ -190,7 +190,7 @@ impl Socket {
 
     fn closed(&self) {
         let why = self.0.why.take();
-        if self.0.over.get() {
+        if self.0.done.get() {
             self.end(String::new());
         } else {
             self.wait(why.unwrap_or_else(|| "The connection was lost.".to_owned()));
@@ -201,12 +201,12 @@ impl Socket {
         let tries = self.0.tries.get();
         self.0.tries.set(tries.saturating_add(1));
         let longest = PAUSE_FIRST.saturating_mul(1 << tries.min(8)).min(PAUSE_MAX);
-        // Up to half of it by chance, so that a restarted server is not met by everybody at once.
+        // Half of it is random, so that not everybody reconnects to a restarted server at once.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 15,000")]
         let pause = longest / 2 + (js_sys::Math::random() * f64::from(longest) / 2.0) as u32;
-        // The first pause is too short to be worth a word.
+        // The first pause is too short to mention.
         if tries > 0 {
-            self.0.line.show(Status::Waiting(why));
+            self.0.indicator.show(Status::Waiting(why));
         }
         let this = self.clone();
         let go_on = move || {
@@ -217,11 +217,11 @@ impl Socket {
     }
 
     fn end(&self, why: String) {
-        self.0.line.show(Status::Ended(why));
+        self.0.indicator.show(Status::Ended(why));
     }
 }
 
-/// The socket's whole address: our own origin, with the scheme that goes with the page's.
+/// The socket's URL: the page's own origin, with the corresponding scheme.
 fn address(path: &str) -> Option<String> {
     let location = window().location();
     let scheme = if location.protocol().ok()? == "https:" { "wss" } else { "ws" };

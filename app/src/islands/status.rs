@@ -1,17 +1,16 @@
-//! How the live parts of a page are connected, in words: one line for all its sockets, empty while all is well.
+//! Whether the live parts of a page are connected: one line for all its sockets, empty while they are.
 
 use leptos::prelude::*;
 
-/// The line's `data-live`.
 const REGION: &str = "status";
 
-/// The line, as every live island renders it. Where a page has several, the last one speaks.
+/// The line, as every live island renders it. Where a page has several, the last one is used.
 pub fn note() -> impl IntoView + use<> {
     view! { <p class="live-note" role="status" data-live=REGION></p> }
 }
 
 #[cfg(feature = "hydrate")]
-pub use client::{Line, Status};
+pub use client::{Indicator, Status};
 
 #[cfg(feature = "hydrate")]
 mod client {
@@ -20,25 +19,25 @@ mod client {
     use std::cell::RefCell;
 
     thread_local! {
-        /// The state of each socket of the page.
+        /// Of each socket of the page.
         static STATES: RefCell<Vec<Status>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// The state of a socket.
+    /// The state of a socket's connection.
     pub enum Status {
-        /// Changes arrive.
+        /// Connected.
         Live,
-        /// Lost, and tried again; why it was lost.
+        /// Lost, for this reason, and retried.
         Waiting(String),
-        /// Over for good, and why; empty when everything has been said.
+        /// Ended for good, for this reason; empty if it simply came to its end.
         Ended(String),
     }
 
-    /// A socket's share in the line.
-    pub struct Line(usize);
+    /// One socket's part in the line.
+    pub struct Indicator(usize);
 
-    impl Line {
-        /// A share that says nothing yet.
+    impl Indicator {
+        /// Says nothing at first.
         pub fn new() -> Self {
             STATES.with_borrow_mut(|states| {
                 states.push(Status::Live);
@@ -46,31 +45,31 @@ mod client {
             })
         }
 
-        /// Says when what is shown may be old.
+        /// Shows the state of this socket's connection.
         pub fn show(&self, status: Status) {
-            let words = STATES.with_borrow_mut(|states| {
+            let text = STATES.with_borrow_mut(|states| {
                 if let Some(state) = states.get_mut(self.0) {
                     *state = status;
                 }
-                words(states)
+                summary(states)
             });
             let lines = dom::document().query_selector_all(&format!("[data-live={REGION}]"));
             let last = lines.ok().and_then(|lines| lines.item(lines.length().checked_sub(1)?));
-            // Only news is written: a screen reader reads it out each time.
-            if let Some(line) = last.filter(|line| line.text_content().as_deref() != Some(&words)) {
-                line.set_text_content(Some(&words));
+            // Written only if it differs: a screen reader reads it out each time.
+            if let Some(line) = last.filter(|line| line.text_content().as_deref() != Some(&text)) {
+                line.set_text_content(Some(&text));
             }
         }
     }
 
-    /// What ended for good says more than what is tried again.
-    fn words(states: &[Status]) -> String {
+    /// A connection that ended for good matters more than one that is retried.
+    fn summary(states: &[Status]) -> String {
         let ended = states.iter().find_map(|state| match state {
             Status::Ended(why) if !why.is_empty() => Some(why.clone()),
             _ => None,
         });
         let waiting = states.iter().find_map(|state| match state {
-            Status::Waiting(why) => Some(format!("Not live: {why} Connecting again.")),
+            Status::Waiting(why) => Some(format!("Not live: {why} Reconnecting…")),
             _ => None,
         });
         ended.or(waiting).unwrap_or_default()

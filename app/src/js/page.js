@@ -28,8 +28,8 @@ function nextTheme() {
   showTheme();
 }
 
-function say(words) {
-  const place = document.getElementById("said");
+function announce(words) {
+  const place = document.getElementById("announcement");
   if (place) place.textContent = words;
 }
 
@@ -41,17 +41,17 @@ async function copy(button) {
     copyByHand(text);
     button.focus();
   }
-  // A log is too long to be kept twice.
+  // A log is too long to keep a second copy.
   if (button.dataset.log) delete button.dataset.copy;
   button.dataset.copied = "";
-  say("Copied");
+  announce("Copied");
   setTimeout(() => {
     delete button.dataset.copied;
-    say("");
+    announce("");
   }, 1500);
 }
 
-// Over plain HTTP browsers offer no clipboard but this one.
+// Over plain HTTP, browsers offer no other clipboard.
 function copyByHand(text) {
   const field = document.createElement("textarea");
   field.className = "hidden";
@@ -71,14 +71,14 @@ function fill(button) {
   }
 }
 
-// Rows of a list: how many are ticked, and all of them at once.
-const boxes = () => [...document.querySelectorAll(".pick input")];
+// Rows of a list: how many are selected, and all of them at once.
+const checkboxes = () => [...document.querySelectorAll(".pick input")];
 function countSelected() {
   const place = document.querySelector("[data-selected]");
-  if (place) place.textContent = `${boxes().filter((box) => box.checked).length} selected`;
+  if (place) place.textContent = `${checkboxes().filter((box) => box.checked).length} selected`;
 }
 function selectAll() {
-  for (const box of boxes()) box.checked = true;
+  for (const box of checkboxes()) box.checked = true;
   countSelected();
 }
 
@@ -90,16 +90,21 @@ function fullScreen(button) {
   }
 }
 
-const pressed = {
+function focusOn(button) {
+  document.querySelector(button.dataset.focus)?.focus();
+}
+
+const actions = {
   "[data-theme-switch]": nextTheme,
   "[data-copy]": copy,
   "[data-set]": fill,
   "[data-select-all]": selectAll,
   "[data-fullscreen]": fullScreen,
+  "[data-focus]": focusOn,
 };
 
 document.addEventListener("click", (event) => {
-  for (const [selector, act] of Object.entries(pressed)) {
+  for (const [selector, act] of Object.entries(actions)) {
     const button = event.target.closest?.(selector);
     if (button) act(button);
   }
@@ -116,14 +121,14 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("change", countSelected);
 
-// A second press while the first is on its way would ask twice; one whose answer does not come may be repeated.
-const onTheirWay = new WeakSet();
+// A second press while the first request is under way would submit twice; after a while without an answer it may be repeated.
+const submitting = new WeakSet();
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
-  if (onTheirWay.has(form)) event.preventDefault();
-  onTheirWay.add(form);
-  setTimeout(() => onTheirWay.delete(form), 3_000);
+  if (submitting.has(form)) event.preventDefault();
+  submitting.add(form);
+  setTimeout(() => submitting.delete(form), 3_000);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -134,7 +139,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The words of `parts/time.rs`; the exact time stands behind them.
+// With the same words as `parts/time.rs`.
 function ago(then) {
   const seconds = Math.max(0, (Date.now() - then) / 1000);
   if (seconds < 60) return "just now";
@@ -154,8 +159,8 @@ setInterval(() => {
 showTheme();
 countSelected();
 
-// Islands: the wasm is fetched only by pages that have some. Last, so that nothing above waits for it.
-async function wake(islands) {
+// Islands: only pages that have some fetch the wasm. Last, so that nothing above waits for it.
+async function hydrate(islands) {
   const frontend = await import(`./frontend.js${version}`);
   await frontend.default({ module_or_path: new URL(`./frontend_bg.wasm${version}`, import.meta.url) });
   frontend.hydrate();
@@ -166,10 +171,10 @@ async function wake(islands) {
 }
 const islands = document.querySelectorAll("leptos-island");
 if (islands.length > 0) {
-  wake(islands).catch((error) => {
+  hydrate(islands).catch((error) => {
     console.warn(error);
     for (const note of document.querySelectorAll("[data-live=status]")) {
-      note.textContent = "Not live: a part of this page could not be loaded. Load the page again.";
+      note.textContent = "Not live: a part of this page could not be loaded. Reload the page.";
     }
   });
 }

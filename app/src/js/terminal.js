@@ -36,6 +36,21 @@ function colours() {
   return { background: colour("--screen"), foreground: colour("--screen-text"), cursor: colour("--screen-cursor") };
 }
 
+// Control sequences whose cost grows with a number that the guest chooses: repeat the preceding character (REP), insert and
+// delete lines (IL, DL), scroll (SU, SD), go to tab stops (CHT, CBT). xterm.js loops as often as it is told, up to 2^31 times,
+// and ten bytes would freeze the page of every viewer. All others stop at the edge of the screen.
+const COUNTED = ["b", "L", "M", "S", "T", "I", "Z"];
+// The largest count that is carried out. Nothing larger has a meaning on a screen, so such a sequence is ignored.
+const COUNT_MAX = 500;
+// How many bytes xterm.js works through before it lets the browser breathe: it checks the time between pieces only.
+const PIECE = 64;
+
+// The way out of the terminal for the keyboard. A serial line cannot carry this combination (it would be a plain Enter), so
+// no guest misses it, and no browser uses it.
+const isWayOut = (event) => event.key === "Enter" && event.ctrlKey && event.shiftKey;
+// A viewer who only watches can still scroll.
+const isScrolling = (event) => event.shiftKey && /^(Page(Up|Down)|Home|End)$/.test(event.key);
+
 class SerialTerminal extends HTMLElement {
   #terminal = new Terminal({
     allowProposedApi: false,
@@ -50,7 +65,7 @@ class SerialTerminal extends HTMLElement {
     theme: colours(),
   });
   #fit = new FitAddon();
-  #typing = true;
+  #hasControl = true;
   // Pieces of history that the terminal has not worked through.
   #replaying = 0;
 
@@ -58,37 +73,70 @@ class SerialTerminal extends HTMLElement {
     this.#terminal.loadAddon(this.#fit);
     this.#terminal.open(this);
     this.#terminal.onData((text) => this.dispatchEvent(new CustomEvent("typed", { detail: text })));
+    this.#limitCounts();
+    this.#keepKeyboardFree();
     new ResizeObserver(() => this.#fit.fit()).observe(this);
     this.#fit.fit();
     this.#terminal.focus();
   }
 
   // The first `old` bytes are history. Programs ask terminals things (ECMA-48 DSR, DA), and the answers are typed: what was
-  // asked before somebody came must not be answered now, into whatever reads the line by then.
+  // asked before this viewer came must not be answered now, into whatever reads the line by then.
   show(bytes, old) {
     if (old > 0) {
       this.#replaying += 1;
-      this.#heed();
-      this.#terminal.write(bytes.subarray(0, old), () => {
+      this.#updateInput();
+      this.#write(bytes.subarray(0, old), () => {
         this.#replaying -= 1;
-        this.#heed();
+        this.#updateInput();
       });
     }
-    if (old < bytes.length) this.#terminal.write(bytes.subarray(old));
+    this.#write(bytes.subarray(old));
   }
 
   remark(text) {
     this.#terminal.write(`\r\n\x1b[2m[${text}]\x1b[0m\r\n`);
   }
 
-  set typing(typing) {
-    this.#typing = typing;
-    this.#terminal.options.cursorBlink = typing;
-    this.#heed();
+  focus() {
+    this.#terminal.focus();
   }
 
-  #heed() {
-    this.#terminal.options.disableStdin = !this.#typing || this.#replaying > 0;
+  set hasControl(hasControl) {
+    this.#hasControl = hasControl;
+    this.#terminal.options.cursorBlink = hasControl;
+    this.#updateInput();
+  }
+
+  #updateInput() {
+    this.#terminal.options.disableStdin = !this.#hasControl || this.#replaying > 0;
+  }
+
+  #write(bytes, done) {
+    for (let at = 0; at < bytes.length; at += PIECE) {
+      const isLast = at + PIECE >= bytes.length;
+      this.#terminal.write(bytes.subarray(at, at + PIECE), isLast ? done : undefined);
+    }
+  }
+
+  #limitCounts() {
+    for (const final of COUNTED) {
+      // A handler that answers true has dealt with the sequence.
+      this.#terminal.parser.registerCsiHandler({ final }, ([count]) => count > COUNT_MAX);
+    }
+  }
+
+  // WCAG 2.1.2: the keyboard is never trapped. Tab passes the terminal by, which is entered with a click or with the button
+  // beside it, and left with a key that is named there; without control of the machine, nothing is caught at all.
+  #keepKeyboardFree() {
+    this.#terminal.textarea.tabIndex = -1;
+    this.#terminal.attachCustomKeyEventHandler((event) => {
+      if (!this.#hasControl) return isScrolling(event);
+      if (!isWayOut(event)) return true;
+      event.preventDefault();
+      if (event.type === "keydown") document.querySelector("[data-focus=serial-terminal]")?.focus();
+      return false;
+    });
   }
 }
 

@@ -1,21 +1,33 @@
-//! `/account`: one's own password and sessions.
+//! `/account`: the user's own password and sessions.
 
 use super::page;
 use crate::cx::Cx;
 use crate::parts::fields::Plain;
 use crate::parts::frame::{Section, heading};
-use crate::parts::{faults, table, time};
+use crate::parts::table::{Sorting, Table};
+use crate::parts::{faults, time};
 use leptos::prelude::*;
 use model::account::{SessionUser, SessionView};
 use model::fault::Fault;
+use model::sort::{Column, Sort};
 
 const PASSWORD_FIELDS: [&str; 3] = ["old_password", "new_password", "new_password_again"];
+const SESSIONS: Table<'static, SessionView> = Table {
+    caption: "Sessions",
+    class: "sessions",
+    columns: &[
+        Column::sorted("Browser", "browser", |a, b| a.agent.cmp(&b.agent)),
+        Column::sorted("From", "from", |a, b| a.from.cmp(&b.from)),
+        Column::sorted("Started", "started", |a, b| a.began.cmp(&b.began)),
+        Column::sorted("Last used", "used", |a, b| a.used.cmp(&b.used)),
+        Column::plain("Action"),
+    ],
+};
 const DONE: [(&str, &str); 2] = [
     ("change_password", "The password was changed and your other sessions have ended."),
-    ("end_session", "The session has ended."),
+    ("end_session", "The session was ended."),
 ];
 
-/// One's own account.
 #[component]
 pub fn Account() -> impl IntoView {
     page(Section::Account, |cx| async move {
@@ -26,8 +38,8 @@ pub fn Account() -> impl IntoView {
             {heading("Account", logout())}
             {faults::done(&cx, &DONE)}
             {faults::summary(&cx.form, &PASSWORD_FIELDS)}
-            {who(&user)}
-            {list(&sessions)}
+            {identity(&user)}
+            {list(&cx, sessions)}
             {password(&cx, user.name.as_str())}
         }
         .into_any())
@@ -43,7 +55,7 @@ fn logout() -> AnyView {
     .into_any()
 }
 
-fn who(user: &SessionUser) -> AnyView {
+fn identity(user: &SessionUser) -> AnyView {
     view! {
         <p class="about">
             <strong>{user.name.to_string()}</strong>
@@ -53,16 +65,16 @@ fn who(user: &SessionUser) -> AnyView {
     .into_any()
 }
 
-fn list(sessions: &[SessionView]) -> AnyView {
-    let rows = sessions.iter().map(|session| {
-        let browser = session.agent.as_deref().map_or_else(|| "unknown browser".to_owned(), browser);
+fn list(cx: &Cx, sessions: Vec<SessionView>) -> AnyView {
+    let row = |session: &SessionView| {
+        let browser = session.agent.as_deref().map_or_else(|| "Unknown browser".to_owned(), browser);
         let action = if session.current {
-            view! { <span class="note">"this one"</span> }.into_any()
+            view! { <span class="note">"This session"</span> }.into_any()
         } else {
             view! {
                 <form method="post" class="inline">
                     <input type="hidden" name="handle" value=session.handle.clone()/>
-                    <button class="button" name="intent" value="end_session">"End it"</button>
+                    <button class="button" name="intent" value="end_session">"End session"</button>
                 </form>
             }
             .into_any()
@@ -71,21 +83,21 @@ fn list(sessions: &[SessionView]) -> AnyView {
             <tr>
                 <th scope="row" title=session.agent.clone()>{browser}</th>
                 <td data-label="From">{session.from.clone().unwrap_or_default()}</td>
-                <td data-label="Began">{time::relative(session.began)}</td>
-                <td data-label="Used">{time::relative(session.used)}</td>
+                <td data-label="Started">{time::relative(session.began)}</td>
+                <td data-label="Last used">{time::relative(session.used)}</td>
                 <td class="row-action">{action}</td>
             </tr>
         }
-    });
-    let columns = ["Browser", "From", "Began", "Used", "Action"];
+        .into_any()
+    };
     view! {
         <h2>"Sessions"</h2>
-        {table::table("Sessions", &columns, "sessions", rows.collect_view().into_any())}
+        {Sorting::whole(cx, &SESSIONS, Sort::by("used", true), sessions, row)}
     }
     .into_any()
 }
 
-/// Marks in a `User-Agent` and whose they are. In this order, because most browsers claim to be the later ones too.
+/// Parts of a `User-Agent` and the browsers they stand for. In this order, because most browsers claim to be the later ones too.
 const BROWSERS: [(&str, &str); 8] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -104,10 +116,10 @@ const SYSTEMS: [(&str, &str); 6] = [
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 ];
-/// How many characters of a program are shown that is none of these.
+/// How many characters of any other `User-Agent` are shown.
 const AGENT_SHOWN: usize = 60;
 
-/// The browser that calls itself so, for people.
+/// The browser and system that a `User-Agent` names.
 fn browser(agent: &str) -> String {
     let find =
         |marks: &[(&str, &'static str)]| marks.iter().find(|(m, _)| agent.contains(m)).map(|(_, n)| *n);
@@ -124,14 +136,14 @@ fn password(cx: &Cx, user: &str) -> AnyView {
     let field = |name, label, complete| Plain { name, label, complete, help: "", first: false, state }.view();
     view! {
         <section class="card">
-            <h2>"Change the password"</h2>
+            <h2>"Change password"</h2>
             <form method="post" class="stack">
-                // For password managers, which ask whose password this is.
+                // Tells password managers whose password this is.
                 <input type="text" autocomplete="username" value=user.to_owned() aria-label="User name" hidden readonly/>
-                {field(old, "Present password", "current-password")}
+                {field(old, "Current password", "current-password")}
                 {field(new, "New password", "new-password")}
-                {field(again, "New password again", "new-password")}
-                <button class="button primary" name="intent" value="change_password">"Change the password"</button>
+                {field(again, "Repeat new password", "new-password")}
+                <button class="button primary" name="intent" value="change_password">"Change password"</button>
             </form>
         </section>
     }
@@ -143,7 +155,7 @@ mod tests {
     use super::browser;
 
     #[test]
-    fn browsers_are_told_by_name_and_the_rest_is_cut() {
+    fn browsers_are_named_and_other_programs_are_cut_short() {
         let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36";
         assert_eq!(browser(chrome), "Chrome on Linux");
         assert_eq!(browser(&format!("{chrome} Edg/130.0")), "Edge on Linux");

@@ -1,16 +1,30 @@
-//! `/audit`: who did what to which machine, when, from where, with what outcome.
+//! `/audit`: who did what to which machine, when, from where, with what outcome. Always newest first: the log is paged by the
+//! position of its entries, and in another order there would be no next page.
 
 use super::page;
 use crate::parts::frame::{Section, heading};
+use crate::parts::table::Table;
 use crate::parts::{badge, faults, table, time};
 use crate::routes;
 use leptos::prelude::*;
 use model::audit::{AuditFilter, AuditRow, ChainState, Outcome};
 use model::operation::OperationKind;
+use model::sort::Column;
 
-const COLUMNS: [&str; 6] = ["When", "Who", "What", "To", "Outcome", "Detail"];
-/// The id of the suggestions for the filter.
-const ACTS: &str = "acts";
+const TABLE: Table<'static, AuditRow> = Table {
+    caption: "Audit log",
+    class: "audit",
+    columns: &[
+        Column::plain("Time"),
+        Column::plain("User"),
+        Column::plain("Action"),
+        Column::plain("Subject"),
+        Column::plain("Outcome"),
+        Column::plain("Details"),
+    ],
+};
+/// The id of the filter's suggestions for actions.
+const ACTIONS: &str = "actions";
 
 /// The audit log.
 #[component]
@@ -26,7 +40,7 @@ pub fn Audit() -> impl IntoView {
         let export = routes::audit(routes::AUDIT_CSV, &AuditFilter { before: None, ..filter.clone() });
         let beside = view! {
             <form method="post" class="inline">
-                <button class="button" name="intent" value="verify_audit">"Verify the chain"</button>
+                <button class="button" name="intent" value="verify_audit">"Verify integrity"</button>
             </form>
             <a class="button" href=export download="audit.csv">"Export CSV"</a>
         };
@@ -51,10 +65,10 @@ fn chain_state(state: &ChainState) -> AnyView {
     match state {
         ChainState::Intact { entries, unkeyed } => {
             let mut words =
-                format!("The chain is intact: each of its {entries} entries fits the one before it.");
+                format!("The log is intact: each of its {entries} entries matches the one before it.");
             if *unkeyed > 0 {
                 words.push_str(&format!(
-                    " The first {unkeyed} were written before the log had a key, so for them this shows damage, not \
+                    " The first {unkeyed} were written before the log had a key: for them this shows damage, not \
                      forgery."
                 ));
             }
@@ -69,8 +83,8 @@ fn chain_state(state: &ChainState) -> AnyView {
         }
         ChainState::Broken { at } => {
             let words = format!(
-                "The chain is broken at entry {at}: something was changed or removed there. Compare with a backup of \
-                 the database."
+                "The log has been tampered with or damaged: entry {at} does not match the one before it. Compare with a \
+                 backup of the database."
             );
             view! { <p class="notice" data-tone="bad" role="alert">{words}</p> }.into_any()
         }
@@ -89,7 +103,7 @@ fn search(filter: &AuditFilter) -> AnyView {
             />
         }
     };
-    let acts = OperationKind::ALL.iter().map(|kind| view! { <option value=kind.title()></option> });
+    let actions = OperationKind::ALL.iter().map(|kind| view! { <option value=kind.title()></option> });
     let options = Outcome::ALL.into_iter().map(|outcome| {
         let selected = filter.outcome == Some(outcome);
         view! { <option value=outcome.as_str() selected=selected>{outcome.title()}</option> }
@@ -98,8 +112,8 @@ fn search(filter: &AuditFilter) -> AnyView {
         <form method="get" class="filter" role="search">
             {field("actor", "User", filter.actor.clone(), None)}
             {field("subject", "Machine, user or host", filter.subject.clone(), None)}
-            {field("action", "What was done", filter.action.as_deref().map(words), Some(ACTS))}
-            <datalist id=ACTS>{acts.collect_view()}</datalist>
+            {field("action", "Action", filter.action.as_deref().map(words), Some(ACTIONS))}
+            <datalist id=ACTIONS>{actions.collect_view()}</datalist>
             <select name="outcome" aria-label="Outcome">
                 <option value="">"Any outcome"</option>
                 {options.collect_view()}
@@ -113,7 +127,7 @@ fn search(filter: &AuditFilter) -> AnyView {
 
 fn list(rows: &[AuditRow]) -> AnyView {
     if rows.is_empty() {
-        return table::empty("No act fits this filter.", None);
+        return table::empty("No entries match this filter.", None);
     }
     let rows = rows.iter().map(|row| {
         let from = row.from.clone().map(|from| view! { <span class="note">{format!("from {from}")}</span> });
@@ -125,18 +139,18 @@ fn list(rows: &[AuditRow]) -> AnyView {
         view! {
             <tr>
                 <th scope="row">{time::relative(row.began)}</th>
-                <td data-label="Who">{row.actor.clone().unwrap_or_else(|| "nobody logged in".to_owned())}{from}</td>
-                <td data-label="What">{what}</td>
-                <td data-label="To">{row.subject.clone().unwrap_or_default()}</td>
+                <td data-label="User">{row.actor.clone().unwrap_or_else(|| "not logged in".to_owned())}{from}</td>
+                <td data-label="Action">{what}</td>
+                <td data-label="Subject">{row.subject.clone().unwrap_or_default()}</td>
                 <td data-label="Outcome">{badge::outcome(row.outcome)}</td>
-                <td data-label="Detail">{row.detail.clone().unwrap_or_default()}</td>
+                <td data-label="Details">{row.detail.clone().unwrap_or_default()}</td>
             </tr>
         }
     });
-    table::table("Audit log", &COLUMNS, "audit", rows.collect_view().into_any())
+    TABLE.view(None, rows.collect_view().into_any())
 }
 
-/// An act's name for people: an operation's title, or its words without the underscores.
+/// An action's name for people: an operation's title, or its words without the underscores.
 fn words(action: &str) -> String {
     if let Ok(kind) = action.parse::<OperationKind>() {
         return kind.title().to_owned();
@@ -150,7 +164,7 @@ mod tests {
     use super::words;
 
     #[test]
-    fn acts_are_named_in_words() {
+    fn actions_are_named_in_words() {
         assert_eq!(words("force_off"), "Force off");
         assert_eq!(words("watch_console"), "Watch console");
         assert_eq!(words(""), "");

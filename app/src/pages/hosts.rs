@@ -1,4 +1,4 @@
-//! `/hosts`: each host with what was found there, and how to mend it.
+//! `/hosts`: each host with the findings of its last check, and how to fix them.
 
 use super::{may, page};
 use crate::parts::frame::{Section, heading};
@@ -7,7 +7,6 @@ use leptos::prelude::*;
 use model::host::{Finding, HostView};
 use model::permission::Action;
 
-/// The hosts.
 #[component]
 pub fn Hosts() -> impl IntoView {
     page(Section::Hosts, |cx| async move {
@@ -16,10 +15,10 @@ pub fn Hosts() -> impl IntoView {
         let cards: Vec<AnyView> = hosts.iter().map(|host| card(host, may_check)).collect();
         let none = hosts
             .is_empty()
-            .then(|| table::empty("No host is configured. The server's settings name them.", None));
+            .then(|| table::empty("No host is configured. Hosts are part of the server's settings.", None));
         Ok(view! {
             {heading("Hosts", ().into_any())}
-            {faults::done(&cx, &[("check_host", "The host was tested again.")])}
+            {faults::done(&cx, &[("check_host", "The host was tested.")])}
             {faults::summary(&cx.form, &[])}
             {none}
             {cards}
@@ -30,7 +29,7 @@ pub fn Hosts() -> impl IntoView {
 
 fn card(host: &HostView, may_check: bool) -> AnyView {
     let state =
-        if host.reachable { badge::badge("ok", "Answers") } else { badge::badge("bad", "Does not answer") };
+        if host.reachable { badge::badge("ok", "Reachable") } else { badge::badge("bad", "Unreachable") };
     let test = may_check.then(|| {
         let label = format!("Test {} again", host.name);
         view! {
@@ -43,7 +42,7 @@ fn card(host: &HostView, may_check: bool) -> AnyView {
     let machines =
         if host.machines == 1 { "1 machine".to_owned() } else { format!("{} machines", host.machines) };
     let bridges = if host.bridges.is_empty() { "none".to_owned() } else { host.bridges.join(", ") };
-    let checked = host.checked.map(|at| view! { <span>"tested "{time::relative(at)}</span> });
+    let checked = host.checked.map(|at| view! { <span>"last tested "{time::relative(at)}</span> });
     view! {
         <section class="card host">
             <div class="card-head"><h2>{host.name.to_string()}</h2>{state}{test}</div>
@@ -60,7 +59,7 @@ fn card(host: &HostView, may_check: bool) -> AnyView {
 }
 
 fn finding(finding: &Finding) -> AnyView {
-    let fix = finding.fix.clone().map(|fix| view! { <p class="fix">{fix}</p> });
+    let fix = finding.fix.clone().map(|fix| view! { <p class="fix">"Fix: "{fix}</p> });
     view! {
         <li>
             {badge::level(finding.level)}
@@ -73,7 +72,7 @@ fn finding(finding: &Finding) -> AnyView {
     .into_any()
 }
 
-/// The finding's name with a capital letter.
+/// A finding's name, capitalised.
 fn title(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()

@@ -1,11 +1,13 @@
-//! `/images`: built images, and the forms that build one, several, or the common ones.
+//! `/images`: built images, and the forms that build one or several.
 
 use super::{may, page};
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
-use crate::parts::fields::FormView;
+use crate::parts::fields;
+use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::profiles::composition;
+use crate::parts::table::{Sorting, Table};
 use crate::parts::{faults, table, time};
 use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
@@ -17,12 +19,23 @@ use model::operation::OperationKind;
 use model::permission::Action;
 use model::portal::Choices;
 use model::size::Bytes;
+use model::sort::{Column, Sort};
 use model::view::image::ImageSummary;
 
 const KIND: OperationKind = OperationKind::Build;
-const COLUMNS: [&str; 6] = ["Image", "Mode", "Size", "Built", "Used by", "Action"];
+const TABLE: Table<'static, ImageSummary> = Table {
+    caption: "Images",
+    class: "images",
+    columns: &[
+        Column::sorted("Image", "image", |a, b| composition(&a.profiles).cmp(&composition(&b.profiles))),
+        Column::sorted("Mode", "mode", |a, b| a.mode.cmp(&b.mode)),
+        Column::sorted("Size", "size", |a, b| a.size.cmp(&b.size)),
+        Column::sorted("Built", "built", |a, b| a.built.cmp(&b.built)),
+        Column::sorted("Used by", "users", |a, b| a.users.cmp(&b.users)),
+        Column::plain("Action"),
+    ],
+};
 
-/// The images.
 #[component]
 pub fn Images() -> impl IntoView {
     page(Section::Images, |cx| async move {
@@ -30,14 +43,14 @@ pub fn Images() -> impl IntoView {
         let choices = cx.portal.choices(&cx.actor).await?;
         let names = KIND.row().field_names();
         let data = values(&cx).await?;
-        let done = [("remove_image", "The image is removed; Nix may collect what only it needed.")];
+        let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
         let jump =
             view! { <a class="button primary" href=format!("#{BUILD_FORM}")>"Build an image"</a> }.into_any();
         Ok(view! {
             {heading("Images", jump)}
             {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &names)}
-            {list(&images, may(&cx, Action::Operate(OperationKind::RemoveImage)))}
+            {list(&cx, images)}
             {build(&cx, &data, &choices, &names)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
@@ -46,20 +59,20 @@ pub fn Images() -> impl IntoView {
     })
 }
 
-fn list(images: &[ImageSummary], may_remove: bool) -> AnyView {
+fn list(cx: &Cx, images: Vec<ImageSummary>) -> AnyView {
     if images.is_empty() {
-        return table::empty("No image is built yet. A new machine builds the one it needs.", None);
+        return table::empty("No images yet. A new machine builds the one it needs.", None);
     }
-    let rows = images.iter().map(|image| row(image, may_remove)).collect_view();
-    table::table("Images", &COLUMNS, "images", rows.into_any())
+    let may_remove = may(cx, Action::Operate(OperationKind::RemoveImage));
+    Sorting::whole(cx, &TABLE, Sort::by("built", true), images, |image| row(image, may_remove))
 }
 
 fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
     let note = |text: String| view! { <span class="note">{text}</span> };
-    let age = (!image.current).then(|| note("from older profiles".to_owned()));
+    let age = (!image.current).then(|| note("from an older source".to_owned()));
     let size = Bytes(image.size).to_string();
     let closure = image.closure_size.map(|size| Bytes(size).to_string()).filter(|closure| *closure != size);
-    let closure = closure.map(|closure| note(format!("{closure} with all it needs")));
+    let closure = closure.map(|closure| note(format!("{closure} with dependencies")));
     view! {
         <tr>
             <th scope="row">{composition(&image.profiles)}" "{age}</th>
@@ -77,10 +90,10 @@ fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
     .into_any()
 }
 
-/// The machines that boot it: those that the actor may see by name, the others as a number.
+/// The machines that use it: by name where the actor may see them, the others as a number.
 fn used_by(image: &ImageSummary) -> AnyView {
     if image.users == 0 {
-        return view! { <span class="none">"no machine"</span> }.into_any();
+        return view! { <span class="none">"None"</span> }.into_any();
     }
     let links = image.machines.iter().map(|name| {
         view! { <a href=routes::machine(name)>{name.to_string()}</a>" " }
@@ -92,16 +105,16 @@ fn used_by(image: &ImageSummary) -> AnyView {
 
 fn removal(image: &ImageSummary, may_remove: bool) -> AnyView {
     if image.users > 0 {
-        return view! { <span class="note">"in use"</span> }.into_any();
+        return view! { <span class="note">"In use"</span> }.into_any();
     }
     if !may_remove {
-        return view! { <span class="note">"administrators remove images"</span> }.into_any();
+        return view! { <span class="note">"Only administrators remove images"</span> }.into_any();
     }
     let label = format!("Remove image {}", composition(&image.profiles));
     view! { <a class="button" href=routes::remove_image(image.id) aria-label=label>"Remove…"</a> }.into_any()
 }
 
-/// What the form holds: what was posted; or what led to the job that is being tried again; or what a new form holds.
+/// The form's values: those posted, those of the job to try again, or the defaults.
 async fn values(cx: &Cx) -> Result<FormData, Fault> {
     if cx.form.is(KIND.as_str()) {
         return Ok(cx.form.data.clone());
@@ -112,25 +125,25 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
     }
 }
 
-/// Ticked profiles make one image, or one each.
+/// The form that builds one image of the selected profiles, or one of each.
 fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
-    let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| form.group(group)).collect();
+    let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
     view! {
         <form method="post" id=BUILD_FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>
             <input type="hidden" name="intent" value=KIND.as_str()/>
             {groups}
             <div class="buttons">
-                <button class="button primary">"Build one image of these"</button>
-                <button class="button" name="each" value="true">"Build one image each"</button>
+                <button class="button primary">"Build one image"</button>
+                <button class="button" name="each" value="true">"Build one image per profile"</button>
             </div>
         </form>
     }
     .into_any()
 }
 
-/// The combinations that people commonly want; all of them are ticked at first.
+/// Combinations that people commonly want. None is selected at first: each is a build of minutes and gigabytes.
 fn common(choices: &Choices) -> Option<AnyView> {
     if choices.common.is_empty() {
         return None;
@@ -138,7 +151,7 @@ fn common(choices: &Choices) -> Option<AnyView> {
     let boxes = choices.common.iter().map(|set| {
         view! {
             <label class="tick">
-                <input type="checkbox" name="set" value=set.to_string() checked/>
+                <input type="checkbox" name="set" value=set.to_string()/>
                 <span>{composition(set)}</span>
             </label>
         }
@@ -150,14 +163,14 @@ fn common(choices: &Choices) -> Option<AnyView> {
         view! {
             <form method="post" class="card stack">
                 <h2>"Common combinations"</h2>
-                <p class="help">"Builds every ticked one, so that new machines of that kind start at once."</p>
+                <p class="help">"Builds the selected ones in advance, so that new machines with these profiles start at once."</p>
                 <input type="hidden" name="intent" value=KIND.as_str()/>
-                // With nothing ticked, nothing is built: without this field, core alone would be.
+                // With nothing selected nothing is built; without this field, core would be.
                 <input type="hidden" name="each" value="true"/>
                 <div class="ticks">{boxes.collect_view()}</div>
                 <div class="buttons">
                     <label class="beside">"Mode "<select name="mode">{modes.collect_view()}</select></label>
-                    <button class="button">"Build these"</button>
+                    <button class="button">"Build selected"</button>
                 </div>
             </form>
         }

@@ -2,22 +2,21 @@
 
 use super::page;
 use crate::islands::job_live::JobLive;
-use crate::parts::frame::{Section, heading};
+use crate::parts::frame::{Section, heading_with_title};
 use crate::parts::job::{LOG_SECTION, NOW, regions};
-use crate::parts::{address, faults, time};
+use crate::parts::{address, faults, time, title};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::JobId;
 use model::view::job::JobView;
 
-/// The job's page.
 #[component]
 pub fn Job() -> impl IntoView {
     page(Section::Jobs, |cx| async move {
         let id: JobId = cx.param("id", "job")?;
         let job = cx.portal.job(&cx.actor, id).await?;
         Ok(view! {
-            {heading(&job.summary.badge.title, ().into_any())}
+            {heading_with_title(&title::job(&job.summary.badge), &job.summary.badge.title, ().into_any())}
             {faults::summary(&cx.form, &[])}
             <div class="job">
                 {live(&job)}
@@ -30,10 +29,10 @@ pub fn Job() -> impl IntoView {
     })
 }
 
-/// The regions that `JobLive` keeps fresh.
+/// The regions that `JobLive` keeps up to date.
 fn live(job: &JobView) -> AnyView {
     let regions = regions(job, time::now()).map(|(name, view)| {
-        // The steps show it to those who see them.
+        // The list of steps shows the same to those who see it.
         let only_heard = name == NOW;
         view! {
             <div data-live=name class=only_heard.then_some("hidden") aria-live=only_heard.then_some("polite")>
@@ -44,7 +43,7 @@ fn live(job: &JobView) -> AnyView {
     regions.into_iter().collect_view().into_any()
 }
 
-/// The frame of the log; its lines are put in where JavaScript runs.
+/// The log without its lines, which are filled in where JavaScript runs.
 fn log(id: JobId) -> AnyView {
     view! {
         <section class="log-section" id=LOG_SECTION aria-labelledby="log-title">
@@ -62,7 +61,7 @@ fn log(id: JobId) -> AnyView {
                 <a class="button" href=routes::job_log(id) download="">"Download"</a>
             </div>
             <div class="log js-only" data-log="lines" tabindex="0" role="region" aria-label="Log lines"></div>
-            <p class="no-js">"The log is live where JavaScript runs; the download has all of it."</p>
+            <p class="no-js">"Without JavaScript the log is not shown here; download it instead."</p>
         </section>
     }
     .into_any()
@@ -73,8 +72,8 @@ fn reproduce(job: &JobView) -> Option<AnyView> {
     Some(
         view! {
             <section class="card">
-                <h2>"Build it yourself"</h2>
-                <p class="help">"The same build in a shell on the portal's computer:"</p>
+                <h2>"Reproduce this build"</h2>
+                <p class="help">"Runs the same build in a shell on the portal's server:"</p>
                 {address::copyable(command, "command")}
             </section>
         }

@@ -1,33 +1,47 @@
-//! `/jobs`: what was asked for, newest first.
+//! `/jobs`: newest first, as a log is. The list is paged by job, so in another order there would be no next page.
 
 use super::page;
 use crate::cx::Cx;
 use crate::islands::live_jobs::LiveJobs;
-use crate::parts::frame::{Section, heading};
+use crate::parts::frame::{Section, heading_with_title};
 use crate::parts::machine_head::Region;
-use crate::parts::{badge, faults, job, table, time};
+use crate::parts::table::Table;
+use crate::parts::{badge, faults, job, table, time, title};
 use crate::routes;
 use leptos::prelude::*;
+use model::sort::Column;
 use model::time::Time;
 use model::view::job::{JOBS_PER_PAGE, JobFilter, JobSummary};
 
-/// The list.
+const TABLE: Table<'static, JobSummary> = Table {
+    caption: "Jobs",
+    class: "jobs",
+    columns: &[
+        Column::plain("Job"),
+        Column::plain("State"),
+        Column::plain("User"),
+        Column::plain("Started"),
+        Column::plain("Duration"),
+    ],
+};
+
 #[component]
 pub fn Jobs() -> impl IntoView {
     page(Section::Jobs, |cx| async move {
         let filter = filter(&cx);
         let jobs = cx.portal.jobs(&cx.actor, &filter).await?;
         let title = match &filter.machine {
-            Some(machine) => format!("Jobs of {machine}"),
+            Some(machine) => format!("Jobs for {machine}"),
             None => "Jobs".to_owned(),
         };
+        let in_tab = title::jobs(&title, jobs.iter().map(|job| &job.badge));
         let older = jobs.last().filter(|_| jobs.len() >= JOBS_PER_PAGE as usize).map(|last| {
             (routes::jobs(&JobFilter { before: Some(last.badge.id), ..filter.clone() }), "Older")
         });
         let newest =
             filter.before.map(|_| (routes::jobs(&JobFilter { before: None, ..filter.clone() }), "Newest"));
         Ok(view! {
-            {heading(&title, toggle(&filter))}
+            {heading_with_title(&in_tab, &title, toggle(&filter))}
             {faults::summary(&cx.form, &[])}
             <div data-live=Region::Jobs.as_str()>{list(&jobs)}</div>
             <LiveJobs/>
@@ -45,7 +59,7 @@ fn filter(cx: &Cx) -> JobFilter {
     }
 }
 
-/// All jobs, or only those that are not over.
+/// Switches between all jobs and those that are not over.
 fn toggle(filter: &JobFilter) -> AnyView {
     let to = |open| routes::jobs(&JobFilter { open, before: None, ..filter.clone() });
     let link = |open: bool, words: &'static str| {
@@ -54,20 +68,23 @@ fn toggle(filter: &JobFilter) -> AnyView {
     view! { <div class="toggle">{link(false, "All")}{link(true, "Unfinished")}</div> }.into_any()
 }
 
-/// How long a job took; one that is not over says how far it is, which does not grow old while one looks at it.
+/// How long a job took; for one that is not over, how far it is, which unlike its duration stays right while the page is open.
 fn took(job: &JobSummary, now: Time) -> AnyView {
     if job.ended.is_some() {
         return job::duration(job, now).into_any();
     }
     let badge = &job.badge;
+    if badge.cancelling {
+        return view! { <span class="note">"Cancelling"</span> }.into_any();
+    }
     let words = badge.step.clone().unwrap_or_else(|| format!("{} of {} steps", badge.done, badge.total));
     view! { <span class="note">{words}</span> }.into_any()
 }
 
-/// The jobs as a table, here and on a machine's page.
+/// Jobs as a table, here and on a machine's page.
 pub fn list(jobs: &[JobSummary]) -> AnyView {
     if jobs.is_empty() {
-        return table::empty("There is no job here. Everything that you start will be.", None);
+        return table::empty("No jobs yet.", None);
     }
     let now = time::now();
     let rows = jobs.iter().map(|summary| {
@@ -75,16 +92,11 @@ pub fn list(jobs: &[JobSummary]) -> AnyView {
             <tr data-key=summary.badge.id.to_string()>
                 <th scope="row"><a href=routes::job(summary.badge.id)>{summary.badge.title.clone()}</a></th>
                 <td data-label="State">{badge::job_state(summary.badge.state)}</td>
-                <td data-label="Asked by">{summary.actor.clone()}</td>
+                <td data-label="User">{summary.actor.clone()}</td>
                 <td data-label="Started">{time::relative(summary.created)}</td>
-                <td data-label="Took">{took(summary, now)}</td>
+                <td data-label="Duration">{took(summary, now)}</td>
             </tr>
         }
     });
-    table::table(
-        "Jobs",
-        &["Job", "State", "Asked by", "Started", "Took"],
-        "jobs",
-        rows.collect_view().into_any(),
-    )
+    TABLE.view(None, rows.collect_view().into_any())
 }

@@ -1,4 +1,4 @@
-//! `/login`: name and password. Leads back to where somebody wanted to go.
+//! `/login`: name and password. Leads back to the page that asked for the login.
 
 use super::page;
 use crate::parts::faults;
@@ -8,7 +8,6 @@ use crate::routes;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-/// The login page.
 #[component]
 pub fn Login() -> impl IntoView {
     page(Section::Outside, |cx| async move {
@@ -16,7 +15,7 @@ pub fn Login() -> impl IntoView {
             cx.redirect(routes::MACHINES);
         }
         if cx.portal.needs_setup().await? {
-            return Ok(nobody_yet());
+            return Ok(needs_setup());
         }
         let next = match cx.form.data.get("next") {
             "" => cx.query("next"),
@@ -50,14 +49,14 @@ pub fn Login() -> impl IntoView {
     })
 }
 
-fn nobody_yet() -> AnyView {
+fn needs_setup() -> AnyView {
     view! {
         <Title text="Log in"/>
         <section class="card gate">
-            <h1>"Nobody can log in yet"</h1>
+            <h1>"Not set up yet"</h1>
             <p>
-                "There is no user. The server printed a link for the first administrator on its terminal when it \
-                 started; open that link."
+                "There are no users. When the server started, it printed a link for creating the first administrator; \
+                 open that link."
             </p>
         </section>
     }

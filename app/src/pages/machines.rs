@@ -1,16 +1,18 @@
-//! `/`: the machines. Search and filter stand in the URL; the rows are live where JavaScript runs.
+//! `/`: the machines. Search, filter and order are in the URL; the rows are live where JavaScript runs.
 
 use super::page;
 use crate::cx::Cx;
 use crate::islands::live_machines::LiveMachines;
 use crate::parts::frame::{Section, heading};
-use crate::parts::machine_row::{BULK_FORM, COLUMNS, count, machine_row};
+use crate::parts::machine_row::{BULK_FORM, count, machine_row};
+use crate::parts::table::{Sorting, Table};
 use crate::parts::{faults, table};
 use crate::routes;
 use leptos::prelude::*;
 use model::catalog;
 use model::machine::MachineState;
-use model::view::machine::{MACHINES_PER_PAGE, MachineFilter, MachinePage};
+use model::sort::Sort;
+use model::view::machine::{MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 
 /// The states in the order in which the filter offers them.
 const STATES: [MachineState; 7] = [
@@ -23,7 +25,6 @@ const STATES: [MachineState; 7] = [
     MachineState::Unknown,
 ];
 
-/// The list.
 #[component]
 pub fn Machines() -> impl IntoView {
     page(Section::Machines, |cx| async move {
@@ -48,15 +49,17 @@ fn filter(cx: &Cx) -> MachineFilter {
     MachineFilter {
         search: cx.query("q"),
         state: STATES.into_iter().find(|s| s.as_str() == state),
+        sort: cx.query_as("sort"),
         page: cx.query_as("page").unwrap_or(0),
     }
 }
 
-/// The search box; hidden while there is nothing to be searched.
+/// The search box; left out while there is nothing to search.
 fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
     if found.total == 0 {
         return ().into_any();
     }
+    let sort = filter.sort.as_ref().map(ToString::to_string);
     let options = STATES.into_iter().map(|state| {
         let selected = filter.state == Some(state);
         view! { <option value=state.as_str() selected=selected>{state.title()}</option> }
@@ -71,6 +74,7 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
                 <option value="">"Any state"</option>
                 {options.collect_view()}
             </select>
+            {sort.map(|sort| view! { <input type="hidden" name="sort" value=sort/> })}
             <button class="button">"Search"</button>
             <span class="count" data-count="">{count(found.matching, found.total)}</span>
         </form>
@@ -78,8 +82,8 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
     .into_any()
 }
 
-/// What can be done to all ticked machines at once. The style sheet shows it in the place of the search when something is
-/// ticked; `js/page.js` counts.
+/// The actions on all selected machines. The style sheet shows them in place of the search while something is selected;
+/// `js/page.js` counts.
 fn bulk() -> AnyView {
     let rows = catalog::TABLE.iter().filter(|row| row.in_bulk);
     let buttons = rows.map(|row| {
@@ -104,19 +108,22 @@ fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
     let body: Vec<AnyView> = found.rows.iter().map(|row| machine_row(row).into_any()).collect();
     let instead = match (found.total, body.is_empty()) {
         (0, _) => Some(table::empty(
-            "There is no machine yet. The first takes one form and a minute.",
+            "No machines yet. The first one takes a form and a minute.",
             Some((routes::NEW_MACHINE, "Create the first machine")),
         )),
-        (_, true) => {
-            Some(table::empty("No machine fits this search.", Some((routes::MACHINES, "Show all machines"))))
-        }
+        (_, true) => Some(table::empty(
+            "No machines match this search.",
+            Some((routes::MACHINES, "Show all machines")),
+        )),
         _ => None,
     };
-    let filter = filter.clone();
+    let link = |sort| routes::machines(&MachineFilter { sort: Some(sort), page: 0, ..filter.clone() });
+    let sort = filter.sort.clone().unwrap_or_else(|| Sort::by("name", false));
+    let table = Table { caption: "Machines", class: "machines", columns: &MACHINE_COLUMNS };
     view! {
         <div data-empty="">{instead}</div>
-        <LiveMachines filter=filter/>
-        {table::table("Machines", &COLUMNS, "machines", body.into_any())}
+        <LiveMachines filter=filter.clone()/>
+        {table.view(Some(&Sorting { sort, link: &link }), body.into_any())}
     }
     .into_any()
 }

@@ -1,5 +1,5 @@
-//! The pages, a file each, named as their path. Every page is a question to the portal and a view of its answer; what the
-//! portal refuses is shown as a page too, with the right HTTP status.
+//! The pages, a file each, named after their path. Every page is a query to the portal and a view of its answer; a refusal is
+//! shown as a page too, with the right HTTP status.
 
 pub mod account;
 pub mod audit;
@@ -25,8 +25,7 @@ use model::fault::Fault;
 use model::permission::{Action, Subject, can};
 use std::future::Future;
 
-/// A page: asks the portal, and puts the answer into the frame. Somebody who is not logged in is led to the login and
-/// back.
+/// A page: queries the portal, and puts the answer into the frame. Without a login it leads to the login page and back.
 fn page<F, Answer>(section: Section, load: F) -> AnyView
 where
     F: FnOnce(Cx) -> Answer + Send + 'static,
@@ -41,7 +40,7 @@ where
             Ok(body) => body,
             Err(fault) => {
                 if fault == Fault::Unauthenticated {
-                    cx.redirect(&routes::login(cx.here()));
+                    cx.redirect(&routes::login(&cx.here()));
                 } else {
                     cx.set_status(&fault);
                 }
@@ -53,7 +52,7 @@ where
     .into_any()
 }
 
-/// Whether the actor may do this to anything; hides what would be refused.
+/// Whether the user may do this to anything; what would be refused is not shown.
 fn may(cx: &Cx, action: Action) -> bool {
     cx.actor.user.as_ref().is_some_and(|user| can(user, action, Subject::Any))
 }

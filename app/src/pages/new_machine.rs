@@ -1,9 +1,10 @@
-//! `/machines/new`: one page, four groups, the plan beside them.
+//! `/machines/new`: one form, with the plan beside it.
 
 use super::page;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
-use crate::parts::fields::FormView;
+use crate::parts::fields;
+use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::machine_form::{FORM, PLAN_DIGEST, PLAN_PLACE};
 use crate::parts::{faults, plan, table};
@@ -18,7 +19,6 @@ use model::portal::Choices;
 
 const KIND: OperationKind = OperationKind::Create;
 
-/// The form.
 #[component]
 pub fn NewMachine() -> impl IntoView {
     page(Section::Machines, |cx| async move {
@@ -29,11 +29,12 @@ pub fn NewMachine() -> impl IntoView {
         let data = values(&cx, &choices).await?;
         let names = KIND.row().field_names();
         let form = FormView::new(&data, &cx.form, &choices, &names);
-        let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| form.group(group)).collect();
+        let groups: Vec<AnyView> =
+            (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
         Ok(view! {
             {heading("New machine", ().into_any())}
             {faults::summary(&cx.form, &names)}
-            {again(&cx)}
+            {reopened(&cx)}
             <form method="post" id=FORM class="with-aside" novalidate>
                 <div class="form-body">{groups}</div>
                 <aside class="form-aside" aria-label="Plan">
@@ -52,22 +53,22 @@ pub fn NewMachine() -> impl IntoView {
     })
 }
 
-/// Told when the form opens with the values of a job.
-fn again(cx: &Cx) -> Option<AnyView> {
+/// A note that the form has the values of a job.
+fn reopened(cx: &Cx) -> Option<AnyView> {
     let job = cx.query_as::<JobId>("job").filter(|_| cx.form.data.0.is_empty())?;
-    let words = " that came to nothing, but for passwords: type them again.";
+    let words = ", except passwords: enter them again.";
     Some(
         view! {
             <p class="notice" data-tone="busy">
-                "These are the values of "<a href=routes::job(job)>"the job"</a>{words}
+                "These are the values of "<a href=routes::job(job)>"an earlier job"</a>{words}
             </p>
         }
         .into_any(),
     )
 }
 
-/// The plan beside the form. Without JavaScript a button shows it; with JavaScript it is there by itself, and its digest
-/// makes sure that nothing else is done than what it shows.
+/// The plan beside the form. Without JavaScript a button shows it; with JavaScript it is kept up to date, and its digest
+/// ensures that exactly what it shows is done.
 fn plan_card(shown: Option<Plan>) -> AnyView {
     let content = match shown {
         Some(shown) => plan::plan(&shown).into_any(),
@@ -79,13 +80,13 @@ fn plan_card(shown: Option<Plan>) -> AnyView {
             <div id=PLAN_PLACE aria-live="polite">{content}</div>
             <input type="hidden" name="digest" id=PLAN_DIGEST disabled/>
             <input type="hidden" name="of" value=KIND.as_str()/>
-            <button class="button no-js" name="intent" value="show_plan">"Show the plan"</button>
+            <button class="button no-js" name="intent" value="show_plan">"Show plan"</button>
         </section>
     }
     .into_any()
 }
 
-/// What the fields hold: what was posted; or what led to the job that is being tried again; or what a new form holds.
+/// The form's values: those posted, those of the job to try again, or the defaults.
 async fn values(cx: &Cx, choices: &Choices) -> Result<FormData, Fault> {
     if !cx.form.data.0.is_empty() {
         return Ok(cx.form.data.clone().without_secrets());
@@ -102,7 +103,7 @@ async fn values(cx: &Cx, choices: &Choices) -> Result<FormData, Fault> {
     Ok(data)
 }
 
-/// The plan that was asked for by the button, or the new one when the situation changed.
+/// The plan that the button asked for, or the new one if it has changed.
 fn shown_plan(cx: &Cx) -> Option<Plan> {
     match &cx.form.fault {
         Some(Fault::PlanChanged { plan }) => Some((**plan).clone()),
@@ -113,7 +114,7 @@ fn shown_plan(cx: &Cx) -> Option<Plan> {
 fn no_host() -> AnyView {
     view! {
         {heading("New machine", ().into_any())}
-        {table::empty("No host is configured, so there is nowhere to put a machine.", Some((routes::HOSTS, "See the hosts")))}
+        {table::empty("No host is configured, so there is nowhere to create a machine.", Some((routes::HOSTS, "View hosts")))}
     }
     .into_any()
 }

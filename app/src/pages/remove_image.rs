@@ -1,4 +1,4 @@
-//! `/images/{id}/remove`: what removing an image means, and the button.
+//! `/images/{id}/remove`: the plan for removing an image, and the button.
 
 use super::page;
 use crate::parts::frame::{Section, heading};
@@ -9,7 +9,6 @@ use leptos::prelude::*;
 use model::image::ImageId;
 use model::operation::{Operation, OperationKind};
 
-/// The page that removes an image.
 #[component]
 pub fn RemoveImage() -> impl IntoView {
     page(Section::Images, |cx| async move {
@@ -18,7 +17,7 @@ pub fn RemoveImage() -> impl IntoView {
         let shown = cx.portal.plan(&cx.actor, &Operation::RemoveImage { image: id }).await?;
         let kind = OperationKind::RemoveImage;
         Ok(view! {
-            {heading("Remove an image", ().into_any())}
+            {heading("Remove image", ().into_any())}
             {faults::summary(&cx.form, &[])}
             <section class="card">
                 <h2>{format!("{} · {}", composition(&image.profiles), image.mode.title())}</h2>
@@ -27,7 +26,7 @@ pub fn RemoveImage() -> impl IntoView {
                     <input type="hidden" name="image" value=id.to_string()/>
                     <input type="hidden" name="digest" value=shown.digest().to_string()/>
                     <button class="button danger" name="intent" value=kind.as_str()>{kind.title()}</button>
-                    <a class="button" href=routes::IMAGES>"Keep it"</a>
+                    <a class="button" href=routes::IMAGES>"Cancel"</a>
                 </form>
             </section>
         }

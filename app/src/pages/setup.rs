@@ -1,4 +1,4 @@
-//! `/setup?token=…`: the first administrator, by the link that the server printed.
+//! `/setup?token=…`: creates the first administrator, with the link that the server printed.
 
 use super::page;
 use crate::parts::faults;
@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use model::account::PASSWORD_MIN;
 
-/// The setup page. The token travels in a hidden field; after a mistake it is taken from the URL again.
+/// The token is posted in a hidden field; after an error it is taken from the URL again.
 #[component]
 pub fn Setup() -> impl IntoView {
     page(Section::Outside, |cx| async move {
@@ -20,7 +20,7 @@ pub fn Setup() -> impl IntoView {
         let fields = [
             ("name", "Name", "username", "Lower-case letters, digits and “-”.", true),
             ("password", "Password", "new-password", "", false),
-            ("password_again", "Password again", "new-password", "", false),
+            ("password_again", "Repeat password", "new-password", "", false),
         ];
         let fields = fields.map(|(name, label, complete, help, first)| {
             Plain { name, label, complete, help, first, state }.view()
@@ -29,12 +29,12 @@ pub fn Setup() -> impl IntoView {
             <Title text="Set up"/>
             <section class="card gate">
                 <h1>"Welcome to Snowglobe"</h1>
-                <p>{format!("Make the first administrator. The password has at least {PASSWORD_MIN} characters; four random words do well.")}</p>
+                <p>{format!("Create the first administrator. The password needs at least {PASSWORD_MIN} characters; four random words work well.")}</p>
                 {faults::summary(&cx.form, &["name", "password", "password_again"])}
                 <form method="post" class="stack">
                     {fields.into_iter().collect_view()}
                     <input type="hidden" name="token" value=cx.query("token")/>
-                    <button class="button primary" name="intent" value="setup">"Make the administrator"</button>
+                    <button class="button primary" name="intent" value="setup">"Create administrator"</button>
                 </form>
             </section>
         }
@@ -47,7 +47,7 @@ fn already_done() -> AnyView {
         <Title text="Set up"/>
         <section class="card gate">
             <h1>"Already set up"</h1>
-            <p>"There is an administrator, so this link is no longer good for anything."</p>
+            <p>"There is an administrator already, so this link is no longer valid."</p>
             <p><a class="button primary" href=routes::LOGIN>"Log in"</a></p>
         </section>
     }

@@ -1,33 +1,45 @@
-//! `/users`: who may log in, as what; for administrators.
+//! `/users`: who can log in, in which role; for administrators.
 
 use super::page;
 use crate::cx::Cx;
 use crate::parts::fields::Plain;
 use crate::parts::frame::{Section, heading};
-use crate::parts::{badge, faults, table, time};
+use crate::parts::table::{Sorting, Table};
+use crate::parts::{badge, faults, time};
 use leptos::prelude::*;
 use model::account::{Role, UserView};
+use model::sort::{Column, Sort, missing_last};
 
+const TABLE: Table<'static, UserView> = Table {
+    caption: "Users",
+    class: "users",
+    columns: &[
+        Column::sorted("Name", "name", |a, b| a.name.cmp(&b.name)),
+        Column::sorted("Role", "role", |a, b| a.role.title().cmp(b.role.title())),
+        Column::sorted("Account", "account", |a, b| a.disabled.cmp(&b.disabled)),
+        Column::sorted("Machines", "machines", |a, b| a.machines.cmp(&b.machines)),
+        Column::sorted("Last login", "login", |a, b| missing_last(a.last_login, b.last_login, Ord::cmp)),
+        Column::plain("Action"),
+    ],
+};
 const DONE: [(&str, &str); 4] = [
     ("add_user", "The user was added."),
     ("set_role", "The role was changed."),
-    ("disable", "The account is disabled; its sessions have ended."),
-    ("enable", "The account is enabled again."),
+    ("disable", "The account was disabled; its sessions have ended."),
+    ("enable", "The account was enabled."),
 ];
 
-/// The users.
 #[component]
 pub fn Users() -> impl IntoView {
     page(Section::Users, |cx| async move {
         let users = cx.portal.users(&cx.actor).await?;
         let own = cx.actor.user.as_ref().map(|u| u.id);
-        let rows: Vec<AnyView> = users.iter().map(|user| row(user, Some(user.id) == own)).collect();
-        let columns = ["Name", "Role", "Account", "Machines", "Last here", "Action"];
+        let row = |user: &UserView| row(user, Some(user.id) == own);
         Ok(view! {
             {heading("Users", ().into_any())}
             {faults::done(&cx, &DONE)}
             {faults::summary(&cx.form, &["name", "password"])}
-            {table::table("Users", &columns, "users", rows.into_any())}
+            {Sorting::whole(&cx, &TABLE, Sort::by("name", false), users, row)}
             {add(&cx)}
         }
         .into_any())
@@ -39,12 +51,12 @@ fn row(user: &UserView, own: bool) -> AnyView {
     let last = user.last_login.map(|at| time::relative(at).into_any());
     view! {
         <tr>
-            <th scope="row">{user.name.to_string()}{own.then(|| view! { <span class="note">"you"</span> })}</th>
+            <th scope="row">{user.name.to_string()}{own.then(|| view! { <span class="note">"You"</span> })}</th>
             <td data-label="Role">{role(user)}</td>
             <td data-label="Account">{state}</td>
             <td data-label="Machines">{user.machines}</td>
-            <td data-label="Last here">{last.unwrap_or_else(|| view! { <span class="none">"never"</span> }.into_any())}</td>
-            <td class="row-action">{switch(user, own)}</td>
+            <td data-label="Last login">{last.unwrap_or_else(|| view! { <span class="none">"Never"</span> }.into_any())}</td>
+            <td class="row-action">{enable_button(user, own)}</td>
         </tr>
     }
     .into_any()
@@ -66,9 +78,9 @@ fn role(user: &UserView) -> AnyView {
     .into_any()
 }
 
-fn switch(user: &UserView, own: bool) -> AnyView {
+fn enable_button(user: &UserView, own: bool) -> AnyView {
     if own {
-        return view! { <span class="note">"you cannot disable yourself"</span> }.into_any();
+        return view! { <span class="note">"You cannot disable yourself"</span> }.into_any();
     }
     let (intent, words) = if user.disabled { ("enable", "Enable") } else { ("disable", "Disable") };
     let label = format!("{words} {}", user.name);
@@ -93,10 +105,9 @@ fn add(cx: &Cx) -> AnyView {
     };
     let password = Plain {
         name: "password",
-        label: "First password",
-
+        label: "Initial password",
         complete: "new-password",
-        help: "Tell it to the user, who can change it.",
+        help: "Pass it on to the user, who can change it.",
         first: false,
         state,
     };
@@ -106,7 +117,7 @@ fn add(cx: &Cx) -> AnyView {
     });
     view! {
         <section class="card">
-            <h2>"Add a user"</h2>
+            <h2>"Add user"</h2>
             <form method="post" class="stack">
                 {name.view()}
                 <div class="field">
@@ -114,7 +125,7 @@ fn add(cx: &Cx) -> AnyView {
                     <select id="field-role" name="role">{roles.collect_view()}</select>
                 </div>
                 {password.view()}
-                <button class="button primary" name="intent" value="add_user">"Add the user"</button>
+                <button class="button primary" name="intent" value="add_user">"Add user"</button>
             </form>
         </section>
     }

@@ -1,10 +1,10 @@
-//! Addresses and other texts that people want in their clipboard.
+//! Addresses and other texts that people copy.
 
 use leptos::prelude::*;
 use model::address::{Address, AddressSource};
 
-/// A text with a button that copies it. `js/page.js` shows the button and does the copying; without JavaScript the text
-/// can be selected as any other.
+/// A text with a button that copies it. `js/page.js` shows the button and copies; without JavaScript the text can be selected
+/// like any other.
 pub fn copyable(text: String, what: &str) -> impl IntoView + use<> {
     let label = format!("Copy {what} {text}");
     view! {
@@ -20,10 +20,10 @@ pub fn best(addresses: &[Address]) -> Option<impl IntoView + use<>> {
     addresses.first().map(|address| copyable(address.ip.to_string(), "address"))
 }
 
-/// All addresses, each with how it was learnt.
+/// All addresses, each with its source.
 pub fn all(addresses: &[Address]) -> AnyView {
     if addresses.is_empty() {
-        return view! { <span class="none">"none known"</span> }.into_any();
+        return view! { <span class="none">"None known"</span> }.into_any();
     }
     let rows = addresses.iter().map(|address| {
         let copy = copyable(address.ip.to_string(), "address");
@@ -32,11 +32,20 @@ pub fn all(addresses: &[Address]) -> AnyView {
     view! { <ul class="addresses">{rows.collect_view()}</ul> }.into_any()
 }
 
+/// The command that logs in as `admin` at the best address.
+pub fn ssh(addresses: &[Address]) -> AnyView {
+    match addresses.first() {
+        Some(address) => copyable(format!("ssh admin@{}", address.ip), "command").into_any(),
+        None => view! { <span class="none">"No address known"</span> }.into_any(),
+    }
+}
+
 fn source(source: AddressSource) -> &'static str {
     match source {
-        AddressSource::Static => "fixed in its configuration",
-        AddressSource::Agent => "told by the guest agent",
-        AddressSource::Lease => "DHCP lease",
+        AddressSource::Static => "static",
+        AddressSource::Agent => "from the guest agent",
+        AddressSource::Lease => "from DHCP",
         AddressSource::Neighbour => "seen on the network",
+        AddressSource::LastKnown => "last known",
     }
 }

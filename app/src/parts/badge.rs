@@ -1,4 +1,4 @@
-//! States: a coloured dot and a word, never the colour alone. The dot is drawn by the style sheet.
+//! States: a coloured dot and a word, never the colour alone. The style sheet draws the dot.
 
 use leptos::prelude::*;
 use model::audit::Outcome;
@@ -11,7 +11,7 @@ pub fn badge(tone: &'static str, word: &'static str) -> impl IntoView + use<> {
     view! { <span class="badge" data-tone=tone>{word}</span> }
 }
 
-/// What a machine is doing.
+/// A machine's state.
 pub fn machine_state(state: MachineState) -> impl IntoView + use<> {
     let tone = match state {
         MachineState::Running => "ok",
@@ -23,7 +23,7 @@ pub fn machine_state(state: MachineState) -> impl IntoView + use<> {
     badge(tone, state.title())
 }
 
-/// Where a job stands.
+/// A job's state.
 pub fn job_state(state: JobState) -> impl IntoView + use<> {
     let tone = match state {
         JobState::Queued => "idle",
@@ -36,7 +36,7 @@ pub fn job_state(state: JobState) -> impl IntoView + use<> {
     badge(tone, state.title())
 }
 
-/// How an audited act ended.
+/// The outcome of an audited action.
 pub fn outcome(outcome: Outcome) -> impl IntoView + use<> {
     let tone = match outcome {
         Outcome::Pending => "busy",
@@ -47,7 +47,7 @@ pub fn outcome(outcome: Outcome) -> impl IntoView + use<> {
     badge(tone, outcome.title())
 }
 
-/// How serious a finding is.
+/// The level of a finding.
 pub fn level(level: Level) -> impl IntoView + use<> {
     match level {
         Level::Ok => badge("ok", "OK"),

@@ -1,35 +1,37 @@
-//! Fields that offer things the portal knows: profiles, modes, hosts, networks.
+//! Fields that offer what the portal knows: profiles, modes, hosts, networks.
 
 use crate::parts::faults::field_id;
-use crate::parts::fields::FormView;
+use crate::parts::form::FormView;
 use leptos::prelude::*;
 use model::form::Field;
 use model::image::{CORE, ProfileMeta, ProfileName, ProfileSet, SizeClass, conflicts};
 use model::machine::Mode;
 
-/// A card for each profile, with what it brings and needs; below them the list as it will be, and what is wrong with it.
+/// A card for each profile, with what it includes and needs; below them the resulting list, and the conflicts in it.
 pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
     let chosen: Vec<&str> = form.data.all(field.name).flat_map(|v| v.split(',')).map(str::trim).collect();
     let selectable = form.choices.profiles.iter().filter(|(name, _)| name.as_str() != CORE);
     let mut cards: Vec<AnyView> = selectable
         .enumerate()
         .map(|(i, (name, meta))| {
-            // The first card carries the field's id, so that an error's link leads somewhere that takes the focus.
+            // The first card has the field's id, so that an error's link leads to something that takes the focus.
             let id = (i == 0).then(|| field_id(field.name));
             profile_card(field.name, name, meta, chosen.contains(&name.as_str()), id)
         })
         .collect();
     if cards.is_empty() {
-        cards.push(view! { <p class="none">"No profile but core is known."</p> }.into_any());
+        cards.push(view! { <p class="none">"There are no profiles besides core."</p> }.into_any());
     }
+    let conflicts = conflicts_among(form, &chosen);
+    let none = conflicts.is_empty();
     view! {
         <fieldset class="field" data-field=field.name aria-describedby=form.described_by(field)>
             <legend>{field.label}</legend>
             {form.help(field)}
             <div class="cards">{cards}</div>
-            <p class="composition">"Composed of "<output id="composition">{composed(&chosen)}</output></p>
-            <ul class="notice" data-tone="warn" id="conflicts" aria-live="polite" hidden=told(form, &chosen).is_empty()>
-                {told(form, &chosen).into_iter().map(|text| view! { <li>{text}</li> }).collect_view()}
+            <p class="composition">"Profiles: "<output id="composition">{composed(&chosen)}</output></p>
+            <ul class="notice" data-tone="warn" id="conflicts" aria-live="polite" hidden=none>
+                {conflicts.into_iter().map(|text| view! { <li>{text}</li> }).collect_view()}
             </ul>
             {form.slot(field.name)}
         </fieldset>
@@ -42,8 +44,8 @@ fn composed(chosen: &[&str]) -> String {
     set.map(|set| set.to_string().replace(',', ", ")).unwrap_or_default()
 }
 
-/// What is wrong with what was chosen, as the planner will tell it.
-fn told(form: &FormView<'_>, chosen: &[&str]) -> Vec<String> {
+/// The conflicts in what was chosen, as the planner reports them.
+fn conflicts_among(form: &FormView<'_>, chosen: &[&str]) -> Vec<String> {
     let (set, mode) = (chosen.join(",").parse::<ProfileSet>(), form.data.get("mode").parse::<Mode>());
     match (set, mode) {
         (Ok(set), Ok(mode)) if chosen.iter().any(|c| !c.is_empty()) => {
@@ -80,15 +82,15 @@ fn profile_card(
             />
             <span class="choice-title">{meta.title.clone()}<span class="tag">{size}</span></span>
             <span>{meta.summary.clone()}</span>
-            {brings.map(|text| view! { <span class="note">{format!("Brings {text}")}</span> })}
+            {brings.map(|text| view! { <span class="note">{format!("Includes {text}")}</span> })}
             {list("Needs", &meta.needs)}
-            {list("Not together with", &meta.conflicts)}
+            {list("Conflicts with", &meta.conflicts)}
         </label>
     }
     .into_any()
 }
 
-/// Names as the island reads them back, to judge combinations by.
+/// Names as the island reads them back, to check combinations.
 fn joined(names: &[ProfileName]) -> String {
     names.iter().map(ProfileName::as_str).collect::<Vec<_>>().join(",")
 }
@@ -117,11 +119,11 @@ pub fn mode(form: &FormView<'_>, field: &Field) -> AnyView {
     .into_any()
 }
 
-/// The hosts by name; one that does not answer says so.
+/// The hosts by name, with a note on unreachable ones.
 pub fn host(form: &FormView<'_>, field: &Field) -> AnyView {
     let options = form.choices.hosts.iter().map(|host| {
         let name = host.name.to_string();
-        let words = if host.reachable { name.clone() } else { format!("{name} (does not answer)") };
+        let words = if host.reachable { name.clone() } else { format!("{name} (unreachable)") };
         (name, words)
     });
     select(form, field, options.collect())
@@ -130,12 +132,12 @@ pub fn host(form: &FormView<'_>, field: &Field) -> AnyView {
 /// NAT and every bridge of every host.
 pub fn network(form: &FormView<'_>, field: &Field) -> AnyView {
     let several = form.choices.hosts.len() > 1;
-    let mut options = vec![("nat".to_owned(), "NAT: behind the host, reachable from it".to_owned())];
+    let mut options = vec![("nat".to_owned(), "NAT: behind the host, reachable only from it".to_owned())];
     for host in &form.choices.hosts {
         for bridge in &host.bridges {
             let on = if several { format!(" on {}", host.name) } else { String::new() };
             let option =
-                (format!("bridge:{bridge}"), format!("Bridge {bridge}{on}: a machine like any other there"));
+                (format!("bridge:{bridge}"), format!("Bridge {bridge}{on}: directly on that network"));
             if !options.iter().any(|(value, _)| *value == option.0) {
                 options.push(option);
             }
@@ -144,7 +146,7 @@ pub fn network(form: &FormView<'_>, field: &Field) -> AnyView {
     select(form, field, options)
 }
 
-/// A choice of one. A value that was posted and is not on offer stays on offer: nothing that was typed gets lost.
+/// A choice of one. A posted value that is not offered is added to the options: nothing that was entered gets lost.
 fn select(form: &FormView<'_>, field: &Field, mut options: Vec<(String, String)>) -> AnyView {
     let now = form.data.get(field.name).to_owned();
     if !now.is_empty() && !options.iter().any(|(value, _)| *value == now) {

@@ -1,4 +1,4 @@
-//! What stands around a console's screen: who is there, who types, power. Rendered by the page first and by the island
+//! What surrounds a console's screen: who is there, who has control, power. Rendered by the page first and by the island
 //! `SerialConsole` after each change.
 
 use crate::parts::actions;
@@ -7,9 +7,9 @@ use model::console::ConsoleRole;
 use model::machine::MachineName;
 use model::operation::OperationKind;
 
-/// The region that says who types and who watches.
-pub const PEOPLE: &str = "console-people";
-/// The region with the button that takes or gives back the keyboard.
+/// The region that says who has control and who watches.
+pub const VIEWERS: &str = "console-people";
+/// The region with the button that takes or gives up control.
 pub const ROLE: &str = "console-role";
 /// The region with the power buttons.
 pub const POWER: &str = "console-power";
@@ -17,55 +17,52 @@ pub const POWER: &str = "console-power";
 pub const SCREEN: &str = "screen";
 
 /// Who is at a console.
-pub struct People {
-    /// What this viewer is.
+pub struct Viewers {
+    /// This viewer's role.
     pub you: ConsoleRole,
-    /// Who types.
+    /// Who has control.
     pub driver: Option<String>,
     /// Who watches.
     pub watchers: Vec<String>,
 }
 
-/// Who types and who watches, in words.
-pub fn people(people: &People) -> String {
-    let types = match (people.you, &people.driver) {
-        (ConsoleRole::Driver, _) => "You type".to_owned(),
-        (ConsoleRole::Watcher, Some(driver)) => format!("{driver} types"),
-        (ConsoleRole::Watcher, None) => "Nobody types".to_owned(),
+/// Who has control and who watches, in words.
+pub fn viewers(viewers: &Viewers) -> String {
+    let control = match (viewers.you, &viewers.driver) {
+        (ConsoleRole::Driver, _) => "You have control".to_owned(),
+        (ConsoleRole::Watcher, Some(driver)) => format!("Read-only · {driver} has control"),
+        (ConsoleRole::Watcher, None) => "Read-only · nobody has control".to_owned(),
     };
-    if people.watchers.is_empty() {
-        types
+    if viewers.watchers.is_empty() {
+        control
     } else {
-        format!("{types} · watching: {}", people.watchers.join(", "))
+        format!("{control} · watching: {}", viewers.watchers.join(", "))
     }
 }
 
-/// The button that changes who types. `data-console` is what the island asks for when it is pressed.
+/// The button that takes or gives up control. `data-console` is the request that the island sends.
 pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
-    let (wish, words) = match you {
-        ConsoleRole::Driver => ("release", "Only watch"),
-        ConsoleRole::Watcher => ("take_over", "Take over the keyboard"),
+    let (request, words) = match you {
+        ConsoleRole::Driver => ("release", "Give up control"),
+        ConsoleRole::Watcher => ("take_over", "Take control"),
     };
-    view! { <button type="button" class="button" data-console=wish data-key=wish>{words}</button> }
+    view! { <button type="button" class="button" data-console=request data-key=request>{words}</button> }
 }
 
-/// Power, beside the screen. When the machine is off, the one thing to do is to start it.
+/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off stands apart from the rest,
+/// so that nobody hits it by mistake.
 pub fn power(machine: &MachineName, on: bool, is_created: bool) -> impl IntoView + use<> {
     let kinds: &[OperationKind] = match (on, is_created) {
-        (true, _) => &[OperationKind::ShutDown, OperationKind::Reboot, OperationKind::ForceOff],
+        (true, _) => &[OperationKind::ShutDown, OperationKind::Reboot],
         (false, true) => &[OperationKind::Start],
         (false, false) => &[OperationKind::Provision],
     };
-    let buttons: Vec<AnyView> = kinds.iter().map(|kind| button(machine, *kind)).collect();
+    let class = if on { "button" } else { "button primary" };
+    let operate = |kind, class| actions::operate(machine, kind, actions::From::Page, class);
+    let buttons: Vec<AnyView> = kinds.iter().map(|kind| operate(*kind, class).into_any()).collect();
     let off = (!on).then(|| view! { <span class="note">"The machine is off."</span> });
-    view! { <div class="buttons">{off}{buttons}</div> }
-}
-
-fn button(machine: &MachineName, kind: OperationKind) -> AnyView {
-    let class = match kind {
-        OperationKind::Start | OperationKind::Provision => "button primary",
-        OperationKind::ForceOff => "button danger",
-        _ => "button",
-    };
-    actions::operate(machine, kind, actions::From::Page, class).into_any()
+    let force = on.then(|| {
+        view! { <div class="apart" data-key="apart">{operate(OperationKind::ForceOff, "button danger")}</div> }
+    });
+    view! { <div class="buttons">{off}{buttons}{force}</div> }
 }

@@ -1,4 +1,4 @@
-//! Faults for people: what happened, why, what to do. As a page of its own, or above the form that it concerns.
+//! Errors for people: what happened, why, what to do. As a page, or above the form that it is about.
 
 use crate::FormState;
 use crate::cx::Cx;
@@ -9,19 +9,19 @@ use leptos_meta::Title;
 use model::fault::Fault;
 use model::operation::OperationKind;
 
-/// A fault instead of a page.
+/// An error instead of a page.
 pub fn page(fault: &Fault) -> AnyView {
     let title = match fault {
         Fault::Unauthenticated => "Log in first",
         Fault::NotFound { .. } => "Not found",
         Fault::Denied { .. } => "Not allowed",
-        Fault::Malformed { .. } | Fault::Invalid { .. } => "That cannot be read",
+        Fault::Malformed { .. } | Fault::Invalid { .. } => "Invalid input",
         Fault::Refused { .. }
         | Fault::Busy { .. }
         | Fault::PlanChanged { .. }
         | Fault::NeedsConfirmation { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
-        Fault::Unavailable { .. } => "The host does not answer",
+        Fault::Unavailable { .. } => "The host is unreachable",
         Fault::DiskFull => "The disk is full",
         Fault::Internal { .. } => "Something went wrong",
     };
@@ -30,25 +30,24 @@ pub fn page(fault: &Fault) -> AnyView {
         <div class="empty">
             <h1>{title}</h1>
             <p>{fault.to_string()}</p>
-            {way_out(fault)}
+            {next_step(fault)}
         </div>
     }
     .into_any()
 }
 
-/// Where to go from here.
-fn way_out(fault: &Fault) -> AnyView {
+fn next_step(fault: &Fault) -> AnyView {
     let (href, words) = match fault {
         Fault::Unauthenticated => (routes::LOGIN.to_owned(), "Log in"),
-        Fault::Busy { job } => (routes::job(*job), "See that job"),
-        Fault::Unavailable { .. } => (routes::HOSTS.to_owned(), "See the hosts"),
-        _ => (routes::MACHINES.to_owned(), "To the machines"),
+        Fault::Busy { job } => (routes::job(*job), "View that job"),
+        Fault::Unavailable { .. } => (routes::HOSTS.to_owned(), "View hosts"),
+        _ => (routes::MACHINES.to_owned(), "View machines"),
     };
     view! { <p><a class="button" href=href>{words}</a></p> }.into_any()
 }
 
-/// What was wrong with the form that was posted here, in one place at the top; its entries lead to the fields.
-/// Empty when nothing was wrong. `fields` are the names that the form on this page has.
+/// What was wrong with the posted form, at the top of the page, with links to the fields. Empty if nothing was wrong. `fields` are
+/// the names of the form's fields.
 pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
     let Some(fault) = &form.fault else { return ().into_any() };
     let detail = match fault {
@@ -66,19 +65,21 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
         }
         Fault::Busy { job } => {
             let href = routes::job(*job);
-            view! { <p>{fault.to_string()}" "<a href=href>"See that job"</a></p> }.into_any()
+            view! { <p>{fault.to_string()}" "<a href=href>"View that job"</a></p> }.into_any()
         }
         other => view! { <p>{other.to_string()}</p> }.into_any(),
     };
     let title = match fault {
         Fault::Invalid { fields } if fields.iter().all(|error| error.field == "machine") => {
-            format!("Not done for {} of the selected machines", fields.len())
+            format!("Refused for {} of the selected machines", fields.len())
         }
-        Fault::Invalid { fields } if fields.len() > 1 => format!("{} things need a correction", fields.len()),
-        Fault::Invalid { .. } => "One thing needs a correction".to_owned(),
-        Fault::PlanChanged { .. } => "The situation has changed".to_owned(),
+        Fault::Invalid { fields } if fields.len() > 1 => {
+            format!("{} fields need to be corrected", fields.len())
+        }
+        Fault::Invalid { .. } => "One field needs to be corrected".to_owned(),
+        Fault::PlanChanged { .. } => "The plan has changed".to_owned(),
         Fault::NeedsConfirmation { .. } => "Not confirmed yet".to_owned(),
-        _ => "That was not done".to_owned(),
+        _ => "That did not work".to_owned(),
     };
     // Focus goes to the first wrong field where there is one; otherwise here.
     let focus = first_wrong(form, fields).is_none();
@@ -92,19 +93,19 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
     .into_any()
 }
 
-/// The id of the element that a field's label and errors point to.
+/// The id of a field's control, which its label and errors point to.
 pub fn field_id(name: &str) -> String {
     format!("field-{name}")
 }
 
-/// The first field of the form, in its order, that is wrong.
+/// The form's first invalid field.
 pub fn first_wrong<'a>(form: &FormState, fields: &[&'a str]) -> Option<&'a str> {
     let fault = form.fault.as_ref()?;
     fields.iter().copied().find(|name| fault.of_field(name).is_some())
 }
 
-/// A plan that waits for a yes: the operation that was posted to this page changed its plan or wants to be confirmed.
-/// Everything that was posted is posted again, with the digest of the plan shown here. `None` when nothing waits.
+/// A plan to be confirmed: that of the operation posted to this page, if it has changed or needs confirmation. Everything that was
+/// posted is posted again, with the digest of the plan shown here. `None` if there is nothing to confirm.
 pub fn confirmation(cx: &Cx) -> Option<AnyView> {
     let form = &cx.form;
     let intent: OperationKind = form.data.get("intent").parse().ok()?;
@@ -128,7 +129,7 @@ pub fn confirmation(cx: &Cx) -> Option<AnyView> {
                     {shown.confirm.as_ref().map(|name| confirm_field(name.as_str(), "confirm", form))}
                     <div class="buttons">
                         <button class="button danger" name="intent" value=intent.as_str()>{intent.title()}</button>
-                        <a class="button" href=cx.here().to_owned()>"Do not"</a>
+                        <a class="button" href=cx.here()>"Cancel"</a>
                     </div>
                 </form>
             </section>
@@ -137,7 +138,7 @@ pub fn confirmation(cx: &Cx) -> Option<AnyView> {
     )
 }
 
-/// The field in which a machine's name is typed. `id` tells two of them on one page apart.
+/// The field for typing a machine's name. `id` distinguishes two of them on one page.
 pub fn confirm_field(name: &str, id: &str, form: &FormState) -> impl IntoView + use<> {
     let error = form.fault.as_ref().and_then(|f| f.of_field("confirm")).map(ToOwned::to_owned);
     let (id, error_id) = (field_id(id), format!("{id}-error"));
@@ -155,7 +156,7 @@ pub fn confirm_field(name: &str, id: &str, form: &FormState) -> impl IntoView + 
     }
 }
 
-/// A short confirmation of what was just done on this page.
+/// Says what was just done on this page.
 pub fn done(cx: &Cx, words: &[(&str, &'static str)]) -> AnyView {
     let done = cx.done();
     match words.iter().find(|(intent, _)| *intent == done) {

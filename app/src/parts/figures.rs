@@ -11,17 +11,17 @@ pub fn cpu(figures: &Figures) -> Option<AnyView> {
     Some(meter("Processor", percent, format!("{percent} %")).into_any())
 }
 
-/// Memory in use against what the machine has.
+/// Memory used, of the machine's memory.
 pub fn memory(row: &MachineRow) -> Option<AnyView> {
     share("Memory", row.observed.figures.memory_used, Some(row.memory.bytes()))
 }
 
-/// What the disks occupy against what they could grow to.
+/// Disk space used, of what the disks can grow to.
 pub fn disk(figures: &Figures) -> Option<AnyView> {
     share("Disks", figures.disk_used, figures.disk_size)
 }
 
-/// Bytes a second in both directions, as one text.
+/// Bytes per second in both directions.
 pub fn rates(inward: Option<u64>, outward: Option<u64>, verbs: (&str, &str)) -> Option<String> {
     let (inward, outward) = (inward?, outward?);
     Some(format!("{}/s {} · {}/s {}", Bytes(inward), verbs.0, Bytes(outward), verbs.1))
@@ -33,7 +33,7 @@ fn share(label: &'static str, used: Option<u64>, size: Option<u64>) -> Option<An
         return Some(view! { <span class="figure">{Bytes(used).to_string()}</span> }.into_any());
     };
     let text = format!("{} of {}", Bytes(used), Bytes(size));
-    // A hundredth of the size first: a hundred times what is used might not fit.
+    // Divided first: a hundred times what is used could overflow.
     Some(meter(label, used / (size / 100).max(1), text).into_any())
 }
 
@@ -47,7 +47,7 @@ fn meter(label: &'static str, percent: u64, text: String) -> impl IntoView + use
     }
 }
 
-/// A figure in a list, where something must stand in its column.
+/// A figure in a list, or a dash.
 pub fn or_dash(figure: Option<AnyView>) -> AnyView {
     figure.unwrap_or_else(|| view! { <span class="none">"–"</span> }.into_any())
 }

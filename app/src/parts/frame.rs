@@ -1,4 +1,4 @@
-//! What every page has around it: the skip link, the header with its navigation, the main region.
+//! What surrounds every page: the skip link, the header with the navigation, the main region.
 
 use crate::cx::Cx;
 use crate::routes;
@@ -6,28 +6,28 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use model::permission::{Action, Subject, can};
 
-/// A place of the navigation.
+/// An entry of the navigation, or another part of the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// Machines and the form for a new one.
     Machines,
-    /// Images.
+    /// Images and the forms that build them.
     Images,
-    /// Jobs.
+    /// Jobs and their logs.
     Jobs,
-    /// Hosts.
+    /// Hosts and their findings.
     Hosts,
     /// The audit log.
     Audit,
-    /// Users.
+    /// Users and their roles.
     Users,
     /// One's own account.
     Account,
-    /// None of them: pages before the login.
+    /// Pages before the login.
     Outside,
 }
 
-struct Place {
+struct Destination {
     section: Section,
     title: &'static str,
     path: &'static str,
@@ -37,43 +37,43 @@ struct Place {
     needs: Action,
 }
 
-const PLACES: [Place; 6] = [
-    Place {
+const NAVIGATION: [Destination; 6] = [
+    Destination {
         section: Section::Machines,
         title: "Machines",
         path: routes::MACHINES,
         icon: "M4 5h16v10H4zM9 19h6M12 15v4",
         needs: Action::SeeMachine,
     },
-    Place {
+    Destination {
         section: Section::Images,
         title: "Images",
         path: routes::IMAGES,
         icon: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
         needs: Action::SeeImages,
     },
-    Place {
+    Destination {
         section: Section::Jobs,
         title: "Jobs",
         path: routes::JOBS,
         icon: "M4 6h2M10 6h10M4 12h2M10 12h10M4 18h2M10 18h10",
         needs: Action::SeeJob,
     },
-    Place {
+    Destination {
         section: Section::Hosts,
         title: "Hosts",
         path: routes::HOSTS,
         icon: "M4 4h16v7H4zM4 13h16v7H4zM8 7.5h.01M8 16.5h.01",
         needs: Action::SeeHosts,
     },
-    Place {
+    Destination {
         section: Section::Audit,
         title: "Audit",
         path: routes::AUDIT,
         icon: "M12 3l8 3v6c0 5-3.5 8-8 9-4.5-1-8-4-8-9V6zM9 12l2 2 4-4",
         needs: Action::ReadAudit,
     },
-    Place {
+    Destination {
         section: Section::Users,
         title: "Users",
         path: routes::USERS,
@@ -82,18 +82,18 @@ const PLACES: [Place; 6] = [
     },
 ];
 
-/// Sets the theme that was chosen before anything is painted, and tells the style sheet that scripts run.
+/// Sets the chosen theme before anything is painted, and marks the document as one where scripts run.
 pub fn theme_script() -> &'static str {
     "(()=>{const d=document.documentElement;d.classList.add('js');\
      try{const t=localStorage.getItem('theme');if(t==='dark'||t==='light')d.dataset.theme=t}catch{}})()"
 }
 
-/// The page with its surroundings.
+/// A page's body in the frame.
 pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
     let user = cx.and_then(|cx| cx.actor.user.as_ref());
     let navigation = user.map(|user| {
-        let places = PLACES.iter().filter(|place| can(user, place.needs, Subject::Any));
-        let links = places.map(|place| {
+        let destinations = NAVIGATION.iter().filter(|place| can(user, place.needs, Subject::Any));
+        let links = destinations.map(|place| {
             view! {
                 <a href=place.path aria-current=(place.section == section).then_some("page")>
                     {icon(place.icon)}
@@ -116,7 +116,7 @@ pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <header class="top">
-            <a class="brand" href=routes::MACHINES>{globe()}<span>"Snowglobe"</span></a>
+            <a class="brand" href=routes::MACHINES>{logo()}<span>"Snowglobe"</span></a>
             {navigation}
             <div class="top-end">
                 <button type="button" class="theme" data-theme-switch="" aria-label="Theme: automatic" title="Theme">
@@ -129,16 +129,21 @@ pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
             </div>
         </header>
         <main id="main" tabindex="-1">{body}</main>
-        // What `js/page.js` has to say to those who do not see it done.
-        <p class="hidden" role="status" id="said"></p>
+        // Announcements of `js/page.js` for screen readers.
+        <p class="hidden" role="status" id="announcement"></p>
     }
     .into_any()
 }
 
-/// A page's title, in the tab and as its first heading, with what stands beside it.
+/// A page's title, in the browser's tab and as the first heading, with what stands beside it.
 pub fn heading(title: &str, beside: AnyView) -> impl IntoView + use<> {
+    heading_with_title(title, title, beside)
+}
+
+/// The same with another title in the browser's tab.
+pub fn heading_with_title(tab: &str, title: &str, beside: AnyView) -> impl IntoView + use<> {
     view! {
-        <Title text=title.to_owned()/>
+        <Title text=tab.to_owned()/>
         <div class="page-head">
             <h1>{title.to_owned()}</h1>
             {beside}
@@ -146,12 +151,12 @@ pub fn heading(title: &str, beside: AnyView) -> impl IntoView + use<> {
     }
 }
 
-/// An outline icon; says nothing to a screen reader, because a word stands beside it.
+/// An outline icon; hidden from screen readers, because there is a label beside it.
 pub fn icon(path: &'static str) -> impl IntoView + use<> {
     view! { <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=path/></svg> }
 }
 
-fn globe() -> impl IntoView + use<> {
+fn logo() -> impl IntoView + use<> {
     view! {
         <svg class="globe" viewBox="0 0 32 32" aria-hidden="true">
             <circle cx="16" cy="13" r="11"/>

@@ -1,24 +1,26 @@
-//! A job's steps, its failure and its progress; shown by the page first and by the island `JobLive` from then on.
+//! A job's steps, failure and progress; rendered by the page first and by the island `JobLive` after each change.
 
 use crate::parts::{badge, time};
 use crate::routes;
 use leptos::prelude::*;
-use model::job::{BuildProgress, Failure, JobId, StepState};
+use model::job::{BuildProgress, Failure, JobId, JobState, StepState};
 use model::operation::OperationKind;
 use model::size::Bytes;
 use model::time::Time;
 use model::view::job::{JobSummary, JobView, StepView};
 
-/// The region that tells how far a build has come.
+/// The region with a build's progress.
 pub const PROGRESS: &str = "job-progress";
-/// The region that names the running step, for those who hear the page.
+/// The region that announces the running step to screen readers.
 pub const NOW: &str = "job-now";
 /// The id of the log's section.
 pub const LOG_SECTION: &str = "log-section";
 /// The step whose progress is shown.
 const BUILD_STEP: &str = "image.build";
+/// What a job says that was asked to stop.
+pub const CANCELLING: &str = "Cancelling; the current step has to finish first.";
 
-/// The live regions of a job's page in their order, by the value of their `data-live`.
+/// The live regions of a job's page in order, by the value of their `data-live`.
 pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
     [
         ("job-about", about(job).into_any()),
@@ -30,7 +32,7 @@ pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
     ]
 }
 
-/// Which machine it concerns, who asked and when. Without a link once the machine is gone.
+/// The machine, who started the job and when. Without a link once the machine is gone.
 fn about(job: &JobView) -> impl IntoView + use<> {
     let machine = job.summary.machine.as_ref().map(|name| {
         let words = name.to_string();
@@ -42,7 +44,7 @@ fn about(job: &JobView) -> impl IntoView + use<> {
     view! {
         <p class="about">
             {machine}
-            <span>{format!("asked by {}", job.summary.actor)}</span>
+            <span>{format!("started by {}", job.summary.actor)}</span>
             " "
             <span>{time::relative(job.summary.created)}</span>
         </p>
@@ -55,17 +57,18 @@ fn head(job: &JobView, now: Time) -> impl IntoView + use<> {
         {badge::job_state(job.summary.badge.state)}
         " "
         <span class="note">{duration(&job.summary, now)}</span>
+        {job.summary.badge.cancelling.then(|| view! { <span role="status" data-key="cancelling">{CANCELLING}</span> })}
         <div class="buttons">
             {job.can_cancel.then(|| button(id, "cancel", "Cancel"))}
             {job.can_retry.then(|| button(id, "retry", "Try again"))}
             {form_again(job).map(|href| {
-                view! { <a class="button" data-key="form" href=href>"Change the values and try again"</a> }
+                view! { <a class="button" data-key="form" href=href>"Edit and try again"</a> }
             })}
         </div>
     }
 }
 
-/// The form with the values that led to a job that came to nothing.
+/// The form with the values of a job that failed or was cancelled.
 fn form_again(job: &JobView) -> Option<String> {
     let id = job.summary.badge.id;
     if job.form_again {
@@ -90,7 +93,7 @@ fn running_step(job: &JobView) -> String {
     job.summary.badge.step.clone().unwrap_or_default()
 }
 
-/// The steps in order, each with its state and how long it took.
+/// The steps in order, each with its state and duration. Folded once all are done: then nobody needs them.
 fn steps(job: &JobView, now: Time) -> impl IntoView + use<> {
     let is_over = job.summary.badge.state.is_over();
     let items = job.steps.iter().map(|step| {
@@ -99,24 +102,32 @@ fn steps(job: &JobView, now: Time) -> impl IntoView + use<> {
             <li data-state=step.state.as_str()>
                 <span class="step-what">{step.what.clone()}</span>
                 " "
-                <span class="step-state">{word(step.state, is_over)}</span>
+                <span class="step-state">{step_state(step.state, is_over)}</span>
                 " "
                 <span class="step-time">{took}</span>
             </li>
         }
     });
-    view! { <ol class="steps">{items.collect_view()}</ol> }
+    let (badge, succeeded) = (&job.summary.badge, job.summary.badge.state == JobState::Succeeded);
+    // Another key, so that steps that were open while they ran fold as well.
+    let key = if succeeded { "steps-done" } else { "steps" };
+    view! {
+        <details class="fold" data-key=key open=!succeeded>
+            <summary>{format!("Steps: {} of {} done", badge.done, badge.total)}</summary>
+            <ol class="steps">{items.collect_view()}</ol>
+        </details>
+    }
 }
 
-fn word(state: StepState, is_over: bool) -> &'static str {
+fn step_state(state: StepState, is_over: bool) -> &'static str {
     match state {
-        StepState::Pending if is_over => "not done",
-        StepState::Pending => "to do",
+        StepState::Pending if is_over => "skipped",
+        StepState::Pending => "pending",
         StepState::Running => "running",
         StepState::Done => "done",
         StepState::Failed => "failed",
         StepState::Cancelled => "cancelled",
-        StepState::Undone => "undone",
+        StepState::Undone => "rolled back",
     }
 }
 
@@ -133,7 +144,7 @@ pub fn duration(job: &JobSummary, now: Time) -> String {
     time::span(job.created.millis_until(job.ended.unwrap_or(now)))
 }
 
-/// Why a job failed: the sentence first, then the failing derivation with its last lines.
+/// Why a job failed: the message first, then the last lines of the failing derivation.
 fn failure(failure: &Failure) -> impl IntoView + use<> {
     let build = failure.build.as_ref().map(|build| {
         let lines = build.last_lines.join("\n");
@@ -148,7 +159,7 @@ fn failure(failure: &Failure) -> impl IntoView + use<> {
     }
 }
 
-/// How far the build has come, while it runs: figures of a build that has ended would only puzzle.
+/// The build's progress, only while it runs: that of a build that has ended would be misleading.
 pub fn progress(job: &JobView) -> Option<AnyView> {
     let runs = job.steps.iter().any(|step| step.name == BUILD_STEP && step.state == StepState::Running);
     let progress = job.progress.as_ref().filter(|_| runs)?;

@@ -1,8 +1,8 @@
-//! Names that the form for a new machine shares with the island that helps with it.
+//! Ids that the form for a new machine shares with the island `FormHelp`.
 
 /// The form's id.
 pub const FORM: &str = "machine-form";
-/// The id of the place where the plan stands.
+/// The id of the plan's place.
 pub const PLAN_PLACE: &str = "plan-place";
-/// The id of the hidden field with the digest of the plan that is shown.
+/// The id of the hidden field with the shown plan's digest.
 pub const PLAN_DIGEST: &str = "plan-digest";

@@ -1,5 +1,6 @@
 //! The live regions of a machine's page, rendered by the server first and by the island `LiveMachine` after each change.
 
+use crate::parts::job::CANCELLING;
 use crate::parts::profiles::composition_and_mode;
 use crate::parts::{address, badge, figures};
 use crate::routes;
@@ -7,25 +8,27 @@ use leptos::prelude::*;
 use model::job::JobBadge;
 use model::view::machine::MachineRow;
 
-/// How many characters of a revision are shown; the rest on hover.
+/// How many characters of a revision are shown; all of them on hover.
 const REVISION_SHOWN: usize = 12;
 
-/// A part of a machine's page that changes while one looks at it, marked by `data-live`.
+/// A part of a machine's page that is kept up to date, marked by `data-live`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
     /// State and address in the header.
     Head,
-    /// What may be done; only the server knows, so that the page is asked again.
+    /// The possible actions; fetched from the server.
     Actions,
-    /// What is not as it should be, and the job that holds the machine.
+    /// Warnings, and the job that holds the machine.
     Notices,
-    /// Figures.
+    /// Processor, memory, disks, traffic.
     Usage,
     /// All addresses.
     Addresses,
-    /// What the guest says of itself.
+    /// The command that logs in.
+    Ssh,
+    /// What the guest reports about itself.
     Guest,
-    /// The latest jobs; from the server as well.
+    /// The latest jobs; fetched from the server as well.
     Jobs,
 }
 
@@ -38,6 +41,7 @@ impl Region {
             Region::Notices => "notices",
             Region::Usage => "usage",
             Region::Addresses => "addresses",
+            Region::Ssh => "ssh",
             Region::Guest => "guest",
             Region::Jobs => "jobs",
         }
@@ -56,7 +60,7 @@ pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     }
 }
 
-/// What is not as it should be, and the job that holds the machine; nothing when there is neither.
+/// Warnings, and the job that holds the machine; nothing if there is neither.
 pub fn notices(row: &MachineRow) -> impl IntoView + use<> {
     let warning = row.observed.warning.clone();
     view! {
@@ -66,7 +70,8 @@ pub fn notices(row: &MachineRow) -> impl IntoView + use<> {
 }
 
 fn job(job: &JobBadge) -> impl IntoView + use<> {
-    let step = job.step.clone().unwrap_or_else(|| job.state.title().to_owned());
+    let step = if job.cancelling { Some(CANCELLING.to_owned()) } else { job.step.clone() };
+    let step = step.unwrap_or_else(|| job.state.title().to_owned());
     view! {
         <div class="notice job-notice" data-tone="busy">
             <p>
@@ -75,12 +80,12 @@ fn job(job: &JobBadge) -> impl IntoView + use<> {
                 <span>{step}</span>
             </p>
             <progress max=job.total.to_string() value=job.done.to_string() aria-label=job.title.clone()></progress>
-            <p class="note">"Until it has ended, other operations on this machine wait."</p>
+            <p class="note">"Other operations on this machine have to wait until it is done."</p>
         </div>
     }
 }
 
-/// Which image the running guest says it booted, and whether it is up; nothing of one that is off or says nothing.
+/// Which image the running guest reports, and whether its boot is complete; nothing for one that is off or reports nothing.
 pub fn guest(row: &MachineRow) -> Option<impl IntoView + use<>> {
     let guest = row.observed.guest.as_ref()?;
     let image = guest.image.as_ref().map(|image| {
@@ -89,17 +94,17 @@ pub fn guest(row: &MachineRow) -> Option<impl IntoView + use<>> {
             view! { <code title=revision.clone()>{short}</code> }
         });
         let date = image.date.as_ref().map(|date| format!(" of {date}"));
-        let is_told = source.is_some() || date.is_some();
+        let has_source = source.is_some() || date.is_some();
         view! {
-            <div><dt>"Booted"</dt><dd>{composition_and_mode(&image.profiles, image.mode)}</dd></div>
-            {is_told.then(|| view! { <div><dt>"Source"</dt><dd>{source}{date}</dd></div> })}
+            <div><dt>"Booted image"</dt><dd>{composition_and_mode(&image.profiles, image.mode)}</dd></div>
+            {has_source.then(|| view! { <div><dt>"Source"</dt><dd>{source}{date}</dd></div> })}
         }
     });
-    let boot = if guest.booted { "complete" } else { "not reported complete" };
+    let boot = if guest.booted { "complete" } else { "not reported as complete" };
     Some(view! { <dl class="facts">{image}<div><dt>"Boot"</dt><dd>{boot}</dd></div></dl> })
 }
 
-/// Processor, memory, disks, and what goes in and out, as far as it is known.
+/// Processor, memory, disks and traffic, as far as known.
 pub fn usage(row: &MachineRow) -> AnyView {
     let f = &row.observed.figures;
     let rates = [
@@ -116,7 +121,7 @@ pub fn usage(row: &MachineRow) -> AnyView {
         .map(|(term, value)| view! { <div data-key=term><dt>{term}</dt><dd>{value}</dd></div> }.into_any())
         .collect();
     if known.is_empty() {
-        return view! { <p class="none">"Known while the machine runs."</p> }.into_any();
+        return view! { <p class="none">"Shown while the machine is running."</p> }.into_any();
     }
     view! { <dl class="facts">{known}</dl> }.into_any()
 }

@@ -1,5 +1,5 @@
-//! One machine in the list: a row of the table, a card on a phone. The server renders it, and the island
-//! `LiveMachines` renders it again when the machine changes.
+//! One machine in the list: a row of the table, a card on a phone. Rendered by the server first and by the island `LiveMachines`
+//! after each change.
 
 use crate::parts::figures::or_dash;
 use crate::parts::profiles::composition_and_mode;
@@ -10,24 +10,21 @@ use model::job::JobBadge;
 use model::machine::MachineState;
 use model::view::machine::{MachineFilter, MachineRow};
 
-/// The columns in order; cards show these words before the values.
-pub const COLUMNS: [&str; 9] =
-    ["Select", "Name", "State", "Address", "Processor", "Memory", "Host", "Owner", "Action"];
-
 /// The form that the rows' checkboxes belong to.
 pub const BULK_FORM: &str = "bulk";
 
-/// The row. While a job works on the machine, its progress stands where the figures would.
+/// The row. While a job works on the machine, its progress takes the place of the figures. A card shows name, state, address and
+/// button; what is marked as `rest` is shown when its details are opened, which the style sheet does, without scripts.
 pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
     let middle = match &row.job {
         Some(job) => progress(job),
         None => view! {
-            <td data-label="Processor">{or_dash(figures::cpu(&row.observed.figures))}</td>
-            <td data-label="Memory">{or_dash(figures::memory(row))}</td>
+            <td class="rest" data-label="Processor">{or_dash(figures::cpu(&row.observed.figures))}</td>
+            <td class="rest" data-label="Memory">{or_dash(figures::memory(row))}</td>
         }
         .into_any(),
     };
-    let select = format!("Select {}", row.name);
+    let (select, details) = (format!("Select {}", row.name), format!("Details of {}", row.name));
     view! {
         <tr data-machine=row.id.to_string() data-creating=is_being_created(row).then_some("")>
             <td class="pick">
@@ -35,23 +32,24 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
             </td>
             <th scope="row">
                 <a href=routes::machine(&row.name)>{row.name.to_string()}</a>
-                <span class="note">{composition_and_mode(&row.profiles, row.mode)}</span>
-                {row.update_available.then(|| view! { <span class="tag">"Update available"</span> })}
+                <details class="row-details"><summary aria-label=details></summary></details>
+                <span class="note rest">{composition_and_mode(&row.profiles, row.mode)}</span>
+                {row.update_available.then(|| view! { <span class="tag rest">"Update available"</span> })}
             </th>
             <td data-label="State">
                 {badge::machine_state(row.observed.state)}
-                {row.observed.warning.clone().map(|text| view! { <span class="note">{text}</span> })}
+                {row.observed.warning.clone().map(|text| view! { <span class="note rest">{text}</span> })}
             </td>
             <td data-label="Address">{or_dash(address::best(&row.observed.addresses).map(IntoAny::into_any))}</td>
             {middle}
-            <td data-label="Host">{row.host.to_string()}</td>
-            <td data-label="Owner">{row.owner.clone()}</td>
+            <td class="rest" data-label="Host">{row.host.to_string()}</td>
+            <td class="rest" data-label="Owner">{row.owner.clone()}</td>
             <td class="row-action">{action(row)}</td>
         </tr>
     }
 }
 
-/// True when a machine belongs on a page with this filter: the same question that the server's query answers.
+/// True if a machine matches a filter; the same rule as the server's.
 pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
     let search = filter.search.trim().to_ascii_lowercase();
     let found = |text: &str| text.to_ascii_lowercase().contains(&search);
@@ -63,20 +61,21 @@ pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
     text_fits && filter.state.is_none_or(|state| state == row.observed.state)
 }
 
-/// True for a machine that a job is making; such rows come first.
+/// True for a machine that a job is creating; such rows come first.
 pub fn is_being_created(row: &MachineRow) -> bool {
     row.job.is_some() && row.observed.state == MachineState::Configured
 }
 
-/// How many machines there are, and how many of them fit the filter.
+/// How many machines there are, and how many of them match the filter.
 pub fn count(matching: u64, total: u64) -> String {
     let all = if total == 1 { "1 machine".to_owned() } else { format!("{total} machines") };
     if matching == total { all } else { format!("{matching} of {all}") }
 }
 
-/// How far a job has come, in two columns.
+/// A job's progress, in two columns.
 fn progress(job: &JobBadge) -> AnyView {
-    let step = job.step.clone().unwrap_or_else(|| job.state.title().to_owned());
+    let step = if job.cancelling { Some("Cancelling".to_owned()) } else { job.step.clone() };
+    let step = step.unwrap_or_else(|| job.state.title().to_owned());
     view! {
         <td colspan="2" data-label="Job" data-key="job">
             <a class="job-progress" href=routes::job(job.id)>
@@ -91,6 +90,9 @@ fn progress(job: &JobBadge) -> AnyView {
 
 fn action(row: &MachineRow) -> AnyView {
     if let Some(job) = &row.job {
+        if job.cancelling {
+            return or_dash(None);
+        }
         let label = format!("Cancel: {}", job.title);
         return view! {
             <form method="post" class="inline" data-key="cancel">

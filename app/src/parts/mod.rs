@@ -1,5 +1,5 @@
-//! Pieces of pages: functions from values to views, without side effects. Those that islands show as well are compiled for
-//! both sides, so that a row looks the same however it came to the page; the rest exists on the server only.
+//! Pieces of pages: functions from values to views, without side effects. Those that islands use as well are compiled for
+//! both sides, so that a row looks the same whichever side rendered it; the rest exists on the server only.
 
 pub mod actions;
 pub mod address;
@@ -13,6 +13,8 @@ pub mod faults;
 pub mod fields;
 pub mod figures;
 #[cfg(feature = "ssr")]
+pub mod form;
+#[cfg(feature = "ssr")]
 pub mod frame;
 pub mod job;
 pub mod machine_form;
@@ -23,5 +25,6 @@ pub mod profiles;
 #[cfg(feature = "ssr")]
 pub mod table;
 pub mod time;
+pub mod title;
 #[cfg(feature = "ssr")]
 pub mod verbatim;

@@ -1,9 +1,9 @@
-//! A plan as it is shown before the button is pressed.
+//! A plan, shown before its button is pressed.
 
 use leptos::prelude::*;
 use model::plan::Plan;
 
-/// Steps in order, what stays, what goes, what to know.
+/// Warnings, steps in order, downtime, what is lost, what is kept.
 pub fn plan(plan: &Plan) -> impl IntoView + use<> {
     let steps = plan.steps.iter().map(|step| view! { <li>{step.what.clone()}</li> }).collect_view();
     view! {
@@ -11,18 +11,18 @@ pub fn plan(plan: &Plan) -> impl IntoView + use<> {
             {warnings(&plan.warnings)}
             <ol class="plan-steps">{steps}</ol>
             {plan.downtime.clone().map(|text| view! { <p class="plan-downtime">{format!("Downtime: {text}")}</p> })}
-            {list("What goes", "goes", &plan.loses)}
-            {list("What stays", "stays", &plan.keeps)}
+            {list("Lost", "goes", &plan.loses)}
+            {list("Kept", "stays", &plan.keeps)}
         </div>
     }
 }
 
-/// What stands there while a form is not complete.
+/// Shown while a form is incomplete.
 pub fn incomplete() -> impl IntoView + use<> {
-    view! { <p class="none">"The plan stands here when the form is filled in."</p> }
+    view! { <p class="none">"The plan appears here once the form is complete."</p> }
 }
 
-/// Why what the form asks for could not be done.
+/// Why the form's operation is not possible.
 pub fn refused(why: String) -> impl IntoView + use<> {
     view! { <p class="notice" data-tone="bad">{why}</p> }
 }

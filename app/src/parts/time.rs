@@ -1,6 +1,6 @@
 //! Points in time for people: relative, with the exact time on hover or tap.
 //!
-//! `js/page.js` keeps the relative words fresh; it uses the same words as [`ago`].
+//! `js/page.js` updates relative times, with the same words as [`ago`].
 
 use leptos::prelude::*;
 use model::time::Time;
@@ -9,7 +9,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// This moment, by the clock of whichever side asks.
+/// The current time, by the clock of the side that runs this.
 pub fn now() -> Time {
     #[cfg(feature = "hydrate")]
     {
@@ -37,7 +37,7 @@ pub fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// A span in the two units that matter.
+/// A duration in at most two units.
 pub fn span(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
@@ -54,7 +54,7 @@ pub fn exact(time: Time) -> String {
     format!("{} UTC", stamp(time, ' '))
 }
 
-/// `2026-11-22T23:31:33Z` (RFC 3339), for machines that read the page.
+/// `2026-11-22T23:31:33Z` (RFC 3339), for programs.
 pub fn rfc3339(time: Time) -> String {
     format!("{}Z", stamp(time, 'T'))
 }
@@ -81,7 +81,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// A relative time with the exact one behind it.
+/// A relative time, with the exact one on hover.
 pub fn relative(time: Time) -> impl IntoView + use<> {
     view! { <time datetime=rfc3339(time) title=exact(time)>{ago(time, now())}</time> }
 }

@@ -79,7 +79,7 @@ async fn the_table_of_pages_is_the_one_that_leptos_routes_by() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_logged_in_is_led_to_the_login_and_back() {
+async fn a_visitor_without_a_login_is_led_to_it_and_back() {
     let answer = get(World { machines: 3 }, Actor::anonymous(None), "/?q=web", FormState::default()).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(answer.location.as_deref(), Some("/login?next=%2F%3Fq%3Dweb"));
@@ -96,7 +96,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_form_with_mistakes_keeps_every_value_and_tells_each_beside_its_field() {
+async fn a_form_with_errors_keeps_every_value_and_shows_each_error_beside_its_field() {
     let wrong = vec![FieldError::new("memory", HOSTILE), FieldError::new("admin_keys", "That is not a key.")];
     let pairs = [
         ("intent", "create"),
@@ -124,12 +124,13 @@ async fn a_form_with_mistakes_keeps_every_value_and_tells_each_beside_its_field(
     assert!(checked("docker") && checked("mutable") && !checked("podman") && !checked("immutable"));
     assert!(tags.iter().any(|t| t.get("value") == Some("bridge:gone") && t.get("selected").is_some()));
     assert!(
-        answer.html.contains("2 things need a correction") && answer.html.contains("href=\"#field-memory\"")
+        answer.html.contains("2 fields need to be corrected")
+            && answer.html.contains("href=\"#field-memory\"")
     );
 }
 
 #[tokio::test]
-async fn a_conflict_of_profiles_is_told_without_javascript() {
+async fn a_conflict_between_profiles_is_shown_without_javascript() {
     let pairs = [("intent", "create"), ("profiles", "podman"), ("mode", "immutable")];
     let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::refused("No."))).await;
     assert!(answer.html.contains("“podman” needs “docker”: choose it too."));
@@ -154,7 +155,7 @@ async fn the_form_of_a_failed_build_opens_again_with_its_values() {
 }
 
 #[tokio::test]
-async fn figures_of_a_build_are_shown_while_it_runs_and_not_longer() {
+async fn the_progress_of_a_build_is_shown_only_while_it_runs() {
     let mut running = job(JobState::Running);
     assert!(app::parts::job::progress(&running).is_some());
     for step in running.steps.iter_mut().filter(|s| s.state == StepState::Running) {
@@ -164,7 +165,7 @@ async fn figures_of_a_build_are_shown_while_it_runs_and_not_longer() {
 }
 
 #[tokio::test]
-async fn whatever_a_redraw_could_turn_into_another_button_has_a_key() {
+async fn every_button_in_a_live_region_has_a_key() {
     for page in ["/machines/web-1", "/machines/web-1/console", "/"] {
         let answer = show(page).await;
         let forms: Vec<_> = tags(&answer.html).into_iter().filter(|t| t.name == "form").collect();
@@ -175,7 +176,7 @@ async fn whatever_a_redraw_could_turn_into_another_button_has_a_key() {
 }
 
 #[tokio::test]
-async fn acts_are_filtered_by_the_words_that_the_log_shows() {
+async fn actions_are_filtered_by_the_words_that_the_log_shows() {
     let answer = show("/audit?action=Force+off").await;
     let tags = tags(&answer.html);
     let field = tags.iter().find(|t| t.get("name") == Some("action")).unwrap();
@@ -245,4 +246,103 @@ async fn pages_without_islands_load_no_wasm_and_pages_stay_small() {
     }
     let hundred = get(World { machines: 100 }, actor(Role::Administrator), "/", FormState::default()).await;
     assert!(hundred.html.len() < 200_000, "{}", hundred.html.len());
+}
+
+/// The directions that headings announce, and where they lead.
+async fn order(path: &str) -> (Vec<String>, Vec<String>) {
+    let tags = tags(&show(path).await.html);
+    let sorted = tags.iter().filter_map(|t| Some(t.get("aria-sort")?.to_owned()));
+    let links = tags.iter().filter_map(|t| t.get("href")).filter(|href| href.contains("sort="));
+    (sorted.collect(), links.map(|link| link.replace("&amp;", "&")).collect())
+}
+
+#[tokio::test]
+async fn every_list_that_is_not_a_log_is_sorted_by_its_headings() {
+    for (path, columns, default) in [
+        ("/", 7, "ascending"),
+        ("/images", 5, "descending"),
+        ("/users", 5, "ascending"),
+        ("/account", 4, "descending"),
+        ("/machines/web-1/console", 2, "descending"),
+    ] {
+        let (sorted, links) = order(path).await;
+        assert_eq!((sorted.as_slice(), links.len()), ([default.to_owned()].as_slice(), columns), "{path}");
+        for link in links {
+            let (sorted, _) = order(&link).await;
+            let expected = if link.contains("sort=-") { "descending" } else { "ascending" };
+            assert_eq!(sorted, [expected], "{link}");
+        }
+    }
+    let first_user = |html: &str| html.find("You cannot disable").cmp(&html.find("Enable bob"));
+    let (up, down) = (show("/users?sort=account").await.html, show("/users?sort=-account").await.html);
+    assert_eq!(first_user(&up), first_user(&down).reverse(), "the rows follow");
+    let kept = show("/?q=web&state=running&sort=cpu").await.html;
+    assert!(kept.contains("href=\"/?q=web&amp;state=running&amp;sort=-cpu\""), "search and filter stay");
+    assert!(tags(&kept).iter().any(|t| t.get("name") == Some("sort") && t.get("value") == Some("cpu")));
+}
+
+#[tokio::test]
+async fn a_title_says_the_state_first() {
+    let title = async |path: &str| {
+        let html = show(path).await.html;
+        let (_, rest) = html.split_once("<title>").unwrap();
+        rest.split_once("</title>").unwrap().0.to_owned()
+    };
+    assert_eq!(title("/machines/web-1").await, "● web-1 · Snowglobe");
+    assert_eq!(title("/machines/web-1/console").await, "● web-1 · Console · Snowglobe");
+    assert_eq!(title("/jobs").await, "1 running · Jobs · Snowglobe");
+    assert!(title(&routes::job(model::job::JobId(ID))).await.starts_with("Failed · "));
+}
+
+#[tokio::test]
+async fn the_steps_of_a_job_fold_once_it_has_succeeded() {
+    let fold = |state| {
+        let regions = app::parts::job::regions(&job(state), model::time::Time(9_000));
+        let (_, steps) = regions.into_iter().find(|(name, _)| *name == "job-steps").unwrap();
+        let html = leptos::prelude::RenderHtml::to_html(steps);
+        tags(&html).into_iter().find(|t| t.name == "details").unwrap()
+    };
+    assert!(fold(JobState::Running).get("open").is_some());
+    assert!(fold(JobState::Failed).get("open").is_some());
+    assert!(fold(JobState::Succeeded).get("open").is_none());
+}
+
+#[tokio::test]
+async fn a_job_that_was_asked_to_stop_says_so() {
+    let head = |cancelling| {
+        let mut job = job(JobState::Running);
+        job.summary.badge.cancelling = cancelling;
+        let regions = app::parts::job::regions(&job, model::time::Time(9_000));
+        let (_, head) = regions.into_iter().find(|(name, _)| *name == "job-head").unwrap();
+        leptos::prelude::RenderHtml::to_html(head)
+    };
+    assert!(head(true).contains("Cancelling; the current step has to finish first."));
+    assert!(!head(false).contains("Cancelling"));
+}
+
+#[tokio::test]
+async fn the_console_page_has_each_power_button_once_and_forcing_off_stands_apart() {
+    let html = show("/machines/web-1/console").await.html;
+    for operation in ["shut_down", "reboot", "force_off"] {
+        let buttons = tags(&html).into_iter().filter(|t| t.get("data-key") == Some(operation));
+        assert_eq!(buttons.count(), 1, "{operation}");
+    }
+    let (before, after) = html.split_once("class=\"apart\"").unwrap();
+    assert!(before.contains("data-key=\"reboot\"") && !before.contains("data-key=\"force_off\""));
+    assert!(after.contains("/machines/web-1/do/force_off"));
+    assert!(html.contains("data-focus=\"serial-terminal\"") && html.contains("leaves it."));
+}
+
+#[tokio::test]
+async fn the_command_that_logs_in_can_be_copied() {
+    let html = show("/machines/web-1").await.html;
+    assert!(tags(&html).iter().any(|t| t.get("data-copy") == Some("ssh admin@192.168.122.20")));
+}
+
+#[tokio::test]
+async fn no_common_combination_is_selected_beforehand() {
+    let html = show("/images").await.html;
+    let sets: Vec<_> = tags(&html).into_iter().filter(|t| t.get("name") == Some("set")).collect();
+    assert_eq!(sets.len(), 2);
+    assert!(sets.iter().all(|set| set.get("checked").is_none()));
 }

@@ -1,4 +1,4 @@
-//! A portal that answers every question with something, and with hostile text wherever text can be.
+//! A portal that answers every query, with hostile text wherever there can be text.
 
 use async_trait::async_trait;
 use model::account::*;
@@ -26,7 +26,7 @@ pub const HOSTILE: &str = "<script>alert(1)</script>\" onload=\"x' & </textarea>
 pub const ID: Uuid = Uuid::from_u128(7);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAtkeqGyVnUaYpkXeUOKuJfQfCfIF/XZfKpM4tqVQXJT <script>alert(1)</script>";
 
-/// Somebody of this role.
+/// A user with this role.
 pub fn actor(role: Role) -> Actor {
     let user = SessionUser { id: UserId(ID), name: "ada".parse().unwrap(), role };
     Actor { user: Some(user), from: None }
@@ -42,6 +42,7 @@ pub fn badge(state: JobState) -> JobBadge {
         title: HOSTILE.to_owned(),
         state,
         step: Some(HOSTILE.to_owned()),
+        cancelling: false,
         done: 2,
         total: 7,
     }

@@ -19,7 +19,7 @@ async fn a_form_with_mistakes_comes_back_with_everything_that_was_typed() {
         assert!(reply.body.contains(kept), "{kept}");
     }
     assert!(reply.body.matches("aria-invalid=\"true\"").count() >= 3, "{}", reply.body);
-    assert!(reply.body.contains("must begin with a letter"));
+    assert!(reply.body.contains("must start with a lower-case letter"));
     assert!(!reply.body.contains("hunter2"), "a password is never shown again");
     world.end().await;
 }

@@ -19,7 +19,7 @@ pub struct ImageSummary {
     pub store_path: String,
     /// Size of the disk image file in bytes.
     pub size: u64,
-    /// Size of the store closure in bytes, where Nix told.
+    /// Size of the store closure in bytes, where Nix reports it.
     pub closure_size: Option<u64>,
     /// Hash of the flake source it was built from.
     pub source: String,

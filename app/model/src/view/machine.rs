@@ -10,6 +10,7 @@ use crate::job::JobBadge;
 use crate::machine::{HardwareIds, MachineId, MachineName, MachineState, Mode};
 use crate::operation::OperationKind;
 use crate::size::{MemoryMib, Vcpus};
+use crate::sort::{Column, Sort, missing_last};
 use crate::spec::Spec;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub struct Figures {
     /// Processor time used, in percent of all its vCPUs together (0–100).
     pub cpu_percent: Option<f32>,
-    /// Memory in use in the guest, in bytes; the hypervisor's share where the guest does not tell.
+    /// Memory in use in the guest, in bytes; the hypervisor's figure where the guest does not report one.
     pub memory_used: Option<u64>,
     /// What the disks occupy on the host, in bytes.
     pub disk_used: Option<u64>,
@@ -123,9 +124,31 @@ pub struct MachineFilter {
     pub search: String,
     /// Only machines in this state.
     pub state: Option<MachineState>,
+    /// In which order; by name without one.
+    pub sort: Option<Sort>,
     /// The page, from 0.
     pub page: u32,
 }
+
+/// The columns of the machine list.
+pub const MACHINE_COLUMNS: [Column<MachineRow>; 9] = [
+    Column::plain("Select"),
+    Column::sorted("Name", "name", |a, b| a.name.cmp(&b.name)),
+    Column::sorted("State", "state", |a, b| a.observed.state.title().cmp(b.observed.state.title())),
+    Column::sorted("Address", "address", |a, b| {
+        let best = |row: &MachineRow| row.observed.addresses.first().map(|address| address.ip);
+        missing_last(best(a), best(b), Ord::cmp)
+    }),
+    Column::sorted("Processor", "cpu", |a, b| {
+        missing_last(a.observed.figures.cpu_percent, b.observed.figures.cpu_percent, f32::total_cmp)
+    }),
+    Column::sorted("Memory", "memory", |a, b| {
+        missing_last(a.observed.figures.memory_used, b.observed.figures.memory_used, Ord::cmp)
+    }),
+    Column::sorted("Host", "host", |a, b| a.host.cmp(&b.host)),
+    Column::sorted("Owner", "owner", |a, b| a.owner.cmp(&b.owner)),
+    Column::plain("Action"),
+];
 
 /// How many machines one page of the list shows.
 pub const MACHINES_PER_PAGE: u32 = 100;
@@ -133,7 +156,7 @@ pub const MACHINES_PER_PAGE: u32 = 100;
 /// One page of the machine list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MachinePage {
-    /// Machines in creation first, then by name.
+    /// Machines in creation first, then in the order that was asked for.
     pub rows: Vec<MachineRow>,
     /// How many match the filter in all.
     pub matching: u64,

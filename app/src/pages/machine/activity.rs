@@ -1,4 +1,4 @@
-//! `/machines/{name}/activity`: what was done to the machine.
+//! `/machines/{name}/activity`: the machine's jobs.
 
 use super::tab;
 use crate::pages::{jobs, may};
@@ -9,7 +9,6 @@ use model::audit::AuditFilter;
 use model::permission::Action;
 use model::view::job::JobFilter;
 
-/// The activity.
 #[component]
 pub fn Activity() -> impl IntoView {
     tab(Tab::Activity, |cx, machine| async move {
@@ -17,7 +16,7 @@ pub fn Activity() -> impl IntoView {
         let all = routes::jobs(&JobFilter { machine: Some(name.clone()), ..JobFilter::default() });
         let filter = AuditFilter { subject: Some(name.to_string()), ..AuditFilter::default() };
         let audit = may(&cx, Action::ReadAudit).then(|| {
-            view! { <a class="button" href=routes::audit(routes::AUDIT, &filter)>"In the audit log"</a> }
+            view! { <a class="button" href=routes::audit(routes::AUDIT, &filter)>"View in audit log"</a> }
         });
         Ok(view! {
             <div data-live=Region::Jobs.as_str()>{jobs::list(&machine.jobs)}</div>

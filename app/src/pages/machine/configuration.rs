@@ -1,4 +1,4 @@
-//! `/machines/{name}/configuration`: what was decided about the machine.
+//! `/machines/{name}/configuration`: the machine's specification.
 
 use super::overview::network;
 use super::{facts, tab};
@@ -10,7 +10,6 @@ use model::certificates::Certificates;
 use model::ssh_key::SshKey;
 use model::view::machine::MachineDetail;
 
-/// The configuration.
 #[component]
 pub fn Configuration() -> impl IntoView {
     tab(Tab::Configuration, |_, machine| async move {
@@ -25,7 +24,7 @@ fn size(machine: &MachineDetail) -> AnyView {
         vec![
             ("Profiles", composition(&spec.profiles).into_any()),
             ("Mode", spec.mode.title().into_any()),
-            ("What that means", spec.mode.summary().into_any()),
+            ("Meaning", spec.mode.summary().into_any()),
             ("Memory", spec.memory.to_string().into_any()),
             ("Processors", spec.vcpus.to_string().into_any()),
             ("Disk", spec.disk.to_string().into_any()),
@@ -41,14 +40,14 @@ fn access(machine: &MachineDetail) -> AnyView {
         1 => "1 certificate".into_any(),
         n => format!("{n} certificates").into_any(),
     };
-    let password = if machine.has_root_password { "set" } else { "none: root cannot log in" };
+    let password = if machine.has_root_password { "set" } else { "not set; root cannot log in" };
     facts(
         "Access",
         vec![
-            ("SSH keys of admin", keys(&identity.admin_keys)),
-            ("SSH keys of user", keys(&identity.user_keys)),
-            ("Console password of root", password.into_any()),
-            ("Extra authorities", authorities),
+            ("SSH keys for admin", keys(&identity.admin_keys)),
+            ("SSH keys for user", keys(&identity.user_keys)),
+            ("Console password for root", password.into_any()),
+            ("Additional authorities", authorities),
             ("Samba shares", listed(&identity.samba_shares, "none")),
         ],
     )
@@ -56,17 +55,17 @@ fn access(machine: &MachineDetail) -> AnyView {
 
 fn net(machine: &MachineDetail) -> AnyView {
     let identity = &machine.spec.identity;
-    let fixed = identity.static_address.as_ref().map_or_else(|| "DHCP".to_owned(), ToString::to_string);
+    let fixed = identity.static_address.as_ref().map_or_else(|| "from DHCP".to_owned(), ToString::to_string);
     facts(
         "Network",
         vec![
             ("Network", network(&machine.spec.network).into_any()),
-            ("Hardware address", address::copyable(machine.hardware.mac.to_string(), "address").into_any()),
+            ("MAC address", address::copyable(machine.hardware.mac.to_string(), "address").into_any()),
             ("Address", fixed.into_any()),
-            ("Name servers", listed(&identity.dns, "those of DHCP")),
+            ("Name servers", listed(&identity.dns, "from DHCP")),
             ("Open TCP ports", listed(&identity.tcp_ports, "none")),
             ("Open UDP ports", listed(&identity.udp_ports, "none")),
-            ("Extra hosts", listed(&identity.hosts, "none")),
+            ("Extra /etc/hosts entries", listed(&identity.hosts, "none")),
         ],
     )
 }
@@ -79,7 +78,7 @@ fn listed<T: ToString>(items: &[T], none: &'static str) -> AnyView {
     view! { <ul class="plain">{items.collect_view()}</ul> }.into_any()
 }
 
-/// Keys by their comment, or by their last characters; the whole key on hover.
+/// Keys by their comment or their last characters; the whole key on hover.
 fn keys(keys: &[SshKey]) -> AnyView {
     if keys.is_empty() {
         return view! { <span class="none">"none"</span> }.into_any();

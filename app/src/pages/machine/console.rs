@@ -1,18 +1,21 @@
-//! `/machines/{name}/console`: the serial console.
+//! `/machines/{name}/console`: the serial console, and its logs.
 
 use super::tab;
 use crate::AssetVersion;
+use crate::cx::Cx;
 use crate::islands::console::SerialConsole;
-use crate::parts::console::{PEOPLE, POWER, ROLE, SCREEN, power};
-use crate::parts::{table, time};
+use crate::parts::console::{POWER, ROLE, SCREEN, VIEWERS, power};
+use crate::parts::table::{Sorting, Table};
+use crate::parts::time;
 use crate::routes::{self, Tab, assets};
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use model::console::Boot;
 use model::machine::{MachineName, MachineState};
 use model::size::Bytes;
+use model::sort::{Column, Sort};
 
-/// The console. Its scripts and styles are loaded on this page only.
+/// The terminal's scripts and styles are loaded on this page only.
 #[component]
 pub fn Console() -> impl IntoView {
     let version = use_context::<AssetVersion>().unwrap_or_default().0;
@@ -23,14 +26,14 @@ pub fn Console() -> impl IntoView {
         let is_created = row.observed.state != MachineState::Configured;
         Ok(view! {
             <link rel="stylesheet" href=assets::versioned(assets::TERMINAL_STYLE, &version)/>
-            // The terminal makes style sheets of its own; it finds here the nonce that the policy asks of them.
+            // The terminal creates style sheets; here it finds the nonce that the page's policy requires for them.
             <script
                 type="module" src=assets::versioned(assets::TERMINAL_SCRIPT, &version) nonce=nonce
                 id="terminal-script"
             ></script>
             <section class="console" aria-label="Serial console">
                 <div class="console-bar">
-                    <span class="console-people" role="status" data-live=PEOPLE></span>
+                    <span class="console-people" role="status" data-live=VIEWERS></span>
                     <span data-live=ROLE></span>
                     <button type="button" class="button js-only" data-fullscreen=".console">"Full screen"</button>
                     <div data-live=POWER>{power(&row.name, row.observed.state.is_active(), is_created)}</div>
@@ -38,21 +41,35 @@ pub fn Console() -> impl IntoView {
                 <SerialConsole machine=row.name.clone() is_created=is_created/>
                 <p class="no-js notice" data-tone="warn">"The console needs JavaScript."</p>
                 <div id=SCREEN class="screen js-only"></div>
+                <p class="console-keys js-only">
+                    <button type="button" class="button" data-focus="serial-terminal">"Go to the terminal"</button>
+                    <span><kbd>"Ctrl"</kbd>" + "<kbd>"Shift"</kbd>" + "<kbd>"Enter"</kbd>" leaves it."</span>
+                </p>
             </section>
-            {kept(&row.name, &boots)}
+            {logs(&cx, &row.name, boots)}
         }
         .into_any())
     })
 }
 
-/// What is kept of the machine's output, a file for each boot.
-fn kept(machine: &MachineName, boots: &[Boot]) -> Option<AnyView> {
-    let rows = boots.iter().map(|boot| {
-        let label = format!("Download the output of the boot of {}", time::exact(boot.began));
+const LOGS: Table<'static, Boot> = Table {
+    caption: "Console log",
+    class: "boots",
+    columns: &[
+        Column::sorted("Boot", "boot", |a, b| a.began.cmp(&b.began)),
+        Column::sorted("Size", "size", |a, b| a.bytes.cmp(&b.bytes)),
+        Column::plain("Action"),
+    ],
+};
+
+/// The console output that is kept, a file for each boot.
+fn logs(cx: &Cx, machine: &MachineName, boots: Vec<Boot>) -> Option<AnyView> {
+    let row = |boot: &Boot| {
+        let label = format!("Download the console log of the boot at {}", time::exact(boot.began));
         view! {
             <tr>
                 <th scope="row">{time::relative(boot.began)}</th>
-                <td data-label="Output">{Bytes(boot.bytes).to_string()}</td>
+                <td data-label="Size">{Bytes(boot.bytes).to_string()}</td>
                 <td class="row-action">
                     <a class="button" href=routes::transcript(machine, boot.began) download="" aria-label=label>
                         "Download"
@@ -60,12 +77,12 @@ fn kept(machine: &MachineName, boots: &[Boot]) -> Option<AnyView> {
                 </td>
             </tr>
         }
-    });
-    let rows = rows.collect_view().into_any();
+        .into_any()
+    };
     (!boots.is_empty()).then(|| {
         view! {
-            <h2>"Kept output"</h2>
-            {table::table("Kept output", &["Boot", "Output", "Action"], "boots", rows)}
+            <h2>"Console log"</h2>
+            {Sorting::whole(cx, &LOGS, Sort::by("boot", true), boots, row)}
         }
         .into_any()
     })

@@ -11,7 +11,7 @@ use crate::cx::Cx;
 use crate::islands::live_machine::LiveMachine;
 use crate::parts::frame::Section;
 use crate::parts::machine_head::{Region, head, notices};
-use crate::parts::{actions, faults};
+use crate::parts::{actions, faults, title};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -29,10 +29,7 @@ where
     page(Section::Machines, move |cx| async move {
         let name: MachineName = cx.param("name", "machine")?;
         let machine = cx.portal.machine(&cx.actor, &name).await?;
-        let title = match tab {
-            Tab::Overview => name.to_string(),
-            other => format!("{} · {name}", other.title()),
-        };
+        let title = title::machine(&machine.row, (tab != Tab::Overview).then(|| tab.title()));
         let header = header(&cx, &machine, tab);
         let id = machine.row.id;
         let body = body(cx, machine).await?;
@@ -46,7 +43,8 @@ where
     })
 }
 
-/// Name, state and addresses; what can be done; the tabs. What may change while one looks carries `data-live`.
+/// Name, state and address; the possible actions; the tabs. What is kept up to date has `data-live`. The console has its power
+/// buttons beside the screen, and no second ones here.
 fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
     let row = &machine.row;
     view! {
@@ -54,9 +52,11 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
         <div class="page-head machine-head">
             <h1>{row.name.to_string()}</h1>
             <div class="machine-state" data-live=Region::Head.as_str()>{head(row)}</div>
-            <div data-live=Region::Actions.as_str()>
-                {actions::bar(&row.name, row.observed.state, &machine.actions)}
-            </div>
+            {(tab != Tab::Console).then(|| view! {
+                <div data-live=Region::Actions.as_str()>
+                    {actions::bar(&row.name, row.observed.state, &machine.actions)}
+                </div>
+            })}
         </div>
         <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
         {faults::summary(&cx.form, &["confirm"])}
@@ -75,12 +75,12 @@ fn tabs(name: &MachineName, now: Tab) -> AnyView {
         .into_any()
 }
 
-/// A card with a heading, terms and what they are.
+/// A card of terms and their values.
 fn facts(title: &'static str, rows: Vec<(&'static str, AnyView)>) -> AnyView {
     view! { <section class="card"><h2>{title}</h2>{terms(rows)}</section> }.into_any()
 }
 
-/// Terms and what they are.
+/// Terms and their values.
 fn terms(rows: Vec<(&'static str, AnyView)>) -> AnyView {
     let rows = rows.into_iter().map(|(term, value)| view! { <div><dt>{term}</dt><dd>{value}</dd></div> });
     view! { <dl class="facts">{rows.collect_view()}</dl> }.into_any()

@@ -1,10 +1,11 @@
-//! `/machines/{name}/do/{operation}`: any operation on a machine that wants a word first. Its fields, what will happen, and what
-//! has to be confirmed, all from its row in the catalog and its plan.
+//! `/machines/{name}/do/{operation}`: any operation on a machine that has fields or needs a confirmation. The fields, what will
+//! happen, and what has to be confirmed all come from its row in the catalog and its plan.
 
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::pages::page;
-use crate::parts::fields::FormView;
+use crate::parts::fields;
+use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::machine_form::{FORM, PLAN_DIGEST, PLAN_PLACE};
 use crate::parts::{faults, plan};
@@ -18,7 +19,6 @@ use model::machine::MachineName;
 use model::operation::OperationKind;
 use model::plan::Plan;
 
-/// The page.
 #[component]
 pub fn Operate() -> impl IntoView {
     page(Section::Machines, |cx| async move {
@@ -28,7 +28,7 @@ pub fn Operate() -> impl IntoView {
         if row.on != On::Machine {
             return Err(Fault::not_found("operation"));
         }
-        // Asked first, so that a machine that is not there is “not found” and not a refusal.
+        // Queried first, so that a machine that does not exist is “not found” and not a refusal.
         cx.portal.machine(&cx.actor, &name).await?;
         let title = format!("{} {name}", row.title);
         let body = body(&cx, row, &name).await?;
@@ -62,8 +62,8 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
     let names = row.field_names();
     let choices = cx.portal.choices(&cx.actor).await?;
     let data = if cx.form.is(row.kind.as_str()) { cx.form.data.clone() } else { form::defaults(row.kind) };
-    let fields = FormView::new(&data, &cx.form, &choices, &names);
-    let groups: Vec<AnyView> = (row.form)().iter().map(|group| fields.group(group)).collect();
+    let view = FormView::new(&data, &cx.form, &choices, &names);
+    let groups: Vec<AnyView> = (row.form)().iter().map(|group| fields::group(&view, group)).collect();
     let helped = !names.is_empty();
     let class = if row.tone == Tone::Danger { "button danger" } else { "button primary" };
     let kind = row.kind;
@@ -86,7 +86,7 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
     .into_any())
 }
 
-/// The plan that was asked for or has changed; otherwise that of an operation whose machine is all there is to say.
+/// The plan that was requested or has changed; otherwise that of an operation that needs no more than its machine.
 async fn plan_of(cx: &Cx, row: &OperationRow, name: &MachineName) -> Result<Option<Plan>, Fault> {
     if let Some(plan) = &cx.form.plan {
         return Ok(Some(plan.clone()));
@@ -97,7 +97,7 @@ async fn plan_of(cx: &Cx, row: &OperationRow, name: &MachineName) -> Result<Opti
     }
 }
 
-/// What is agreed to. Disabled, and so not posted, until there is a plan; the island fills it in.
+/// The digest of the plan that is agreed to. Disabled, and so not posted, until there is a plan; the island fills it in.
 fn digest(shown: Option<&Plan>) -> impl IntoView + use<> {
     let value = shown.map(|plan| plan.digest().to_string());
     let disabled = value.is_none();

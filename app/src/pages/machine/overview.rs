@@ -1,4 +1,4 @@
-//! `/machines/{name}`: how it does, and what it is.
+//! `/machines/{name}`: usage, facts, the image, the latest jobs.
 
 use super::{facts, tab, terms};
 use crate::pages::jobs;
@@ -12,10 +12,9 @@ use model::size::Bytes;
 use model::view::job::JobFilter;
 use model::view::machine::MachineDetail;
 
-/// How many of the latest jobs stand here.
+/// How many of the latest jobs are shown.
 const JOBS_SHOWN: usize = 5;
 
-/// The overview.
 #[component]
 pub fn Overview() -> impl IntoView {
     tab(Tab::Overview, |_, machine| async move {
@@ -28,38 +27,41 @@ pub fn Overview() -> impl IntoView {
                     <h2>"Usage"</h2>
                     <div data-live=Region::Usage.as_str()>{usage(row)}</div>
                 </section>
-                {what(&machine)}
+                {summary(&machine)}
                 {image(&machine)}
             </div>
             <div data-live=Region::Jobs.as_str()>
                 <h2>"Latest jobs"</h2>
                 {jobs::list(latest)}
             </div>
-            <p><a href=all>"All jobs of this machine"</a></p>
+            <p><a href=all>"All jobs for this machine"</a></p>
         }
         .into_any())
     })
 }
 
-fn what(machine: &MachineDetail) -> AnyView {
+fn summary(machine: &MachineDetail) -> AnyView {
     let spec = &machine.spec;
     let addresses = address::all(&machine.row.observed.addresses);
-    facts(
-        "Machine",
-        vec![
-            ("Addresses", view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any()),
-            ("Profiles", composition(&spec.profiles).into_any()),
-            ("Mode", spec.mode.title().into_any()),
-            ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
-            ("Network", network(&spec.network).into_any()),
-            ("Host", spec.host.to_string().into_any()),
-            ("Owner", machine.row.owner.clone().into_any()),
-            ("Configured", time::relative(machine.created).into_any()),
-        ],
-    )
+    let ssh = address::ssh(&machine.row.observed.addresses);
+    let has_admin = !spec.identity.admin_keys.is_empty();
+    let ssh =
+        has_admin.then(|| ("Log in", view! { <div data-live=Region::Ssh.as_str()>{ssh}</div> }.into_any()));
+    let addresses = view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any();
+    let network_facts = std::iter::once(("Addresses", addresses)).chain(ssh);
+    let rows = network_facts.chain([
+        ("Profiles", composition(&spec.profiles).into_any()),
+        ("Mode", spec.mode.title().into_any()),
+        ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
+        ("Network", network(&spec.network).into_any()),
+        ("Host", spec.host.to_string().into_any()),
+        ("Owner", machine.row.owner.clone().into_any()),
+        ("Created", time::relative(machine.created).into_any()),
+    ]);
+    facts("Machine", rows.collect())
 }
 
-/// The network in words.
+/// A network in words.
 pub fn network(network: &Network) -> String {
     match network {
         Network::Nat => "NAT".to_owned(),
@@ -67,16 +69,15 @@ pub fn network(network: &Network) -> String {
     }
 }
 
-/// The image that its disks were made from, and below it what the running guest says.
+/// The image that the disks were made from, and below it what the running guest reports.
 fn image(machine: &MachineDetail) -> AnyView {
-    let told = view! { <div data-live=Region::Guest.as_str()>{guest(&machine.row)}</div> };
+    let reported = view! { <div data-live=Region::Guest.as_str()>{guest(&machine.row)}</div> };
     let Some(image) = &machine.image else {
-        let words = "None yet: it is built when the machine is created.";
-        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p>{told}</section> }
+        let words = "None yet. It is built when the machine is created.";
+        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p>{reported}</section> }
             .into_any();
     };
-    let current =
-        if machine.row.update_available { "no, a newer one of the same kind is built" } else { "yes" };
+    let current = if machine.row.update_available { "no, there is a newer build" } else { "yes" };
     let built = match image.job {
         Some(job) => view! { <a href=routes::job(job)>{time::relative(image.built)}</a> }.into_any(),
         None => time::relative(image.built).into_any(),
@@ -85,7 +86,7 @@ fn image(machine: &MachineDetail) -> AnyView {
         ("Built", built),
         ("Size", Bytes(image.size).to_string().into_any()),
         ("Up to date", current.into_any()),
-        ("In the store", address::copyable(image.store_path.clone(), "path").into_any()),
+        ("Store path", address::copyable(image.store_path.clone(), "path").into_any()),
     ];
-    view! { <section class="card"><h2>"Image"</h2>{terms(rows)}{told}</section> }.into_any()
+    view! { <section class="card"><h2>"Image"</h2>{terms(rows)}{reported}</section> }.into_any()
 }

@@ -10,6 +10,8 @@ use model::image::ImageId;
 use model::machine::{GuestMachineId, HardwareIds, MacAddress, MachineId, MachineName};
 use model::spec::Spec;
 use ports::hypervisor::Volume;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// A machine as it is stored.
@@ -173,5 +175,30 @@ pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>)
 pub(crate) async fn delete(tx: &mut Tx, id: MachineId) -> Result<()> {
     let id = id.to_string();
     sqlx::query!("delete from machines where id = ?", id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The addresses that machines last had, best first.
+pub(crate) async fn last_addresses(conn: &mut Conn) -> Result<HashMap<MachineId, Vec<IpAddr>>> {
+    let rows = sqlx::query!(
+        r#"select machine_id as "machine_id: Text<MachineId>", addresses as "addresses: Json<Vec<IpAddr>>"
+        from machine_addresses"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(readable(rows, |row| Ok((row.machine_id.read()?, row.addresses.read()?))).into_iter().collect())
+}
+
+/// Keeps the addresses that a machine has now, unless it has been forgotten meanwhile.
+pub(crate) async fn set_last_addresses(tx: &mut Tx, id: MachineId, addresses: &[IpAddr]) -> Result<()> {
+    let (id, addresses) = (id.to_string(), to_json(&addresses)?);
+    sqlx::query!(
+        "insert into machine_addresses (machine_id, addresses) select id, ?2 from machines where id = ?1
+        on conflict (machine_id) do update set addresses = excluded.addresses",
+        id,
+        addresses,
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

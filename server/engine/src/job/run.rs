@@ -116,7 +116,7 @@ pub(super) async fn pause(tries: u32, stop: &CancellationToken) -> std::result::
 }
 
 /// Shows a job as it stands now: on its machine's row, to sockets, to its followers.
-pub(super) async fn announce(core: &Core, live: &LiveJob) {
+pub(crate) async fn announce(core: &Core, live: &LiveJob) {
     let tell = async {
         let mut conn = core.db.read().await?;
         let Some(summary) = db::jobs::summary(&mut conn, live.id).await? else { return Ok(()) };

@@ -24,7 +24,7 @@ use model::host::HostName;
 use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
-use model::view::machine::{Figures, MACHINES_PER_PAGE, MachineFilter, MachinePage};
+use model::view::machine::{Figures, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 use ports::hypervisor::Seen;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -68,9 +68,13 @@ impl Fleet {
         let mut conn = db.read().await?;
         let records = db::machines::all(&mut conn).await?;
         let newest = db::images::newest(&mut conn).await?;
+        let mut addresses = db::machines::last_addresses(&mut conn).await?;
         let fleet = Self { inner: Arc::default(), changes: broadcast::Sender::new(LAG) };
         for record in &records {
             fleet.put(record);
+            if let Some(last) = addresses.remove(&record.id) {
+                fleet.update(&record.spec.name, |known| known.remember_addresses(last));
+            }
         }
         for entry in hosts.all().filter(|entry| entry.hypervisor().is_none()) {
             fleet.host_lost(&entry.name, "it is no longer configured");
@@ -111,6 +115,9 @@ impl Fleet {
         let matching = u64::try_from(first.len() + rest.len()).unwrap_or(u64::MAX);
         let per_page = usize::try_from(MACHINES_PER_PAGE).unwrap_or(usize::MAX);
         let skip = usize::try_from(filter.page).unwrap_or(usize::MAX).saturating_mul(per_page);
+        if let Some(sort) = &filter.sort {
+            rest.sort_by(|a, b| sort.compare(&MACHINE_COLUMNS, &a.row, &b.row));
+        }
         let page = first.into_iter().chain(rest).skip(skip).take(per_page);
         MachinePage { rows: page.map(|known| known.row.clone()).collect(), matching, total }
     }

@@ -45,6 +45,8 @@ pub(crate) struct Known {
     static_ip: Option<IpAddr>,
     /// What the host tells of its addresses.
     learnt: Vec<Address>,
+    /// Its addresses when they were last known, kept over a restart of the portal; shown until the host tells new ones.
+    last: Vec<IpAddr>,
     /// Name, profiles and owner in lower case, for searching.
     haystack: String,
 }
@@ -76,6 +78,7 @@ impl Known {
             boot: 0,
             static_ip: spec.identity.static_address.as_ref().map(|s| s.address.addr()),
             learnt: Vec::new(),
+            last: Vec::new(),
             haystack: format!("{} {} {}", spec.name, spec.profiles, record.owner_name).to_lowercase(),
         };
         known.settle();
@@ -110,6 +113,7 @@ impl Known {
         }
         self.stamp = before.stamp;
         self.learnt.clone_from(&before.learnt);
+        self.last.clone_from(&before.last);
         self.row.job.clone_from(&before.row.job);
         self.row.observed.figures = before.row.observed.figures;
         self.boot = before.boot;
@@ -124,7 +128,20 @@ impl Known {
 
     /// Takes over what the host says of its addresses.
     pub fn set_addresses(&mut self, learnt: Vec<Address>) {
+        if !learnt.is_empty() {
+            self.last = learnt.iter().map(|address| address.ip).collect();
+        }
         self.learnt = learnt;
+    }
+
+    /// The addresses that it last had, to be kept over a restart.
+    pub fn last_addresses(&self) -> &[IpAddr] {
+        &self.last
+    }
+
+    /// Takes over addresses from before the restart.
+    pub fn remember_addresses(&mut self, last: Vec<IpAddr>) {
+        self.last = last;
     }
 
     /// Takes over figures, rounded so that noise is no news.
@@ -175,11 +192,17 @@ impl Known {
         let observed = &mut self.row.observed;
         observed.state = state;
         observed.warning = warning.or(image_gone);
-        if state.is_active() {
-            observed.addresses = addresses(self.static_ip, &self.learnt);
-        } else {
+        // What is off has no address any more, but what nobody can ask may well have it still.
+        if !state.is_active() {
             self.learnt.clear();
+        }
+        if state.is_active() || state == MachineState::Unknown {
+            observed.addresses = addresses(self.static_ip, &self.learnt, &self.last);
+        } else {
+            self.last.clear();
             observed.addresses.clear();
+        }
+        if !state.is_active() {
             // What a disk occupies stays true while the machine is off; rates do not.
             let figures = observed.figures;
             observed.figures =
@@ -189,10 +212,12 @@ impl Known {
     }
 }
 
-/// Each address once, from its best source.
-fn addresses(fixed: Option<IpAddr>, learnt: &[Address]) -> Vec<Address> {
+/// Each address once, from its best source; the last known ones only while the host tells none.
+fn addresses(fixed: Option<IpAddr>, learnt: &[Address], last: &[IpAddr]) -> Vec<Address> {
     let fixed = fixed.map(|ip| Address { source: AddressSource::Static, ip });
-    let mut all: Vec<Address> = fixed.into_iter().chain(learnt.iter().cloned()).collect();
+    let last = last.iter().filter(|_| learnt.is_empty());
+    let last = last.map(|ip| Address { source: AddressSource::LastKnown, ip: *ip });
+    let mut all: Vec<Address> = fixed.into_iter().chain(learnt.iter().cloned()).chain(last).collect();
     all.sort();
     let mut unique: Vec<Address> = Vec::with_capacity(all.len());
     for address in all {

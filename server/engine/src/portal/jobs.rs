@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::job::{accept, follow, view};
+use crate::job::{accept, follow, run, view};
 use model::Fault;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
@@ -77,7 +77,7 @@ pub(super) async fn cancel(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     tx.commit().await?;
     if let Some(live) = core.jobs.get(id) {
         live.cancel.cancel();
-        live.beat();
+        run::announce(core, &live).await;
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         if begun.elapsed() < TOO_SOON {
             from_before.extend(observed.addresses.iter().filter(|a| may_be_old(a)).cloned());
         }
-        if let Some(address) = observed.addresses.iter().find(|a| !from_before.contains(*a)) {
+        let mut reported = observed.addresses.iter().filter(|a| a.source != AddressSource::LastKnown);
+        if let Some(address) = reported.find(|a| !from_before.contains(*a)) {
             cx.say(format!("The machine is at {}.", address.ip));
             return Ok(());
         }
@@ -74,6 +75,6 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 fn may_be_old(address: &Address) -> bool {
     match address.source {
         AddressSource::Static | AddressSource::Agent => false,
-        AddressSource::Lease | AddressSource::Neighbour => true,
+        AddressSource::Lease | AddressSource::Neighbour | AddressSource::LastKnown => true,
     }
 }

@@ -6,14 +6,17 @@
 //! says of its image is asked for until it has said that its boot is done, and not again before the next boot.
 
 use super::Watched;
-use crate::error::chain;
+use crate::db;
+use crate::error::{Error, chain};
 use crate::machine::fleet::Known;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use model::address::Address;
 use model::guest::{BOOTED_FILE, Guest, GuestImage, IMAGE_FILE};
 use model::machine::{MachineName, MachineState};
 use ports::hypervisor::{HypervisorError, MachineRef};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -98,11 +101,37 @@ impl Watched {
 
     async fn ask_addresses(&self, known: &Known) {
         match self.hypervisor.addresses(&known.machine()).await {
-            Ok(addresses) => self.core.fleet.set_addresses(&known.row.name, addresses),
+            Ok(addresses) => {
+                self.keep_addresses(known, &addresses).await;
+                self.core.fleet.set_addresses(&known.row.name, addresses);
+            }
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no addresses");
             }
         }
+    }
+
+    /// Keeps addresses that are new for the next start of the portal.
+    async fn keep_addresses(&self, known: &Known, addresses: &[Address]) {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.ip).collect();
+        if addresses.is_empty() || known.last_addresses() == addresses {
+            return;
+        }
+        let (core, id, name) = (self.core.clone(), known.row.id, known.row.name.clone());
+        // A task of its own, because this one ends without notice when the engine closes.
+        let keep = self.core.tasks.spawn(async move {
+            let keep = async {
+                let mut tx = core.db.begin().await?;
+                db::machines::set_last_addresses(&mut tx, id, &addresses).await?;
+                tx.commit().await?;
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = keep.await {
+                tracing::warn!(machine.name = %name, error = chain(&error), "addresses are not kept");
+            }
+        });
+        // It fails only if the runtime ends.
+        let _ = keep.await;
     }
 
     /// Asks the guest what it is, unless it has said all there is to say in this boot.

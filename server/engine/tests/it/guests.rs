@@ -1,10 +1,12 @@
 //! What guests say of themselves: asked once per boot, bounded, and never more than shown.
 
 use crate::harness::{World, admin, create, name, next, on, succeed, until_row};
+use model::address::AddressSource;
 use model::guest::{BOOTED_FILE, IMAGE_FILE};
 use model::machine::Mode;
 use model::operation::OperationKind;
 use model::portal::Portal as _;
+use model::view::machine::MachineRow;
 
 const IMAGE: &str = "profiles=core,docker\nmode=immutable\nrevision=abc123\ndate=20260522\n";
 
@@ -30,7 +32,9 @@ async fn a_guest_says_once_per_boot_what_it_runs_and_that_it_is_up() {
     world.hypervisor.set_address(None);
     succeed(&engine, &ada, on(OperationKind::Suspend, "web")).await;
     succeed(&engine, &ada, on(OperationKind::Resume, "web")).await;
-    let row = until_row(&engine, &ada, "web", |row| row.observed.addresses.is_empty()).await;
+    let only_last =
+        |row: &MachineRow| row.observed.addresses.iter().all(|a| a.source == AddressSource::LastKnown);
+    let row = until_row(&engine, &ada, "web", only_last).await;
     assert!(row.observed.guest.is_some(), "a pause is no new boot");
     assert_eq!(world.hypervisor.guest_reads(), reads);
 

@@ -1,8 +1,11 @@
 //! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
 
-use crate::harness::{World, admin, create, ended, name, next, on, patiently, run, succeed, until_state};
+use crate::harness::{
+    World, actor, admin, create, ended, name, next, on, patiently, run, succeed, until_row, until_state,
+};
 use futures::StreamExt as _;
 use model::Fault;
+use model::address::{Address, AddressSource};
 use model::event::{Change, EventFrame};
 use model::host::Level;
 use model::job::{BuildFailure, JobState, StepState};
@@ -61,6 +64,49 @@ async fn a_build_that_somebody_cancels_has_not_failed() {
     let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
     assert_eq!(states[..2], [StepState::Undone, StepState::Cancelled]);
     assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
+    world.builder.begun(1).await;
+    assert!(!engine.job(&ada, job).await.unwrap().summary.badge.cancelling);
+    // As after a crash in the middle of cancelling: a step that does not listen would look like this as well.
+    sqlx::query("update jobs set cancel = 1").execute(&mut world.sql().await).await.unwrap();
+    let asked = engine.job(&ada, job).await.unwrap();
+    assert!(asked.summary.badge.cancelling && !asked.can_cancel);
+    assert!(engine.jobs(&ada, &JobFilter::default()).await.unwrap()[0].badge.cancelling);
+    world.builder.hold(false);
+    assert!(!ended(&engine, &ada, job).await.summary.badge.cancelling);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_machine_keeps_its_addresses_over_a_restart_until_its_host_tells_them() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let web = name("web");
+    let told = engine.machine(&ada, &web).await.unwrap().row.observed.addresses;
+    assert_eq!(told.iter().map(|address| address.source).collect::<Vec<_>>(), [AddressSource::Agent]);
+    engine.shut_down().await;
+
+    world.hypervisor.set_address(None);
+    let engine = world.open().await;
+    let ada = actor(&engine, "ada").await;
+    let shown = engine.machine(&ada, &web).await.unwrap().row.observed.addresses;
+    assert_eq!(shown, [Address { source: AddressSource::LastKnown, ip: told[0].ip }]);
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    assert_eq!(engine.machine(&ada, &web).await.unwrap().row.observed.addresses, []);
+    world.hypervisor.set_address(Some(AddressSource::Agent));
+    succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
+    until_row(&engine, &ada, "web", |row| row.observed.addresses == told).await;
     engine.shut_down().await;
 }
 

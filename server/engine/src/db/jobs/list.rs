@@ -21,6 +21,7 @@ struct SummaryRow {
     created: i64,
     ended: Option<i64>,
     step: Option<String>,
+    cancelling: bool,
     done: u32,
     total: u32,
 }
@@ -33,6 +34,7 @@ impl SummaryRow {
                 title: self.title,
                 state: self.state.read()?,
                 step: self.step,
+                cancelling: self.cancelling,
                 done: self.done,
                 total: self.total,
             },
@@ -54,6 +56,7 @@ macro_rules! select_summaries {
             j.machine as "machine: Text<MachineName>", j.actor, j.state as "state: Word<JobState>", j.created, j.ended,
             exists (select 1 from machines m where m.name = j.machine) as "machine_exists!: bool",
             (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as "step?",
+            (j.cancel = 1 and j.state in ('queued', 'running')) as "cancelling!: bool",
             (select count(*) from job_steps s where s.job_id = j.id and s.state = 'done') as "done!: u32",
             (select count(*) from job_steps s where s.job_id = j.id) as "total!: u32" from jobs j "# + $rest
             $(, $argument)*

@@ -117,6 +117,27 @@ fn what_a_guest_said_in_one_boot_is_not_believed_of_the_next() {
 }
 
 #[test]
+fn a_list_is_sorted_before_it_is_cut_into_pages() {
+    let ada = UserId(Uuid::now_v7());
+    let records: Vec<_> = (0..150).map(|n| record(&format!("m{n:03}"), ada)).collect();
+    let fleet = fleet_of(&records);
+    let figures = |n: usize| Figures { cpu_percent: Some(n as f32 / 2.0), ..Figures::default() };
+    for (n, record) in records.iter().enumerate().take(149) {
+        fleet.seen(&local(), record.hardware.uuid, Domain::Present(MachineState::Running));
+        fleet.set_figures(record.hardware.uuid, figures(n));
+    }
+    let names = |sort: &str, page: u32| -> Vec<String> {
+        let filter = MachineFilter { sort: sort.parse().ok(), page, ..MachineFilter::default() };
+        fleet.list(&Visible::All, &filter).rows.iter().map(|row| row.name.to_string()).collect()
+    };
+    assert_eq!(names("", 0)[..2], ["m000", "m001"]);
+    assert_eq!(names("-name", 0)[..2], ["m149", "m148"]);
+    assert_eq!(names("cpu", 0)[..2], ["m000", "m001"]);
+    assert_eq!(names("cpu", 1)[48..], ["m148", "m149"], "what has no figure comes last");
+    assert_eq!(names("host", 0)[..2], ["m000", "m001"], "equal ones by name");
+}
+
+#[test]
 fn ten_thousand_machines_are_listed_in_a_moment() {
     let (ada, bob) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let records: Vec<_> =
