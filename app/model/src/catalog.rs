@@ -40,6 +40,62 @@ pub enum Landing {
     Images,
 }
 
+/// The fields of a form.
+pub type Fields = fn() -> Vec<Group>;
+/// Reads a posted form. One can mean several operations, as “build each of these” does.
+pub type Read = fn(&mut Reader<'_>) -> Option<Vec<Operation>>;
+
+/// A form: its fields, and how it is read when it is posted. Only the server has it. A browser knows whether there are
+/// fields: with the pointers to all that reads a form, a tenth more would be sent at a first visit.
+#[derive(Clone, Copy)]
+pub struct Form {
+    has_fields: bool,
+    #[cfg(any(feature = "portal", test))]
+    fields: Fields,
+    #[cfg(any(feature = "portal", test))]
+    read: Read,
+}
+
+impl Form {
+    /// A form with fields.
+    #[cfg_attr(
+        not(any(feature = "portal", test)),
+        expect(unused_variables, reason = "only the server reads forms")
+    )]
+    const fn new(fields: Fields, read: Read) -> Self {
+        Self {
+            has_fields: true,
+            #[cfg(any(feature = "portal", test))]
+            fields,
+            #[cfg(any(feature = "portal", test))]
+            read,
+        }
+    }
+
+    /// One without: a button.
+    const fn button(read: Read) -> Self {
+        Self { has_fields: false, ..Self::new(Vec::new, read) }
+    }
+
+    /// Its fields, in groups.
+    #[cfg(any(feature = "portal", test))]
+    pub fn groups(&self) -> Vec<Group> {
+        (self.fields)()
+    }
+
+    /// The names of its fields, in order.
+    #[cfg(any(feature = "portal", test))]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.groups().into_iter().flat_map(|group| group.fields).map(|field| field.name).collect()
+    }
+
+    /// Reads it; `None` when the reader has found something wrong.
+    #[cfg(any(feature = "portal", test))]
+    pub(crate) fn read(&self, reader: &mut Reader<'_>) -> Option<Vec<Operation>> {
+        (self.read)(reader)
+    }
+}
+
 /// One row.
 pub struct OperationRow {
     /// Which.
@@ -53,9 +109,7 @@ pub struct OperationRow {
     /// Whether it cannot be planned without the image builder.
     pub needs_builder: bool,
     /// Its form. One on a machine has no field for the machine: the page names it.
-    pub form: fn() -> Vec<Group>,
-    /// Reads its form. One form can mean several operations, as “build each of these” does.
-    pub read: fn(&mut Reader<'_>) -> Option<Vec<Operation>>,
+    pub form: Form,
     /// The states of a machine in which this is what a person most likely wants.
     pub likely: &'static [MachineState],
     /// Whether a machine's menu has it in every state; otherwise only where it is likely.
@@ -77,8 +131,7 @@ const ON_MACHINE: OperationRow = OperationRow {
     on: On::Machine,
     member: Scope::Own,
     needs_builder: false,
-    form: Vec::new,
-    read: |_| None,
+    form: Form::button(|_| None),
     likely: &[],
     in_menu: true,
     in_bulk: false,
@@ -94,8 +147,7 @@ pub static TABLE: &[OperationRow] = &[
         title: "Build image",
         on: On::Image,
         needs_builder: true,
-        form: || vec![profiles_group()],
-        read: |form| form.builds(),
+        form: Form::new(|| vec![profiles_group()], |form| form.builds()),
         in_menu: false,
         lands: Landing::Job,
         ..ON_MACHINE
@@ -105,7 +157,7 @@ pub static TABLE: &[OperationRow] = &[
         title: "Remove image",
         on: On::Image,
         member: Scope::None,
-        read: |form| Some(vec![Operation::RemoveImage { image: form.hidden("image")? }]),
+        form: Form::button(|form| Some(vec![Operation::RemoveImage { image: form.hidden("image")? }])),
         in_menu: false,
         tone: Tone::Danger,
         confirm: Confirm::Plan,
@@ -117,8 +169,9 @@ pub static TABLE: &[OperationRow] = &[
         title: "Create and start",
         on: On::NewMachine,
         needs_builder: true,
-        form: machine_groups,
-        read: |form| Some(vec![Operation::Create { spec: Box::new(form.spec()?) }]),
+        form: Form::new(machine_groups, |form| {
+            Some(vec![Operation::Create { spec: Box::new(form.spec()?) }])
+        }),
         in_menu: false,
         lands: Landing::Job,
         ..ON_MACHINE
@@ -128,8 +181,9 @@ pub static TABLE: &[OperationRow] = &[
         title: "Save configuration only",
         on: On::NewMachine,
         needs_builder: true,
-        form: machine_groups,
-        read: |form| Some(vec![Operation::Configure { spec: Box::new(form.spec()?) }]),
+        form: Form::new(machine_groups, |form| {
+            Some(vec![Operation::Configure { spec: Box::new(form.spec()?) }])
+        }),
         in_menu: false,
         ..ON_MACHINE
     },
@@ -137,7 +191,7 @@ pub static TABLE: &[OperationRow] = &[
         kind: OperationKind::Provision,
         title: "Create from configuration",
         needs_builder: true,
-        read: |form| form.on_machine(|_| Some(MachineAction::Provision)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Provision))),
         likely: &[MachineState::Configured],
         in_menu: false,
         lands: Landing::Job,
@@ -146,7 +200,7 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::Start,
         title: "Start",
-        read: |form| form.on_machine(|_| Some(MachineAction::Start)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Start))),
         likely: &[MachineState::Off, MachineState::Crashed],
         in_bulk: true,
         ..ON_MACHINE
@@ -154,7 +208,7 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::ShutDown,
         title: "Shut down",
-        read: |form| form.on_machine(|_| Some(MachineAction::ShutDown)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::ShutDown))),
         likely: &[MachineState::Running],
         in_bulk: true,
         ..ON_MACHINE
@@ -162,27 +216,27 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::Reboot,
         title: "Reboot",
-        read: |form| form.on_machine(|_| Some(MachineAction::Reboot)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Reboot))),
         in_bulk: true,
         ..ON_MACHINE
     },
     OperationRow {
         kind: OperationKind::Suspend,
         title: "Suspend",
-        read: |form| form.on_machine(|_| Some(MachineAction::Suspend)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Suspend))),
         ..ON_MACHINE
     },
     OperationRow {
         kind: OperationKind::Resume,
         title: "Resume",
-        read: |form| form.on_machine(|_| Some(MachineAction::Resume)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Resume))),
         likely: &[MachineState::Paused],
         ..ON_MACHINE
     },
     OperationRow {
         kind: OperationKind::ForceOff,
         title: "Force off",
-        read: |form| form.on_machine(|_| Some(MachineAction::ForceOff)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::ForceOff))),
         likely: &[MachineState::ShuttingDown],
         tone: Tone::Danger,
         confirm: Confirm::Plan,
@@ -191,7 +245,7 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::Destroy,
         title: "Destroy",
-        read: |form| form.on_machine(|_| Some(MachineAction::Destroy)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Destroy))),
         tone: Tone::Danger,
         confirm: Confirm::Name,
         ..ON_MACHINE
@@ -199,7 +253,7 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::Purge,
         title: "Purge",
-        read: |form| form.on_machine(|_| Some(MachineAction::Purge)),
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Purge))),
         tone: Tone::Danger,
         confirm: Confirm::Name,
         lands: Landing::Job,
@@ -225,12 +279,7 @@ impl OperationKind {
 impl OperationRow {
     /// Whether a person decides something before it is asked for, so that its button leads to a page of its own.
     pub fn has_page(&self) -> bool {
-        self.confirm > Confirm::Nothing || !(self.form)().is_empty()
-    }
-
-    /// The names of its form's fields, in order.
-    pub fn field_names(&self) -> Vec<&'static str> {
-        (self.form)().into_iter().flat_map(|group| group.fields).map(|field| field.name).collect()
+        self.confirm > Confirm::Nothing || self.form.has_fields
     }
 }
 
@@ -259,6 +308,13 @@ mod tests {
         let rows: Vec<OperationKind> = TABLE.iter().map(|row| row.kind).collect();
         assert_eq!(rows, OperationKind::ALL);
         assert!(TABLE.iter().all(|row| !row.title.is_empty()));
+    }
+
+    #[test]
+    fn a_form_has_fields_as_it_says() {
+        for row in TABLE {
+            assert_eq!(row.form.has_fields, !row.form.groups().is_empty(), "{}", row.kind);
+        }
     }
 
     #[test]

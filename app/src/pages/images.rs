@@ -41,7 +41,7 @@ pub fn Images() -> impl IntoView {
     page(Section::Images, |cx| async move {
         let images = cx.portal.images(&cx.actor).await?;
         let choices = cx.portal.choices(&cx.actor).await?;
-        let names = KIND.row().field_names();
+        let names = KIND.row().form.names();
         let data = values(&cx).await?;
         let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
         let jump =
@@ -128,7 +128,8 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
 /// The form that builds one image of the selected profiles, or one of each.
 fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
-    let groups: Vec<AnyView> = (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
+    let groups: Vec<AnyView> =
+        KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
     view! {
         <form method="post" id=BUILD_FORM class="stack wide" novalidate>
             <h2>"Build an image"</h2>

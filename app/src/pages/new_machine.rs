@@ -27,10 +27,10 @@ pub fn NewMachine() -> impl IntoView {
             return Ok(no_host());
         }
         let data = values(&cx, &choices).await?;
-        let names = KIND.row().field_names();
+        let names = KIND.row().form.names();
         let form = FormView::new(&data, &cx.form, &choices, &names);
         let groups: Vec<AnyView> =
-            (KIND.row().form)().iter().map(|group| fields::group(&form, group)).collect();
+            KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
         Ok(view! {
             {heading("New machine", ().into_any())}
             {faults::summary(&cx.form, &names)}

@@ -1,7 +1,10 @@
 //! What each form's fields read and refuse, with random input too.
 
 use super::*;
+use crate::catalog;
 use crate::identity::PasswordHash;
+use crate::newtype::Refused;
+use crate::operation::{Operation, OperationKind};
 use proptest::prelude::*;
 
 const KEY: &str =
@@ -105,7 +108,7 @@ fn the_password_for_shares_is_part_of_the_machine_and_of_no_form() {
 
 #[test]
 fn what_is_entered_as_a_secret_is_dropped_from_every_form_and_nothing_else() {
-    let operations = catalog::TABLE.iter().flat_map(|row| (row.form)()).flat_map(|group| group.fields);
+    let operations = catalog::TABLE.iter().flat_map(|row| row.form.groups()).flat_map(|group| group.fields);
     let mut all: Vec<(&str, bool)> = operations.map(|f| (f.name, f.entry == Entry::Password)).collect();
     all.extend(ACCOUNT.map(|(name, entry)| (name, entry == Entry::Password)));
     // Names decide nothing.
@@ -168,7 +171,7 @@ proptest! {
     /// The same with bodies that have the right field names, so that every field's parser is reached.
     #[test]
     fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..20usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
-        let names = OperationKind::Create.row().field_names();
+        let names = OperationKind::Create.row().form.names();
         let mut data = create_form(&[]);
         for (at, value) in &values {
             if let Some(name) = names.get(*at) {

@@ -39,7 +39,7 @@ pub fn Operate() -> impl IntoView {
                 <a href=routes::machine(&name)>{name.to_string()}</a>
             </nav>
             {heading(&title, ().into_any())}
-            {faults::summary(&cx.form, &row.field_names())}
+            {faults::summary(&cx.form, &row.form.names())}
             {body}
         }
         .into_any())
@@ -59,11 +59,11 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
         }
         Err(fault) => return Err(fault),
     };
-    let names = row.field_names();
+    let names = row.form.names();
     let choices = cx.portal.choices(&cx.actor).await?;
     let data = if cx.form.is(row.kind.as_str()) { cx.form.data.clone() } else { form::defaults(row.kind) };
     let view = FormView::new(&data, &cx.form, &choices, &names);
-    let groups: Vec<AnyView> = (row.form)().iter().map(|group| fields::group(&view, group)).collect();
+    let groups: Vec<AnyView> = row.form.groups().iter().map(|group| fields::group(&view, group)).collect();
     let helped = !names.is_empty();
     let class = if row.tone == Tone::Danger { "button danger" } else { "button primary" };
     let kind = row.kind;

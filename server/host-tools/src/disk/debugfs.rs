@@ -4,9 +4,13 @@
 //! as a failure. No content and no name from outside is ever part of a command: contents travel in files with names of
 //! our own, and names are checked by [`is_plain_name`].
 
-use super::{DiskError, Result, tool_error};
+use super::error::{DiskError, Result, tool_error};
 use crate::exec::{Output, Program};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Checking and growing look at all inode tables, which on a slow disk of many TiB takes its time.
+pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +64,13 @@ impl FileSystem {
         let options = if thorough { "-fp" } else { "-p" };
         // e2fsck(8): 1 means that errors were corrected.
         let check = Program::new("e2fsck").arg(options).arg(&self.device).dir(&self.dir).accept(&[0, 1]);
-        check
-            .limit(super::ext4::LONG)
-            .run()
-            .await
-            .map_err(tool_error("Checking the file system of a disk"))?;
+        check.limit(LONG).run().await.map_err(tool_error("Checking the file system of a disk"))?;
         Ok(())
     }
 
     /// Fills the whole device.
     pub(super) async fn grow(&self) -> Result<()> {
-        let grow = Program::new("resize2fs").arg(&self.device).dir(&self.dir).limit(super::ext4::LONG);
+        let grow = Program::new("resize2fs").arg(&self.device).dir(&self.dir).limit(LONG);
         grow.run().await.map_err(tool_error("Growing the file system of a disk"))?;
         Ok(())
     }

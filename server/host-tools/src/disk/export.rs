@@ -3,8 +3,8 @@
 //! QEMU's storage daemon serves the file through FUSE in the scratch folder of the disk. It takes QEMU's own lock on the
 //! image: a disk that a running machine uses is refused, and a machine cannot start while its disk is exported.
 
+use super::error::{DiskError, Result, contents, io_error, tool_error};
 use super::scratch::{MOUNT, PID, Scratch, unmount};
-use super::{DiskError, Result, contents, io_error, tool_error};
 use crate::exec::{Program, Running};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Export {
             ));
         }
         let disk = self.disk.clone();
-        super::blocking(move || {
+        super::error::blocking(move || {
             std::fs::File::open(&disk).and_then(|f| f.sync_all()).map_err(io_error("syncing", &disk))
         })
         .await

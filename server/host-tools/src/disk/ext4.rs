@@ -4,10 +4,11 @@
 //! `/identity`. A boot disk in mutable mode has partitions; there the identity lies in `/var/identity` of the ext4
 //! file system labelled `nixos`.
 
-use super::debugfs::{Entry, FileSystem, is_plain_name};
+use super::debugfs::{Entry, FileSystem, LONG, is_plain_name};
+use super::error::{DiskError, Result, blocking, contents, io_error, tool_error};
 use super::export::Export;
 use super::scratch::Scratch;
-use super::{DiskError, Result, blocking, contents, gpt, io_error, qcow, superblock, tool_error};
+use super::{gpt, qcow, superblock};
 use crate::exec::Program;
 use model::identity::IdentityFile;
 use ports::hypervisor::DiskRole;
@@ -15,12 +16,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 /// What may be read of one identity file, in bytes.
 pub const READ_MAX: u64 = 1 << 20;
-/// Checking and growing look at all inode tables, which on a slow disk of many TiB takes its time.
-pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// What every e2fsprogs since 1.43 and every 5.x or 6.x kernel knows. Given in full because the defaults in
 /// /etc/mke2fs.conf differ between distributions, and an older guest cannot mount what a newer host thinks normal.

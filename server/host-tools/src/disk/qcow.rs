@@ -3,8 +3,8 @@
 //! Reading the header (docs/interop/qcow2.txt in QEMU's source) costs microseconds, where a `qemu-img info` costs 20 ms
 //! and stumbles over the lock of a running machine.
 
+use super::error::{DiskError, Result, blocking, contents, io_error, tool_error};
 use super::scratch::Scratch;
-use super::{DiskError, Result, blocking, contents, io_error, tool_error};
 use crate::exec::Program;
 use std::fs::File;
 use std::io::Read;

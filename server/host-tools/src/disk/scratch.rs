@@ -4,7 +4,7 @@
 //! the kernel's: it ends with the process that holds it. So whoever has the lock and finds a scratch folder knows that
 //! its owner is dead, and may end what that one left running.
 
-use super::{Result, blocking, io_error};
+use super::error::{Result, blocking, io_error};
 use crate::exec::Program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};

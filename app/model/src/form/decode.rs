@@ -1,0 +1,87 @@
+//! From a posted form to operations, and back.
+
+use super::data::FormData;
+use super::fields::ACCOUNT;
+use super::reader::{HashPassword, Reader};
+use crate::catalog;
+use crate::fault::FieldError;
+use crate::machine::MachineName;
+use crate::newtype::Refused;
+use crate::operation::{Operation, OperationKind};
+use crate::spec::Spec;
+
+/// Reads a posted form. The field `intent` names the operation's kind.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the form.
+pub fn operations(data: &FormData, hash: HashPassword<'_>) -> Result<Vec<Operation>, Vec<FieldError>> {
+    let kind: OperationKind =
+        data.get("intent").parse().map_err(|e: Refused| vec![FieldError::new("intent", e.0)])?;
+    let mut reader = Reader::new(data, hash);
+    let operations = kind.row().form.read(&mut reader);
+    reader.finish(operations)
+}
+
+/// The operation of this kind on a machine, if its name is all that it needs.
+pub fn on_machine(kind: OperationKind, machine: &MachineName) -> Option<Operation> {
+    let data = FormData(vec![("machine".to_owned(), machine.to_string())]);
+    let mut reader = Reader::new(&data, &|_| Err(Refused::new("Passwords are not read here.")));
+    let operations = kind.row().form.read(&mut reader);
+    reader.finish(operations).ok()?.pop()
+}
+
+/// The form's values for a specification, so that it can be opened again.
+pub fn from_spec(spec: &Spec) -> FormData {
+    fn lines<T: ToString>(items: &[T]) -> String {
+        items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+    let id = &spec.identity;
+    let mut data = FormData::default();
+    for (name, value) in [
+        ("name", spec.name.to_string()),
+        ("host", spec.host.to_string()),
+        ("mode", spec.mode.as_str().to_owned()),
+        ("memory", spec.memory.get().to_string()),
+        ("vcpus", spec.vcpus.get().to_string()),
+        ("disk", spec.disk.get().to_string()),
+        ("network", spec.network.to_string()),
+        ("admin_keys", lines(&id.admin_keys)),
+        ("user_keys", lines(&id.user_keys)),
+        ("tcp_ports", lines(&id.tcp_ports)),
+        ("udp_ports", lines(&id.udp_ports)),
+        ("static_address", id.static_address.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("dns", lines(&id.dns)),
+        ("hosts", lines(&id.hosts)),
+        ("certificates", id.certificates.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("samba_shares", lines(&id.samba_shares)),
+        ("samba_user", id.samba_credentials.as_ref().map(|c| c.user().to_owned()).unwrap_or_default()),
+    ] {
+        data.0.push((name.to_owned(), value));
+    }
+    data.0.extend(spec.profiles.chosen().map(|p| ("profiles".to_owned(), p.to_string())));
+    data
+}
+
+/// The names of all fields that hold secrets, in whatever form.
+pub fn secrets() -> Vec<&'static str> {
+    let operations = catalog::TABLE.iter().flat_map(|row| row.form.groups()).flat_map(|group| group.fields);
+    let all = operations.map(|field| (field.name, field.entry)).chain(ACCOUNT);
+    all.filter(|(_, entry)| entry.is_secret()).map(|(name, _)| name).collect()
+}
+
+impl FormData {
+    /// The same without the fields that hold secrets, fit to be shown in a form again.
+    pub fn without_secrets(mut self) -> Self {
+        let secrets = secrets();
+        self.0.retain(|(name, _)| !secrets.contains(&name.as_str()));
+        self
+    }
+}
+
+/// The form as it opens first.
+pub fn defaults(kind: OperationKind) -> FormData {
+    let fields = kind.row().form.groups().into_iter().flat_map(|g| g.fields);
+    FormData(
+        fields.filter(|f| !f.default.is_empty()).map(|f| (f.name.to_owned(), f.default.to_owned())).collect(),
+    )
+}

@@ -1,0 +1,70 @@
+//! Why something with a disk did not work, and the small helpers that say so.
+
+use crate::exec::ExecError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why something with a disk did not work. `Display` leaves the source out; [`crate::exec::chain`] tells all.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A tool could not do it.
+    #[error("{what} failed")]
+    Tool {
+        /// What was tried.
+        what: String,
+        /// The tool's own story.
+        #[source]
+        source: ExecError,
+    },
+    /// The file system of the host refused.
+    #[error("{what} {} failed", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The disk holds something else than expected, or something broken.
+    #[error("the disk {} cannot be used: {why}", path.display())]
+    Contents {
+        /// The disk.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What this module returns.
+pub type Result<T> = std::result::Result<T, DiskError>;
+
+pub(super) fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
+    move |source| DiskError::Io { what, path: path.to_owned(), source }
+}
+
+pub(super) fn tool_error(what: impl Into<String>) -> impl FnOnce(ExecError) -> DiskError {
+    move |source| DiskError::Tool { what: what.into(), source }
+}
+
+pub(super) fn contents(path: &Path, why: impl Into<String>) -> DiskError {
+    DiskError::Contents { path: path.to_owned(), why: why.into() }
+}
+
+/// Runs a piece of blocking file work off the async threads. A panic in it would be a bug and is told as an IO error.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(gone) => Err(DiskError::Io {
+            what: "background work on",
+            path: PathBuf::from("a disk"),
+            source: io::Error::other(gone),
+        }),
+    }
+}
