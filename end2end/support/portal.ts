@@ -66,7 +66,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
       SNOWGLOBE_SITE: need("SNOWGLOBE_SITE", "the files for browsers"),
       SNOWGLOBE_PUBLIC_URL: publicUrl,
       SNOWGLOBE_IMAGE_FLAKE: freshFlake(need("SNOWGLOBE_TEST_IMAGE_FLAKE", "the tiny image's flake"), dir),
-      SNOWGLOBE_LIBVIRT_URI: process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system",
+      SNOWGLOBE_HOSTS: process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system",
     },
     stdio: ["ignore", out, out],
   });

@@ -109,7 +109,7 @@ in
       default = true;
       description = ''
         Whether this computer is a hypervisor itself: enables libvirtd and lets the portal use it. Which hosts there are
-        altogether is SNOWGLOBE_LIBVIRT_URI in {option}`services.snowglobe.settings`; by default this computer alone.
+        altogether is SNOWGLOBE_HOSTS in {option}`services.snowglobe.settings`; by default this computer alone.
       '';
     };
   };

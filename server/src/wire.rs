@@ -1,7 +1,7 @@
 //! The composition root: from a configuration to a running portal. The only place that names a kind of hypervisor.
 
 use crate::assets::Assets;
-use crate::config::{Config, LibvirtHost};
+use crate::config::{Config, HostSetting};
 use crate::connections;
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
@@ -122,12 +122,18 @@ fn credential(name: &str) -> Option<PathBuf> {
 }
 
 fn hosts(config: &Config) -> Vec<Host> {
-    let connect = |host: &LibvirtHost| {
+    let connect = |host: &HostSetting| {
         let settings = LibvirtSettings { state: config.state.clone(), acceleration: config.acceleration };
         let hypervisor = Libvirt::connect(&host.uri, settings);
-        Host { name: host.name.clone(), kind: "libvirt", target: host.uri.clone(), hypervisor }
+        Host {
+            name: host.name.clone(),
+            kind: "libvirt",
+            target: host.uri.clone(),
+            bridges: host.bridges.clone(),
+            hypervisor,
+        }
     };
-    config.libvirt.iter().map(connect).collect()
+    config.hosts.iter().map(connect).collect()
 }
 
 /// Runs the portal until a signal ends it.

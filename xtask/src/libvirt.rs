@@ -43,7 +43,7 @@ const DEFAULT_NETWORK: &str = "<network>
 /// Makes sure that this computer's libvirt answers and has its network. Where the portal's hosts are others, they
 /// are its administrator's to start; the portal's page of hosts says how they are.
 pub fn ensure(project: &Project, line: &Line) -> Result<()> {
-    let hosts = std::env::var("SNOWGLOBE_LIBVIRT_URI").unwrap_or_default();
+    let hosts = std::env::var("SNOWGLOBE_HOSTS").unwrap_or_default();
     if !hosts.is_empty() && !hosts.contains(DEFAULT_URI) {
         return Ok(());
     }

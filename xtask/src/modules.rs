@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use source::Crate;
 
 /// Packages that still have cycles, and how many of their files are in one. These numbers may only fall.
-const NOT_YET_CLEAN: [(&str, usize); 1] = [("hypervisors", 4)];
+const NOT_YET_CLEAN: [(&str, usize); 0] = [];
 
 /// Which modules of a package may use which. A row is a file or a directory below `src`, without `.rs`, and covers what
 /// lies in it; the longest one that fits counts. The lowest floor comes first: a row names only rows above it.
@@ -58,9 +58,10 @@ const ENGINE: Table = &[
     // What looks after machines, and what changes them.
     ("retention", &["console", "error", "db", "core"]),
     ("roots", &["error", "db", "core"]),
-    ("watch", &["error", "db", "audit", "hosts", "machine", "core", "retention", "roots"]),
+    ("machine/adopt", &["error", "db", "machine", "core"]),
+    ("watch", &["error", "db", "audit", "hosts", "machine", "core", "retention", "roots", "machine/adopt"]),
     ("machine/facts", &["error", "db", "hosts", "machine", "core"]),
-    ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts"]),
+    ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts", "machine/adopt"]),
     ("ops", &["job/step", "machine/facts", "steps"]),
     ("job", &["job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "authorize", "machine/facts", "ops", "steps"]),
     // The whole of it.

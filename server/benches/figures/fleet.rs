@@ -71,7 +71,7 @@ fn uri(state: &TempDir) -> String {
 }
 
 fn settings(state: &TempDir) -> [(&'static str, OsString); 1] {
-    [("SNOWGLOBE_LIBVIRT_URI", format!("local={}", uri(state)).into())]
+    [("SNOWGLOBE_HOSTS", format!("local={}", uri(state)).into())]
 }
 
 /// The identifier of a machine's domain; the same number gives the same one.

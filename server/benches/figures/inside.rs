@@ -45,6 +45,7 @@ impl Inside {
             name: "local".parse().map_err(|_| anyhow::anyhow!("no host name"))?,
             kind: "libvirt",
             target: "memory:".to_owned(),
+            bridges: Vec::new(),
             hypervisor: Arc::new(MemoryHypervisor::new(THIN)),
         };
         let settings = Settings::new(state.path());

@@ -31,7 +31,7 @@ impl Tiny {
         let settings = [
             ("SNOWGLOBE_IMAGE_FLAKE", needed("SNOWGLOBE_TEST_IMAGE_FLAKE")?),
             ("SNOWGLOBE_NIX_CONFIG", needed("NIX_CONFIG")?),
-            ("SNOWGLOBE_LIBVIRT_URI", format!("local={}", uri()?).into()),
+            ("SNOWGLOBE_HOSTS", format!("local={}", uri()?).into()),
         ];
         let server = Server::start(state.path(), &settings).await?;
         let mut person = server.administrator().await?;

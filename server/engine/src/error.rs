@@ -4,6 +4,7 @@
 use crate::auth::password::HashError;
 pub(crate) use host_tools::exec::chain;
 use model::Fault;
+use ports::hypervisor::HypervisorError;
 use ports::image_builder::BuildError;
 use std::error::Error as StdError;
 use std::io::ErrorKind;
@@ -26,6 +27,9 @@ pub(crate) enum Error {
     /// The image builder.
     #[error("the image builder failed")]
     Build(#[from] BuildError),
+    /// A host.
+    #[error("a host failed")]
+    Host(#[from] HypervisorError),
     /// The disk.
     #[error("{what}")]
     Io {

@@ -8,7 +8,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::sync::{lock, read, write};
 use model::host::{Finding, HostId, HostName, HostView, Level};
-use model::machine::MachineName;
+use model::machine::{BridgeName, MachineName};
 use model::{Fault, Time};
 use ports::hypervisor::{Capabilities, Hypervisor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub struct Host {
     pub kind: &'static str,
     /// libvirt's URI or the SSH target, for people.
     pub target: String,
+    /// The bridges that an administrator allows machines to be put on; none stands for those that the host offers to everybody.
+    pub bridges: Vec<BridgeName>,
     /// The connection.
     pub hypervisor: Arc<dyn Hypervisor>,
 }
@@ -39,6 +41,10 @@ pub(crate) struct HostEntry {
     kind: String,
     target: String,
     hypervisor: Option<Arc<dyn Hypervisor>>,
+    /// The administrator's list of bridges; empty if there is none.
+    allowed_bridges: Vec<String>,
+    /// Where the host was at the portal's last start, if that was elsewhere.
+    moved_from: Option<String>,
     seen: RwLock<Seen>,
     /// True once the host has been looked at since the engine opened, whether or not it answered.
     looked: watch::Sender<bool>,
@@ -62,16 +68,27 @@ impl Hosts {
     /// Writes the configured hosts to the database and reads all there are.
     pub async fn open(db: &Db, configured: Vec<Host>) -> Result<Self> {
         let mut tx = db.begin().await?;
+        let before: BTreeMap<HostName, String> =
+            db::hosts::all(&mut tx).await?.into_iter().map(|row| (row.name, row.target)).collect();
         for host in &configured {
             db::hosts::upsert(&mut tx, &host.name, host.kind, &host.target).await?;
         }
         let rows = db::hosts::all(&mut tx).await?;
         tx.commit().await?;
-        let mut connections: BTreeMap<HostName, Arc<dyn Hypervisor>> =
-            configured.into_iter().map(|h| (h.name, h.hypervisor)).collect();
+        let mut configured: BTreeMap<HostName, Host> =
+            configured.into_iter().map(|host| (host.name.clone(), host)).collect();
         let entry = |row: db::hosts::HostRow| {
+            let host = configured.remove(&row.name);
+            let moved_from = before.get(&row.name).filter(|target| **target != row.target).cloned();
+            if let Some(was) = &moved_from {
+                tracing::warn!(host.name = %row.name, was, now = row.target, "this host is configured under another address: \
+                    its machines may be on another computer");
+            }
+            let bridges = host.as_ref().map(|host| host.bridges.iter().map(ToString::to_string).collect());
             let entry = HostEntry {
-                hypervisor: connections.remove(&row.name),
+                hypervisor: host.map(|host| host.hypervisor),
+                allowed_bridges: bridges.unwrap_or_default(),
+                moved_from,
                 id: row.id,
                 name: row.name.clone(),
                 kind: row.kind,
@@ -132,9 +149,14 @@ impl HostEntry {
         let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
     }
 
-    /// Bridges that the last check found.
+    /// Bridges that machines may be put on: those that an administrator allows, or else those that the host offers. Before it
+    /// has been asked there are none.
     pub fn bridges(&self) -> Vec<String> {
-        read(&self.seen).bridges.clone()
+        if self.allowed_bridges.is_empty() {
+            read(&self.seen).bridges.clone()
+        } else {
+            self.allowed_bridges.clone()
+        }
     }
 
     /// The finding of this name in the last check, if it was not well.
@@ -182,7 +204,8 @@ impl HostEntry {
     /// The host as pages show it.
     pub fn view(&self, machines: u32) -> HostView {
         let seen = read(&self.seen).clone();
-        let findings = if self.hypervisor.is_some() { seen.findings } else { vec![not_configured()] };
+        let mut findings = if self.hypervisor.is_some() { seen.findings } else { vec![not_configured()] };
+        findings.extend(self.moved_from.as_ref().map(|was| moved(was, &self.target)));
         HostView {
             id: self.id,
             name: self.name.clone(),
@@ -192,8 +215,20 @@ impl HostEntry {
             findings,
             checked: seen.checked,
             machines,
-            bridges: seen.bridges,
+            bridges: self.bridges(),
         }
+    }
+}
+
+fn moved(was: &str, now: &str) -> Finding {
+    Finding {
+        name: "address".to_owned(),
+        level: Level::Warning,
+        what: format!("This host was {was} until the portal was last started and is {now} now: its machines may be on another computer."),
+        fix: Some(
+            "If it is another computer, give it a name of its own in the server's settings and the old address back to this one."
+                .to_owned(),
+        ),
     }
 }
 

@@ -134,17 +134,12 @@ impl Engine {
             let user = cx.user()?.clone();
             let known = console_machine(&self.core, &cx, machine, role).await?;
             let hypervisor = self.core.hosts.hypervisor(&known.row.host)?;
+            let place = known.on_host().ok_or_else(|| Fault::refused(NOT_CREATED))?;
             let seq =
                 self.core.audit.begin_now(&cx, console_action(role).name(), Some(machine.as_str())).await?;
             let audited = Audited { core: self.core.clone(), seq, took_over: false };
-            let attachment = self.core.consoles.attach(
-                known.machine(),
-                known.row.id,
-                hypervisor,
-                user.name.to_string(),
-                role,
-                from,
-            );
+            let attachment =
+                self.core.consoles.attach(place, known.row.id, hypervisor, user.name.to_string(), role, from);
             let attachment = attachment.await;
             self.core.consoles.set_running(known.row.id, known.row.observed.state.is_active());
             Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
@@ -236,6 +231,9 @@ pub(crate) async fn may_open(core: &Core, cx: &Cx, purpose: &TicketPurpose) -> I
     }
 }
 
+/// Said of a console that there cannot be yet.
+const NOT_CREATED: &str = "This machine has only a configuration so far. Create it first.";
+
 /// The machine whose console is asked for, if the actor may have it in this role.
 async fn console_machine(
     core: &Core,
@@ -244,9 +242,5 @@ async fn console_machine(
     role: ConsoleRole,
 ) -> Inner<Arc<Known>> {
     let known = allow_machine(core, cx, console_action(role), machine).await?;
-    if known.is_created() {
-        Ok(known)
-    } else {
-        Err(Fault::refused("This machine has only a configuration so far. Create it first.").into())
-    }
+    if known.is_created() { Ok(known) } else { Err(Fault::refused(NOT_CREATED).into()) }
 }

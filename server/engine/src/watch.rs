@@ -9,21 +9,22 @@
 mod checks;
 mod consoles;
 mod guests;
+mod inventory;
 
 pub(crate) use checks::check;
+pub(crate) use inventory::take_inventory;
 
 use crate::core::Core;
 use crate::error::chain;
 use crate::hosts::HostEntry;
 use crate::machine::fleet::Domain;
 use model::machine::MachineState;
-use ports::hypervisor::{Counters, HostEvent, Hypervisor, HypervisorError};
+use ports::hypervisor::{Counters, HostEvent, HostRef, Hypervisor};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
-use uuid::Uuid;
 
 /// How often a host's findings are looked at anew when nothing suggests that they changed.
 const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -55,28 +56,6 @@ fn spawn(core: &Arc<Core>, task: impl Future<Output = ()> + Send + 'static) {
     });
 }
 
-/// Takes over what a host has now. Called by the watchers, and by `check_host` when somebody asks.
-pub(crate) async fn take_inventory(core: &Core, entry: &HostEntry) {
-    let Some(hypervisor) = entry.hypervisor() else { return };
-    let stamp = core.fleet.stamp();
-    match hypervisor.inventory().await {
-        Ok(inventory) => {
-            core.fleet.take_inventory(&entry.name, stamp, &inventory);
-            entry.set_reachable(true);
-        }
-        Err(error) => {
-            let unreachable = matches!(error, HypervisorError::Unreachable { .. });
-            if unreachable {
-                core.fleet.host_lost(&entry.name, &error.to_string());
-            }
-            if entry.is_reachable() || !unreachable {
-                tracing::warn!(host.name = %entry.name, error = chain(&error), "no inventory");
-            }
-            entry.set_reachable(!unreachable && entry.is_reachable());
-        }
-    }
-}
-
 /// One host being watched.
 #[derive(Clone)]
 struct Watched {
@@ -105,20 +84,22 @@ impl Watched {
     async fn take_event(&self, event: HostEvent) {
         let fleet = &self.core.fleet;
         match event {
-            HostEvent::State { uuid, state } => {
-                fleet.seen(&self.entry.name, uuid, Domain::Present(state));
-                self.look_at(uuid);
+            HostEvent::State { machine, state } => {
+                fleet.seen(&self.entry.name, &machine, Domain::Present(state));
+                self.look_at(&machine);
             }
-            HostEvent::Rebooted { uuid } => {
-                if let Some(known) = fleet.by_uuid(uuid) {
+            HostEvent::Rebooted { machine } => {
+                if let Some(known) = fleet.at(&self.entry.name, &machine) {
                     fleet.rebooted(&known.row.name);
                     self.core.consoles.rebooted(known.row.id);
                 }
-                self.look_at(uuid);
+                self.look_at(&machine);
             }
-            HostEvent::Agent { uuid, .. } => self.look_at(uuid),
+            HostEvent::Agent { machine, .. } => self.look_at(&machine),
             // An undefined domain may still run, and a defined one may run already: ask, for this one only.
-            HostEvent::Defined { uuid } | HostEvent::Undefined { uuid } => self.ask_state(uuid).await,
+            HostEvent::Defined { machine } | HostEvent::Undefined { machine } => {
+                self.ask_state(&machine).await;
+            }
             HostEvent::Disconnected { why } => {
                 tracing::warn!(host.name = %self.entry.name, %why, "connection lost");
                 fleet.host_lost(&self.entry.name, &why);
@@ -142,17 +123,18 @@ impl Watched {
     }
 
     /// Has a machine asked for its addresses soon.
-    fn look_at(&self, uuid: Uuid) {
-        if let Some(known) = self.core.fleet.by_uuid(uuid) {
+    fn look_at(&self, machine: &HostRef) {
+        if let Some(known) = self.core.fleet.at(&self.entry.name, machine) {
             self.entry.look_at(&known.row.name);
         }
     }
 
-    async fn ask_state(&self, uuid: Uuid) {
-        let Some(known) = self.core.fleet.by_uuid(uuid) else { return };
+    async fn ask_state(&self, at: &HostRef) {
+        let Some(known) = self.core.fleet.at(&self.entry.name, at) else { return };
+        let Some(machine) = known.on_host() else { return };
         let stamp = self.core.fleet.stamp();
-        match self.hypervisor.state(&known.machine()).await {
-            Ok(state) => self.core.fleet.answered(&self.entry.name, stamp, uuid, domain(state)),
+        match self.hypervisor.state(&machine).await {
+            Ok(state) => self.core.fleet.answered(&self.entry.name, stamp, at, domain(state)),
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no state");
             }
@@ -163,7 +145,7 @@ impl Watched {
     async fn sample(self) {
         let mut timer = tokio::time::interval(self.core.settings.sample_every);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut before: HashMap<Uuid, (Counters, Instant)> = HashMap::new();
+        let mut before: HashMap<HostRef, (Counters, Instant)> = HashMap::new();
         loop {
             timer.tick().await;
             if self.entry.is_reachable() {
@@ -173,7 +155,7 @@ impl Watched {
         }
     }
 
-    async fn sample_once(&self, before: &mut HashMap<Uuid, (Counters, Instant)>) {
+    async fn sample_once(&self, before: &mut HashMap<HostRef, (Counters, Instant)>) {
         let counters = match self.hypervisor.counters().await {
             Ok(counters) => counters,
             Err(error) => {
@@ -183,13 +165,13 @@ impl Watched {
         };
         let now = Instant::now();
         let mut fresh = HashMap::with_capacity(counters.len());
-        for (uuid, counters) in counters {
-            let Some(known) = self.core.fleet.by_uuid(uuid) else { continue };
-            let (then, at) = before.get(&uuid).copied().unwrap_or((Counters::default(), now));
+        for (machine, counters) in counters {
+            let Some(known) = self.core.fleet.at(&self.entry.name, &machine) else { continue };
+            let (then, at) = before.get(&machine).copied().unwrap_or((Counters::default(), now));
             let nanos = u64::try_from(now.duration_since(at).as_nanos()).unwrap_or(u64::MAX);
             let figures = counters.since(&then, nanos, known.row.vcpus.get());
-            self.core.fleet.set_figures(uuid, figures);
-            fresh.insert(uuid, (counters, now));
+            self.core.fleet.set_figures(&known.row.name, figures);
+            fresh.insert(machine, (counters, now));
         }
         *before = fresh;
     }

@@ -8,27 +8,43 @@
 //! - Every changing call is idempotent: when the world is already as asked, it returns quickly and says `Ok`.
 //! - A thing that is not there is an answer ([`HypervisorError::NoSuchMachine`] or an empty list), never a panic.
 //! - Nothing a guest says is acted upon; answers from guests are parsed into fixed structures and size-capped.
+//! - Whatever lies on a host for a machine carries the machine's id: a marker file, an element of the definition, a tag. What
+//!   carries no mark, or another machine's, is never used, changed or removed ([`HypervisorError::Foreign`]).
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::address::Address;
 use model::host::Finding;
 use model::identity::IdentityFile;
-use model::machine::{HardwareIds, MachineName, MachineState, Network};
+use model::machine::{HardwareIds, MachineId, MachineName, MachineState, Network};
 use model::size::{DiskGib, MemoryMib, Vcpus};
 use model::view::machine::Figures;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::PathBuf;
 use tokio::sync::{broadcast, mpsc};
-use uuid::Uuid;
 
-/// Which machine is meant: the domain's identifier decides, the name is for messages and folders.
+/// Where a machine is on its host, in the host's own terms: libvirt's UUID of the domain, Proxmox' node and VMID. Given by
+/// [`Hypervisor::reserve`], kept with the machine until [`Hypervisor::release`], opaque to everybody but that host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HostRef(pub String);
+
+impl fmt::Display for HostRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which machine is meant, for every call about one that has a place on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MachineRef {
-    /// Name.
+    /// The portal's id of the machine, which everything that belongs to it on the host is marked with.
+    pub id: MachineId,
+    /// Its name, for messages and for what people see on the host.
     pub name: MachineName,
-    /// The domain's identifier, fixed at birth.
-    pub uuid: Uuid,
+    /// Where it is on the host.
+    pub host_ref: HostRef,
 }
 
 /// Why a host did not do what it was asked. `Display` tells what happened and what to do; sources are logged apart.
@@ -46,11 +62,11 @@ pub enum HypervisorError {
         /// The name asked for.
         name: MachineName,
     },
-    /// A domain of this name exists and is not ours: it has another identifier.
-    #[error("the host already has a machine “{name}” that this portal did not make")]
+    /// Something is there under the machine's name or identifier that does not carry the machine's mark.
+    #[error("{what} is there and does not belong to this machine")]
     Foreign {
-        /// The name.
-        name: MachineName,
+        /// What is there: “the folder /…/web”.
+        what: String,
     },
     /// The host refused or failed, in its own words.
     #[error("{what} failed: {why}")]
@@ -81,25 +97,18 @@ impl HypervisorError {
 /// What this port returns.
 pub type Result<T> = std::result::Result<T, HypervisorError>;
 
-/// What a kind of host can do, for the planner.
+/// What a kind of host can do. Only what somebody reads stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Boot disks share the image's blocks instead of copying them.
-    pub thin_provisioning: bool,
-    /// A data disk's file system can be grown while the machine is off.
-    pub offline_grow: bool,
-    /// The host filters packets by itself.
-    pub own_firewall: bool,
-    /// A snapshot of a running machine holds its memory.
-    pub snapshots_with_memory: bool,
+    /// A boot disk shares the image's blocks instead of being a copy of it: it is made at once, and needs the image for as long
+    /// as it exists.
+    pub linked_clones: bool,
 }
 
 /// The domain as it shall be. `put_definition` makes it so, whatever was there before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
-    /// Name.
-    pub name: MachineName,
-    /// Domain identifier and network address.
+    /// What the guest sees as its UUID, and its network address.
     pub hardware: HardwareIds,
     /// Memory.
     pub memory: MemoryMib,
@@ -149,9 +158,9 @@ pub struct DiskUse {
 /// One domain in the inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The domain's identifier.
-    pub uuid: Uuid,
-    /// Its name on the host; foreign domains may have any.
+    /// Which.
+    pub machine: HostRef,
+    /// Its name on the host; domains of others may have any.
     pub name: String,
     /// Its state.
     pub state: MachineState,
@@ -228,29 +237,29 @@ pub enum HostEvent {
     /// A domain has a new state.
     State {
         /// Which.
-        uuid: Uuid,
+        machine: HostRef,
         /// The state now.
         state: MachineState,
     },
     /// A guest rebooted without leaving the running state.
     Rebooted {
         /// Which.
-        uuid: Uuid,
+        machine: HostRef,
     },
     /// A domain was defined, or its definition changed.
     Defined {
         /// Which.
-        uuid: Uuid,
+        machine: HostRef,
     },
     /// A domain is no longer known to the host.
     Undefined {
         /// Which.
-        uuid: Uuid,
+        machine: HostRef,
     },
     /// The guest agent came up or went away; addresses may have changed.
     Agent {
         /// Which.
-        uuid: Uuid,
+        machine: HostRef,
         /// Whether it answers now.
         connected: bool,
     },
@@ -261,6 +270,17 @@ pub enum HostEvent {
     },
     /// The connection is there (again); whoever keeps state takes a new inventory.
     Connected,
+}
+
+/// Something on a host where this portal keeps what belongs to its machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Belonging {
+    /// The machine whose mark it carries; none if it carries none.
+    pub owner: Option<MachineId>,
+    /// What it is, as the subject of a sentence: “The folder /…/web”.
+    pub what: String,
+    /// How to remove it when nobody needs it any more, as a sentence.
+    pub fix: String,
 }
 
 /// The two ends of an open console. It ends when the machine stops (the receiver closes) or when both ends are dropped.
@@ -291,17 +311,42 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Looks at everything that could go wrong before it does. Never fails: an unreachable host is a finding.
     async fn check(&self) -> Vec<Finding>;
-    /// Names of bridges that a machine can be put on.
+    /// Everything that carries a machine's mark, and everything that lies where only machines' things should. The caller knows
+    /// which machines there are, and so what belongs to none.
+    async fn belongings(&self) -> Result<Vec<Belonging>>;
+    /// Names of the bridges that this host offers to everybody: neither those of container runtimes nor the host's own.
     async fn bridges(&self) -> Result<Vec<String>>;
     /// All domains in one call.
     async fn inventory(&self) -> Result<Vec<Seen>>;
     /// What happens from now on. A receiver that lags takes a new inventory.
     fn events(&self) -> broadcast::Receiver<HostEvent>;
     /// Counters of all active domains in one call.
-    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>>;
+    async fn counters(&self) -> Result<Vec<(HostRef, Counters)>>;
 
-    /// Makes the domain as given, new or changed. Refuses a domain of this name with another identifier.
-    async fn put_definition(&self, definition: &Definition) -> Result<()>;
+    /// Takes a place for a machine, before anything is made for it, and marks it with the machine's id. The same place again
+    /// if it has one.
+    ///
+    /// # Errors
+    /// [`HypervisorError::Foreign`] if something of that name or identifier is there already; nothing is changed then.
+    async fn reserve(&self, id: MachineId, name: &MachineName, hardware: &HardwareIds) -> Result<HostRef>;
+    /// Gives up the place that carries this machine's mark, also one whose [`Hypervisor::reserve`] was broken off. There being
+    /// none is fine, and so is another's of that name, which stays.
+    ///
+    /// # Errors
+    /// While there still are disks.
+    async fn release(&self, id: MachineId, name: &MachineName) -> Result<()>;
+    /// Marks what was made for this machine before there were marks, and gives its place. `None`, and nothing is changed,
+    /// unless everything agrees: the unmarked disks are just these, and the unmarked domain of this identifier boots from them.
+    async fn adopt(
+        &self,
+        id: MachineId,
+        name: &MachineName,
+        hardware: &HardwareIds,
+        disks: &[Volume],
+    ) -> Result<Option<HostRef>>;
+
+    /// Makes the domain as given, new or changed.
+    async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()>;
     /// Removes the domain with its firmware variables and snapshot records, not its disks. Gone already is fine.
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()>;
 
@@ -327,7 +372,7 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>>;
     /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
-    /// Removes all disks of a machine. Gone already is fine.
+    /// Removes all disks of a machine; its place stays. Gone already is fine.
     async fn remove_disks(&self, machine: &MachineRef) -> Result<()>;
 
     /// Opens the serial console. One at a time: the hub is the only caller.

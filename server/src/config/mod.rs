@@ -6,5 +6,5 @@
 mod read;
 mod settings;
 
-pub use read::{Config, LibvirtHost, LogFormat, Mistake};
+pub use read::{Config, HostSetting, LogFormat, Mistake};
 pub use settings::{Settings, all, listing, variable, with_environment};

@@ -1,6 +1,6 @@
 //! From the settings' texts to types, with everything that is wrong told at once.
 
-use super::settings::{SECRET, Settings, unknown, variable};
+use super::settings::{RENAMED, SECRET, Settings, unknown, variable};
 use crate::origin::{Origin, Origins};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -8,6 +8,7 @@ use hypervisors::libvirt::AccelerationSetting;
 use ipnet::IpNet;
 use model::account::Secret;
 use model::host::HostName;
+use model::machine::BridgeName;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,13 +22,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// One libvirt host to manage.
+/// One host to manage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LibvirtHost {
+pub struct HostSetting {
     /// Its name in the portal.
     pub name: HostName,
     /// Where libvirt answers.
     pub uri: String,
+    /// Bridges that machines may be put on; none stands for those that the host offers.
+    pub bridges: Vec<BridgeName>,
 }
 
 /// The settings, read and checked.
@@ -48,7 +51,7 @@ pub struct Config {
     /// Lines for nix.conf; usually none.
     pub nix_config: String,
     /// Hosts.
-    pub libvirt: Vec<LibvirtHost>,
+    pub hosts: Vec<HostSetting>,
     /// How machines run.
     pub acceleration: AccelerationSetting,
     /// Images built at a time.
@@ -142,14 +145,23 @@ impl Mistakes {
         text.trim().parse().map_err(|why: String| self.add("public_url", why, fix)).ok()
     }
 
-    fn hosts(&mut self, text: &str) -> Vec<LibvirtHost> {
+    fn hosts(&mut self, hosts: &str, bridges: &str) -> Vec<HostSetting> {
         let expected = "name=uri with a name of letters, digits and “-”, such as local=qemu:///system";
-        let hosts = self.list("libvirt_uri", text, libvirt_host, expected);
+        let mut hosts = self.list("hosts", hosts, host, expected);
         let repeated =
             hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
         if let Some((_, host)) = repeated {
             let what = format!("Two hosts are called “{}”.", host.name);
-            self.add("libvirt_uri", what, "Give each its own name.");
+            self.add("hosts", what, "Give each its own name.");
+        }
+        for (name, bridge) in self.list("bridges", bridges, bridge, "host=bridge, such as local=br0") {
+            match hosts.iter_mut().find(|host| host.name == name) {
+                Some(host) => host.bridges.push(bridge),
+                None => {
+                    let fix = format!("Name one of {}.", variable("hosts"));
+                    self.add("bridges", format!("There is no host “{name}”."), fix);
+                }
+            }
         }
         hosts
     }
@@ -181,6 +193,11 @@ impl Config {
             let what = "It is given as a flag, which every user of this computer can read.";
             wrong.add(SECRET, what, "Set the variable instead.");
         }
+        let (before, now) = RENAMED;
+        if std::env::var_os(before).is_some_and(|value| !value.is_empty()) {
+            let what = format!("{before} is set, which is called {} now.", variable(now));
+            wrong.add(now, what, "Rename it; its value is the same.");
+        }
         let config = Self::read(settings, wrong)?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         Ok(Self { unknown: unknown(names), ..config })
@@ -194,7 +211,7 @@ impl Config {
         let proxies = settings.trusted_proxies.unwrap_or_default();
         let expected = "an address or a network such as 10.0.0.0/8";
         let trusted_proxies = wrong.list("trusted_proxies", &proxies, network, expected);
-        let libvirt = wrong.hosts(&settings.libvirt_uri);
+        let hosts = wrong.hosts(&settings.hosts, settings.bridges.as_deref().unwrap_or_default());
         let acceleration = wrong.parse("accel", &settings.accel, |t| t.parse().ok(), "auto, kvm or tcg");
         let build_slots = wrong.count("build_slots", &settings.build_slots, 64);
         let job_slots = wrong.count("job_slots", &settings.job_slots, 256);
@@ -209,7 +226,7 @@ impl Config {
                 site: settings.site,
                 image_flake: settings.image_flake,
                 nix_config: settings.nix_config.unwrap_or_default(),
-                libvirt,
+                hosts,
                 acceleration: acceleration?,
                 build_slots: build_slots?,
                 job_slots: job_slots?,
@@ -251,14 +268,23 @@ impl Config {
     }
 }
 
-fn libvirt_host(text: &str) -> Option<LibvirtHost> {
+fn host(text: &str) -> Option<HostSetting> {
     // A bare URI has “=” only in its query, after a colon.
     let (name, uri) = match text.split_once('=') {
         Some((name, uri)) if !name.contains(':') => (name.trim(), uri.trim()),
         _ => ("local", text),
     };
-    let has_scheme = uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty());
-    Some(LibvirtHost { name: name.parse().ok()?, uri: has_scheme.then(|| uri.to_owned())? })
+    let (scheme, _) = uri.split_once(':')?;
+    // libvirt has no such driver, and this version no other kind of host.
+    if scheme.is_empty() || scheme == "proxmox" {
+        return None;
+    }
+    Some(HostSetting { name: name.parse().ok()?, uri: uri.to_owned(), bridges: Vec::new() })
+}
+
+fn bridge(text: &str) -> Option<(HostName, BridgeName)> {
+    let (host, bridge) = text.split_once('=')?;
+    Some((host.trim().parse().ok()?, bridge.trim().parse().ok()?))
 }
 
 fn network(text: &str) -> Option<IpNet> {
@@ -293,7 +319,7 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
         assert_eq!(config.origins(config.listen).public().to_string(), "http://127.0.0.1:3000");
-        assert_eq!(config.libvirt.first().unwrap().uri, "qemu:///system");
+        assert_eq!(config.hosts.first().unwrap().uri, "qemu:///system");
         assert!(config.warnings().is_empty() && config.metrics_token.is_none());
     }
 
@@ -303,7 +329,8 @@ mod tests {
             ("listen", "everywhere"),
             ("public-url", "vms.example.org"),
             ("trusted-proxies", "10.0.0.0/8, nginx"),
-            ("libvirt-uri", "a=qemu:///system,a=qemu:///session"),
+            ("hosts", "a=qemu:///system,a=qemu:///session"),
+            ("bridges", "a=br0,elsewhere=br0"),
             ("accel", "fast"),
             ("build-slots", "0"),
             ("log", "=,="),
@@ -316,7 +343,8 @@ mod tests {
             "LISTEN",
             "PUBLIC_URL",
             "TRUSTED_PROXIES",
-            "LIBVIRT_URI",
+            "HOSTS",
+            "BRIDGES",
             "ACCEL",
             "BUILD_SLOTS",
             "LOG",
@@ -338,12 +366,24 @@ mod tests {
 
     #[test]
     fn hosts_have_names_and_a_bare_uri_is_the_local_one() {
-        let of = |text: &str| read(&[("libvirt-uri", text)]).unwrap().libvirt;
+        let of = |text: &str| read(&[("hosts", text)]).unwrap().hosts;
         assert_eq!(of("qemu+ssh://root@h/system?keyfile=/k").first().unwrap().name.as_str(), "local");
         let two = of("a=qemu:///system, b=qemu+tcp://h/system");
         assert_eq!(two.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        for bad in ["A=qemu:///system", "../x=qemu:///system", "a=", "nonsense"] {
-            assert!(read(&[("libvirt-uri", bad)]).is_err(), "{bad}");
+        for bad in ["A=qemu:///system", "../x=qemu:///system", "a=", "nonsense", "pve=proxmox://root@pve"] {
+            assert!(read(&[("hosts", bad)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bridges_belong_to_a_host_and_none_leaves_it_to_the_host() {
+        let hosts = "a=qemu:///system,b=qemu:///session";
+        let of = |text: &str| read(&[("hosts", hosts), ("bridges", text)]);
+        let names = |host: &HostSetting| host.bridges.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let config = of("a=br0, a=br-lan").unwrap();
+        assert_eq!(config.hosts.iter().map(names).collect::<Vec<_>>(), [vec!["br0", "br-lan"], vec![]]);
+        for bad in ["br0", "a=", "a=../x", "c=br0"] {
+            assert!(of(bad).is_err(), "{bad}");
         }
     }
 }

@@ -41,15 +41,19 @@ pub struct Settings {
     /// Lines of nix.conf, added for the portal's own builds.
     #[arg(long, env = "SNOWGLOBE_NIX_CONFIG", value_name = "LINES", global = true)]
     pub nix_config: Option<String>,
-    /// libvirt hosts, name=uri, separated by commas.
+    /// Hosts to manage, name=uri, separated by commas; the URI is libvirt's.
     #[arg(
         long,
-        env = "SNOWGLOBE_LIBVIRT_URI",
+        env = "SNOWGLOBE_HOSTS",
         value_name = "HOSTS",
         default_value = "local=qemu:///system",
         global = true
     )]
-    pub libvirt_uri: String,
+    pub hosts: String,
+    /// Bridges that machines may be put on, host=bridge, separated by commas; a host without any here offers its own but for those
+    /// of container runtimes.
+    #[arg(long, env = "SNOWGLOBE_BRIDGES", value_name = "BRIDGES", global = true)]
+    pub bridges: Option<String>,
     /// How machines run: kvm, tcg (emulation), or auto, which tries whether KVM works.
     #[arg(long, env = "SNOWGLOBE_ACCEL", value_name = "KIND", default_value = "auto", global = true)]
     pub accel: String,
@@ -79,6 +83,9 @@ pub struct Settings {
     #[arg(long, env = "SNOWGLOBE_METRICS_TOKEN", value_name = "TOKEN", hide = true, global = true)]
     pub metrics_token: Option<String>,
 }
+
+/// A variable of an earlier version, and the one that has its value now. Ignored, it would leave the portal with other hosts.
+pub(super) const RENAMED: (&str, &str) = ("SNOWGLOBE_LIBVIRT_URI", "hosts");
 
 /// The only setting that is never shown.
 pub(super) const SECRET: &str = "metrics_token";

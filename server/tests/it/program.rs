@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 pub fn snowglobe(state: &Path, site: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snowglobe"));
     command.env("SNOWGLOBE_STATE", state).env("SNOWGLOBE_SITE", site).env("SNOWGLOBE_LISTEN", "127.0.0.1:0");
-    command.env("SNOWGLOBE_LIBVIRT_URI", "local=test:///default").env_remove("SNOWGLOBE_IMAGE_FLAKE");
+    command.env("SNOWGLOBE_HOSTS", "local=test:///default").env_remove("SNOWGLOBE_IMAGE_FLAKE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -50,7 +50,7 @@ impl Mortal<'_> {
     async fn start(&mut self) {
         let mut command = snowglobe(self.state, self.site);
         command.env("SNOWGLOBE_IMAGE_FLAKE", &self.ground.flake);
-        command.env("SNOWGLOBE_LIBVIRT_URI", format!("local={}", self.ground.uri));
+        command.env("SNOWGLOBE_HOSTS", format!("local={}", self.ground.uri));
         self.serving = Some(timeout(LIMIT, serve(&mut command)).await.expect("it starts"));
     }
 

@@ -69,6 +69,7 @@ impl World {
             name: "local".parse().unwrap(),
             kind: "libvirt",
             target: "memory:".to_owned(),
+            bridges: Vec::new(),
             hypervisor,
         };
         let settings = Settings::new(state.path());

@@ -96,7 +96,7 @@ pub struct MachineDetail {
     pub spec: Spec,
     /// Whether a root password is set.
     pub has_root_password: bool,
-    /// Its hardware ids.
+    /// Its UUID, network address and machine id.
     pub hardware: HardwareIds,
     /// The image it boots, if it has been created.
     pub image: Option<ImageSummary>,

@@ -8,7 +8,7 @@ use model::address::Address;
 use model::console::{ConsoleNotice, ConsoleRequest, ConsoleRole};
 use model::host::Finding;
 use model::identity::IdentityFile;
-use model::machine::{MachineId, MachineState};
+use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use model::time::Time;
 use ports::clock::Clock;
@@ -50,15 +50,13 @@ fn unsupported<T>() -> Result<T> {
 #[async_trait]
 impl Hypervisor for Plugs {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            thin_provisioning: false,
-            offline_grow: false,
-            own_firewall: false,
-            snapshots_with_memory: false,
-        }
+        Capabilities { linked_clones: false }
     }
     async fn check(&self) -> Vec<Finding> {
         Vec::new()
+    }
+    async fn belongings(&self) -> Result<Vec<Belonging>> {
+        unsupported()
     }
     async fn bridges(&self) -> Result<Vec<String>> {
         unsupported()
@@ -69,10 +67,25 @@ impl Hypervisor for Plugs {
     fn events(&self) -> broadcast::Receiver<HostEvent> {
         broadcast::channel(1).1
     }
-    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>> {
+    async fn counters(&self) -> Result<Vec<(HostRef, Counters)>> {
         unsupported()
     }
-    async fn put_definition(&self, _: &Definition) -> Result<()> {
+    async fn reserve(&self, _: MachineId, _: &MachineName, _: &HardwareIds) -> Result<HostRef> {
+        unsupported()
+    }
+    async fn release(&self, _: MachineId, _: &MachineName) -> Result<()> {
+        unsupported()
+    }
+    async fn adopt(
+        &self,
+        _: MachineId,
+        _: &MachineName,
+        _: &HardwareIds,
+        _: &[Volume],
+    ) -> Result<Option<HostRef>> {
+        unsupported()
+    }
+    async fn put_definition(&self, _: &MachineRef, _: &Definition) -> Result<()> {
         unsupported()
     }
     async fn remove_definition(&self, _: &MachineRef) -> Result<()> {
@@ -140,7 +153,11 @@ impl World {
             hub: Hub::new(dir.path().to_owned(), Arc::new(Ticks(AtomicI64::new(1_763_854_215_123)))),
             host: Arc::new(Plugs(Mutex::new(plugs))),
             plug,
-            machine: MachineRef { name: "web-1".parse().unwrap(), uuid: Uuid::from_u128(1) },
+            machine: MachineRef {
+                id: MachineId(Uuid::from_u128(2)),
+                name: "web-1".parse().unwrap(),
+                host_ref: HostRef("1".to_owned()),
+            },
             id: MachineId(Uuid::from_u128(2)),
             dir,
         }

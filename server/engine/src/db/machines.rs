@@ -9,7 +9,7 @@ use model::host::{HostId, HostName};
 use model::image::ImageId;
 use model::machine::{GuestMachineId, HardwareIds, MacAddress, MachineId, MachineName};
 use model::spec::Spec;
-use ports::hypervisor::Volume;
+use ports::hypervisor::{HostRef, MachineRef, Volume};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -22,9 +22,19 @@ pub(crate) struct MachineRecord {
     pub owner_name: String,
     pub spec: Spec,
     pub hardware: HardwareIds,
+    /// Where it is on its host, while it has a place there.
+    pub host_ref: Option<HostRef>,
     /// Its disks and what they were made from, while there are any.
     pub disks: Option<Disks>,
     pub created: Time,
+}
+
+impl MachineRecord {
+    /// Which machine it is on its host, where it has a place there.
+    pub fn on_host(&self) -> Option<MachineRef> {
+        let host_ref = self.host_ref.clone()?;
+        Some(MachineRef { id: self.id, name: self.spec.name.clone(), host_ref })
+    }
 }
 
 /// The disks of a created machine.
@@ -44,6 +54,7 @@ struct MachineRow {
     uuid: Text<Uuid>,
     mac: Text<MacAddress>,
     machine_id: Text<GuestMachineId>,
+    host_ref: Option<String>,
     image_id: Option<Text<ImageId>>,
     boot: Option<String>,
     data: Option<String>,
@@ -70,6 +81,7 @@ impl MachineRow {
                 mac: self.mac.read()?,
                 machine_id: self.machine_id.read()?,
             },
+            host_ref: self.host_ref.map(HostRef),
             disks,
             created: Time(self.created),
         })
@@ -82,7 +94,7 @@ macro_rules! select_machines {
             MachineRow,
             r#"select m.id as "id: Text<MachineId>", m.owner_id as "owner_id: Text<UserId>", u.name as owner_name,
             h.name as "host_name: Text<HostName>", m.spec as "spec: Json<Spec>", m.uuid as "uuid: Text<Uuid>",
-            m.mac as "mac: Text<MacAddress>", m.machine_id as "machine_id: Text<GuestMachineId>",
+            m.mac as "mac: Text<MacAddress>", m.machine_id as "machine_id: Text<GuestMachineId>", m.host_ref,
             m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.created
             from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
             $(, $argument)?
@@ -168,6 +180,13 @@ pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>)
     sqlx::query!("update machines set image_id = ?, boot = ?, data = ? where id = ?", image, boot, data, id,)
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Notes where a machine is on its host, or that it has no place there.
+pub(crate) async fn set_host_ref(tx: &mut Tx, id: MachineId, host_ref: Option<&HostRef>) -> Result<()> {
+    let (id, host_ref) = (id.to_string(), host_ref.map(|at| at.0.as_str()));
+    sqlx::query!("update machines set host_ref = ? where id = ?", host_ref, id).execute(&mut **tx).await?;
     Ok(())
 }
 

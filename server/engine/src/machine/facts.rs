@@ -43,6 +43,8 @@ pub(crate) struct MachineFacts {
     pub state: MachineState,
     /// Whether it has disks.
     pub created: bool,
+    /// Whether it has a place on its host; the last that goes when it is destroyed.
+    pub placed: bool,
     /// The open job that holds it.
     pub busy: Option<JobId>,
 }
@@ -63,7 +65,7 @@ impl MachineFacts {
 pub(crate) struct HostFacts {
     pub name: HostName,
     pub reachable: bool,
-    /// Bridges that machines can be put on; empty when they are not known.
+    /// Bridges that machines may be put on; none while they are not known.
     pub bridges: Vec<String>,
     /// What it says about slow emulation, if machines run so.
     pub slow: Option<String>,
@@ -163,6 +165,7 @@ async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Opt
         owner: record.owner,
         state: known.map_or(MachineState::Unknown, |k| state_of(&k)),
         created: record.disks.is_some(),
+        placed: record.host_ref.is_some(),
         busy,
         spec: record.spec,
     }))

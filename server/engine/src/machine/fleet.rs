@@ -25,12 +25,11 @@ use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
 use model::view::machine::{Figures, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
-use ports::hypervisor::Seen;
+use ports::hypervisor::{HostRef, Seen};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 /// How many changes a slow follower may lag behind before it is given the whole state again.
 const LAG: usize = 4096;
@@ -47,7 +46,8 @@ struct Inner {
     /// Counts what hosts say, to tell newer from older.
     stamp: u64,
     machines: BTreeMap<MachineName, Arc<Known>>,
-    by_uuid: HashMap<Uuid, MachineName>,
+    /// Each host has its own terms for where a machine is.
+    by_host_ref: HashMap<HostName, HashMap<HostRef, MachineName>>,
     newest: HashMap<(ProfileSet, Mode), ImageId>,
 }
 
@@ -88,10 +88,11 @@ impl Fleet {
         read(&self.inner).machines.get(name).cloned()
     }
 
-    /// The machine of this domain.
-    pub fn by_uuid(&self, uuid: Uuid) -> Option<Arc<Known>> {
+    /// The machine in this place on a host.
+    pub fn at(&self, host: &HostName, host_ref: &HostRef) -> Option<Arc<Known>> {
         let inner = read(&self.inner);
-        inner.by_uuid.get(&uuid).and_then(|name| inner.machines.get(name)).cloned()
+        let name = inner.by_host_ref.get(host)?.get(host_ref)?;
+        inner.machines.get(name).cloned()
     }
 
     /// All machines by name.
@@ -142,11 +143,11 @@ impl Fleet {
     pub fn put(&self, record: &MachineRecord) {
         let mut inner = write(&self.inner);
         let before = inner.machines.get(&record.spec.name).cloned();
-        let domain = before.as_ref().map_or(Domain::Absent, |known| known.domain.clone());
-        let domain = if before.is_none() && record.disks.is_some() {
-            Domain::Unknown("it has not been asked yet".to_owned())
-        } else {
-            domain
+        let same_place = before.as_ref().filter(|known| known.host_ref == record.host_ref);
+        let domain = match same_place {
+            Some(known) => known.domain.clone(),
+            None if record.disks.is_some() => Domain::Unknown("it has not been asked yet".to_owned()),
+            None => Domain::Absent,
         };
         let mut known = Known::new(record, domain);
         if let Some(before) = &before {
@@ -154,7 +155,10 @@ impl Fleet {
         }
         known.row.update_available = inner.has_newer(&known);
         known.settle();
-        inner.by_uuid.insert(known.uuid, known.row.name.clone());
+        if let Some(before) = &before {
+            inner.leave(before);
+        }
+        inner.settle(&known);
         self.store(&mut inner, before, known);
     }
 
@@ -162,7 +166,7 @@ impl Fleet {
     pub fn remove(&self, name: &MachineName) {
         let mut inner = write(&self.inner);
         if let Some(known) = inner.machines.remove(name) {
-            inner.by_uuid.remove(&known.uuid);
+            inner.leave(&known);
             self.publish(Changed::Gone { id: known.row.id, owner: known.owner });
         }
     }
@@ -194,8 +198,8 @@ impl Fleet {
     }
 
     /// Takes over what a host says of one domain.
-    pub fn seen(&self, host: &HostName, uuid: Uuid, domain: Domain) {
-        let Some(known) = self.by_uuid(uuid).filter(|known| known.row.host == *host) else { return };
+    pub fn seen(&self, host: &HostName, host_ref: &HostRef, domain: Domain) {
+        let Some(known) = self.at(host, host_ref) else { return };
         let stamp = self.next_stamp();
         self.update(&known.row.name, |known| {
             known.domain = domain;
@@ -205,8 +209,8 @@ impl Fleet {
 
     /// Takes over the answer to a question about one domain that was asked at `stamp`. What the host said since then by itself
     /// is newer and stays.
-    pub fn answered(&self, host: &HostName, stamp: u64, uuid: Uuid, domain: Domain) {
-        let Some(known) = self.by_uuid(uuid).filter(|known| known.row.host == *host) else { return };
+    pub fn answered(&self, host: &HostName, stamp: u64, host_ref: &HostRef, domain: Domain) {
+        let Some(known) = self.at(host, host_ref) else { return };
         self.update(&known.row.name, |known| {
             if known.stamp <= stamp {
                 known.domain = domain;
@@ -216,9 +220,14 @@ impl Fleet {
 
     /// Takes over an inventory that was begun at `stamp`. What a host said of a machine since then is newer and stays.
     pub fn take_inventory(&self, host: &HostName, stamp: u64, inventory: &[Seen]) {
-        let states: HashMap<Uuid, MachineState> = inventory.iter().map(|s| (s.uuid, s.state)).collect();
+        let states: HashMap<&HostRef, MachineState> =
+            inventory.iter().map(|s| (&s.machine, s.state)).collect();
         for known in self.on_host(host) {
-            let domain = states.get(&known.uuid).map_or(Domain::Absent, |state| Domain::Present(*state));
+            let domain = match &known.host_ref {
+                Some(at) => states.get(at).map_or(Domain::Absent, |state| Domain::Present(*state)),
+                None if known.is_created() => Domain::Unmarked,
+                None => Domain::Absent,
+            };
             if known.domain != domain {
                 self.update(&known.row.name, |known| {
                     if known.stamp <= stamp {
@@ -241,10 +250,8 @@ impl Fleet {
     }
 
     /// Takes over figures.
-    pub fn set_figures(&self, uuid: Uuid, figures: Figures) {
-        if let Some(known) = self.by_uuid(uuid) {
-            self.update(&known.row.name, |known| known.set_figures(figures));
-        }
+    pub fn set_figures(&self, name: &MachineName, figures: Figures) {
+        self.update(name, |known| known.set_figures(figures));
     }
 
     /// Takes over the addresses that a host tells.
@@ -320,6 +327,24 @@ impl Fleet {
 }
 
 impl Inner {
+    /// Notes in which place a machine is.
+    fn settle(&mut self, known: &Known) {
+        if let Some(host_ref) = known.host_ref.clone() {
+            let of_host = self.by_host_ref.entry(known.row.host.clone()).or_default();
+            of_host.insert(host_ref, known.row.name.clone());
+        }
+    }
+
+    /// A machine is no longer in its place. Another one that has the place by now keeps it.
+    fn leave(&mut self, known: &Known) {
+        if let Some(host_ref) = &known.host_ref
+            && let Some(of_host) = self.by_host_ref.get_mut(&known.row.host)
+            && of_host.get(host_ref) == Some(&known.row.name)
+        {
+            of_host.remove(host_ref);
+        }
+    }
+
     /// Whether a newer image than the machine's has been built from the same profiles in the same mode.
     fn has_newer(&self, known: &Known) -> bool {
         let newest = self.newest.get(&(known.row.profiles.clone(), known.row.mode));

@@ -6,10 +6,13 @@ use model::address::{Address, AddressSource};
 use model::image::ImageId;
 use model::machine::MachineState;
 use model::view::machine::{Figures, MachineRow, Observed};
-use ports::hypervisor::MachineRef;
+use ports::hypervisor::{HostRef, MachineRef};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use uuid::Uuid;
+
+/// Said of a machine whose disks are not known to be its own.
+const UNMARKED: &str = "What is on its host under this name does not carry this machine's mark, so it is left alone. The hosts \
+                        page tells what it is.";
 
 /// What the host last said of a machine's domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) enum Domain {
     Absent,
     /// The host has it, in this state.
     Present(MachineState),
+    /// What the host has under the machine's name does not carry its mark.
+    Unmarked,
 }
 
 /// One machine.
@@ -29,8 +34,8 @@ pub(crate) struct Known {
     pub row: MachineRow,
     /// Who owns it.
     pub owner: UserId,
-    /// The domain's identifier.
-    pub uuid: Uuid,
+    /// Where it is on its host, while it has a place there.
+    pub host_ref: Option<HostRef>,
     /// The image that its disks were made from, while it has disks.
     pub image: Option<ImageId>,
     /// Where that image was in the Nix store, if it is gone from there.
@@ -70,7 +75,7 @@ impl Known {
                 job: None,
             },
             owner: record.owner,
-            uuid: record.hardware.uuid,
+            host_ref: record.host_ref.clone(),
             image: record.disks.as_ref().map(|d| d.image),
             image_gone: None,
             domain,
@@ -85,9 +90,10 @@ impl Known {
         known
     }
 
-    /// Which domain it is.
-    pub fn machine(&self) -> MachineRef {
-        MachineRef { name: self.row.name.clone(), uuid: self.uuid }
+    /// Which machine it is on its host, where it has a place there.
+    pub fn on_host(&self) -> Option<MachineRef> {
+        let host_ref = self.host_ref.clone()?;
+        Some(MachineRef { id: self.row.id, name: self.row.name.clone(), host_ref })
     }
 
     /// Whether it has disks, and so is more than a configuration.
@@ -168,6 +174,7 @@ impl Known {
                 (MachineState::Unknown, Some(format!("Its host “{}” does not answer: {why}.", self.row.host)))
             }
             Domain::Unknown(_) => (MachineState::Configured, None),
+            Domain::Unmarked => (MachineState::Unknown, Some(UNMARKED.to_owned())),
             // While a job makes or removes the machine, a missing domain is no news.
             Domain::Absent if created && self.row.job.is_none() => (
                 MachineState::Configured,

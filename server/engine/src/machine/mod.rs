@@ -1,6 +1,8 @@
 //! Machines as the rules see them: what is known of each right now (`known`, `fleet`) and how a socket follows that (`feed`),
-//! what a plan needs to know (`facts`), and what a new one is born with (`fresh`).
+//! what a plan needs to know (`facts`), what a new one is given (`fresh`), and how one from before there were marks gets its own
+//! (`adopt`).
 
+pub(crate) mod adopt;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod fleet;

@@ -35,14 +35,18 @@ pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Re
     if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
 }
 
-/// The host must answer and have the bridge.
+/// The host must answer and offer the bridge. One that nobody knows is refused: it may be the network of the host itself, or of
+/// its containers.
 pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
     let host = answering(facts, spec.host.as_str())?;
     if let Network::Bridge(bridge) = &spec.network
-        && !host.bridges.is_empty()
-        && !host.bridges.iter().any(|there| there == bridge.as_str())
+        && !host.bridges.iter().any(|allowed| allowed == bridge.as_str())
     {
-        let why = format!("Host “{}” has no bridge {bridge}; it has {}.", host.name, host.bridges.join(", "));
+        let choices = match host.bridges.as_slice() {
+            [] => "it offers none, or has not been asked yet".to_owned(),
+            some => format!("choose one of {}", some.join(", ")),
+        };
+        let why = format!("Machines on host “{}” may not be put on {bridge}: {choices}.", host.name);
         return Err(Refusal::Field { field: "network", why });
     }
     plan.warnings.extend(host.slow.clone());

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
 use crate::machine::facts::Facts;
-use crate::steps::{Step, address, definition, disks, identity, image, power, record};
+use crate::steps::{Step, address, definition, disks, host, identity, image, power, record};
 use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
 
@@ -16,6 +16,7 @@ pub(super) struct New {
 pub(super) static CREATE: New = New {
     steps: &[
         (&record::NEW, Undo),
+        (&host::RESERVE, Undo),
         (&image::BUILD, Nothing),
         (&disks::CREATE, Undo),
         (&identity::WRITE, Nothing),
@@ -61,7 +62,7 @@ impl Op for New {
     fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
         let spec = operation.new_machine()?;
         image::what(step, operation, facts)
-            .or_else(|| disks::what(step, spec))
+            .or_else(|| disks::what(step, spec, facts))
             .or_else(|| definition::what(step, spec))
     }
 }

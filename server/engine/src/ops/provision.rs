@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
 use crate::machine::facts::Facts;
-use crate::steps::{Step, address, definition, disks, identity, image, power};
+use crate::steps::{Step, address, definition, disks, host, identity, image, power};
 use model::machine::MachineState;
 use model::operation::Operation;
 use model::plan::Plan;
@@ -16,6 +16,7 @@ impl Op for Provision {
     fn steps(&self) -> &'static [Cell] {
         const {
             &[
+                (&host::RESERVE, Undo),
                 (&image::BUILD, Nothing),
                 (&disks::CREATE, Undo),
                 (&identity::WRITE, Nothing),
@@ -51,7 +52,7 @@ impl Op for Provision {
             return Some("Check that the disks are there".to_owned());
         }
         image::what(step, operation, facts)
-            .or_else(|| disks::what(step, &machine.spec))
+            .or_else(|| disks::what(step, &machine.spec, facts))
             .or_else(|| definition::what(step, &machine.spec))
     }
 }

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::Forward;
 use crate::machine::facts::Facts;
-use crate::steps::{definition, disks, power, record};
+use crate::steps::{definition, disks, host, power, record};
 use model::machine::MachineState;
 use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
@@ -14,14 +14,21 @@ pub(super) struct Remove {
     steps: &'static [Cell],
 }
 
-pub(super) static DESTROY: Remove =
-    Remove { steps: &[(&power::KILL, Forward), (&definition::REMOVE, Forward), (&disks::RETIRE, Forward)] };
+pub(super) static DESTROY: Remove = Remove {
+    steps: &[
+        (&power::KILL, Forward),
+        (&definition::REMOVE, Forward),
+        (&disks::RETIRE, Forward),
+        (&host::RELEASE, Forward),
+    ],
+};
 
 pub(super) static PURGE: Remove = Remove {
     steps: &[
         (&power::KILL, Forward),
         (&definition::REMOVE, Forward),
         (&disks::RETIRE, Forward),
+        (&host::RELEASE, Forward),
         (&record::FORGET, Forward),
     ],
 };
@@ -37,10 +44,9 @@ impl Op for Remove {
             return Err(Refusal::Unavailable(machine.spec.host.to_string()));
         }
         answering(facts, machine.spec.host.as_str())?;
-        if operation.kind() == OperationKind::Destroy
-            && !machine.created
-            && machine.state == MachineState::Configured
-        {
+        let is_configuration =
+            !machine.created && !machine.placed && machine.state == MachineState::Configured;
+        if operation.kind() == OperationKind::Destroy && is_configuration {
             let why = "There is only a configuration: nothing to destroy. Purge removes the configuration.";
             return Err(Refusal::State(why.to_owned()));
         }
@@ -51,6 +57,8 @@ impl Op for Remove {
             if machine.state.is_active() {
                 plan.downtime = Some("It is switched off at once.".to_owned());
             }
+        } else if machine.placed {
+            plan.loses.push("What is left of it on its host".to_owned());
         }
         if operation.kind() == OperationKind::Purge {
             plan.loses.push(configuration);

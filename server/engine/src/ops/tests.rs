@@ -4,7 +4,7 @@ use super::*;
 use crate::job::step::After;
 use crate::machine::facts::{BuilderFacts, HostFacts, ImageFacts, MachineFacts};
 use crate::testing::builder::MemoryBuilder;
-use crate::testing::hypervisor::THIN;
+use crate::testing::hypervisor::{THICK, THIN};
 use model::account::UserId;
 use model::catalog::On;
 use model::form;
@@ -48,6 +48,7 @@ fn machine(state: MachineState) -> MachineFacts {
         spec: spec("web"),
         state,
         created: state != MachineState::Configured,
+        placed: state != MachineState::Configured,
         busy: None,
     }
 }
@@ -126,6 +127,16 @@ fn a_new_machine_is_checked_against_what_there_is() {
     assert_eq!(field(create(|s| s.profiles = "rust".parse().unwrap(), &free)), "profiles");
     assert_eq!(field(create(|s| s.profiles = "docker,python,rust".parse().unwrap(), &free)), "profiles");
     assert_eq!(field(create(|s| s.network = "bridge:br7".parse().unwrap(), &free)), "network");
+    assert!(create(|s| s.network = "bridge:br0".parse().unwrap(), &free).is_ok());
+    let mut unasked = free.clone();
+    unasked.host.as_mut().unwrap().bridges.clear();
+    assert!(create(|_| {}, &unasked).is_ok());
+    for bridge in ["br0", "docker0"] {
+        let mut spec = spec("web");
+        spec.network = format!("bridge:{bridge}").parse().unwrap();
+        let answer = plan(&Operation::Create { spec: Box::new(spec) }, &unasked);
+        assert_eq!(field(answer), "network", "{bridge}: what is not known is not allowed");
+    }
     assert_eq!(field(create(|_| {}, &Facts { host: None, ..free.clone() })), "host");
     let mut down = free.clone();
     down.host.as_mut().unwrap().reachable = false;
@@ -153,6 +164,18 @@ fn disks_that_are_there_are_kept_by_creating_again() {
     let plan = plan(&on_web(OperationKind::Provision), &facts(Some(gone))).unwrap();
     assert!(plan.steps.iter().any(|s| s.what.contains("are there")), "{:?}", plan.steps);
     assert!(plan.keeps.iter().any(|k| k.contains("disks")));
+}
+
+#[test]
+fn a_host_that_copies_images_says_so() {
+    let mut facts = facts(None);
+    let mut words = |capabilities| {
+        facts.host.as_mut().unwrap().capabilities = Some(capabilities);
+        let plan = plan(&operation(OperationKind::Create), &facts).unwrap();
+        plan.steps.into_iter().find(|step| step.name == "disks.create").unwrap().what
+    };
+    assert_eq!(words(THIN), "Make the boot disk and a data disk of 30 GiB");
+    assert_eq!(words(THICK), "Make the boot disk, a copy of the image, and a data disk of 30 GiB");
 }
 
 #[test]
@@ -199,7 +222,9 @@ fn a_build_comes_before_anything_that_touches_a_machine_on_its_host() {
     for kind in OperationKind::ALL {
         let steps = op(*kind).steps();
         let build = steps.iter().position(|(step, _)| step.name == "image.build");
-        let elsewhere = |name: &str| name.starts_with("record.") || name.starts_with("image.");
+        // A place is only taken: whether it can be had is worth knowing before a build of twenty minutes.
+        let elsewhere =
+            |name: &str| ["record.", "image.", "host."].iter().any(|family| name.starts_with(family));
         let touches = steps.iter().position(|(step, _)| !elsewhere(step.name));
         if let (Some(build), Some(touches)) = (build, touches) {
             assert!(build < touches, "{kind}");

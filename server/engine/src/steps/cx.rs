@@ -5,10 +5,15 @@ use crate::core::Core;
 use crate::db::{self, machines::MachineRecord};
 use crate::job::log::JobLog;
 use crate::job::step::Work;
+use crate::machine::adopt::adopt;
 use model::job::LogLevel;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// Said when what is on the host under a machine's name was not made for it.
+const NOT_ITS_OWN: &str = "What is on the host under this machine's name does not carry its mark, so it is left alone. The hosts \
+                           page tells what it is.";
 
 /// What a step works with.
 pub(crate) struct StepCx<'a> {
@@ -38,23 +43,40 @@ impl StepCx<'_> {
         self.log.append(self.core.clock.now(), self.step, None, LogLevel::Warning, text.as_ref());
     }
 
-    /// The machine of the job, as the database has it now; `None` when it has been forgotten.
-    pub async fn find_machine(&self) -> Result<Option<Target>, StepError> {
+    /// The row of the job's machine, as the database has it now; `None` when it has been forgotten.
+    pub async fn record(&self) -> Result<Option<MachineRecord>, StepError> {
         let Some(id) = self.work.machine else { return Ok(None) };
-        let record = db::machines::by_id(&mut *self.core.db.read().await?, id).await?;
-        let Some(record) = record else { return Ok(None) };
-        let hypervisor = self.core.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?;
-        let machine = MachineRef { name: record.spec.name.clone(), uuid: record.hardware.uuid };
+        Ok(db::machines::by_id(&mut *self.core.db.read().await?, id).await?)
+    }
+
+    /// The machine of the job where it has a place on its host; `None` when there is nothing of it on any host.
+    pub async fn find_machine(&self) -> Result<Option<Target>, StepError> {
+        let Some(mut record) = self.record().await? else { return Ok(None) };
+        if record.host_ref.is_none() && record.disks.is_none() {
+            return Ok(None);
+        }
+        let hypervisor = self.hypervisor(&record)?;
+        if record.host_ref.is_none() {
+            record.host_ref = adopt(self.core, hypervisor.as_ref(), &record).await?;
+        }
+        let machine = record.on_host().ok_or_else(|| StepError::new(NOT_ITS_OWN))?;
         Ok(Some(Target { record, machine, hypervisor }))
     }
 
-    /// The machine of the job, which must be there.
+    /// The machine of the job, which must have its place on a host.
     pub async fn machine(&self) -> Result<Target, StepError> {
-        self.find_machine().await?.ok_or_else(|| {
-            StepError::new(
-                "The machine's configuration is gone. Somebody has purged it; there is nothing to do.",
-            )
-        })
+        if let Some(target) = self.find_machine().await? {
+            return Ok(target);
+        }
+        Err(StepError::new(match self.record().await? {
+            Some(_) => "There is only a configuration. Create the machine from it first.",
+            None => "The machine's configuration is gone. Somebody has purged it; there is nothing to do.",
+        }))
+    }
+
+    /// The connection to a machine's host.
+    pub fn hypervisor(&self, record: &MachineRecord) -> Result<Arc<dyn Hypervisor>, StepError> {
+        Ok(self.core.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?)
     }
 
     /// Shows the machine as the database has it now.

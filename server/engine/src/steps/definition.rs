@@ -27,7 +27,6 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     })?;
     let spec = &target.record.spec;
     let definition = Definition {
-        name: spec.name.clone(),
         hardware: target.record.hardware.clone(),
         memory: spec.memory,
         vcpus: spec.vcpus,
@@ -35,12 +34,13 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         boot: disks.boot,
         data: disks.data,
     };
-    target.hypervisor.put_definition(&definition).await.map_err(target.host_error("Defining the machine"))?;
+    let put = target.hypervisor.put_definition(&target.machine, &definition).await;
+    put.map_err(target.host_error("Defining the machine"))?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
     Ok(())
 }
 
-/// Removes the domain. One of the same name that the portal did not make has another identifier and is not touched.
+/// Removes the domain.
 async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target
@@ -51,7 +51,7 @@ async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let stamp = cx.core.fleet.stamp();
     let state = target.hypervisor.state(&target.machine).await;
     let state = state.map_err(target.host_error("Asking for the state"))?;
-    cx.core.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
+    cx.core.fleet.answered(&target.record.spec.host, stamp, &target.machine.host_ref, domain(state));
     cx.say("The definition is removed from the host.");
     Ok(())
 }

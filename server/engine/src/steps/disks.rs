@@ -8,6 +8,7 @@ use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
+use crate::machine::facts::Facts;
 use crate::roots;
 use futures::FutureExt as _;
 use model::spec::Spec;
@@ -117,9 +118,11 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
 }
 
 /// Which disks, for plans.
-pub(crate) fn what(step: &Step, spec: &Spec) -> Option<String> {
+pub(crate) fn what(step: &Step, spec: &Spec, facts: &Facts) -> Option<String> {
+    let copies = facts.host.as_ref().and_then(|host| host.capabilities).is_some_and(|can| !can.linked_clones);
+    let boot = if copies { "the boot disk, a copy of the image," } else { "the boot disk" };
     let words = match spec.mode.has_data_disk() {
-        true => format!("Make the boot disk and a data disk of {}", spec.disk),
+        true => format!("Make {boot} and a data disk of {}", spec.disk),
         false => format!("Make a disk of {}", spec.disk),
     };
     (*step == CREATE).then_some(words)

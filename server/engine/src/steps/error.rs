@@ -38,7 +38,7 @@ impl StepError {
     pub fn host(what: &str, host: &HostName, source: HypervisorError) -> Self {
         let advice = match &source {
             HypervisorError::Unreachable { .. } => "Look at the hosts page for the reason.",
-            HypervisorError::Foreign { .. } => "Choose another name, or remove that machine on the host.",
+            HypervisorError::Foreign { .. } => "Choose another name, or see on the hosts page what it is.",
             HypervisorError::NoSuchMachine { .. } => "Somebody removed it on the host; create it again.",
             HypervisorError::Unsupported { .. } => "Choose another kind of host for this.",
             HypervisorError::Failed { .. } | HypervisorError::NoAgent => {

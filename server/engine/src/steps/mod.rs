@@ -14,6 +14,7 @@ mod cx;
 pub(crate) mod definition;
 pub(crate) mod disks;
 mod error;
+pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod power;

@@ -121,7 +121,7 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
                 change = changes.recv() => match change {
                     Ok(changed) => match &*changed {
                         Changed::Machine(known)
-                            if known.uuid == target.machine.uuid && is_off(known.row.observed.state) =>
+                            if known.row.id == target.machine.id && is_off(known.row.observed.state) =>
                         {
                             return Ok(());
                         }
@@ -172,6 +172,6 @@ async fn switch(target: &Target, power: Power, what: &'static str) -> Result<(),
 async fn tell(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
     let stamp = cx.core.fleet.stamp();
     let state = state(target).await?;
-    cx.core.fleet.answered(&target.record.spec.host, stamp, target.machine.uuid, domain(state));
+    cx.core.fleet.answered(&target.record.spec.host, stamp, &target.machine.host_ref, domain(state));
     Ok(())
 }

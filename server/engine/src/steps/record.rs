@@ -62,8 +62,9 @@ fn name_taken() -> Fault {
 
 /// The row was written when the job was accepted; this only says so.
 async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
-    let target = cx.machine().await?;
-    cx.say(format!("The configuration of {} is saved.", target.machine.name));
+    if let Some(record) = cx.record().await? {
+        cx.say(format!("The configuration of {} is saved.", record.spec.name));
+    }
     Ok(())
 }
 

@@ -12,10 +12,11 @@
 )]
 
 use model::identity::IdentityFile;
-use model::machine::{HardwareIds, MachineName, MachineState, Network};
+use model::machine::{HardwareIds, MachineId, MachineName, MachineState, Network};
 use model::size::DiskGib;
 use ports::hypervisor::{
-    BootDisk, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power, Volume,
+    BootDisk, Definition, DiskRole, HostEvent, HostRef, Hypervisor, HypervisorError, MachineRef, Power,
+    Volume,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,10 @@ pub struct Subject {
 /// When a part is broken.
 pub async fn holds(subject: &Subject) {
     what_is_not_there_is_an_answer(subject).await;
+    a_place_is_reserved_once_and_given_up_again(subject).await;
+    nothing_is_made_without_a_place(subject).await;
+    what_carries_anothers_mark_is_neither_used_nor_removed(subject).await;
+    what_lies_there_is_told_with_its_mark(subject).await;
     disks_are_made_once_and_go_when_told(subject).await;
     identity_files_are_written_read_and_removed(subject).await;
     a_single_disk_grows_and_takes_its_identity(subject).await;
@@ -52,7 +57,10 @@ pub async fn holds(subject: &Subject) {
 
 /// Every query and removal of a machine that nobody made.
 pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
-    let (host, machine) = (&subject.hypervisor, Machine::new("none").name());
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "none").await;
+    made.remove(subject).await;
+    let machine = made.name();
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
     for power in
         [Power::Start, Power::ShutDown, Power::Reboot, Power::ForceOff, Power::Suspend, Power::Resume]
@@ -66,13 +74,91 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
     assert_eq!(host.disks(&machine).await.unwrap(), []);
     host.remove_definition(&machine).await.unwrap();
     host.remove_disks(&machine).await.unwrap();
+    host.release(machine.id, &machine.name).await.unwrap();
     assert!(!host.check().await.is_empty(), "a host that can be asked has findings");
+}
+
+/// A place: the same again for the same machine, refused to any other, given up by its own machine only.
+pub async fn a_place_is_reserved_once_and_given_up_again(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "place").await;
+    let reserve = async |id| host.reserve(id, &made.name, &made.hardware()).await;
+    assert_eq!(reserve(made.id).await.unwrap(), made.host_ref);
+    let other = MachineId(Uuid::now_v7());
+    let refused = reserve(other).await;
+    assert!(matches!(refused, Err(HypervisorError::Foreign { .. })), "{refused:?}");
+    host.release(other, &made.name).await.unwrap();
+    assert_eq!(reserve(made.id).await.unwrap(), made.host_ref, "another machine does not give it up");
+    host.release(made.id, &made.name).await.unwrap();
+    host.release(made.id, &made.name).await.unwrap();
+    reserve(other).await.unwrap();
+    host.release(other, &made.name).await.unwrap();
+}
+
+/// A place comes first, and goes last.
+pub async fn nothing_is_made_without_a_place(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "homeless").await.with_disks(subject).await;
+    let machine = made.name();
+    assert!(host.release(machine.id, &machine.name).await.is_err(), "there are disks in it");
+    host.remove_disks(&machine).await.unwrap();
+    host.release(machine.id, &machine.name).await.unwrap();
+    let from = BootDisk { image: subject.image.clone(), grow_to: None };
+    assert!(host.create_boot_disk(&machine, &from).await.is_err());
+    assert!(host.create_data_disk(&machine, gib(1), &identity("one")).await.is_err());
+    assert!(host.put_definition(&machine, &made.definition()).await.is_err());
+    assert_eq!(host.disks(&machine).await.unwrap(), []);
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
+}
+
+/// Another machine of the same name and in the same place, as after a database was restored.
+pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let theirs = Machine::reserved(subject, "marked").await.with_disks(subject).await;
+    host.put_definition(&theirs.name(), &theirs.definition()).await.unwrap();
+    let ours = MachineRef { id: MachineId(Uuid::now_v7()), ..theirs.name() };
+    let from = BootDisk { image: subject.image.clone(), grow_to: None };
+    let foreign = |answer: Result<(), HypervisorError>| {
+        assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
+    };
+    foreign(host.create_boot_disk(&ours, &from).await.map(drop));
+    foreign(host.create_data_disk(&ours, gib(1), &identity("two")).await.map(drop));
+    foreign(host.put_definition(&ours, &theirs.definition()).await);
+    foreign(host.remove_definition(&ours).await);
+    foreign(host.remove_disks(&ours).await);
+    let volumes = [theirs.boot(), theirs.data()];
+    let adopted = host.adopt(ours.id, &ours.name, &theirs.hardware(), &volumes).await.unwrap();
+    assert_eq!(adopted, None);
+    let written = host.read_identity(&theirs.data(), DiskRole::Data, "hostname").await.unwrap();
+    assert_eq!(written.as_deref(), Some(b"one".as_slice()));
+    assert_eq!(host.state(&theirs.name()).await.unwrap(), MachineState::Off);
+    theirs.remove(subject).await;
+}
+
+/// Places and domains are told with their mark while they are there.
+pub async fn what_lies_there_is_told_with_its_mark(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "told").await;
+    let mut place = host.belongings().await.unwrap();
+    place.retain(|b| b.owner == Some(made.id));
+    assert!(place.len() == 1 && place[0].what.contains(made.name.as_str()), "{place:?}");
+    let made = made.with_disks(subject).await;
+    host.put_definition(&made.name(), &made.definition()).await.unwrap();
+    let all = host.belongings().await.unwrap();
+    assert_eq!(
+        all.iter().filter(|b| b.owner == Some(made.id)).count(),
+        2,
+        "its place and its domain: {all:?}"
+    );
+    made.remove(subject).await;
+    let all = host.belongings().await.unwrap();
+    assert!(all.iter().all(|b| b.owner != Some(made.id)), "{all:?}");
 }
 
 /// Disks: made, made again, listed, measured, removed, removed again.
 pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
     let host = &subject.hypervisor;
-    let made = Machine::new("disks").with_disks(subject).await;
+    let made = Machine::reserved(subject, "disks").await.with_disks(subject).await;
     let (machine, boot, data) = (made.name(), made.boot(), made.data());
     assert_eq!(made.create_boot(subject, None).await, boot);
     assert_eq!(made.create_data(subject, &identity("one")).await, data);
@@ -81,17 +167,21 @@ pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
     let sizes = host.disk_use(&data).await.unwrap().unwrap();
     assert_eq!(sizes.size, gib(1).bytes());
     assert!(sizes.used < sizes.size, "a new data disk is thin: {sizes:?}");
-    assert!(host.disk_use(&boot).await.unwrap().unwrap().size > 0);
+    let boot_use = host.disk_use(&boot).await.unwrap().unwrap();
+    assert!(boot_use.size > 0);
+    let is_linked = boot_use.used < boot_use.size / 2;
+    assert_eq!(is_linked, host.capabilities().linked_clones, "{boot_use:?}");
     host.remove_disks(&machine).await.unwrap();
     host.remove_disks(&machine).await.unwrap();
     assert_eq!(host.disks(&machine).await.unwrap(), []);
     assert_eq!(host.disk_use(&data).await.unwrap(), None);
+    made.remove(subject).await;
 }
 
 /// Identity files: those of the disk's birth, changes, removals, and the same again.
 pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
     let host = &subject.hypervisor;
-    let made = Machine::new("identity").with_disks(subject).await;
+    let made = Machine::reserved(subject, "identity").await.with_disks(subject).await;
     let data = made.data();
     let read = async |name: &str| host.read_identity(&data, DiskRole::Data, name).await.unwrap();
     assert_eq!(read("hostname").await.as_deref(), Some(b"one".as_slice()));
@@ -113,7 +203,7 @@ pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
 
 /// The only disk of a machine without a data disk: grown, with its identity in the image's own file system.
 pub async fn a_single_disk_grows_and_takes_its_identity(subject: &Subject) {
-    let made = Machine::new("single");
+    let made = Machine::reserved(subject, "single").await;
     let boot = made.create_boot(subject, Some(gib(40))).await;
     let host = &subject.hypervisor;
     assert_eq!(host.disk_use(&boot).await.unwrap().unwrap().size, gib(40).bytes());
@@ -126,39 +216,35 @@ pub async fn a_single_disk_grows_and_takes_its_identity(subject: &Subject) {
 /// Definitions: put, put again, changed, removed, removed again, with their events and their place in the inventory.
 pub async fn definitions_can_be_put_again_and_removed_again(subject: &Subject) {
     let host = &subject.hypervisor;
-    let made = Machine::new("define").with_disks(subject).await;
+    let made = Machine::reserved(subject, "define").await.with_disks(subject).await;
     let mut events = host.events();
     let mut definition = made.definition();
-    host.put_definition(&definition).await.unwrap();
-    wait(subject, &mut events, |e| *e == HostEvent::Defined { uuid: made.uuid }).await;
-    host.put_definition(&definition).await.unwrap();
+    host.put_definition(&made.name(), &definition).await.unwrap();
+    wait(subject, &mut events, |e| *e == HostEvent::Defined { machine: made.host_ref.clone() }).await;
+    host.put_definition(&made.name(), &definition).await.unwrap();
     definition.memory = 384.try_into().unwrap();
-    host.put_definition(&definition).await.unwrap();
+    host.put_definition(&made.name(), &definition).await.unwrap();
     assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Off);
-    let seen: Vec<_> = host.inventory().await.unwrap().into_iter().filter(|s| s.uuid == made.uuid).collect();
+    let mut seen = host.inventory().await.unwrap();
+    seen.retain(|s| s.machine == made.host_ref);
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!((seen[0].name.as_str(), seen[0].state), (made.name.as_str(), MachineState::Off));
     host.remove_definition(&made.name()).await.unwrap();
-    wait(subject, &mut events, |e| *e == HostEvent::Undefined { uuid: made.uuid }).await;
+    wait(subject, &mut events, |e| *e == HostEvent::Undefined { machine: made.host_ref.clone() }).await;
     host.remove_definition(&made.name()).await.unwrap();
     assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Configured);
     assert!(!host.disks(&made.name()).await.unwrap().is_empty(), "a definition goes without its disks");
     made.remove(subject).await;
 }
 
-/// A machine of the wanted name that has another identifier.
+/// A machine of the wanted name that somebody else made.
 pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
     let host = &subject.hypervisor;
-    let theirs = Machine::new("foreign").with_disks(subject).await;
-    host.put_definition(&theirs.definition()).await.unwrap();
-    let mut ours = theirs.definition();
-    ours.hardware.uuid = Uuid::new_v4();
-    let answer = host.put_definition(&ours).await;
+    let theirs = Machine::reserved(subject, "foreign").await.with_disks(subject).await;
+    host.put_definition(&theirs.name(), &theirs.definition()).await.unwrap();
+    let ours = Machine { id: MachineId(Uuid::now_v7()), uuid: Uuid::new_v4(), ..theirs.clone() };
+    let answer = host.reserve(ours.id, &ours.name, &ours.hardware()).await;
     assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
-    let namesake = MachineRef { uuid: ours.hardware.uuid, ..theirs.name() };
-    let power = host.power(&namesake, Power::Start).await;
-    assert!(matches!(power, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}");
-    host.remove_definition(&namesake).await.unwrap();
     assert_eq!(host.state(&theirs.name()).await.unwrap(), MachineState::Off);
     theirs.remove(subject).await;
 }
@@ -166,8 +252,8 @@ pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
 /// Every verb, twice, with the state and the event that follow.
 pub async fn power_goes_through_its_states_and_tells(subject: &Subject) {
     let host = &subject.hypervisor;
-    let made = Machine::new("power").with_disks(subject).await;
-    host.put_definition(&made.definition()).await.unwrap();
+    let made = Machine::reserved(subject, "power").await.with_disks(subject).await;
+    host.put_definition(&made.name(), &made.definition()).await.unwrap();
     let machine = made.name();
     let mut events = host.events();
     host.power(&machine, Power::ShutDown).await.unwrap();
@@ -179,26 +265,26 @@ pub async fn power_goes_through_its_states_and_tells(subject: &Subject) {
         (Power::Start, MachineState::Running),
     ] {
         host.power(&machine, power).await.unwrap();
-        let expected = HostEvent::State { uuid: made.uuid, state };
+        let expected = HostEvent::State { machine: made.host_ref.clone(), state };
         wait(subject, &mut events, |e| *e == expected).await;
         assert_eq!(host.state(&machine).await.unwrap(), state, "after {power:?}");
         host.power(&machine, power).await.unwrap();
         assert_eq!(host.state(&machine).await.unwrap(), state, "after {power:?} again");
     }
     let counted = host.counters().await.unwrap();
-    assert!(counted.iter().any(|(uuid, _)| *uuid == made.uuid), "a running machine has counters");
+    assert!(counted.iter().any(|(machine, _)| *machine == made.host_ref), "a running machine has counters");
     // Removing the definition of a running machine ends it: nothing may run that nobody knows.
     host.remove_definition(&machine).await.unwrap();
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
-    assert!(host.inventory().await.unwrap().iter().all(|seen| seen.uuid != made.uuid));
+    assert!(host.inventory().await.unwrap().iter().all(|seen| seen.machine != made.host_ref));
     made.remove(subject).await;
 }
 
 /// The console: refused while off, open while running, closed by the machine's end, and open again after.
 pub async fn the_console_lives_as_long_as_the_machine_runs(subject: &Subject) {
     let host = &subject.hypervisor;
-    let made = Machine::new("console").with_disks(subject).await;
-    host.put_definition(&made.definition()).await.unwrap();
+    let made = Machine::reserved(subject, "console").await.with_disks(subject).await;
+    host.put_definition(&made.name(), &made.definition()).await.unwrap();
     let machine = made.name();
     assert!(host.console(&machine).await.is_err(), "a machine that is off has no console");
     for _ in 0..2 {
@@ -243,18 +329,24 @@ fn gib(size: u64) -> DiskGib {
 }
 
 /// A machine of the contract's own.
+#[derive(Clone)]
 struct Machine {
+    id: MachineId,
     name: MachineName,
     uuid: Uuid,
+    host_ref: HostRef,
     disks: Option<(Volume, Volume)>,
 }
 
 impl Machine {
-    /// Its name is new each time, so that what a broken run left behind does not break the next.
-    fn new(kind: &str) -> Self {
+    /// One that has a place. Its name is new each time, so that what a broken run left behind does not break the next.
+    async fn reserved(subject: &Subject, kind: &str) -> Self {
         let uuid = Uuid::new_v4();
         let name = format!("contract-{kind}-{:08x}", uuid.as_fields().0).parse().unwrap();
-        Self { name, uuid, disks: None }
+        let id = MachineId(Uuid::now_v7());
+        let mut made = Self { id, name, uuid, host_ref: HostRef(String::new()), disks: None };
+        made.host_ref = subject.hypervisor.reserve(id, &made.name, &made.hardware()).await.unwrap();
+        made
     }
 
     async fn with_disks(mut self, subject: &Subject) -> Self {
@@ -274,7 +366,7 @@ impl Machine {
     }
 
     fn name(&self) -> MachineRef {
-        MachineRef { name: self.name.clone(), uuid: self.uuid }
+        MachineRef { id: self.id, name: self.name.clone(), host_ref: self.host_ref.clone() }
     }
 
     fn boot(&self) -> Volume {
@@ -285,15 +377,18 @@ impl Machine {
         self.disks.as_ref().map(|(_, data)| data.clone()).unwrap()
     }
 
-    fn definition(&self) -> Definition {
+    fn hardware(&self) -> HardwareIds {
         let [.., a, b, c] = *self.uuid.as_bytes();
+        HardwareIds {
+            uuid: self.uuid,
+            mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
+            machine_id: self.uuid.simple().to_string().parse().unwrap(),
+        }
+    }
+
+    fn definition(&self) -> Definition {
         Definition {
-            name: self.name.clone(),
-            hardware: HardwareIds {
-                uuid: self.uuid,
-                mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
-                machine_id: self.uuid.simple().to_string().parse().unwrap(),
-            },
+            hardware: self.hardware(),
             memory: 256.try_into().unwrap(),
             vcpus: 1.try_into().unwrap(),
             network: Network::Nat,
@@ -305,5 +400,6 @@ impl Machine {
     async fn remove(&self, subject: &Subject) {
         subject.hypervisor.remove_definition(&self.name()).await.unwrap();
         subject.hypervisor.remove_disks(&self.name()).await.unwrap();
+        subject.hypervisor.release(self.id, &self.name).await.unwrap();
     }
 }

@@ -7,30 +7,22 @@ mod port;
 
 use crate::sync::lock;
 use model::address::AddressSource;
-use model::machine::{MachineName, MachineState};
-use ports::hypervisor::{Capabilities, Definition, HostEvent, HypervisorError, MachineRef, Result};
+use model::machine::{MachineId, MachineName, MachineState};
+use ports::hypervisor::{
+    Capabilities, Definition, DiskRole, HostEvent, HostRef, HypervisorError, MachineRef, Result,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-/// What a host like libvirt can do.
-pub const THIN: Capabilities = Capabilities {
-    thin_provisioning: true,
-    offline_grow: true,
-    own_firewall: false,
-    snapshots_with_memory: true,
-};
+/// A host like libvirt: a boot disk lies on its image, a machine is known by its UUID, a disk by a path with its name.
+pub const THIN: Capabilities = Capabilities { linked_clones: true };
 
-/// What a host like Proxmox can do.
-pub const THICK: Capabilities = Capabilities {
-    thin_provisioning: false,
-    offline_grow: false,
-    own_firewall: true,
-    snapshots_with_memory: true,
-};
+/// A host like Proxmox: a boot disk is a copy, a machine is known by the lowest number that is free, a disk by its machine's
+/// number and its own. Numbers are given out again, so that whoever confuses them with identity is found out.
+pub const THICK: Capabilities = Capabilities { linked_clones: false };
 
 /// The size of every image, in bytes.
 const IMAGE_SIZE: u64 = 2 << 30;
@@ -45,7 +37,8 @@ pub struct MemoryHypervisor {
 
 #[derive(Debug, Default)]
 struct World {
-    domains: BTreeMap<Uuid, Domain>,
+    places: BTreeMap<MachineName, Place>,
+    domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
@@ -59,8 +52,16 @@ struct World {
     samples: u64,
 }
 
+/// Where a machine may be made, with its mark.
+#[derive(Debug)]
+struct Place {
+    owner: Option<MachineId>,
+    host_ref: HostRef,
+}
+
 #[derive(Debug)]
 struct Domain {
+    owner: Option<MachineId>,
     name: MachineName,
     definition: Definition,
     state: MachineState,
@@ -70,8 +71,10 @@ struct Domain {
 
 #[derive(Debug)]
 struct Disk {
-    machine: MachineName,
+    place: MachineName,
+    role: DiskRole,
     size: u64,
+    used: u64,
     image: Option<PathBuf>,
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -122,25 +125,40 @@ impl MemoryHypervisor {
     /// Somebody else on the host, or the guest itself, brings a machine into this state.
     pub fn happen(&self, name: &str, state: MachineState) {
         let mut world = lock(&self.world);
-        let found = world.domains.values_mut().find(|d| d.name.as_str() == name);
-        let changed = found.map(|domain| (domain.definition.hardware.uuid, domain.go(state)));
+        let found = world.domains.iter_mut().find(|(_, d)| d.name.as_str() == name);
+        let changed = found.map(|(machine, domain)| (machine.clone(), domain.go(state)));
         drop(world);
-        if let Some((uuid, true)) = changed {
-            self.tell(HostEvent::State { uuid, state });
+        if let Some((machine, true)) = changed {
+            self.tell(HostEvent::State { machine, state });
         }
     }
 
     /// Somebody else on the host removes a domain.
     pub fn undefine(&self, name: &str) {
         let mut world = lock(&self.world);
-        let uuid =
-            world.domains.values().find(|d| d.name.as_str() == name).map(|d| d.definition.hardware.uuid);
-        let gone = uuid.and_then(|uuid| world.domains.remove(&uuid));
+        let found = world.domains.iter().find(|(_, d)| d.name.as_str() == name).map(|(at, _)| at.clone());
+        let gone = found.and_then(|machine| world.domains.remove_entry(&machine));
         drop(world);
-        if let Some(domain) = gone {
+        if let Some((machine, domain)) = gone {
             domain.boot.cancel();
-            self.tell(HostEvent::Undefined { uuid: domain.definition.hardware.uuid });
+            self.tell(HostEvent::Undefined { machine });
         }
+    }
+
+    /// What there is of this name is as a portal of before the marks would have made it, or as somebody else has put it there.
+    pub fn take_marks_off(&self, name: &str) {
+        let mut world = lock(&self.world);
+        world
+            .places
+            .iter_mut()
+            .filter(|(at, _)| at.as_str() == name)
+            .for_each(|(_, place)| place.owner = None);
+        world.domains.values_mut().filter(|d| d.name.as_str() == name).for_each(|domain| domain.owner = None);
+    }
+
+    /// The names of all places that are taken.
+    pub fn place_names(&self) -> Vec<String> {
+        lock(&self.world).places.keys().map(ToString::to_string).collect()
     }
 
     /// The names of all domains.
@@ -177,10 +195,35 @@ impl MemoryHypervisor {
 }
 
 impl World {
+    /// The place of a machine, which must carry its mark; none if there is no place of its name.
+    fn place(&self, machine: &MachineRef) -> Result<Option<&Place>> {
+        let found = self.places.get(&machine.name);
+        if found.is_some_and(|place| place.owner != Some(machine.id)) {
+            return Err(foreign("place", &machine.name));
+        }
+        Ok(found)
+    }
+
     fn domain(&mut self, machine: &MachineRef) -> Result<&mut Domain> {
         let missing = || HypervisorError::NoSuchMachine { name: machine.name.clone() };
-        self.domains.get_mut(&machine.uuid).ok_or_else(missing)
+        self.domains.get_mut(&machine.host_ref).ok_or_else(missing)
     }
+
+    fn disk(&self, machine: &MachineName, role: DiskRole) -> Option<(&String, &Disk)> {
+        self.disks.iter().find(|(_, disk)| disk.place == *machine && disk.role == role)
+    }
+
+    /// The domain that stands in the way of this machine: of its name or in its place, with another's mark or none.
+    fn in_the_way(&self, id: MachineId, name: &MachineName, at: &HostRef) -> Option<HypervisorError> {
+        let mut domains = self.domains.iter().filter(|(other, d)| d.name == *name || *other == at);
+        domains
+            .find(|(_, domain)| domain.owner != Some(id))
+            .map(|(_, domain)| foreign("domain", &domain.name))
+    }
+}
+
+fn foreign(what: &str, name: &MachineName) -> HypervisorError {
+    HypervisorError::Foreign { what: format!("the {what} “{name}”") }
 }
 
 impl Domain {

@@ -41,8 +41,11 @@ async fn tell(core: &Core, running: &mut HashMap<MachineId, bool>, known: &Known
     if running.insert(id, active) == Some(active) {
         return;
     }
-    if active && let Ok(hypervisor) = core.hosts.hypervisor(&known.row.host) {
-        core.consoles.follow(known.machine(), id, hypervisor).await;
+    if active
+        && let Ok(hypervisor) = core.hosts.hypervisor(&known.row.host)
+        && let Some(machine) = known.on_host()
+    {
+        core.consoles.follow(machine, id, hypervisor).await;
     }
     core.consoles.set_running(id, active);
 }

@@ -100,7 +100,8 @@ impl Watched {
     }
 
     async fn ask_addresses(&self, known: &Known) {
-        match self.hypervisor.addresses(&known.machine()).await {
+        let Some(machine) = known.on_host() else { return };
+        match self.hypervisor.addresses(&machine).await {
             Ok(addresses) => {
                 self.keep_addresses(known, &addresses).await;
                 self.core.fleet.set_addresses(&known.row.name, addresses);
@@ -140,7 +141,7 @@ impl Watched {
         if before.is_some_and(|guest| guest.booted) {
             return;
         }
-        let machine = known.machine();
+        let Some(machine) = known.on_host() else { return };
         let Some(booted) = self.guest_file(&machine, BOOTED_FILE).await else { return };
         let image = match before.and_then(|guest| guest.image.clone()) {
             Some(image) => Some(image),

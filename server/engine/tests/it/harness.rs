@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt as _};
 use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
 use model::job::{JobId, JobState};
-use model::machine::{MachineName, MachineState, Mode, Network};
+use model::machine::{BridgeName, MachineName, MachineState, Mode, Network};
 use model::operation::{Operation, OperationKind};
 use model::plan::Consent;
 use model::portal::Portal as _;
@@ -38,6 +38,10 @@ pub struct World {
     pub builder: Arc<MemoryBuilder>,
     pub clock: Arc<ManualClock>,
     pub settings: Settings,
+    /// Where the host is, as the configuration says.
+    pub target: &'static str,
+    /// The bridges that the configuration allows.
+    pub bridges: Vec<BridgeName>,
 }
 
 impl World {
@@ -58,6 +62,8 @@ impl World {
             builder: Arc::new(MemoryBuilder::new()),
             clock: Arc::new(ManualClock::new()),
             settings,
+            target: "memory:///",
+            bridges: Vec::new(),
         }
     }
 
@@ -71,7 +77,8 @@ impl World {
         let host = Host {
             name: "local".parse().unwrap(),
             kind: "memory",
-            target: "memory:///".to_owned(),
+            target: self.target.to_owned(),
+            bridges: self.bridges.clone(),
             hypervisor: self.hypervisor.clone(),
         };
         // What a crashed engine still holds is let go by its threads within moments.
@@ -114,6 +121,7 @@ impl World {
             .map(|name| format!("domain {name} {:?}", self.hypervisor.state_of(&name)))
             .collect();
         all.extend(self.hypervisor.disk_names().into_iter().map(|name| format!("disk {name}")));
+        all.extend(self.hypervisor.place_names().into_iter().map(|name| format!("place {name}")));
         let roots = self.builder.root_names();
         all.extend(roots.iter().filter(|r| r.starts_with("machine-")).map(|_| "root machine".to_owned()));
         let mut sql = self.sql().await;

@@ -16,6 +16,7 @@ mod harness;
 mod images;
 mod live;
 mod migrations;
+mod places;
 mod recovery;
 mod rights;
 mod secrets;

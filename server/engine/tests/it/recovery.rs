@@ -38,7 +38,7 @@ async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
     );
     let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
     use StepState::{Done, Pending, Undone};
-    assert_eq!(states, [Undone, Done, Undone, Done, Undone, Pending, Pending]);
+    assert_eq!(states, [Undone, Undone, Done, Undone, Done, Undone, Pending, Pending]);
     assert!(job.can_retry && job.form_again && !job.can_cancel);
     assert!(!job.summary.machine_exists, "there is no page to link to");
     assert_eq!(world.snapshot().await, Vec::<String>::new());
@@ -62,7 +62,7 @@ async fn a_build_that_somebody_cancels_has_not_failed() {
     let job = ended(&engine, &ada, job).await;
     assert_eq!((job.summary.badge.state, job.failure), (JobState::Cancelled, None));
     let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
-    assert_eq!(states[..2], [StepState::Undone, StepState::Cancelled]);
+    assert_eq!(states[..3], [StepState::Undone, StepState::Undone, StepState::Cancelled]);
     assert_eq!(world.snapshot().await, Vec::<String>::new());
     engine.shut_down().await;
 }

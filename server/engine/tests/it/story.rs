@@ -23,6 +23,7 @@ async fn a_machine_is_created_used_destroyed_created_again_and_purged() {
         names,
         [
             "record.new",
+            "host.reserve",
             "image.build",
             "disks.create",
             "identity.write",
@@ -77,7 +78,7 @@ async fn a_plan_that_has_changed_is_shown_again() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     let shown = engine.plan(&ada, &create("web")).await.unwrap();
-    assert!(shown.steps[1].what.starts_with("Build the image"), "{shown:?}");
+    assert!(shown.steps[2].what.starts_with("Build the image"), "{shown:?}");
     succeed(&engine, &ada, create("other")).await;
     // Only words have changed: the image is there now.
     let job = engine.submit(&ada, create("web"), Consent::to(&shown)).await.unwrap().job;

@@ -4,7 +4,7 @@
 //! virt-host-validate(1) asks it: `/dev/kvm` can be opened, and the processor has the flag `vmx` (Intel) or `svm` (AMD).
 
 use super::domain_xml::Accelerator;
-use super::kvm::DEVICE;
+use super::kvm::{DEVICE, Problem};
 use std::fs::OpenOptions;
 
 /// What the configuration says about acceleration.
@@ -38,15 +38,6 @@ pub struct Acceleration {
     pub accelerator: Accelerator,
     /// Why not KVM; none if KVM is used or emulation was asked for.
     pub problem: Option<Problem>,
-}
-
-/// Why KVM cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong.
-    pub what: String,
-    /// How to mend it.
-    pub fix: String,
 }
 
 /// Decides. `local`: the host is the computer that we run on; of another one only libvirt's list is known. `closed`: what keeps

@@ -2,13 +2,17 @@
 
 use super::Libvirt;
 use super::connect::is_local;
-use super::definition::{FIRMWARE_FIX, HostFacts, NO_FIRMWARE};
+
 use super::domain_xml::{Accelerator, NAT_NETWORK};
 use super::error::of_host;
+use super::facts::HostFacts;
+use super::finding::{broken, ok, warning};
+use super::firmware::{FIRMWARE_FIX, NO_FIRMWARE};
+use super::limits;
 use super::network::{self, NatState};
 use futures::future::join_all;
 use host_tools::exec::{ExecError, Program, chain};
-use model::host::{Finding, Level};
+use model::host::Finding;
 use model::size::Bytes;
 use ports::hypervisor::Result;
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +53,7 @@ impl Libvirt {
                     "Start libvirt (systemctl start libvirtd, or virtqemud), and see that “virsh -c {uri} version” works \
                      for the portal's user: outside root, be in the group libvirt."
                 );
-                return vec![error_finding("connection", format!("{uri}: {error}."), fix)];
+                return vec![broken("connection", format!("{uri}: {error}."), fix)];
             }
         };
         let mut findings = vec![connection];
@@ -70,6 +74,7 @@ impl Libvirt {
             Err(error) => findings.push(warning("acceleration", format!("{error}."), "Test again.".into())),
         }
         findings.push(self.network().await);
+        findings.extend(limits::finding(uri));
         findings
     }
 
@@ -101,7 +106,7 @@ impl Libvirt {
                 "Nothing to do, unless 192.168.122.0/24 is in use on the host: then define the network with another range."
                     .into(),
             ),
-            Err(error) => error_finding(
+            Err(error) => broken(
                 "network",
                 format!("{error}."),
                 "Install libvirt's network driver (Debian: libvirt-daemon-config-network), or use bridges only.".into(),
@@ -125,9 +130,7 @@ fn acceleration(facts: &HostFacts) -> Finding {
 fn firmware(facts: &HostFacts) -> Finding {
     match &facts.firmware {
         Some(found) => ok("firmware", format!("UEFI firmware: {}.", found.code.display())),
-        None => {
-            error_finding("firmware", format!("Machines cannot boot: {NO_FIRMWARE}."), FIRMWARE_FIX.into())
-        }
+        None => broken("firmware", format!("Machines cannot boot: {NO_FIRMWARE}."), FIRMWARE_FIX.into()),
     }
 }
 
@@ -141,11 +144,11 @@ async fn tools() -> Finding {
     if !what.is_empty() {
         let fix = "Debian and Ubuntu: apt-get install qemu-utils e2fsprogs fuse3; Fedora: dnf install qemu-img e2fsprogs fuse3; \
                    Arch: pacman -S qemu-img e2fsprogs fuse3.";
-        return error_finding("tools", what.join("; "), fix.into());
+        return broken("tools", what.join("; "), fix.into());
     }
     if !Path::new("/dev/fuse").exists() {
         let fix = "Load the kernel module: modprobe fuse.";
-        return error_finding("tools", "Disks cannot be edited: /dev/fuse is not there.".into(), fix.into());
+        return broken("tools", "Disks cannot be edited: /dev/fuse is not there.".into(), fix.into());
     }
     ok("tools", format!("Found {}.", TOOLS.map(|(name, _)| name).join(", ")))
 }
@@ -154,14 +157,14 @@ async fn tools() -> Finding {
 fn disk(machines: &Path) -> Finding {
     // Before the first machine the folder is not there; what it will lie on is.
     let Some(existing) = machines.ancestors().find(|path| path.exists()) else {
-        return error_finding("disk", format!("{} is not there.", machines.display()), "Create it.".into());
+        return broken("disk", format!("{} is not there.", machines.display()), "Create it.".into());
     };
     if rustix::process::geteuid().is_root() {
         let closed = existing
             .ancestors()
             .find(|path| path.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o001 == 0));
         if let Some(closed) = closed {
-            return error_finding(
+            return broken(
                 "disk",
                 format!(
                     "QEMU's user cannot reach {}: {} is closed to it.",
@@ -182,7 +185,7 @@ fn disk(machines: &Path) -> Finding {
     let what = format!("{} free in {}.", Bytes(free), existing.display());
     let fix = || "Remove machines or images that nobody needs, then run nix-collect-garbage.".to_owned();
     match free {
-        0..NO_SPACE => error_finding("disk", what, fix()),
+        0..NO_SPACE => broken("disk", what, fix()),
         NO_SPACE..LITTLE_SPACE => warning("disk", what, fix()),
         _ => ok("disk", what),
     }
@@ -193,21 +196,10 @@ fn version(number: u32) -> String {
     format!("{}.{}.{}", number / 1_000_000, number / 1000 % 1000, number % 1000)
 }
 
-fn ok(name: &str, what: String) -> Finding {
-    Finding { name: name.into(), level: Level::Ok, what, fix: None }
-}
-
-fn warning(name: &str, what: String, fix: String) -> Finding {
-    Finding { name: name.into(), level: Level::Warning, what, fix: Some(fix) }
-}
-
-fn error_finding(name: &str, what: String, fix: String) -> Finding {
-    Finding { name: name.into(), level: Level::Error, what, fix: Some(fix) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::host::Level;
     use std::fs::{Permissions, set_permissions};
 
     #[test]

@@ -7,6 +7,9 @@
 //!      connecting ──── open works ───► connected ──── close callback ───► disconnected ──► connecting
 //! ```
 //!
+//! A link has two connections that come and go together: what samples thousands of machines must not stand in the way of what
+//! somebody waits for, and libvirtd serves each client only so many calls at a time.
+//!
 //! libvirt's calls block, so each runs on tokio's blocking threads, at most [`CALLS`] at a time. Whoever calls while the
 //! first attempt is under way waits for it; while the host is known not to answer, calls fail at once with the reason.
 //! The task that does this lives as long as the [`Link`] and is its only writer.
@@ -22,9 +25,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use virt::connect::Connect;
 
-/// How many calls may block at the same time. libvirtd itself takes a few per client and queues the rest.
-const CALLS: usize = 8;
-/// How many of them may be waiting for a guest's agent: a guest that never answers must not hold up the host.
+/// How many calls may be under way on the main connection. Below libvirtd's usual `max_client_requests`: at that limit it stops
+/// reading the connection, keep-alive included, until a call ends.
+pub const CALLS: usize = 4;
+/// How many on the connection that samples.
+const SAMPLES: usize = 2;
+/// How many of the main connection's may be waiting for a guest's agent: a guest that never answers must not hold up the host.
 const AGENT_CALLS: usize = 2;
 /// How long a call may take; starting a machine on a busy host is the longest. A host that dies is noticed long before.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
@@ -37,9 +43,11 @@ const KEEP_ALIVE: (i32, u32) = (5, 3);
 
 /// An open connection with its callbacks. Dropping it talks to the host, so that is done on a blocking thread.
 pub struct Live {
-    registration: Option<Registration>,
-    /// The connection itself.
+    registrations: Vec<Registration>,
+    /// The main connection.
     pub connect: Connect,
+    /// Another one, for inventories and counters.
+    pub sampling: Connect,
     /// Cancelled when the connection is lost; streams on it end then.
     pub ended: CancellationToken,
 }
@@ -47,7 +55,7 @@ pub struct Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.ended.cancel();
-        self.registration.take();
+        self.registrations.clear();
     }
 }
 
@@ -72,6 +80,7 @@ struct Shared {
     subscribers: broadcast::Sender<HostEvent>,
     calls: Arc<Semaphore>,
     agent_calls: Arc<Semaphore>,
+    samples: Arc<Semaphore>,
 }
 
 impl Drop for Link {
@@ -94,6 +103,7 @@ impl Link {
             subscribers: broadcast::Sender::new(events::BACKLOG),
             calls: Arc::new(Semaphore::new(CALLS)),
             agent_calls: Arc::new(Semaphore::new(AGENT_CALLS)),
+            samples: Arc::new(Semaphore::new(SAMPLES)),
         });
         let task = tokio::spawn(keep_connected(Arc::clone(&shared)));
         Self { shared, task }
@@ -148,10 +158,22 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&Live) -> Result<T> + Send + 'static,
     {
-        self.run(&self.shared.calls, work).await
+        self.run(&[&self.shared.calls], work).await
     }
 
-    /// The same for work that waits for a guest's agent.
+    /// The same for work with the connection that samples.
+    ///
+    /// # Errors
+    /// As [`Link::call`].
+    pub async fn sample<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Live) -> Result<T> + Send + 'static,
+    {
+        self.run(&[&self.shared.samples], work).await
+    }
+
+    /// The same as [`Link::call`] for work that waits for a guest's agent.
     ///
     /// # Errors
     /// As [`Link::call`].
@@ -160,10 +182,11 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&Live) -> Result<T> + Send + 'static,
     {
-        self.run(&self.shared.agent_calls, work).await
+        // In this order: who waits for an agent takes nothing from the others meanwhile.
+        self.run(&[&self.shared.agent_calls, &self.shared.calls], work).await
     }
 
-    async fn run<T, F>(&self, slots: &Arc<Semaphore>, work: F) -> Result<T>
+    async fn run<T, F>(&self, needed: &[&Arc<Semaphore>], work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Live) -> Result<T> + Send + 'static,
@@ -171,10 +194,14 @@ impl Link {
         let live = self.live().await?;
         let failed = |why: String| HypervisorError::Failed { what: "Talking to libvirt".into(), why };
         let done = async {
-            let slot = Arc::clone(slots).acquire_owned().await.map_err(|e| failed(e.to_string()))?;
+            let mut slots = Vec::with_capacity(needed.len());
+            for semaphore in needed {
+                let slot = Arc::clone(semaphore).acquire_owned().await;
+                slots.push(slot.map_err(|e| failed(e.to_string()))?);
+            }
             spawn_blocking(move || {
                 // Kept until the call is over, even when nobody waits for it any more: that is what bounds the threads.
-                let _slot = slot;
+                let _slots = slots;
                 work(&live)
             })
             .await
@@ -238,14 +265,21 @@ fn open(
         return Err("the URI contains a NUL character".into());
     }
     events::start_loop()?;
+    let (connect, sampling) = (open_one(uri)?, open_one(uri)?);
+    let sink = events::sink(subscribers, ended);
+    let words = |e: virt::error::Error| e.message().to_owned();
+    let registrations =
+        vec![Registration::new(&connect, &sink).map_err(words)?, Registration::of_close(&sampling, &sink)];
+    Ok(Live { registrations, connect, sampling, ended: CancellationToken::new() })
+}
+
+fn open_one(uri: &str) -> std::result::Result<Connect, String> {
     let connect = Connect::open(Some(uri)).map_err(|e| e.message().to_owned())?;
     // In-process drivers have no connection to keep alive and say so.
     if let Err(unsupported) = connect.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1) {
         tracing::debug!(uri, error = unsupported.message(), "no keep-alive on this connection");
     }
-    let sink = events::sink(subscribers, ended);
-    let registration = Registration::new(&connect, &sink).map_err(|e| e.message().to_owned())?;
-    Ok(Live { registration: Some(registration), connect, ended: CancellationToken::new() })
+    Ok(connect)
 }
 
 /// True when the host of this URI is the computer we run on: `driver[+transport]://[host]/path`.

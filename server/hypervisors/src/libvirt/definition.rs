@@ -1,52 +1,16 @@
 //! Defining and removing domains, with what a definition needs to know of the host.
 
 use super::Libvirt;
-use super::acceleration::{self, Acceleration};
-use super::connect::{is_local, is_session};
+use super::connect::is_session;
+use super::domain_mark::{refuse_foreign, refuse_if_foreign};
 use super::domain_xml::{Platform, render};
 use super::error::{failed, is, of_host, of_machine};
-use super::firmware::{self, Firmware};
-use super::kvm;
-use ports::hypervisor::{Definition, HypervisorError, MachineRef, Result};
-use std::path::Path;
-use virt::connect::Connect;
+use super::facts::HostFacts;
+use super::firmware::{FIRMWARE_FIX, NO_FIRMWARE};
+use super::power::uuid_of;
+use ports::hypervisor::{Definition, MachineRef, Result};
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
-
-/// What a host can do for a machine. Found once and kept until the host's check looks again.
-#[derive(Clone, Debug)]
-pub struct HostFacts {
-    /// KVM or emulation.
-    pub acceleration: Acceleration,
-    /// What is wrong with the permissions of `/dev/kvm`.
-    pub kvm: Option<acceleration::Problem>,
-    /// UEFI; none if there is none without Secure Boot.
-    pub firmware: Option<Firmware>,
-}
-
-impl HostFacts {
-    /// Looks at the host of this URI.
-    pub fn look(connect: &Connect, uri: &str, setting: acceleration::AccelerationSetting) -> Self {
-        let with = |kind| connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0);
-        let kvm = with("kvm");
-        let capabilities = kvm.as_ref().ok().cloned().or_else(|| with("qemu").ok());
-        let local = is_local(uri);
-        // In a session QEMU has our own rights, and then trying is the better test.
-        let closed =
-            (local && !is_session(uri)).then(|| kvm::problem(&connect.capabilities().ok()?)).flatten();
-        Self {
-            acceleration: acceleration::decide(setting, local, kvm.is_ok(), closed.as_ref()),
-            kvm: closed,
-            firmware: firmware::find(capabilities.as_deref(), Path::is_file),
-        }
-    }
-}
-
-/// What is said, here and by the check, when there is no firmware.
-pub const NO_FIRMWARE: &str = "no UEFI firmware without Secure Boot was found";
-/// How to mend that.
-pub const FIRMWARE_FIX: &str = "Install it: apt-get install ovmf (Debian, Ubuntu), dnf install edk2-ovmf (Fedora) or \
-                                pacman -S edk2-ovmf (Arch).";
 
 impl Libvirt {
     /// The facts about the host, found at the first call.
@@ -72,14 +36,21 @@ impl Libvirt {
         self.link.call(move |live| Ok(HostFacts::look(&live.connect, &uri, setting))).await
     }
 
-    pub(super) async fn define(&self, definition: &Definition) -> Result<()> {
+    pub(super) async fn define(&self, machine: &MachineRef, definition: &Definition) -> Result<()> {
         let what = "Defining the machine";
+        let uuid = uuid_of(machine)?;
+        if uuid != definition.hardware.uuid {
+            return Err(failed(
+                what,
+                format!("its place on the host is {uuid}, and it has the UUID of another one"),
+            ));
+        }
         let facts = self.facts().await?;
         let Some(firmware) = facts.firmware else {
             return Err(failed(what, format!("{NO_FIRMWARE}. {FIRMWARE_FIX}")));
         };
         let image = self.store.image_of(&definition.boot).await?;
-        let nvram = self.store.ensure_nvram(&definition.name, &firmware.variables).await?;
+        let nvram = self.store.ensure_nvram(machine, &firmware.variables).await?;
         let platform = Platform {
             accelerator: facts.acceleration.accelerator,
             firmware: firmware.code,
@@ -88,25 +59,28 @@ impl Libvirt {
             run_as: run_as(),
             manages_ownership: !is_session(self.link.uri()),
         };
-        let xml = render(definition, &platform).map_err(|e| failed(what, e.to_string()))?;
-        let machine = MachineRef { name: definition.name.clone(), uuid: definition.hardware.uuid };
+        let xml = render(machine, definition, &platform).map_err(|e| failed(what, e.to_string()))?;
+        let machine = machine.clone();
         self.link
-            .call(move |live| match live.connect.define_domain_xml(&xml) {
-                Ok(_domain) => Ok(()),
-                Err(error) => Err(refusal(&live.connect, &machine, error)),
+            .call(move |live| {
+                refuse_foreign(&live.connect, machine.id, &machine.name, uuid)?;
+                live.connect.define_domain_xml(&xml).map(drop).map_err(of_host(what))
             })
             .await
     }
 
     pub(super) async fn undefine(&self, machine: &MachineRef) -> Result<()> {
-        let wanted = machine.clone();
+        // Somebody else's folder tells that the domain is somebody else's as well.
+        self.store.own_folder(machine)?;
+        let (wanted, uuid) = (machine.clone(), uuid_of(machine)?);
         self.link
             .call(move |live| {
                 let fault = |error| of_machine("Removing the machine's definition", &wanted)(error);
-                let domain = match live.connect.lookup_domain_by_uuid(wanted.uuid) {
+                let domain = match live.connect.lookup_domain_by_uuid(uuid) {
                     Err(error) if is(&error, ErrorNumber::NoDomain) => return Ok(()),
                     found => found.map_err(fault)?,
                 };
+                refuse_if_foreign(&domain, wanted.id)?;
                 // Undefined while it runs, a domain would run on with nobody knowing it.
                 if domain.is_active().map_err(fault)? {
                     domain.destroy().or_else(|e| gone_meanwhile(&domain, e)).map_err(fault)?;
@@ -117,7 +91,7 @@ impl Libvirt {
                 }
             })
             .await?;
-        self.store.remove_nvram(&machine.name)
+        self.store.remove_nvram(machine)
     }
 }
 
@@ -135,15 +109,6 @@ fn undefine_with_all(domain: &Domain) -> std::result::Result<(), Error> {
 
 fn gone_meanwhile(domain: &Domain, error: Error) -> std::result::Result<(), Error> {
     if domain.is_active().is_ok_and(|active| !active) { Ok(()) } else { Err(error) }
-}
-
-/// Why a definition was refused: above all, whether the name is somebody else's.
-fn refusal(connect: &Connect, machine: &MachineRef, error: Error) -> HypervisorError {
-    let namesake = connect.lookup_domain_by_name(machine.name.as_str()).and_then(|domain| domain.uuid());
-    match namesake {
-        Ok(uuid) if uuid != machine.uuid => HypervisorError::Foreign { name: machine.name.clone() },
-        _ => of_host("Defining the machine")(error),
-    }
 }
 
 /// Whom QEMU runs as. For root it is libvirt's own choice, and libvirt sees to the disks' ownership; for anybody else it is

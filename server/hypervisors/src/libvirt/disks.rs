@@ -18,7 +18,7 @@ use std::path::{Component, Path, PathBuf};
 
 const BOOT: &str = "boot.qcow2";
 const DATA: &str = "data.qcow2";
-const NVRAM: &str = "nvram.qcow2";
+pub(super) const NVRAM: &str = "nvram.qcow2";
 /// How a scratch folder of `host_tools::disk` begins.
 const SCRATCH: &str = ".tmp-";
 
@@ -42,18 +42,14 @@ impl Store {
         &self.machines
     }
 
-    /// A machine's own UEFI variables.
-    pub fn nvram(&self, name: &MachineName) -> PathBuf {
-        self.folder(name).join(NVRAM)
-    }
-
-    fn folder(&self, name: &MachineName) -> PathBuf {
+    /// Where a machine's folder is, whosever it may be.
+    pub(super) fn folder(&self, name: &MachineName) -> PathBuf {
         self.machines.join(name.as_str())
     }
 
     /// Makes a boot disk as an overlay on the image, or leaves the one that is there on the same image.
     pub async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
-        let path = self.make_folder(&machine.name)?.join(BOOT);
+        let path = self.reserved_folder(machine)?.join(BOOT);
         let size = from.grow_to.map(DiskGib::bytes);
         let fits = |found: &qcow::Info| {
             found.backing.as_deref() == Some(&*from.image) && size.is_none_or(|s| found.virtual_size >= s)
@@ -74,7 +70,7 @@ impl Store {
         size: DiskGib,
         identity: &[IdentityFile],
     ) -> Result<Volume> {
-        let path = self.make_folder(&machine.name)?.join(DATA);
+        let path = self.reserved_folder(machine)?.join(DATA);
         if qcow::info(&path).await.is_ok_and(|found| found.virtual_size == size.bytes()) {
             ext4::write_identity(&path, DiskRole::Data, identity).await
         } else {
@@ -124,30 +120,26 @@ impl Store {
 
     /// Every file in the machine's folder but its UEFI variables, which go with the definition.
     pub async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
-        let folder = self.folder(&machine.name);
-        blocking("Listing", folder, |folder| {
-            let mut found = Vec::new();
-            for entry in none_if_gone(fs::read_dir(folder))?.into_iter().flatten() {
-                let entry = entry?;
-                if entry.file_type()?.is_file() && entry.file_name() != NVRAM {
-                    found.push(entry.path());
-                }
-            }
-            found.sort();
-            Ok(found)
-        })
-        .await?
-        .iter()
-        .map(|path| volume(path))
-        .collect()
+        let Some(folder) = self.own_folder(machine)? else { return Ok(Vec::new()) };
+        let mut found = self.files(&folder).await?;
+        found.retain(|path| path.is_file() && path.file_name().is_none_or(|name| name != NVRAM));
+        found.iter().map(|path| volume(path)).collect()
     }
 
-    /// Removes the machine's folder with all that is in it.
+    /// Removes everything in the machine's folder but its marker.
     pub async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
-        let folder = self.folder(&machine.name);
+        let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
         self.clear_scratch(&folder).await?;
+        let paths = self.files(&folder).await?;
         // The blocks of a large disk take the file system seconds to free.
-        blocking("Removing", folder, |folder| none_if_gone(fs::remove_dir_all(folder)).map(drop)).await
+        blocking("Removing", folder, move |_| {
+            paths.iter().try_for_each(|path| {
+                let is_folder = path.symlink_metadata().is_ok_and(|about| about.is_dir());
+                let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                none_if_gone(removed).map(drop)
+            })
+        })
+        .await
     }
 
     /// Ends what a crash in the middle of an edit left: its folder holds a mount, and cannot be removed before.
@@ -167,8 +159,8 @@ impl Store {
 
     /// The machine's UEFI variables, copied from the template the first time and its own ever after: a snapshot of a
     /// running machine refers to them, and so does the guest's boot order.
-    pub async fn ensure_nvram(&self, name: &MachineName, template: &Path) -> Result<PathBuf> {
-        let path = self.make_folder(name)?.join(NVRAM);
+    pub async fn ensure_nvram(&self, machine: &MachineRef, template: &Path) -> Result<PathBuf> {
+        let path = self.reserved_folder(machine)?.join(NVRAM);
         if path.exists() {
             return Ok(path);
         }
@@ -184,8 +176,9 @@ impl Store {
     }
 
     /// Removes them. Gone already is fine.
-    pub fn remove_nvram(&self, name: &MachineName) -> Result<()> {
-        let path = self.nvram(name);
+    pub fn remove_nvram(&self, machine: &MachineRef) -> Result<()> {
+        let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
+        let path = folder.join(NVRAM);
         none_if_gone(fs::remove_file(&path)).map(drop).map_err(|e| io_error("Removing", &path, &e))
     }
 
@@ -212,13 +205,6 @@ impl Store {
         Ok(path)
     }
 
-    fn make_folder(&self, name: &MachineName) -> Result<PathBuf> {
-        make_dir(&self.machines, 0o711)?;
-        let folder = self.folder(name);
-        make_dir(&folder, 0o711)?;
-        Ok(folder)
-    }
-
     /// The path of a volume, if it is one of ours: `<machines>/<name>/<file>`.
     fn checked<'a>(&self, volume: &'a Volume) -> Result<&'a Path> {
         let path = Path::new(&volume.0);
@@ -241,7 +227,7 @@ fn volume(path: &Path) -> Result<Volume> {
 }
 
 /// Makes a folder with exactly this mode, whatever the umask says; one that is there keeps its own.
-fn make_dir(path: &Path, mode: u32) -> Result<()> {
+pub(super) fn make_dir(path: &Path, mode: u32) -> Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -250,7 +236,7 @@ fn make_dir(path: &Path, mode: u32) -> Result<()> {
     .map_err(|e| io_error("Making the folder", path, &e))
 }
 
-fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -259,7 +245,7 @@ fn none_if_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// Runs work with a file or folder off the async threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     what: &'static str,
     path: PathBuf,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -269,7 +255,7 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|gone| Err(io::Error::other(gone))).map_err(|e| io_error(what, &about, &e))
 }
 
-fn io_error(what: &str, path: &Path, error: &io::Error) -> HypervisorError {
+pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> HypervisorError {
     failed(what, format!("{}: {error}", path.display()))
 }
 

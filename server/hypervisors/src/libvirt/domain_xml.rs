@@ -4,7 +4,7 @@
 //! ([`Platform`]). Why the machine looks as it does stands beside each part; what is not named here is libvirt's default.
 
 use model::machine::Network;
-use ports::hypervisor::Definition;
+use ports::hypervisor::{Definition, MachineRef};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 use std::io;
@@ -38,7 +38,7 @@ pub struct Platform {
 
 /// The network of the host's address translation.
 pub const NAT_NETWORK: &str = "default";
-/// The namespace of our element in a domain's metadata. It marks the domains that this portal made.
+/// The namespace of our element in a domain's metadata. Its element marks a domain with the id of the machine that it belongs to.
 pub const NAMESPACE: &str = "urn:snowglobe:machine:1";
 /// The namespace of elements that only libvirt's QEMU driver knows (libvirt.org/drvqemu.html).
 const QEMU_NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
@@ -53,7 +53,7 @@ type Xml = Writer<Vec<u8>>;
 ///
 /// # Errors
 /// Only if a path is not UTF-8, which libvirt could not read either.
-pub fn render(machine: &Definition, platform: &Platform) -> io::Result<String> {
+pub fn render(machine: &MachineRef, definition: &Definition, platform: &Platform) -> io::Result<String> {
     let mut xml = Writer::new(Vec::with_capacity(4096));
     let kind = match platform.accelerator {
         Accelerator::Kvm => "kvm",
@@ -61,16 +61,21 @@ pub fn render(machine: &Definition, platform: &Platform) -> io::Result<String> {
     };
     element(&mut xml, "domain", &[("type", kind), ("xmlns:qemu", QEMU_NAMESPACE)], |x| {
         text(x, "name", &[], machine.name.as_str())?;
-        text(x, "uuid", &[], &machine.hardware.uuid.to_string())?;
+        text(x, "uuid", &[], &definition.hardware.uuid.to_string())?;
         element(x, "metadata", &[], |x| {
-            empty(x, "snowglobe:machine", &[("xmlns:snowglobe", NAMESPACE), ("name", machine.name.as_str())])
+            let mark = [
+                ("xmlns:snowglobe", NAMESPACE),
+                ("id", &machine.id.to_string()),
+                ("name", machine.name.as_str()),
+            ];
+            empty(x, "snowglobe:machine", &mark)
         })?;
-        text(x, "memory", &[("unit", "MiB")], &machine.memory.get().to_string())?;
-        text(x, "vcpu", &[], &machine.vcpus.get().to_string())?;
+        text(x, "memory", &[("unit", "MiB")], &definition.memory.get().to_string())?;
+        text(x, "vcpu", &[], &definition.vcpus.get().to_string())?;
         firmware(x, platform)?;
         processor(x, platform.accelerator)?;
         lifecycle(x)?;
-        element(x, "devices", &[], |x| devices(x, machine, platform))?;
+        element(x, "devices", &[], |x| devices(x, definition, platform))?;
         security(x, platform)?;
         quick_start(x)
     })?;

@@ -5,10 +5,11 @@
 
 use super::sys::{EventSink, RawEvent};
 use model::machine::MachineState;
-use ports::hypervisor::HostEvent;
+use ports::hypervisor::{HostEvent, HostRef};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
 use virt::event::{event_register_default_impl, event_run_default_impl};
 
 /// How many events a slow subscriber may fall behind before it has to take a new inventory.
@@ -66,15 +67,16 @@ fn close_reason(reason: u32) -> &'static str {
 
 /// The port's word for an event; none for what says nothing about a machine.
 fn translate(event: RawEvent) -> Option<HostEvent> {
+    let named = |uuid: Uuid| HostRef(uuid.to_string());
     match event {
         RawEvent::Lifecycle { uuid, event, detail } => match event {
-            virt_sys::VIR_DOMAIN_EVENT_DEFINED => Some(HostEvent::Defined { uuid }),
-            virt_sys::VIR_DOMAIN_EVENT_UNDEFINED => Some(HostEvent::Undefined { uuid }),
-            other => state_after(other, detail).map(|state| HostEvent::State { uuid, state }),
+            virt_sys::VIR_DOMAIN_EVENT_DEFINED => Some(HostEvent::Defined { machine: named(uuid) }),
+            virt_sys::VIR_DOMAIN_EVENT_UNDEFINED => Some(HostEvent::Undefined { machine: named(uuid) }),
+            other => state_after(other, detail).map(|state| HostEvent::State { machine: named(uuid), state }),
         },
-        RawEvent::Reboot { uuid } => Some(HostEvent::Rebooted { uuid }),
+        RawEvent::Reboot { uuid } => Some(HostEvent::Rebooted { machine: named(uuid) }),
         RawEvent::Agent { uuid, state } => Some(HostEvent::Agent {
-            uuid,
+            machine: named(uuid),
             connected: state == virt_sys::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED,
         }),
         RawEvent::Closed { .. } => None,
@@ -105,7 +107,6 @@ fn state_after(event: u32, detail: u32) -> Option<MachineState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn every_way_to_stop_is_off_but_a_crash() {

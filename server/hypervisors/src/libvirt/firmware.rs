@@ -16,6 +16,12 @@ pub struct Firmware {
     pub variables: PathBuf,
 }
 
+/// What is said when there is no firmware.
+pub const NO_FIRMWARE: &str = "no UEFI firmware without Secure Boot was found";
+/// How to get it.
+pub const FIRMWARE_FIX: &str = "Install it: apt-get install ovmf (Debian, Ubuntu), dnf install edk2-ovmf (Fedora) or \
+                                pacman -S edk2-ovmf (Arch).";
+
 /// Where distributions put it: Debian and Ubuntu, Fedora, Arch, NixOS since 25.11 and before it, QEMU's own.
 const PLACES: &[(&str, &str)] = &[
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),

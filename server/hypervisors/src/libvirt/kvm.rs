@@ -3,7 +3,6 @@
 //! That the portal may open it says nothing when the portal is root. libvirt finds out in its own way, silently: it then takes
 //! what it knows of QEMU for stale, asks QEMU anew at every definition, which takes tens of seconds, and offers no KVM.
 
-use super::acceleration::Problem;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::fs;
@@ -11,6 +10,15 @@ use std::os::unix::fs::MetadataExt;
 
 /// The device.
 pub const DEVICE: &str = "/dev/kvm";
+
+/// Why KVM cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// How to fix it.
+    pub fix: String,
+}
 
 /// A user with all its groups.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | `connect.rs` | the connection: opened, watched, opened again; blocking calls off the async threads |
 //! | `events.rs` | libvirt's event loop and its events in the port's words |
+//! | `ownership.rs`, `places.rs`, `domain_mark.rs` | whose what is: a machine's place, its folder, its domain |
 //! | `definition.rs`, `domain_xml.rs` | domains: defined, removed, written as XML |
-//! | `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
+//! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
 //! | `power.rs` | states, starting and stopping |
 //! | `disks.rs` | a machine's files |
 //! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
-//! | `check.rs` | the host's findings |
+//! | `check.rs`, `limits.rs`, `finding.rs` | the host's findings |
 //! | `sys.rs` | all unsafe code |
 //!
 //! The server's composition root makes a [`Libvirt`] per configured host.
@@ -22,12 +23,18 @@ mod connect;
 mod console;
 mod definition;
 mod disks;
+mod domain_mark;
 mod domain_xml;
 mod error;
 mod events;
+mod facts;
+mod finding;
 mod firmware;
 mod kvm;
+mod limits;
 mod network;
+mod ownership;
+mod places;
 mod power;
 mod stats;
 mod sys;
@@ -36,21 +43,20 @@ pub use acceleration::AccelerationSetting;
 
 use async_trait::async_trait;
 use connect::{Link, is_local};
-use definition::HostFacts;
 use disks::Store;
+use facts::HostFacts;
 use model::address::Address;
 use model::host::Finding;
 use model::identity::IdentityFile;
-use model::machine::MachineState;
+use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use ports::hypervisor::{
-    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
-    Hypervisor, MachineRef, Power, Result, Seen, Volume,
+    Belonging, BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit,
+    HostEvent, HostRef, Hypervisor, MachineRef, Power, Result, Seen, Volume,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};
-use uuid::Uuid;
 
 /// What is configured about a host.
 #[derive(Clone, Debug)]
@@ -92,16 +98,15 @@ impl Libvirt {
 #[async_trait]
 impl Hypervisor for Libvirt {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            thin_provisioning: true,
-            offline_grow: true,
-            own_firewall: false,
-            snapshots_with_memory: true,
-        }
+        Capabilities { linked_clones: true }
     }
 
     async fn check(&self) -> Vec<Finding> {
         self.findings().await
+    }
+
+    async fn belongings(&self) -> Result<Vec<Belonging>> {
+        self.all_belongings().await
     }
 
     async fn bridges(&self) -> Result<Vec<String>> {
@@ -112,19 +117,37 @@ impl Hypervisor for Libvirt {
     }
 
     async fn inventory(&self) -> Result<Vec<Seen>> {
-        self.link.call(|live| stats::inventory(&live.connect)).await
+        self.link.sample(|live| stats::inventory(&live.sampling)).await
     }
 
     fn events(&self) -> broadcast::Receiver<HostEvent> {
         self.link.subscribe()
     }
 
-    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>> {
-        self.link.call(|live| stats::counters(&live.connect)).await
+    async fn counters(&self) -> Result<Vec<(HostRef, Counters)>> {
+        self.link.sample(|live| stats::counters(&live.sampling)).await
     }
 
-    async fn put_definition(&self, definition: &Definition) -> Result<()> {
-        self.define(definition).await
+    async fn reserve(&self, id: MachineId, name: &MachineName, hardware: &HardwareIds) -> Result<HostRef> {
+        self.take_place(id, name, hardware).await
+    }
+
+    async fn release(&self, id: MachineId, name: &MachineName) -> Result<()> {
+        self.store.release(id, name).await
+    }
+
+    async fn adopt(
+        &self,
+        id: MachineId,
+        name: &MachineName,
+        hardware: &HardwareIds,
+        disks: &[Volume],
+    ) -> Result<Option<HostRef>> {
+        self.adopt_machine(id, name, hardware, disks).await
+    }
+
+    async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()> {
+        self.define(machine, definition).await
     }
 
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()> {

@@ -108,8 +108,9 @@ pub fn remote_bridges(connect: &Connect) -> Vec<String> {
 
 /// Leaves out what libvirt, container runtimes and firewalls made for themselves, and what the port cannot name.
 fn is_for_machines(name: &str) -> bool {
-    const OTHERS: [&str; 8] = ["virbr", "docker", "podman", "cni", "br-", "fwbr", "lxcbr", "incusbr"];
-    name.parse::<BridgeName>().is_ok() && !OTHERS.iter().any(|other| name.starts_with(other))
+    const OTHERS: [&str; 11] =
+        ["virbr", "docker", "podman", "cni", "br-", "fwbr", "lxcbr", "lxdbr", "incusbr", "veth", "vnet"];
+    name != "lo" && name.parse::<BridgeName>().is_ok() && !OTHERS.iter().any(|other| name.starts_with(other))
 }
 
 #[cfg(test)]
@@ -126,6 +127,10 @@ mod tests {
             ("virbr0", true),
             ("docker0", true),
             ("br-9f3", true),
+            ("podman1", true),
+            ("cni0", true),
+            ("lo", true),
+            ("veth0a", true),
         ] {
             let path = dir.path().join(name);
             std::fs::create_dir(&path).unwrap();

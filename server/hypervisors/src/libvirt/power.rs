@@ -4,18 +4,25 @@
 //! would be two. So the act comes first, and only if it is refused is the state asked for.
 
 use super::domain_xml::NAT_NETWORK;
-use super::error::{is, of_machine};
+use super::error::{failed, is, of_machine};
 use super::network;
 use model::machine::MachineState;
 use ports::hypervisor::{HypervisorError, MachineRef, Power, Result};
+use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 
+/// The domain's identifier, which is what a machine's place is called here.
+pub fn uuid_of(machine: &MachineRef) -> Result<Uuid> {
+    let text = &machine.host_ref.0;
+    text.parse().map_err(|_| failed("Looking for the machine", format!("“{text}” is no place on this host")))
+}
+
 /// The domain of a machine.
 pub fn find(connect: &Connect, machine: &MachineRef) -> Result<Domain> {
-    connect.lookup_domain_by_uuid(machine.uuid).map_err(of_machine("Looking for the machine", machine))
+    connect.lookup_domain_by_uuid(uuid_of(machine)?).map_err(of_machine("Looking for the machine", machine))
 }
 
 /// The state of a machine; configured only if there is no domain.

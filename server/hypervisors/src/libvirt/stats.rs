@@ -3,8 +3,7 @@
 use super::error::of_host;
 use super::power::from_libvirt;
 use super::sys::{DomainStats, all_stats};
-use ports::hypervisor::{Counters, Result, Seen};
-use uuid::Uuid;
+use ports::hypervisor::{Counters, HostRef, Result, Seen};
 use virt::connect::Connect;
 
 /// A domain that is busy with something else gives what is known at once instead of making everybody wait.
@@ -22,11 +21,11 @@ fn seen(stats: DomainStats) -> Seen {
         |name: &str| stats.values.iter().find(|(n, _)| n == name).and_then(|(_, v)| u32::try_from(*v).ok());
     let crashed = value("state.reason") == Some(virt_sys::VIR_DOMAIN_SHUTOFF_CRASHED);
     let state = from_libvirt(value("state.state").unwrap_or(virt_sys::VIR_DOMAIN_NOSTATE), crashed);
-    Seen { uuid: stats.uuid, name: stats.name, state }
+    Seen { machine: HostRef(stats.uuid.to_string()), name: stats.name, state }
 }
 
 /// Counters of all active domains.
-pub fn counters(connect: &Connect) -> Result<Vec<(Uuid, Counters)>> {
+pub fn counters(connect: &Connect) -> Result<Vec<(HostRef, Counters)>> {
     let groups = virt_sys::VIR_DOMAIN_STATS_CPU_TOTAL
         | virt_sys::VIR_DOMAIN_STATS_BALLOON
         | virt_sys::VIR_DOMAIN_STATS_INTERFACE
@@ -34,7 +33,7 @@ pub fn counters(connect: &Connect) -> Result<Vec<(Uuid, Counters)>> {
     let active = virt_sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
     let stats =
         all_stats(connect, groups, active | NO_WAIT).map_err(of_host("Reading the machines' counters"))?;
-    Ok(stats.iter().map(|domain| (domain.uuid, read(&domain.values))).collect())
+    Ok(stats.iter().map(|domain| (HostRef(domain.uuid.to_string()), read(&domain.values))).collect())
 }
 
 /// Sums a domain's parameters (virConnectGetAllDomainStats(3)) into counters.

@@ -59,17 +59,28 @@ impl Registration {
                 tracing::debug!(event = id, error = missing.message(), "this driver does not tell an event");
             }
         }
+        made.watch_close(sink);
+        Ok(made)
+    }
+
+    /// Hands only the end of the connection to `sink`.
+    pub fn of_close(connect: &Connect, sink: &EventSink) -> Self {
+        let mut made = Self { connect: connect.clone(), callbacks: Vec::new(), watches_close: false };
+        made.watch_close(sink);
+        made
+    }
+
+    fn watch_close(&mut self, sink: &EventSink) {
         let opaque = boxed(sink);
         // SAFETY: the connection is alive; `opaque` is a `Box<EventSink>` that `free_sink` or the branch below ends once.
         let code = unsafe {
-            c::virConnectRegisterCloseCallback(connect.as_ptr(), Some(on_close), opaque, Some(free_sink))
+            c::virConnectRegisterCloseCallback(self.connect.as_ptr(), Some(on_close), opaque, Some(free_sink))
         };
         if code < 0 {
             // SAFETY: libvirt refused and did not keep `opaque`, so it is still ours.
             unsafe { free_sink(opaque) };
         }
-        made.watches_close = code >= 0;
-        Ok(made)
+        self.watches_close = code >= 0;
     }
 
     fn add(&mut self, id: c_uint, callback: Generic, sink: &EventSink) -> Result<(), Error> {

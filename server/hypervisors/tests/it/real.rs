@@ -1,14 +1,14 @@
 //! Real libvirtd, real QEMU, a real image. Needs `SNOWGLOBE_TEST_LIBVIRT` (a URI) and `SNOWGLOBE_TEST_IMAGE` (a qcow2 file
 //! that honours the images' contract), as `cargo xtask test` sets them in a namespace of its own.
 
-use crate::support::{PATIENCE, connected, event, machine, state};
+use crate::support::{PATIENCE, connected, event, hardware, machine, state};
 use engine::testing::contract::{self, Subject};
 use hypervisors::libvirt::Libvirt;
 use model::address::AddressSource;
 use model::guest::{BOOTED_FILE, GuestImage, IMAGE_FILE};
 use model::host::Level;
 use model::identity::IdentityFile;
-use model::machine::{HardwareIds, MachineState, Mode, Network};
+use model::machine::{MachineState, Mode, Network};
 use ports::hypervisor::{
     BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
     Volume,
@@ -60,21 +60,35 @@ async fn real() -> Option<Real> {
 }
 
 impl Real {
-    async fn create(&self, name: &str) -> Definition {
+    /// A defined machine and its definition.
+    async fn create(&self, name: &str) -> (MachineRef, Definition) {
         let machine = machine(name, Uuid::new_v4());
-        self.made.lock().unwrap().push(machine.uuid);
+        let uuid = self.made(&machine);
+        self.reserve(&machine).await;
         let from = BootDisk { image: self.image.clone(), grow_to: None };
         let boot = self.host.create_boot_disk(&machine, &from).await.unwrap();
-        let identity = identity(name, &machine.uuid);
+        let identity = identity(name, &uuid);
         let data = self.host.create_data_disk(&machine, 2.try_into().unwrap(), &identity).await.unwrap();
         let definition = definition(&machine, boot, data);
-        self.host.put_definition(&definition).await.unwrap();
-        definition
+        self.host.put_definition(&machine, &definition).await.unwrap();
+        (machine, definition)
     }
 
     async fn remove(&self, machine: &MachineRef) {
         self.host.remove_definition(machine).await.unwrap();
         self.host.remove_disks(machine).await.unwrap();
+        self.host.release(machine.id, &machine.name).await.unwrap();
+    }
+
+    async fn reserve(&self, machine: &MachineRef) {
+        let place = self.host.reserve(machine.id, &machine.name, &hardware(machine.id.0)).await.unwrap();
+        assert_eq!(place, machine.host_ref);
+    }
+
+    /// Remembers that there will be a domain.
+    fn made(&self, machine: &MachineRef) -> Uuid {
+        self.made.lock().unwrap().push(machine.id.0);
+        machine.id.0
     }
 }
 
@@ -86,24 +100,14 @@ fn identity(name: &str, uuid: &Uuid) -> Vec<IdentityFile> {
 }
 
 fn definition(machine: &MachineRef, boot: Volume, data: Volume) -> Definition {
-    let [.., a, b, c] = *machine.uuid.as_bytes();
     Definition {
-        name: machine.name.clone(),
-        hardware: HardwareIds {
-            uuid: machine.uuid,
-            mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
-            machine_id: machine.uuid.simple().to_string().parse().unwrap(),
-        },
+        hardware: hardware(machine.id.0),
         memory: 256.try_into().unwrap(),
         vcpus: 1.try_into().unwrap(),
         network: Network::Nat,
         boot,
         data: Some(data),
     }
-}
-
-fn named(definition: &Definition) -> MachineRef {
-    MachineRef { name: definition.name.clone(), uuid: definition.hardware.uuid }
 }
 
 #[tokio::test]
@@ -142,8 +146,7 @@ async fn real_disks_stay_closed_and_the_image_keeps_its_owner() {
     use std::os::unix::fs::MetadataExt;
     let Some(real) = real().await else { return };
     let before = std::fs::metadata(&real.image).unwrap();
-    let definition = real.create("owner").await;
-    let machine = named(&definition);
+    let (machine, definition) = real.create("owner").await;
     let begun = Instant::now();
     real.host.power(&machine, Power::Start).await.unwrap();
     eprintln!("started in {:?}", begun.elapsed());
@@ -156,10 +159,10 @@ async fn real_disks_stay_closed_and_the_image_keeps_its_owner() {
         assert_eq!(std::fs::metadata(&volume.0).unwrap().mode() & 0o777, 0o600, "{volume:?}");
     }
     let data = definition.data.clone().unwrap();
-    let refused = real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.uuid)).await;
+    let refused = real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.id.0)).await;
     assert!(refused.is_err(), "the disk of a running machine is not edited");
     real.host.power(&machine, Power::ForceOff).await.unwrap();
-    real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.uuid)).await.unwrap();
+    real.host.write_identity(&data, DiskRole::Data, &identity("other", &machine.id.0)).await.unwrap();
     assert!(real.state.path().join("machines/owner/nvram.qcow2").exists());
     real.remove(&machine).await;
     assert!(!real.state.path().join("machines/owner").exists());
@@ -168,18 +171,17 @@ async fn real_disks_stay_closed_and_the_image_keeps_its_owner() {
 #[tokio::test]
 async fn real_event_from_outside_comes_within_milliseconds() {
     let Some(real) = real().await else { return };
-    let definition = real.create("outside").await;
-    let machine = named(&definition);
+    let (machine, _) = real.create("outside").await;
     real.host.power(&machine, Power::Start).await.unwrap();
     let mut events = real.host.events();
-    let uri = real.uri.clone();
+    let (uri, uuid) = (real.uri.clone(), machine.id.0);
     let suspended = tokio::task::spawn_blocking(move || {
         let outside = Connect::open(Some(&uri)).unwrap();
-        let domain = outside.lookup_domain_by_uuid(machine.uuid).unwrap();
+        let domain = outside.lookup_domain_by_uuid(uuid).unwrap();
         domain.suspend().unwrap();
         Instant::now()
     });
-    let wanted = HostEvent::State { uuid: definition.hardware.uuid, state: MachineState::Paused };
+    let wanted = HostEvent::State { machine: machine.host_ref.clone(), state: MachineState::Paused };
     event(&mut events, |e| *e == wanted).await;
     let heard = Instant::now();
     let done = suspended.await.unwrap();
@@ -188,14 +190,13 @@ async fn real_event_from_outside_comes_within_milliseconds() {
         heard.saturating_duration_since(done)
     );
     assert!(heard.saturating_duration_since(done) < Duration::from_millis(200));
-    real.remove(&named(&definition)).await;
+    real.remove(&machine).await;
 }
 
 #[tokio::test]
 async fn real_guest_boots_answers_and_shuts_down() {
     let Some(real) = real().await else { return };
-    let definition = real.create("guest").await;
-    let machine = named(&definition);
+    let (machine, _) = real.create("guest").await;
     let mut events = real.host.events();
     real.host.power(&machine, Power::Start).await.unwrap();
     let mut console = real.host.console(&machine).await.unwrap();
@@ -204,7 +205,7 @@ async fn real_guest_boots_answers_and_shuts_down() {
     let shown = read_until(&mut console, "login:").await;
     assert!(shown.contains("guest login:"), "the prompt has the machine's own name: {shown}");
 
-    let ready = HostEvent::Agent { uuid: machine.uuid, connected: true };
+    let ready = HostEvent::Agent { machine: machine.host_ref.clone(), connected: true };
     timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
     real.host.agent_ping(&machine).await.unwrap();
     assert_eq!(real.host.agent_read(&machine, "/var/identity/hostname").await.unwrap(), b"guest");
@@ -232,13 +233,13 @@ async fn real_guest_boots_answers_and_shuts_down() {
     assert!(addresses.iter().any(|a| a.source == AddressSource::Agent), "{addresses:?}");
     assert!(addresses.iter().all(|a| !a.ip.is_loopback()), "{addresses:?}");
     let counters = real.host.counters().await.unwrap();
-    let (_, counted) = counters.iter().find(|(uuid, _)| *uuid == machine.uuid).unwrap();
+    let (_, counted) = counters.iter().find(|(place, _)| *place == machine.host_ref).unwrap();
     eprintln!("counters: {counted:?}");
     assert!(counted.cpu_nanos > Some(0) && counted.disk_read > Some(0) && counted.memory_used > Some(0));
     assert!(counted.disk_size >= Some(2 << 30), "{counted:?}");
 
     real.host.power(&machine, Power::ShutDown).await.unwrap();
-    let off = HostEvent::State { uuid: machine.uuid, state: MachineState::Off };
+    let off = HostEvent::State { machine: machine.host_ref.clone(), state: MachineState::Off };
     timeout(BOOT, event(&mut events, |e| *e == off)).await.unwrap();
     timeout(PATIENCE, async { while console.output.recv().await.is_some() {} }).await.unwrap();
     real.remove(&machine).await;
@@ -247,10 +248,10 @@ async fn real_guest_boots_answers_and_shuts_down() {
 #[tokio::test]
 async fn real_guest_whose_agent_hangs_holds_nobody_up() {
     let Some(real) = real().await else { return };
-    let machine = named(&real.create("hangs").await);
+    let (machine, _) = real.create("hangs").await;
     let mut events = real.host.events();
     real.host.power(&machine, Power::Start).await.unwrap();
-    let ready = HostEvent::Agent { uuid: machine.uuid, connected: true };
+    let ready = HostEvent::Agent { machine: machine.host_ref.clone(), connected: true };
     timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
     real.host.agent_ping(&machine).await.unwrap();
     // It stops itself, so that not even this is answered.
@@ -269,7 +270,7 @@ async fn real_guest_whose_agent_hangs_holds_nobody_up() {
 #[tokio::test]
 async fn real_console_of_a_machine_that_is_rebooted_goes_on() {
     let Some(real) = real().await else { return };
-    let machine = named(&real.create("rebooted").await);
+    let (machine, _) = real.create("rebooted").await;
     let mut events = real.host.events();
     real.host.power(&machine, Power::Start).await.unwrap();
     let mut console = real.host.console(&machine).await.unwrap();
@@ -277,7 +278,7 @@ async fn real_console_of_a_machine_that_is_rebooted_goes_on() {
     // Nobody else gets in meanwhile, and the one who is in keeps the line.
     assert!(real.host.console(&machine).await.is_err());
     real.host.power(&machine, Power::Reboot).await.unwrap();
-    event(&mut events, |e| *e == HostEvent::Rebooted { uuid: machine.uuid }).await;
+    event(&mut events, |e| *e == HostEvent::Rebooted { machine: machine.host_ref.clone() }).await;
     read_until(&mut console, "login:").await;
     // A dropped console frees the line.
     drop(console);
@@ -301,7 +302,7 @@ async fn real_network_that_is_missing_is_made_when_a_machine_needs_it() {
         let _ = network.destroy();
         network.undefine().unwrap();
     }
-    let machine = named(&real.create("networked").await);
+    let (machine, _) = real.create("networked").await;
     real.host.power(&machine, Power::Start).await.unwrap();
     let network = outside.lookup_network_by_name("default").unwrap();
     assert!(network.is_active().unwrap() && network.autostart().unwrap());
@@ -319,14 +320,15 @@ async fn real_time_from_image_to_running() {
     // The first one finds out about the host, as the portal does at its start.
     for name in ["first", "second", "third"] {
         let machine = machine(name, Uuid::new_v4());
-        real.made.lock().unwrap().push(machine.uuid);
+        let uuid = real.made(&machine);
         let begun = Instant::now();
+        real.reserve(&machine).await;
         let from = BootDisk { image: real.image.clone(), grow_to: None };
         let boot = real.host.create_boot_disk(&machine, &from).await.unwrap();
-        let identity = identity(name, &machine.uuid);
+        let identity = identity(name, &uuid);
         let data = real.host.create_data_disk(&machine, 20.try_into().unwrap(), &identity).await.unwrap();
         let disks = begun.elapsed();
-        real.host.put_definition(&definition(&machine, boot, data)).await.unwrap();
+        real.host.put_definition(&machine, &definition(&machine, boot, data)).await.unwrap();
         let defined = begun.elapsed();
         real.host.power(&machine, Power::Start).await.unwrap();
         eprintln!("{name}: disks {disks:?}, defined {defined:?}, running {:?}", begun.elapsed());
@@ -380,4 +382,35 @@ async fn read_until(console: &mut ConsoleStream, wanted: &str) -> String {
     .await;
     assert_eq!(found, Ok(true), "“{wanted}” did not come; instead: {shown}");
     shown
+}
+
+#[tokio::test]
+async fn real_machine_from_before_there_were_marks_is_adopted_where_everything_agrees() {
+    let Some(real) = real().await else { return };
+    let (machine, definition) = real.create("old").await;
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let outside = Connect::open(Some(&real.uri)).unwrap();
+    let domain = outside.lookup_domain_by_uuid(machine.id.0).unwrap();
+    let old = || {
+        std::fs::remove_file(real.state.path().join("machines/old/.snowglobe-machine")).unwrap();
+        let both = virt_sys::VIR_DOMAIN_AFFECT_CONFIG | virt_sys::VIR_DOMAIN_AFFECT_LIVE;
+        let (element, namespace) = (Some("<machine name='old'/>"), Some("urn:snowglobe:machine:1"));
+        domain.set_metadata(2, element, Some("snowglobe"), namespace, both).unwrap();
+    };
+    old();
+    let refused = real.host.remove_disks(&machine).await;
+    assert!(matches!(refused, Err(HypervisorError::Foreign { .. })), "{refused:?}");
+    let (boot, data) = (definition.boot.clone(), definition.data.clone().unwrap());
+    let adopt = async |uuid, disks: &[Volume]| {
+        real.host.adopt(machine.id, &machine.name, &hardware(uuid), disks).await.unwrap()
+    };
+    assert_eq!(adopt(Uuid::new_v4(), &[boot.clone(), data.clone()]).await, None, "another domain");
+    assert_eq!(adopt(machine.id.0, std::slice::from_ref(&boot)).await, None, "other disks");
+    for _ in 0..2 {
+        assert_eq!(adopt(machine.id.0, &[boot.clone(), data.clone()]).await, Some(machine.host_ref.clone()));
+    }
+    let all = real.host.belongings().await.unwrap();
+    assert_eq!(all.iter().filter(|b| b.owner == Some(machine.id)).count(), 2, "{all:?}");
+    real.host.put_definition(&machine, &definition).await.unwrap();
+    real.remove(&machine).await;
 }

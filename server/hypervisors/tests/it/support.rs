@@ -1,7 +1,8 @@
 //! What the tests share: a host over a directory of its own, and waiting for events.
 
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
-use ports::hypervisor::{HostEvent, Hypervisor, MachineRef};
+use model::machine::{HardwareIds, MachineId};
+use ports::hypervisor::{HostEvent, HostRef, Hypervisor, MachineRef};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -35,9 +36,24 @@ pub async fn connected(uri: &str, state: &TempDir) -> Arc<Libvirt> {
     host
 }
 
-/// Names a machine.
+/// A machine of the tests: for the portal and for libvirt it has one number.
 pub fn machine(name: &str, uuid: Uuid) -> MachineRef {
-    MachineRef { name: name.parse().unwrap(), uuid }
+    MachineRef { id: MachineId(uuid), name: name.parse().unwrap(), host_ref: place(uuid) }
+}
+
+/// Its identifiers.
+pub fn hardware(uuid: Uuid) -> HardwareIds {
+    let [.., a, b, c] = *uuid.as_bytes();
+    HardwareIds {
+        uuid,
+        mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}").parse().unwrap(),
+        machine_id: uuid.simple().to_string().parse().unwrap(),
+    }
+}
+
+/// What a domain's place is called.
+pub fn place(uuid: Uuid) -> HostRef {
+    HostRef(uuid.to_string())
 }
 
 /// The first event that is wanted.

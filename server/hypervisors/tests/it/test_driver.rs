@@ -1,21 +1,27 @@
 //! libvirt's built-in mock driver: one world per process, without guests, console or agent, good for lists and events.
 
-use crate::support::{PATIENCE, connected, event, host, machine, state};
+use crate::support::{PATIENCE, connected, event, hardware, host, machine, place, state};
 use model::host::Level;
-use model::machine::MachineState;
-use ports::hypervisor::{HostEvent, Hypervisor, HypervisorError, Power};
+use model::machine::{MachineId, MachineState};
+use ports::hypervisor::{HostEvent, HostRef, Hypervisor, HypervisorError, Power};
+use std::collections::HashSet;
 use std::time::Instant;
 use uuid::Uuid;
 use virt::connect::Connect;
 
 const URI: &str = "test:///default";
 
-/// Defines a domain behind the portal's back.
+/// Defines a domain as the portal would.
 fn define(connect: &Connect, name: &str) -> Uuid {
     let uuid = Uuid::new_v4();
+    define_with(connect, name, uuid, &format!("<s:machine xmlns:s='urn:snowglobe:machine:1' id='{uuid}'/>"))
+}
+
+/// Defines a domain with this metadata.
+fn define_with(connect: &Connect, name: &str, uuid: Uuid, metadata: &str) -> Uuid {
     let xml = format!(
-        "<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>8</memory>\
-         <os><type>hvm</type></os></domain>"
+        "<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><metadata>{metadata}</metadata>\
+         <memory unit='MiB'>8</memory><os><type>hvm</type></os></domain>"
     );
     connect.define_domain_xml(&xml).unwrap();
     uuid
@@ -28,7 +34,7 @@ async fn power_states_and_events() {
     let mut events = host.events();
     let outside = Connect::open(Some(URI)).unwrap();
     let uuid = define(&outside, "power");
-    event(&mut events, |e| *e == HostEvent::Defined { uuid }).await;
+    event(&mut events, |e| *e == HostEvent::Defined { machine: place(uuid) }).await;
     let machine = machine("power", uuid);
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Off);
     for (power, state) in [
@@ -48,12 +54,12 @@ async fn power_states_and_events() {
     for wanted in [MachineState::Running, MachineState::Paused, MachineState::Running, MachineState::Off] {
         event(
             &mut events,
-            |e| matches!(e, HostEvent::State { uuid: u, state } if *u == uuid && *state == wanted),
+            |e| matches!(e, HostEvent::State { machine, state } if *machine == place(uuid) && *state == wanted),
         )
         .await;
     }
     host.remove_definition(&machine).await.unwrap();
-    event(&mut events, |e| *e == HostEvent::Undefined { uuid }).await;
+    event(&mut events, |e| *e == HostEvent::Undefined { machine: place(uuid) }).await;
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
 }
 
@@ -67,7 +73,8 @@ async fn what_the_host_does_by_itself_is_told_at_once() {
     let domain = outside.lookup_domain_by_uuid(uuid).unwrap();
     let begun = Instant::now();
     domain.create().unwrap();
-    event(&mut events, |e| *e == HostEvent::State { uuid, state: MachineState::Running }).await;
+    event(&mut events, |e| *e == HostEvent::State { machine: place(uuid), state: MachineState::Running })
+        .await;
     let took = begun.elapsed();
     eprintln!("an event reached its subscriber after {took:?}");
     assert!(took < PATIENCE / 300, "{took:?}");
@@ -86,9 +93,10 @@ async fn thousands_of_machines_are_listed_in_one_call() {
     let seen = host.inventory().await.unwrap();
     let took = begun.elapsed();
     eprintln!("{} machines listed in {took:?}", seen.len());
-    let off: Vec<Uuid> = seen.iter().filter(|s| s.state == MachineState::Off).map(|s| s.uuid).collect();
-    assert!(made.iter().all(|uuid| off.contains(uuid)));
-    assert!(seen.iter().any(|s| s.uuid == made[7] && s.name == "many-7"));
+    let off: HashSet<&HostRef> =
+        seen.iter().filter(|s| s.state == MachineState::Off).map(|s| &s.machine).collect();
+    assert!(made.iter().all(|uuid| off.contains(&place(*uuid))));
+    assert!(seen.iter().any(|s| s.machine == place(made[7]) && s.name == "many-7"));
     for uuid in made {
         outside.lookup_domain_by_uuid(uuid).unwrap().undefine().unwrap();
     }
@@ -149,5 +157,53 @@ async fn a_uri_that_makes_no_sense_is_no_panic() {
             uri.is_empty() || matches!(answer, Err(HypervisorError::Unreachable { .. })),
             "{uri:?}: {answer:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_domain_without_the_machines_mark_is_refused_before_anything_is_made_and_is_not_removed() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    for (name, metadata) in [
+        ("unmarked", ""),
+        ("old", "<s:machine xmlns:s='urn:snowglobe:machine:1' name='old'/>"),
+        ("other", "<s:machine xmlns:s='urn:snowglobe:machine:1' id='01900000-0000-7000-8000-000000000005'/>"),
+    ] {
+        let uuid = define_with(&outside, name, Uuid::new_v4(), metadata);
+        let ours = machine(name, uuid);
+        // Of its name, and of its identifier.
+        for (name, uuid) in [(name, Uuid::new_v4()), ("elsewhere", uuid)] {
+            let refused = host.reserve(MachineId(uuid), &name.parse().unwrap(), &hardware(uuid)).await;
+            assert!(
+                matches!(&refused, Err(HypervisorError::Foreign { what }) if what.contains(ours.name.as_str())),
+                "{refused:?}"
+            );
+        }
+        assert!(!state.path().join("machines").exists(), "nothing is made");
+        let refused = host.remove_definition(&ours).await;
+        assert!(matches!(refused, Err(HypervisorError::Foreign { .. })), "{refused:?}");
+        assert_eq!(host.state(&ours).await.unwrap(), MachineState::Off);
+        outside.lookup_domain_by_uuid(uuid).unwrap().undefine().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn domains_with_a_mark_are_told_with_whose_they_are_and_others_are_not_our_business() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    let marked = define(&outside, "marked-a");
+    let old = "<s:machine xmlns:s='urn:snowglobe:machine:1' name='marked-b'/>";
+    let old = define_with(&outside, "marked-b", Uuid::new_v4(), old);
+    let foreign = define_with(&outside, "marked-c", Uuid::new_v4(), "");
+    let found = host.belongings().await.unwrap();
+    let of = |name: &str| found.iter().find(|b| b.what.contains(name)).map(|b| b.owner);
+    assert_eq!(of("marked-a"), Some(Some(MachineId(marked))));
+    assert_eq!(of("marked-b"), Some(None));
+    assert_eq!(of("marked-c"), None);
+    assert!(found.iter().any(|b| b.fix.contains(&format!("virsh -c {URI} undefine {marked}"))), "{found:?}");
+    for uuid in [marked, old, foreign] {
+        outside.lookup_domain_by_uuid(uuid).unwrap().undefine().unwrap();
     }
 }

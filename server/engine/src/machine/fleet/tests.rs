@@ -7,8 +7,9 @@ use model::Time;
 use model::identity::Identity;
 use model::machine::Network;
 use model::spec::Spec;
-use ports::hypervisor::Volume;
+use ports::hypervisor::{HostRef, Volume};
 use std::time::Instant;
+use uuid::Uuid;
 
 fn record(name: &str, owner: UserId) -> MachineRecord {
     MachineRecord {
@@ -27,9 +28,14 @@ fn record(name: &str, owner: UserId) -> MachineRecord {
             identity: Identity::default(),
         },
         hardware: fresh::hardware_ids().unwrap(),
+        host_ref: Some(at(name)),
         disks: Some(Disks { image: ImageId(Uuid::nil()), boot: Volume("boot".to_owned()), data: None }),
         created: Time(0),
     }
+}
+
+fn at(name: &str) -> HostRef {
+    HostRef(format!("place of {name}"))
 }
 
 fn fleet_of(records: &[MachineRecord]) -> Fleet {
@@ -53,19 +59,19 @@ fn an_event_is_newer_than_an_inventory_that_began_before_it() {
     let fleet = fleet_of(&[web.clone(), db.clone()]);
     assert_eq!(state(&fleet, "web"), MachineState::Unknown);
     let began = fleet.stamp();
-    fleet.seen(&local(), web.hardware.uuid, Domain::Present(MachineState::Running));
+    fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
     let off = |record: &MachineRecord| Seen {
-        uuid: record.hardware.uuid,
+        machine: at(record.spec.name.as_str()),
         name: record.spec.name.to_string(),
         state: MachineState::Off,
     };
     fleet.take_inventory(&local(), began, &[off(&web), off(&db)]);
     assert_eq!((state(&fleet, "web"), state(&fleet, "db")), (MachineState::Running, MachineState::Off));
-    fleet.answered(&local(), began, web.hardware.uuid, Domain::Absent);
+    fleet.answered(&local(), began, &at("web"), Domain::Absent);
     assert_eq!(state(&fleet, "web"), MachineState::Running);
     fleet.take_inventory(&local(), fleet.stamp(), &[off(&web)]);
     assert_eq!((state(&fleet, "web"), state(&fleet, "db")), (MachineState::Off, MachineState::Configured));
-    fleet.seen(&"other".parse().unwrap(), web.hardware.uuid, Domain::Present(MachineState::Running));
+    fleet.seen(&"other".parse().unwrap(), &at("web"), Domain::Present(MachineState::Running));
     assert_eq!(state(&fleet, "web"), MachineState::Off, "another host has no say");
 }
 
@@ -76,11 +82,11 @@ fn what_changes_nothing_is_no_news() {
     let fleet = fleet_of(std::slice::from_ref(&web));
     let (machines, mut changes) = fleet.follow(|known| known.owner == ada);
     assert_eq!(machines.len(), 1);
-    fleet.seen(&local(), web.hardware.uuid, Domain::Present(MachineState::Running));
-    fleet.seen(&local(), web.hardware.uuid, Domain::Present(MachineState::Running));
+    fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
+    fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
     let noise = Figures { net_rx_rate: Some(17), cpu_percent: Some(0.2), ..Figures::default() };
-    fleet.set_figures(web.hardware.uuid, noise);
-    fleet.set_figures(web.hardware.uuid, Figures { net_rx_rate: Some(900), ..noise });
+    fleet.set_figures(&web.spec.name, noise);
+    fleet.set_figures(&web.spec.name, Figures { net_rx_rate: Some(900), ..noise });
     fleet.remove(&web.spec.name);
     let mut told = Vec::new();
     while let Ok(changed) = changes.try_recv() {
@@ -100,7 +106,7 @@ fn what_a_guest_said_in_one_boot_is_not_believed_of_the_next() {
     let name = &web.spec.name;
     let booted = || fleet.get(name).unwrap().row.observed.guest.as_ref().is_some_and(|guest| guest.booted);
     let said = Guest { booted: true, image: None };
-    let domain = |state| fleet.seen(&local(), web.hardware.uuid, Domain::Present(state));
+    let domain = |state| fleet.seen(&local(), &at("web"), Domain::Present(state));
     domain(MachineState::Running);
     let asked = fleet.get(name).unwrap().boot;
     fleet.rebooted(name);
@@ -123,8 +129,9 @@ fn a_list_is_sorted_before_it_is_cut_into_pages() {
     let fleet = fleet_of(&records);
     let figures = |n: usize| Figures { cpu_percent: Some(n as f32 / 2.0), ..Figures::default() };
     for (n, record) in records.iter().enumerate().take(149) {
-        fleet.seen(&local(), record.hardware.uuid, Domain::Present(MachineState::Running));
-        fleet.set_figures(record.hardware.uuid, figures(n));
+        let name = &record.spec.name;
+        fleet.seen(&local(), &at(name.as_str()), Domain::Present(MachineState::Running));
+        fleet.set_figures(name, figures(n));
     }
     let names = |sort: &str, page: u32| -> Vec<String> {
         let filter = MachineFilter { sort: sort.parse().ok(), page, ..MachineFilter::default() };

@@ -1,25 +1,58 @@
 //! The port itself: what the rules ask of a host, answered from the world.
 
-use super::{Disk, Domain, IMAGE_SIZE, MemoryHypervisor};
+use super::{Disk, Domain, IMAGE_SIZE, MemoryHypervisor, Place, World, foreign};
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::address::Address;
 use model::host::{Finding, Level};
 use model::identity::IdentityFile;
-use model::machine::MachineState;
+use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use ports::hypervisor::{
-    BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit, HostEvent,
-    Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
+    Belonging, BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit,
+    HostEvent, HostRef, Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
 };
 use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-fn volume(machine: &MachineRef, role: &str) -> Volume {
-    Volume(format!("{}/{role}", machine.name))
+/// What occupies little, in bytes.
+const LITTLE: u64 = 1 << 20;
+
+impl MemoryHypervisor {
+    /// The place that a new machine gets.
+    fn free_place(&self, world: &World, hardware: &HardwareIds) -> HostRef {
+        if self.capabilities.linked_clones {
+            return HostRef(hardware.uuid.to_string());
+        }
+        let is_free = |at: &HostRef| world.places.values().all(|place| place.host_ref != *at);
+        (100_u64..)
+            .map(|number| HostRef(format!("pve/{number}")))
+            .find(is_free)
+            .unwrap_or(HostRef(String::new()))
+    }
+
+    /// The name of a new disk.
+    fn free_volume(&self, world: &World, machine: &MachineRef, role: DiskRole) -> String {
+        if self.capabilities.linked_clones {
+            let role = match role {
+                DiskRole::Boot => "boot",
+                DiskRole::Data => "data",
+            };
+            return format!("{}/{role}", machine.name);
+        }
+        let names = (0..).map(|number| format!("{}-disk-{number}", machine.host_ref));
+        names.into_iter().find(|name| !world.disks.contains_key(name)).unwrap_or_default()
+    }
+}
+
+/// Disks are made only in a place that was reserved.
+fn must_have_place(world: &World, machine: &MachineRef) -> Result<()> {
+    match world.place(machine)? {
+        Some(place) if place.host_ref == machine.host_ref => Ok(()),
+        _ => Err(failed("making a disk", "no place was reserved for the machine")),
+    }
 }
 
 fn failed(what: &str, why: &str) -> HypervisorError {
@@ -52,6 +85,18 @@ impl Hypervisor for MemoryHypervisor {
         vec![Finding { name: "connection".to_owned(), level, what: what.to_owned(), fix }]
     }
 
+    async fn belongings(&self) -> Result<Vec<Belonging>> {
+        let world = self.world("belongings")?;
+        let belonging = |owner: Option<MachineId>, what: &str, name: &MachineName| Belonging {
+            owner,
+            what: format!("The {what} “{name}”"),
+            fix: "Remove it on the host.".to_owned(),
+        };
+        let places = world.places.iter().map(|(name, place)| belonging(place.owner, "place", name));
+        let domains = world.domains.values().map(|domain| belonging(domain.owner, "domain", &domain.name));
+        Ok(places.chain(domains).collect())
+    }
+
     async fn bridges(&self) -> Result<Vec<String>> {
         drop(self.world("bridges")?);
         Ok(vec!["br0".to_owned()])
@@ -59,8 +104,11 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn inventory(&self) -> Result<Vec<Seen>> {
         let world = self.world("inventory")?;
-        let seen =
-            |(uuid, d): (&Uuid, &Domain)| Seen { uuid: *uuid, name: d.name.to_string(), state: d.state };
+        let seen = |(machine, d): (&HostRef, &Domain)| Seen {
+            machine: machine.clone(),
+            name: d.name.to_string(),
+            state: d.state,
+        };
         Ok(world.domains.iter().map(seen).collect())
     }
 
@@ -68,7 +116,7 @@ impl Hypervisor for MemoryHypervisor {
         self.events.subscribe()
     }
 
-    async fn counters(&self) -> Result<Vec<(Uuid, Counters)>> {
+    async fn counters(&self) -> Result<Vec<(HostRef, Counters)>> {
         let mut world = self.world("counters")?;
         world.samples += 1;
         let counters = Counters {
@@ -79,47 +127,107 @@ impl Hypervisor for MemoryHypervisor {
             ..Counters::default()
         };
         let active = world.domains.iter().filter(|(_, d)| d.state.is_active());
-        Ok(active.map(|(uuid, _)| (*uuid, counters)).collect())
+        Ok(active.map(|(machine, _)| (machine.clone(), counters)).collect())
     }
 
-    async fn put_definition(&self, definition: &Definition) -> Result<()> {
+    async fn reserve(&self, id: MachineId, name: &MachineName, hardware: &HardwareIds) -> Result<HostRef> {
+        let mut world = self.world("reserve")?;
+        match world.places.get(name) {
+            Some(place) if place.owner == Some(id) => return Ok(place.host_ref.clone()),
+            Some(_) => return Err(foreign("place", name)),
+            None => {}
+        }
+        let host_ref = self.free_place(&world, hardware);
+        if let Some(error) = world.in_the_way(id, name, &host_ref) {
+            return Err(error);
+        }
+        world.places.insert(name.clone(), Place { owner: Some(id), host_ref: host_ref.clone() });
+        Ok(host_ref)
+    }
+
+    async fn release(&self, id: MachineId, name: &MachineName) -> Result<()> {
+        let mut world = self.world("release")?;
+        if world.places.get(name).is_none_or(|place| place.owner != Some(id)) {
+            return Ok(());
+        }
+        if world.disks.values().any(|disk| disk.place == *name) {
+            return Err(failed("giving up the place", "there still are disks"));
+        }
+        world.places.remove(name);
+        Ok(())
+    }
+
+    async fn adopt(
+        &self,
+        id: MachineId,
+        name: &MachineName,
+        hardware: &HardwareIds,
+        disks: &[Volume],
+    ) -> Result<Option<HostRef>> {
+        let mut guard = self.world("adopt")?;
+        let world = &mut *guard;
+        let Some(place) = world.places.get_mut(name).filter(|place| place.owner.is_none()) else {
+            return Ok(None);
+        };
+        let lying: Vec<&String> =
+            world.disks.iter().filter(|(_, d)| d.place == *name).map(|(name, _)| name).collect();
+        let named: Vec<&String> = disks.iter().map(|volume| &volume.0).collect();
+        let domain = world.domains.get_mut(&place.host_ref).filter(|d| d.owner.is_none() && d.name == *name);
+        let fits = |d: &&mut Domain| {
+            let booted = std::iter::once(&d.definition.boot).chain(&d.definition.data).map(|v| &v.0);
+            d.definition.hardware == *hardware && booted.eq(named.iter().copied())
+        };
+        let Some(domain) = domain.filter(fits).filter(|_| lying == named) else { return Ok(None) };
+        domain.owner = Some(id);
+        place.owner = Some(id);
+        Ok(Some(place.host_ref.clone()))
+    }
+
+    async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()> {
         let mut world = self.world("put_definition")?;
-        let uuid = definition.hardware.uuid;
-        if world.domains.iter().any(|(other, d)| *other != uuid && d.name == definition.name) {
-            return Err(HypervisorError::Foreign { name: definition.name.clone() });
+        must_have_place(&world, machine)?;
+        if let Some(error) = world.in_the_way(machine.id, &machine.name, &machine.host_ref) {
+            return Err(error);
         }
         for volume in std::iter::once(&definition.boot).chain(&definition.data) {
-            if !world.disks.contains_key(&volume.0) {
+            if world.disks.get(&volume.0).is_none_or(|disk| disk.place != machine.name) {
                 return Err(failed("defining the machine", &format!("there is no disk {}", volume.0)));
             }
         }
-        let domain = world.domains.entry(uuid).or_insert_with(|| Domain {
-            name: definition.name.clone(),
+        let domain = world.domains.entry(machine.host_ref.clone()).or_insert_with(|| Domain {
+            owner: Some(machine.id),
+            name: machine.name.clone(),
             definition: definition.clone(),
             state: MachineState::Off,
             boot: CancellationToken::new(),
         });
         domain.definition = definition.clone();
         drop(world);
-        self.tell(HostEvent::Defined { uuid });
+        self.tell(HostEvent::Defined { machine: machine.host_ref.clone() });
         Ok(())
     }
 
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()> {
-        let gone = self.world("remove_definition")?.domains.remove(&machine.uuid);
+        let mut world = self.world("remove_definition")?;
+        if world.domains.get(&machine.host_ref).is_some_and(|domain| domain.owner != Some(machine.id)) {
+            return Err(foreign("domain", &machine.name));
+        }
+        let gone = world.domains.remove(&machine.host_ref);
+        drop(world);
         if let Some(domain) = gone {
             domain.boot.cancel();
+            let machine = machine.host_ref.clone();
             if domain.state.is_active() {
-                self.tell(HostEvent::State { uuid: machine.uuid, state: MachineState::Off });
+                self.tell(HostEvent::State { machine: machine.clone(), state: MachineState::Off });
             }
-            self.tell(HostEvent::Undefined { uuid: machine.uuid });
+            self.tell(HostEvent::Undefined { machine });
         }
         Ok(())
     }
 
     async fn state(&self, machine: &MachineRef) -> Result<MachineState> {
         let world = self.world("state")?;
-        Ok(world.domains.get(&machine.uuid).map_or(MachineState::Configured, |d| d.state))
+        Ok(world.domains.get(&machine.host_ref).map_or(MachineState::Configured, |d| d.state))
     }
 
     async fn power(&self, machine: &MachineRef, power: Power) -> Result<()> {
@@ -141,8 +249,10 @@ impl Hypervisor for MemoryHypervisor {
         let changed = next.filter(|state| domain.go(*state));
         drop(world);
         match changed {
-            Some(state) => self.tell(HostEvent::State { uuid: machine.uuid, state }),
-            None if power == Power::Reboot && active => self.tell(HostEvent::Rebooted { uuid: machine.uuid }),
+            Some(state) => self.tell(HostEvent::State { machine: machine.host_ref.clone(), state }),
+            None if power == Power::Reboot && active => {
+                self.tell(HostEvent::Rebooted { machine: machine.host_ref.clone() });
+            }
             None => {}
         }
         Ok(())
@@ -150,18 +260,24 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
         let mut world = self.world("create_boot_disk")?;
-        let name = volume(machine, "boot");
-        let same = world.disks.get(&name.0).is_some_and(|d| d.image.as_ref() == Some(&from.image));
-        if !same {
-            let disk = Disk {
-                machine: machine.name.clone(),
-                size: from.grow_to.map_or(IMAGE_SIZE, DiskGib::bytes),
-                image: Some(from.image.clone()),
-                files: BTreeMap::new(),
-            };
-            world.disks.insert(name.0.clone(), disk);
-        }
-        Ok(name)
+        must_have_place(&world, machine)?;
+        let size = from.grow_to.map_or(IMAGE_SIZE, DiskGib::bytes);
+        let found = world.disk(&machine.name, DiskRole::Boot).map(|(name, disk)| (name.clone(), disk));
+        let name = match found {
+            Some((name, disk)) if disk.image.as_ref() == Some(&from.image) => return Ok(Volume(name)),
+            Some((name, _)) => name,
+            None => self.free_volume(&world, machine, DiskRole::Boot),
+        };
+        let disk = Disk {
+            place: machine.name.clone(),
+            role: DiskRole::Boot,
+            size,
+            used: if self.capabilities.linked_clones { LITTLE } else { IMAGE_SIZE },
+            image: Some(from.image.clone()),
+            files: BTreeMap::new(),
+        };
+        world.disks.insert(name.clone(), disk);
+        Ok(Volume(name))
     }
 
     async fn create_data_disk(
@@ -171,13 +287,23 @@ impl Hypervisor for MemoryHypervisor {
         identity: &[IdentityFile],
     ) -> Result<Volume> {
         let mut world = self.world("create_data_disk")?;
-        let name = volume(machine, "data");
-        world.disks.entry(name.0.clone()).or_insert_with(|| {
-            let mut files = BTreeMap::new();
-            put_files(&mut files, identity);
-            Disk { machine: machine.name.clone(), size: size.bytes(), image: None, files }
-        });
-        Ok(name)
+        must_have_place(&world, machine)?;
+        if let Some((name, _)) = world.disk(&machine.name, DiskRole::Data) {
+            return Ok(Volume(name.clone()));
+        }
+        let name = self.free_volume(&world, machine, DiskRole::Data);
+        let mut files = BTreeMap::new();
+        put_files(&mut files, identity);
+        let disk = Disk {
+            place: machine.name.clone(),
+            role: DiskRole::Data,
+            size: size.bytes(),
+            used: LITTLE,
+            image: None,
+            files,
+        };
+        world.disks.insert(name.clone(), disk);
+        Ok(Volume(name))
     }
 
     async fn write_identity(&self, volume: &Volume, _: DiskRole, identity: &[IdentityFile]) -> Result<()> {
@@ -194,17 +320,20 @@ impl Hypervisor for MemoryHypervisor {
 
     async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>> {
         let world = self.world("disk_use")?;
-        Ok(world.disks.get(&volume.0).map(|disk| DiskUse { size: disk.size, used: 1 << 20 }))
+        Ok(world.disks.get(&volume.0).map(|disk| DiskUse { size: disk.size, used: disk.used }))
     }
 
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
         let world = self.world("disks")?;
-        let of_machine = world.disks.iter().filter(|(_, disk)| disk.machine == machine.name);
+        world.place(machine)?;
+        let of_machine = world.disks.iter().filter(|(_, disk)| disk.place == machine.name);
         Ok(of_machine.map(|(name, _)| Volume(name.clone())).collect())
     }
 
     async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
-        self.world("remove_disks")?.disks.retain(|_, disk| disk.machine != machine.name);
+        let mut world = self.world("remove_disks")?;
+        world.place(machine)?;
+        world.disks.retain(|_, disk| disk.place != machine.name);
         Ok(())
     }
 
@@ -242,7 +371,7 @@ impl Hypervisor for MemoryHypervisor {
         let source = world.address;
         let domain = world.domain(machine)?;
         let source = source.filter(|_| domain.state == MachineState::Running);
-        let [.., last] = *machine.uuid.as_bytes();
+        let [.., last] = *domain.definition.hardware.uuid.as_bytes();
         // TEST-NET-1 (RFC 5737): nobody's address.
         Ok(source.map(|source| Address { source, ip: [192, 0, 2, last].into() }).into_iter().collect())
     }
@@ -260,9 +389,9 @@ impl Hypervisor for MemoryHypervisor {
         let mut world = self.world("agent_read")?;
         world.guest_reads += 1;
         let name = path.strip_prefix("/var/identity/").unwrap_or(path);
-        let data = world.disks.get(&volume(machine, "data").0);
+        let data = world.disk(&machine.name, DiskRole::Data);
         let missing = || failed("reading a file in the guest", "there is no such file");
-        let identity = data.and_then(|disk| disk.files.get(name));
+        let identity = data.and_then(|(_, disk)| disk.files.get(name));
         identity.or_else(|| world.guest_files.get(path)).cloned().ok_or_else(missing)
     }
 

@@ -2,12 +2,19 @@
 
 use super::*;
 use model::machine::HardwareIds;
-use ports::hypervisor::Volume;
+use ports::hypervisor::{HostRef, Volume};
 use std::path::Path;
+
+fn machine() -> MachineRef {
+    MachineRef {
+        id: "01900000-0000-7000-8000-000000000005".parse().unwrap(),
+        name: "web-1".parse().unwrap(),
+        host_ref: HostRef("6f0e2c3a-0000-4000-8000-000000000001".to_owned()),
+    }
+}
 
 fn definition() -> Definition {
     Definition {
-        name: "web-1".parse().unwrap(),
         hardware: HardwareIds {
             uuid: "6f0e2c3a-0000-4000-8000-000000000001".parse().unwrap(),
             mac: "52:54:00:aa:bb:cc".parse().unwrap(),
@@ -50,16 +57,16 @@ fn outline(xml: &str) -> Vec<String> {
 
 #[test]
 fn an_immutable_machine_under_emulation() {
-    let xml = render(&definition(), &platform(Accelerator::Tcg)).unwrap();
+    let xml = render(&machine(), &definition(), &platform(Accelerator::Tcg)).unwrap();
     assert_eq!(xml, include_str!("immutable_tcg.xml").replace('\n', ""));
 }
 
 #[test]
 fn a_mutable_machine_on_kvm_and_a_bridge() {
-    let mut machine = definition();
-    machine.data = None;
-    machine.network = "bridge:br0".parse().unwrap();
-    let xml = render(&machine, &platform(Accelerator::Kvm)).unwrap();
+    let mut changed = definition();
+    changed.data = None;
+    changed.network = "bridge:br0".parse().unwrap();
+    let xml = render(&machine(), &changed, &platform(Accelerator::Kvm)).unwrap();
     assert!(xml.starts_with("<domain type=\"kvm\" "));
     assert!(xml.contains("<cpu mode=\"host-passthrough\""));
     assert!(
@@ -76,27 +83,27 @@ fn a_mutable_machine_on_kvm_and_a_bridge() {
 fn outside_root_qemu_runs_as_the_portals_user_and_a_session_says_nothing_of_owners() {
     let mut host = platform(Accelerator::Tcg);
     host.run_as = Some("+1000:+100".into());
-    let xml = render(&definition(), &host).unwrap();
+    let xml = render(&machine(), &definition(), &host).unwrap();
     assert!(xml.contains(
         "<seclabel type=\"static\" model=\"dac\" relabel=\"yes\"><label>+1000:+100</label></seclabel>"
     ));
     host.manages_ownership = false;
-    assert!(!render(&definition(), &host).unwrap().contains("seclabel"));
+    assert!(!render(&machine(), &definition(), &host).unwrap().contains("seclabel"));
 }
 
 #[test]
 fn values_cannot_become_markup() {
-    let plain = outline(&render(&definition(), &platform(Accelerator::Tcg)).unwrap());
+    let plain = outline(&render(&machine(), &definition(), &platform(Accelerator::Tcg)).unwrap());
     for hostile in
         ["'/><evil/>", "\"/><evil/>", "</source><evil/>", "]]><evil/>", "&lt;evil/&gt;&quot;", "<!--", "a\nb"]
     {
-        let mut machine = definition();
-        machine.boot = Volume(format!("/s/{hostile}"));
+        let mut changed = definition();
+        changed.boot = Volume(format!("/s/{hostile}"));
         let mut host = platform(Accelerator::Tcg);
         host.image = Some(Path::new("/nix/store").join(hostile));
         host.nvram = hostile.into();
         host.firmware = hostile.into();
-        let xml = render(&machine, &host).unwrap();
+        let xml = render(&machine(), &changed, &host).unwrap();
         assert_eq!(outline(&xml), plain, "{hostile}");
     }
 }
@@ -106,5 +113,5 @@ fn a_path_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let mut host = platform(Accelerator::Tcg);
     host.nvram = std::ffi::OsStr::from_bytes(b"/s/\xff").into();
-    assert!(render(&definition(), &host).unwrap_err().to_string().contains("not UTF-8"));
+    assert!(render(&machine(), &definition(), &host).unwrap_err().to_string().contains("not UTF-8"));
 }

@@ -1,0 +1,1 @@
+update machines set host_ref = uuid where name = 'web';

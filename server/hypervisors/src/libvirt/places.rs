@@ -1,0 +1,298 @@
+//! Whose a machine's folder is: `<state>/machines/<name>/` carries a marker with the machine's id.
+//!
+//! The marker is there before anything else and goes after everything else: a folder is made with it beside its place and
+//! renamed into it, which fails where something is. So a folder without one, or with another's, is somebody else's, and no function of the
+//! store touches it.
+
+use super::disks::{NVRAM, Store, blocking, io_error, make_dir, none_if_gone};
+use super::error::failed;
+use model::machine::{MachineId, MachineName};
+use ports::hypervisor::{Belonging, HypervisorError, MachineRef, Result, Volume};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The file in a machine's folder that says whose it is.
+const MARKER: &str = ".snowglobe-machine";
+/// How a folder begins that is not in its place yet.
+const UNFINISHED: &str = ".new-";
+
+/// Whose a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// There is none, or nothing is in it: reserving and giving up leave an empty one when they are broken off.
+    Nobody,
+    /// Something is in it, and nothing says for whom.
+    Unmarked,
+    /// This machine's.
+    Machine(MachineId),
+}
+
+impl Store {
+    /// Makes the folder with its marker, or finds it.
+    pub async fn reserve(&self, id: MachineId, name: &MachineName) -> Result<()> {
+        make_dir(self.root(), 0o711)?;
+        let (folder, unfinished) = (self.folder(name), self.unfinished(id));
+        match owner(&folder)? {
+            Owner::Machine(owner) if owner == id => return Ok(()),
+            Owner::Nobody => {}
+            Owner::Machine(_) | Owner::Unmarked => return Err(foreign(&folder)),
+        }
+        make_dir(&unfinished, 0o711)?;
+        let place = folder.clone();
+        let taken = blocking("Making the folder", unfinished, move |unfinished| {
+            write_marker(unfinished, id)?;
+            // Replaces nothing but an empty folder (rename(2)).
+            match fs::rename(unfinished, &place) {
+                Err(e) if matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
+                    fs::remove_dir_all(unfinished).map(|()| false)
+                }
+                renamed => renamed.map(|()| true),
+            }
+        });
+        if taken.await? { Ok(()) } else { Err(foreign(&folder)) }
+    }
+
+    /// Removes the folder of this machine, which must be empty but for its marker. Another's stays.
+    pub async fn release(&self, id: MachineId, name: &MachineName) -> Result<()> {
+        let folder = self.folder(name);
+        blocking("Removing", self.unfinished(id), |path| none_if_gone(fs::remove_dir_all(path))).await?;
+        if owner(&folder)? != Owner::Machine(id) {
+            return Ok(());
+        }
+        if !self.files(&folder).await?.is_empty() {
+            return Err(failed(
+                "Giving up the folder",
+                format!("there still are files in {}", folder.display()),
+            ));
+        }
+        blocking("Removing", folder, |folder| {
+            none_if_gone(fs::remove_file(folder.join(MARKER)))?;
+            none_if_gone(fs::remove_dir(folder)).map(drop)
+        })
+        .await
+    }
+
+    /// Marks the folder of a machine from before there were markers; false, and nothing is changed, unless it has just these disks.
+    pub async fn adopt(&self, id: MachineId, name: &MachineName, disks: &[Volume]) -> Result<bool> {
+        let folder = self.folder(name);
+        match owner(&folder)? {
+            Owner::Machine(owner) => return Ok(owner == id),
+            Owner::Nobody => return Ok(false),
+            Owner::Unmarked => {}
+        }
+        let mut named: Vec<PathBuf> = disks.iter().map(|disk| PathBuf::from(&disk.0)).collect();
+        named.sort();
+        let mut lying = self.files(&folder).await?;
+        lying.retain(|path| path.file_name().is_none_or(|name| name != NVRAM));
+        if lying != named {
+            return Ok(false);
+        }
+        blocking("Marking the folder", folder, move |folder| write_marker(folder, id)).await?;
+        Ok(true)
+    }
+
+    /// The folder of a machine, if there is one.
+    ///
+    /// # Errors
+    /// [`HypervisorError::Foreign`] if it is somebody else's.
+    pub fn own_folder(&self, machine: &MachineRef) -> Result<Option<PathBuf>> {
+        let folder = self.folder(&machine.name);
+        match owner(&folder)? {
+            Owner::Nobody => Ok(None),
+            Owner::Machine(owner) if owner == machine.id => Ok(Some(folder)),
+            Owner::Machine(_) | Owner::Unmarked => Err(foreign(&folder)),
+        }
+    }
+
+    /// The same where there must be one.
+    pub fn reserved_folder(&self, machine: &MachineRef) -> Result<PathBuf> {
+        self.own_folder(machine)?.ok_or_else(|| {
+            failed(
+                "Using the machine's folder",
+                format!("{} was not made", self.folder(&machine.name).display()),
+            )
+        })
+    }
+
+    /// All folders with their marks.
+    pub async fn belongings(&self) -> Result<Vec<Belonging>> {
+        let folders = blocking("Listing", self.root().to_owned(), |root| {
+            let entries = none_if_gone(fs::read_dir(root))?.into_iter().flatten();
+            let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+            paths.sort();
+            Ok(paths)
+        });
+        let mut found = Vec::new();
+        for folder in folders.await? {
+            let owner = match owner(&folder)? {
+                Owner::Nobody => continue,
+                Owner::Machine(id) => Some(id),
+                Owner::Unmarked => None,
+            };
+            found.push(Belonging {
+                owner,
+                what: format!("The folder {}", folder.display()),
+                fix: "Move it away or remove it when you know what is in it and nobody needs it.".to_owned(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Everything in a machine's folder but its marker.
+    pub(super) async fn files(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        blocking("Listing", folder.to_owned(), |folder| {
+            let mut found = Vec::new();
+            for entry in none_if_gone(fs::read_dir(folder))?.into_iter().flatten() {
+                let entry = entry?;
+                if entry.file_name() != MARKER {
+                    found.push(entry.path());
+                }
+            }
+            found.sort();
+            Ok(found)
+        })
+        .await
+    }
+
+    fn unfinished(&self, id: MachineId) -> PathBuf {
+        self.root().join(format!("{UNFINISHED}{id}"))
+    }
+}
+
+fn foreign(folder: &Path) -> HypervisorError {
+    HypervisorError::Foreign { what: format!("the folder {}", folder.display()) }
+}
+
+fn owner(folder: &Path) -> Result<Owner> {
+    read_owner(folder).map_err(|error| io_error("Reading whose a folder is", folder, &error))
+}
+
+fn read_owner(folder: &Path) -> io::Result<Owner> {
+    match fs::read_to_string(folder.join(MARKER)) {
+        // A marker that does not read back says nothing.
+        Ok(text) => Ok(text.trim().parse().map_or(Owner::Unmarked, Owner::Machine)),
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::NotADirectory) => {
+            Ok(Owner::Unmarked)
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let mut entries = none_if_gone(fs::read_dir(folder))?.into_iter().flatten();
+            Ok(if entries.next().is_some() { Owner::Unmarked } else { Owner::Nobody })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Written whole or not at all: beside its place first.
+fn write_marker(folder: &Path, id: MachineId) -> io::Result<()> {
+    let unfinished = folder.join(format!("{MARKER}.new"));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    writeln!(file, "{id}")?;
+    file.sync_all()?;
+    fs::rename(unfinished, folder.join(MARKER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ports::hypervisor::HostRef;
+    use uuid::Uuid;
+
+    struct World {
+        _dir: tempfile::TempDir,
+        store: Store,
+    }
+
+    fn world() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        World { store: Store::new(dir.path()), _dir: dir }
+    }
+
+    fn machine(number: u128) -> MachineRef {
+        let id = MachineId(Uuid::from_u128(number));
+        MachineRef { id, name: "web".parse().unwrap(), host_ref: HostRef(String::new()) }
+    }
+
+    fn is_foreign<T: std::fmt::Debug>(answer: Result<T>) {
+        assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn an_unmarked_folder_with_something_in_it_is_neither_taken_nor_emptied() {
+        let World { store, _dir } = world();
+        let (one, folder) = (machine(1), store.root().join("web"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("data.qcow2"), "somebody's").unwrap();
+        is_foreign(store.reserve(one.id, &one.name).await);
+        is_foreign(store.remove_disks(&one).await);
+        is_foreign(store.disks(&one).await);
+        is_foreign(store.reserved_folder(&one));
+        store.release(one.id, &one.name).await.unwrap();
+        assert_eq!(fs::read_to_string(folder.join("data.qcow2")).unwrap(), "somebody's");
+        let found = store.belongings().await.unwrap();
+        assert_eq!(found.iter().map(|b| b.owner).collect::<Vec<_>>(), [None]);
+        // A marker that makes no sense is none.
+        fs::write(folder.join(MARKER), "?").unwrap();
+        is_foreign(store.reserve(one.id, &one.name).await);
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_one_machines_until_it_is_given_up() {
+        let World { store, _dir } = world();
+        let (one, two) = (machine(1), machine(2));
+        for _ in 0..2 {
+            store.reserve(one.id, &one.name).await.unwrap();
+        }
+        let folder = store.reserved_folder(&one).unwrap();
+        fs::write(folder.join("boot.qcow2"), "x").unwrap();
+        is_foreign(store.reserve(two.id, &two.name).await);
+        is_foreign(store.remove_disks(&two).await);
+        assert!(store.release(one.id, &one.name).await.is_err(), "there is a disk in it");
+        store.remove_disks(&one).await.unwrap();
+        store.release(two.id, &two.name).await.unwrap();
+        assert_eq!(store.belongings().await.unwrap().first().unwrap().owner, Some(one.id));
+        for _ in 0..2 {
+            store.release(one.id, &one.name).await.unwrap();
+        }
+        assert!(!folder.exists());
+        assert_eq!(store.belongings().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_leaves_of_reserving_and_of_giving_up_is_in_nobodys_way() {
+        let World { store, _dir } = world();
+        let one = machine(1);
+        // Before the rename, and between removing the marker and the folder.
+        fs::create_dir_all(store.unfinished(one.id)).unwrap();
+        fs::create_dir_all(store.root().join("web")).unwrap();
+        store.reserve(one.id, &one.name).await.unwrap();
+        assert!(!store.unfinished(one.id).exists());
+        fs::create_dir_all(store.unfinished(one.id)).unwrap();
+        store.release(one.id, &one.name).await.unwrap();
+        assert_eq!(fs::read_dir(store.root()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_old_folder_is_marked_only_if_it_has_just_the_disks_of_the_row() {
+        let World { store, _dir } = world();
+        let (one, two, folder) = (machine(1), machine(2), store.root().join("web"));
+        let volume = |file: &str| Volume(folder.join(file).to_str().unwrap().to_owned());
+        let disks = [volume("boot.qcow2"), volume("data.qcow2")];
+        assert!(!store.adopt(one.id, &one.name, &disks).await.unwrap(), "there is no folder");
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["boot.qcow2", "data.qcow2", NVRAM] {
+            fs::write(folder.join(file), "").unwrap();
+        }
+        for wrong in [&disks[..1], &[volume("boot.qcow2"), volume("other.qcow2")], &[]] {
+            assert!(!store.adopt(one.id, &one.name, wrong).await.unwrap(), "{wrong:?}");
+        }
+        is_foreign(store.reserved_folder(&one));
+        for _ in 0..2 {
+            assert!(store.adopt(one.id, &one.name, &disks).await.unwrap());
+        }
+        assert!(!store.adopt(two.id, &two.name, &disks).await.unwrap());
+        assert_eq!(store.reserved_folder(&one).unwrap(), folder);
+    }
+}
