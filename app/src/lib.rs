@@ -29,6 +29,7 @@ mod shell;
 pub use shell::{App, shell};
 
 use model::account::Secret;
+use model::audit::ChainState;
 use model::fault::Fault;
 use model::form::FormData;
 use model::plan::Plan;
@@ -42,6 +43,8 @@ pub struct FormState {
     pub fault: Option<Fault>,
     /// The requested plan.
     pub plan: Option<Plan>,
+    /// What verifying the audit log's hash chain came to.
+    pub chain: Option<ChainState>,
 }
 
 impl FormState {

@@ -1,12 +1,21 @@
-//! For whom things are, in the tables of routes and of forms.
+//! Who a row of a table is for, in the tables of routes and of form actions.
 
-/// Who gets a proper answer: this kind of person and every one further down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use model::permission::Action;
+
+/// Who gets a proper answer. No value includes another: what a user may do, only [`model::permission::can`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Anybody.
     Anyone,
-    /// Whoever is logged in.
-    Member,
-    /// Administrators.
-    Administrator,
+    /// Anybody who is logged in.
+    LoggedIn,
+    /// Users who may do this; to which things is the portal's decision.
+    Can(Action),
+}
+
+impl Access {
+    /// Whether somebody has to be logged in.
+    pub fn needs_login(self) -> bool {
+        self != Access::Anyone
+    }
 }

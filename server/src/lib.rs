@@ -3,7 +3,7 @@
 //! ```text
 //! main      the command line                 config       every setting, one table
 //! wire      configuration → running server   state        what every handler can reach
-//! routes    THE route table → router         access       for whom a row is
+//! routes    THE route table → router         access       who a row is for
 //! connections  accepting, who has to leave   limits       patience, open files     shutdown  ending in good order
 //! guard     same origin, headers, bodies     origin       who is “us”, who is the client
 //! outlive   a request begun is carried out   answer       faults and redirects

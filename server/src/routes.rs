@@ -1,8 +1,8 @@
 //! THE route table: every path that the server answers, how, and for whom. The router is made from it and so is the
 //! test that tries every row as every kind of person: a route without a row cannot exist.
 //!
-//! A row says who gets a proper answer. Whether somebody is logged in is decided here; what a member may do and see is
-//! decided by the portal alone, which also audits what it denies. The test holds the table against the portal.
+//! A row names the [`Action`] that its proper answer takes. Whether somebody is logged in is decided here; whether they may is
+//! decided by the portal alone, which also audits what it denies. The test holds the table against the portal, for every role.
 
 pub use crate::access::Access;
 
@@ -18,6 +18,8 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{Method, Uri};
 use model::Fault;
+use model::operation::OperationKind;
+use model::permission::Action;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -54,7 +56,7 @@ pub enum Answer {
 pub struct Row {
     /// The path as axum writes it.
     pub path: &'static str,
-    /// For whom.
+    /// Who gets a proper answer.
     pub access: Access,
     /// How it is answered.
     pub answer: Answer,
@@ -64,33 +66,42 @@ const fn row(path: &'static str, access: Access, answer: Answer) -> Row {
     Row { path, access, answer }
 }
 
+const SEE_MACHINE: Access = Access::Can(Action::SeeMachine);
+const SEE_JOB: Access = Access::Can(Action::SeeJob);
+const WATCH_CONSOLE: Access = Access::Can(Action::WatchConsole);
+const READ_AUDIT: Access = Access::Can(Action::ReadAudit);
+const CREATE: Access = Access::Can(Action::Operate(OperationKind::Create));
+const REMOVE_IMAGE: Access = Access::Can(Action::Operate(OperationKind::RemoveImage));
+
 /// The table.
 pub const TABLE: &[Row] = &[
     row(paths::SETUP, Access::Anyone, Answer::Page),
     row(paths::LOGIN, Access::Anyone, Answer::Page),
-    row(paths::MACHINES, Access::Member, Answer::Page),
-    row(paths::NEW_MACHINE, Access::Member, Answer::Page),
-    row("/machines/{name}", Access::Member, Answer::Page),
-    row("/machines/{name}/console", Access::Member, Answer::Page),
-    row("/machines/{name}/configuration", Access::Member, Answer::Page),
-    row("/machines/{name}/activity", Access::Member, Answer::Page),
-    row("/machines/{name}/do/{operation}", Access::Member, Answer::Page),
-    row(paths::IMAGES, Access::Member, Answer::Page),
-    row("/images/{id}/remove", Access::Administrator, Answer::Page),
-    row(paths::JOBS, Access::Member, Answer::Page),
-    row("/jobs/{id}", Access::Member, Answer::Page),
-    row("/jobs/{id}/log", Access::Member, Answer::JobLog),
-    row("/machines/{name}/transcripts/{began}", Access::Member, Answer::Transcript),
-    row(paths::HOSTS, Access::Member, Answer::Page),
-    row(paths::ACCOUNT, Access::Member, Answer::Page),
-    row(paths::USERS, Access::Administrator, Answer::Page),
-    row(paths::AUDIT, Access::Administrator, Answer::Page),
-    row(paths::AUDIT_CSV, Access::Administrator, Answer::AuditCsv),
-    row("/api/plan", Access::Member, Answer::Api),
-    row("/api/ticket", Access::Member, Answer::Api),
-    row(paths::sockets::EVENTS, Access::Member, Answer::Events),
-    row("/ws/jobs/{id}", Access::Member, Answer::Job),
-    row("/ws/console/{machine}", Access::Member, Answer::Console),
+    row(paths::MACHINES, SEE_MACHINE, Answer::Page),
+    row(paths::NEW_MACHINE, CREATE, Answer::Page),
+    row("/machines/{name}", SEE_MACHINE, Answer::Page),
+    row("/machines/{name}/console", WATCH_CONSOLE, Answer::Page),
+    row("/machines/{name}/configuration", SEE_MACHINE, Answer::Page),
+    row("/machines/{name}/activity", SEE_MACHINE, Answer::Page),
+    // The page of an operation that is refused or denied says so; it is the operation that is not done.
+    row("/machines/{name}/do/{operation}", SEE_MACHINE, Answer::Page),
+    row(paths::IMAGES, Access::Can(Action::SeeImages), Answer::Page),
+    row("/images/{id}/remove", REMOVE_IMAGE, Answer::Page),
+    row(paths::JOBS, SEE_JOB, Answer::Page),
+    row("/jobs/{id}", SEE_JOB, Answer::Page),
+    row("/jobs/{id}/log", SEE_JOB, Answer::JobLog),
+    row("/machines/{name}/transcripts/{began}", WATCH_CONSOLE, Answer::Transcript),
+    row(paths::HOSTS, Access::Can(Action::SeeHosts), Answer::Page),
+    row(paths::ACCOUNT, Access::Can(Action::ManageOwnAccount), Answer::Page),
+    row(paths::USERS, Access::Can(Action::ManageUsers), Answer::Page),
+    row(paths::AUDIT, READ_AUDIT, Answer::Page),
+    row(paths::AUDIT_CSV, READ_AUDIT, Answer::AuditCsv),
+    // What is planned, and what a ticket is for, stands in the request.
+    row("/api/plan", Access::LoggedIn, Answer::Api),
+    row("/api/ticket", Access::LoggedIn, Answer::Api),
+    row(paths::sockets::EVENTS, SEE_MACHINE, Answer::Events),
+    row("/ws/jobs/{id}", SEE_JOB, Answer::Job),
+    row("/ws/console/{machine}", WATCH_CONSOLE, Answer::Console),
     row("/pkg/{*file}", Access::Anyone, Answer::Asset),
     row(paths::assets::ICON, Access::Anyone, Answer::Asset),
     row("/metrics", Access::Anyone, Answer::Metrics),
@@ -156,7 +167,7 @@ pub fn router(server: Shared) -> Router {
             // which is what guessing by compressed length (BREACH) needs.
             handler = handler.layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
         }
-        if row.access > Access::Anyone {
+        if row.access.needs_login() {
             handler = handler.route_layer(from_fn(move |request, next| admit(*row, request, next)));
         }
         if row.answer.asks_who() {

@@ -89,8 +89,9 @@ impl Actor {
     }
 }
 
-/// A text that must not be shown: `Debug` and logs see only that there is one.
-#[derive(Clone, PartialEq, Eq)]
+/// A text that must not be shown: `Debug` and logs see only that there is one, and it can be read from a form but not written.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {

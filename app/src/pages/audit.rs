@@ -32,8 +32,6 @@ pub fn Audit() -> impl IntoView {
     page(Section::Audit, |cx| async move {
         let filter = AuditFilter::from_query(|name| cx.query(name));
         let found = cx.portal.audit(&cx.actor, &filter).await?;
-        let chain =
-            if cx.done() == "verify_audit" { Some(cx.portal.verify_audit(&cx.actor).await?) } else { None };
         let newest = filter.before.map(|_| (link(&AuditFilter { before: None, ..filter.clone() }), "Newest"));
         let older =
             found.next.map(|next| (link(&AuditFilter { before: Some(next), ..filter.clone() }), "Older"));
@@ -48,7 +46,7 @@ pub fn Audit() -> impl IntoView {
             {heading("Audit log", beside.into_any())}
             {faults::summary(&cx.form, &[])}
             {found.warning.map(|words| view! { <p class="notice" data-tone="bad" role="alert">{words}</p> })}
-            {chain.map(|state| chain_state(&state))}
+            {cx.form.chain.as_ref().map(chain_state)}
             {search(&filter)}
             {list(&found.rows)}
             {table::pager(newest, older)}

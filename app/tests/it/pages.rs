@@ -48,7 +48,7 @@ async fn show(path: &str) -> Answer {
 
 async fn posted(path: &str, pairs: &[(&str, &str)], fault: Option<Fault>) -> Answer {
     let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let form = FormState { data: FormData(pairs), fault, plan: None };
+    let form = FormState { data: FormData(pairs), fault, ..FormState::default() };
     get(World { machines: 3 }, actor(Role::Administrator), path, form).await
 }
 

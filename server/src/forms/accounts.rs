@@ -1,63 +1,157 @@
-//! Carries out what is asked about people, hosts and jobs: one call of the portal each.
+//! The first administrator, login and logout, one's own password and one's own sessions.
 
-use super::intent::Intent;
-use super::post::{Done, Post};
-use app::routes;
+use super::decode::{entered, posted};
+use crate::session::Visitor;
 use model::Fault;
-use model::account::Secret;
-use model::portal::Browser;
+use model::account::{Secret, password_fault};
+use model::portal::{LoggedIn, Portal};
+use serde::Deserialize;
 
-impl Post<'_> {
-    /// Everything but operations, which `operations.rs` has.
-    pub(super) async fn ask(&self, intent: Intent) -> Result<Done, Fault> {
-        let (portal, actor) = (&self.server.portal, &self.visitor.actor);
-        match intent {
-            Intent::Operate(_) | Intent::ShowPlan(_) => {
-                return Err(Fault::refused("An operation is not asked for this way. Load the page again."));
+/// The fields of [`login`].
+#[derive(Debug, Deserialize)]
+pub struct Login {
+    /// The user's name as it was typed.
+    #[serde(deserialize_with = "entered")]
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Begins a session; the one that this browser had before ends.
+///
+/// # Errors
+/// [`Portal::login`]'s
+pub async fn login(portal: &dyn Portal, visitor: &Visitor, form: Login) -> Result<LoggedIn, Fault> {
+    let begun = portal.login(&visitor.actor, &form.name, &form.password, &visitor.browser()).await?;
+    if let Some(token) = &visitor.token {
+        portal.logout(&visitor.actor, token).await?;
+    }
+    Ok(begun)
+}
+
+/// The fields of [`setup`].
+#[derive(Debug, Deserialize)]
+pub struct Setup {
+    /// The token of the setup link.
+    pub token: Secret,
+    /// The first administrator's name as it was typed.
+    #[serde(deserialize_with = "entered")]
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+    /// The password a second time, where it was typed blindly.
+    #[serde(default, deserialize_with = "posted")]
+    pub password_again: Option<Secret>,
+}
+
+/// Makes the first administrator and begins their session.
+///
+/// # Errors
+/// [`Portal::setup`]'s, and [`Fault::Invalid`] if the two passwords differ.
+pub async fn setup(portal: &dyn Portal, visitor: &Visitor, form: Setup) -> Result<LoggedIn, Fault> {
+    same(&form.password, form.password_again.as_ref(), "password_again")?;
+    portal.setup(&visitor.actor, &form.token, &form.name, &form.password, &visitor.browser()).await
+}
+
+/// [`logout`] has no fields.
+#[derive(Debug, Deserialize)]
+pub struct Logout {}
+
+/// Ends the session, if there is one.
+///
+/// # Errors
+/// [`Portal::logout`]'s
+pub async fn logout(portal: &dyn Portal, visitor: &Visitor, _: Logout) -> Result<(), Fault> {
+    match &visitor.token {
+        Some(token) => portal.logout(&visitor.actor, token).await,
+        None => Ok(()),
+    }
+}
+
+/// The fields of [`change_password`].
+#[derive(Debug, Deserialize)]
+pub struct ChangePassword {
+    /// The present password.
+    pub old_password: Secret,
+    /// The one from now on.
+    pub new_password: Secret,
+    /// The new one a second time, where it was typed blindly.
+    #[serde(default, deserialize_with = "posted")]
+    pub new_password_again: Option<Secret>,
+}
+
+/// Changes one's own password and ends one's other sessions.
+///
+/// # Errors
+/// [`Portal::change_password`]'s, and [`Fault::Invalid`] for a new password that will not do: that is said before the present
+/// one is verified, and so does not count as a try.
+pub async fn change_password(
+    portal: &dyn Portal,
+    visitor: &Visitor,
+    form: ChangePassword,
+) -> Result<(), Fault> {
+    if let Some(why) = password_fault(form.new_password.reveal()) {
+        return Err(Fault::invalid("new_password", why));
+    }
+    same(&form.new_password, form.new_password_again.as_ref(), "new_password_again")?;
+    let token = visitor.token.as_ref().ok_or(Fault::Unauthenticated)?;
+    portal.change_password(&visitor.actor, token, &form.old_password, &form.new_password).await
+}
+
+/// The fields of [`end_session`].
+#[derive(Debug, Deserialize)]
+pub struct EndSession {
+    /// Which of one's own sessions.
+    #[serde(deserialize_with = "entered")]
+    pub handle: String,
+}
+
+/// Ends one of one's own sessions.
+///
+/// # Errors
+/// [`Portal::end_session`]'s
+pub async fn end_session(portal: &dyn Portal, visitor: &Visitor, form: EndSession) -> Result<(), Fault> {
+    portal.end_session(&visitor.actor, &form.handle).await
+}
+
+fn same(password: &Secret, again: Option<&Secret>, field: &str) -> Result<(), Fault> {
+    if again.is_some_and(|again| again != password) {
+        return Err(Fault::invalid(field, "The two passwords differ. Type the same one twice."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forms::decode::decode;
+    use crate::forms::users::AddUser;
+    use model::form::FormData;
+    use std::fmt::Debug;
+
+    #[test]
+    fn no_form_shows_its_secrets() {
+        fn shown<T: serde::de::DeserializeOwned + Debug>() -> String {
+            let secrets = ["token", "password", "password_again", "old_password", "new_password"];
+            let mut data = FormData::from_urlencoded(b"name=ada&role=member");
+            for name in secrets {
+                data.set(name, "hunter2");
             }
-            Intent::Login { name, password, next } => return self.login(&name, &password, next).await,
-            Intent::Setup { token, name, password } => {
-                let session = portal.setup(actor, &token, &name, &password, &self.browser()).await?;
-                return Ok(Done::LoggedIn(Box::new(session), routes::MACHINES.to_owned()));
-            }
-            Intent::Logout => {
-                if let Some(token) = &self.visitor.token {
-                    portal.logout(actor, token).await?;
-                }
-                return Ok(Done::LoggedOut);
-            }
-            Intent::Retry(job) => return Ok(Done::Go(routes::job(portal.retry(actor, job).await?.job))),
-            Intent::ChangePassword { old, new } => {
-                let token = self.visitor.token.as_ref().ok_or(Fault::Unauthenticated)?;
-                portal.change_password(actor, token, &old, &new).await?;
-            }
-            Intent::EndSession(handle) => portal.end_session(actor, &handle).await?,
-            Intent::AddUser { name, role, password } => {
-                portal.add_user(actor, &name, role, &password).await?
-            }
-            Intent::SetRole(user, role) => portal.set_role(actor, user, role).await?,
-            Intent::SetDisabled(user, disabled) => portal.set_disabled(actor, user, disabled).await?,
-            Intent::CheckHost(host) => {
-                portal.check_host(actor, &host).await?;
-            }
-            Intent::Cancel(job) => portal.cancel(actor, job).await?,
-            // The page that confirms it is the one that verifies, and shows what came of it.
-            Intent::VerifyAudit => {}
+            format!("{:?}", decode::<T>(&data).unwrap())
         }
-        Ok(self.here())
+        for text in [shown::<Login>(), shown::<Setup>(), shown::<ChangePassword>(), shown::<AddUser>()] {
+            assert!(text.contains("Secret(…)") && !text.contains("hunter2"), "{text}");
+        }
     }
 
-    fn browser(&self) -> Browser<'_> {
-        Browser { agent: self.visitor.agent.as_deref(), device: self.device.as_ref() }
-    }
-
-    async fn login(&self, name: &str, password: &Secret, next: String) -> Result<Done, Fault> {
-        let (portal, visitor) = (&self.server.portal, self.visitor);
-        let session = portal.login(&visitor.actor, name, password, &self.browser()).await?;
-        // Whoever logs in anew in this browser has left the session before.
-        if let Some(token) = &visitor.token {
-            portal.logout(&visitor.actor, token).await?;
+    #[test]
+    fn a_password_that_is_typed_twice_is_the_same_both_times() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        for (again, fits) in [(Some("x"), true), (None, true), (Some(""), false), (Some(" x"), false)] {
+            let again = again.map(secret);
+            let judged = same(&secret("x"), again.as_ref(), "password_again");
+            assert_eq!(judged.is_ok(), fits, "{again:?}");
+            assert!(fits || judged.unwrap_err().of_field("password_again").is_some());
         }
-        Ok(Done::LoggedIn(Box::new(session), next))
     }
 }

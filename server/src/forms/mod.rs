@@ -1,12 +1,23 @@
-//! Posted forms: every page takes them at its own URL, and the field `intent` tells what is meant.
+//! Posted forms: every page takes them at its own URL, and the field `intent` says what is asked for.
 //!
-//! What was done leads to another page (303), so that a reload repeats nothing. What was not done shows the same page
-//! again, with everything that was typed and the reason beside the field. Nothing of this needs JavaScript.
+//! ```text
+//! table     the word, who may, and the function         decode    fields → the struct of an action, by serde
+//! accounts, users, hosts, jobs, audit, operations       post      a form on its way: what it leads to
+//! ```
+//!
+//! An action is one function of (portal, visitor, struct of its fields) that answers what was done; the table adds which page
+//! that leads to. What was done leads to another page (303), so that a reload repeats nothing. What was not done shows the
+//! same page again, with everything that was typed and the reason beside the field. Nothing of this needs JavaScript.
 
-mod accounts;
-mod intent;
-mod operations;
+pub mod accounts;
+pub mod audit;
+mod decode;
+pub mod hosts;
+pub mod jobs;
+pub mod operations;
 mod post;
+mod table;
+pub mod users;
 
 use crate::answer::{plain_fault, see_other};
 use crate::session::{self, Visitor};
@@ -16,6 +27,7 @@ use app::{FormState, routes};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use decode::OUTDATED;
 use http::header::{self, HeaderMap};
 use http::{StatusCode, Uri};
 use model::Fault;
@@ -23,8 +35,7 @@ use model::form::FormData;
 use post::{Done, Post, Rerender};
 use tower_sessions::Session;
 
-pub use intent::{Intent, WORDS, Word};
-pub use operations::hash_password;
+pub use table::{FORM_ACTIONS, FormAction};
 
 /// Takes a form that was posted to a page.
 pub async fn post(
@@ -44,35 +55,53 @@ pub async fn post(
         let why = "Forms are read as application/x-www-form-urlencoded only.\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
     }
-    let data = FormData::from_urlencoded(&body);
-    let device = device::read(&headers, &server.origins);
-    let form = Post { server: &server, visitor: &visitor, uri: &uri, data: &data, device };
-    match form.carry_out().await {
-        Ok(Done::Go(to)) => see_other(&to),
-        Ok(Done::LoggedIn(begun, to)) => {
+    let data = posted(&body, &uri);
+    let form = Post { portal: &*server.portal, visitor: &visitor, uri: &uri, data: &data };
+    match form.carry_out().await.unwrap_or_else(|fault| Done::Rerender(fault.into())) {
+        Done::Go(to) => see_other(&to),
+        Done::LoggedIn(begun, to) => {
             let mut response = go(session::begin(&session, &begun).await, &to);
             device::remember(&mut response, &server.origins, &begun.device);
             response
         }
-        Ok(Done::LoggedOut) => go(session::end(&session).await, routes::LOGIN),
-        // The session has ended since the page was opened. At the login page it is the answer to a wrong password.
-        Err(Rerender { fault: Some(Fault::Unauthenticated), .. }) if uri.path() != routes::LOGIN => {
+        Done::LoggedOut => go(session::end(&session).await, routes::LOGIN),
+        // The session has ended since the page was opened. At the login page nobody has one.
+        Done::Rerender(Rerender { fault: Some(Fault::Unauthenticated), .. })
+            if uri.path() != routes::LOGIN =>
+        {
             see_other(&routes::login(uri.path()))
         }
-        Err(Rerender { fault, plan }) => {
-            let form = FormState { data: data.without_secrets(), fault, plan: plan.map(|plan| *plan) };
+        Done::Rerender(Rerender { fault, plan, chain }) => {
+            let data = data.without_secrets();
+            let form = FormState { data, fault, plan: plan.map(|plan| *plan), chain };
             pages::render(&server, &visitor, &uri, headers, form).await
         }
     }
 }
 
-impl Post<'_> {
-    async fn carry_out(&self) -> Result<Done, Rerender> {
-        match Intent::read(self.data, self.uri.query().unwrap_or(""))? {
-            Intent::ShowPlan(kind) => self.show_plan(kind).await,
-            Intent::Operate(kind) => self.operate(kind).await,
-            other => Ok(self.ask(other).await?),
+/// What was posted. A link may have put the setup token or the page after the login into the URL of the form.
+fn posted(body: &[u8], uri: &Uri) -> FormData {
+    let mut data = FormData::from_urlencoded(body);
+    let linked = FormData::from_urlencoded(uri.query().unwrap_or("").as_bytes());
+    for name in ["token", "next"] {
+        if data.get(name).is_empty() && linked.has(name) {
+            data.set(name, linked.get(name));
         }
+    }
+    data
+}
+
+impl Post<'_> {
+    /// Has done what the form asks for. A form of somebody who would have to log in first is not even read: its secrets cost
+    /// time to hash.
+    async fn carry_out(&self) -> Result<Done, Fault> {
+        let word = self.data.get("intent");
+        let action = FormAction::all().find(|action| action.word == word);
+        let action = action.ok_or_else(|| Fault::invalid("intent", OUTDATED))?;
+        if action.access.needs_login() {
+            self.visitor.user()?;
+        }
+        (action.read)(self)?.await
     }
 }
 

@@ -1,7 +1,10 @@
-//! Forms that ask for an operation: decode, plan, confirm, submit, and go where the job can be watched.
+//! Forms that ask for an operation: read, plan, confirm, submit, and go where the job can be watched.
+//!
+//! The fields of an operation stand in its row in the catalog, and [`model::form`] reads them, for the browser as well.
 
-use super::intent::hidden;
-use super::post::{Done, Post, Rerender, internal};
+use super::decode::{decode, hidden, hidden_or_empty};
+use super::post::{Done, Post, Reading, Rerender};
+use crate::session::Visitor;
 use app::routes;
 use model::catalog::{Landing, On};
 use model::fault::{Fault, FieldError};
@@ -10,9 +13,12 @@ use model::identity::PasswordHash;
 use model::job::JobId;
 use model::newtype::Refused;
 use model::operation::{Operation, OperationKind};
-use model::plan::Consent;
+use model::plan::{Consent, PlanDigest};
+use model::portal::Portal;
 use rand::RngCore as _;
+use serde::Deserialize;
 use sha_crypt::{PasswordHasher as _, ShaCrypt};
+use uuid::Uuid;
 
 /// The largest number of machines that one click works on: a page of the list.
 const BULK_MAX: usize = model::view::machine::MACHINES_PER_PAGE as usize;
@@ -33,71 +39,123 @@ pub fn hash_password(clear: &str) -> Result<PasswordHash, Refused> {
 }
 
 /// The operations that a form means. Hashing a password takes milliseconds, so it does not happen among the requests.
-async fn decode(data: FormData) -> Result<Vec<Operation>, Fault> {
-    let decoded = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
-    decoded.map_err(|error| internal(&error))?.map_err(|fields| Fault::Invalid { fields })
+async fn operations(data: FormData) -> Result<Vec<Operation>, Fault> {
+    let read = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
+    read.map_err(|error| internal(&error))?.map_err(|fields| Fault::Invalid { fields })
 }
 
-impl Post<'_> {
+/// The fields of what a person has seen and typed before submitting.
+#[derive(Debug, Deserialize)]
+struct ConsentForm {
+    /// The fingerprint of the plan that was shown.
+    #[serde(default, deserialize_with = "hidden_or_empty")]
+    digest: Option<PlanDigest>,
+    /// The name that was typed.
+    #[serde(default, deserialize_with = "hidden_or_empty")]
+    confirm: Option<String>,
+}
+
+/// The field that every form of an operation has.
+#[derive(Debug, Deserialize)]
+struct OperationForm {
+    #[serde(rename = "intent", deserialize_with = "hidden")]
+    kind: OperationKind,
+}
+
+/// The field that says what is to be planned.
+#[derive(Debug, Deserialize)]
+struct PlanForm {
+    #[serde(deserialize_with = "hidden")]
+    of: OperationKind,
+}
+
+/// What became of operations that were submitted together.
+#[derive(Debug, Default)]
+pub struct Submissions {
+    /// Those that were accepted, with their jobs.
+    pub accepted: Vec<(Operation, JobId)>,
+    /// Those that were refused, with the reason.
+    pub refused: Vec<(Operation, Fault)>,
+}
+
+/// Submits operations. Those that can go on do, whatever becomes of the others.
+pub async fn submit(
+    portal: &dyn Portal,
+    visitor: &Visitor,
+    operations: Vec<Operation>,
+    consent: &Consent,
+) -> Submissions {
+    let mut done = Submissions::default();
+    for operation in operations {
+        match portal.submit(&visitor.actor, operation.clone(), consent.clone()).await {
+            Ok(submitted) => done.accepted.push((operation, submitted.job)),
+            Err(fault) => done.refused.push((operation, fault)),
+        }
+    }
+    done
+}
+
+impl<'a> Post<'a> {
     /// Shows what the form would do, on the same page.
-    pub(super) async fn show_plan(&self, kind: OperationKind) -> Result<Done, Rerender> {
+    pub(super) fn show_plan(&'a self) -> Reading<'a> {
+        let PlanForm { of } = decode(self.data)?;
         let mut data = self.data.clone();
-        data.set("intent", kind.as_str());
-        let operations = decode(data).await?;
-        let Some(operation) = operations.first() else {
-            return Err(Fault::refused("There is nothing to be planned.").into());
-        };
-        let plan = self.server.portal.plan(&self.visitor.actor, operation).await?;
-        Err(Rerender { fault: None, plan: Some(Box::new(plan)) })
+        data.set("intent", of.as_str());
+        Ok(Box::pin(async move {
+            let operations = operations(data).await?;
+            let operation =
+                operations.first().ok_or_else(|| Fault::refused("There is nothing to be planned."))?;
+            let plan = self.portal.plan(&self.visitor.actor, operation).await?;
+            Ok(Done::Rerender(Rerender { plan: Some(Box::new(plan)), ..Rerender::default() }))
+        }))
     }
 
-    /// Submits what the form asks for. Of several machines, those that can go on do, and each of the others is named with
-    /// its reason.
-    pub(super) async fn operate(&self, kind: OperationKind) -> Result<Done, Rerender> {
-        let consent = self.consent()?;
-        let mut accepted: Vec<(Operation, JobId)> = Vec::new();
-        let mut refused: Vec<(Operation, Fault)> = Vec::new();
-        for data in each_machine(kind, self.data)? {
-            for operation in decode(data).await? {
-                let submitted =
-                    self.server.portal.submit(&self.visitor.actor, operation.clone(), consent.clone()).await;
-                match submitted {
-                    Ok(submitted) => accepted.push((operation, submitted.job)),
-                    Err(fault) => refused.push((operation, fault)),
-                }
+    /// Submits what the form asks for, once for each machine that it names.
+    pub(super) fn submit(&'a self) -> Reading<'a> {
+        let OperationForm { kind } = decode(self.data)?;
+        let ConsentForm { digest, confirm } = decode(self.data)?;
+        let consent = Consent { plan: digest, name: confirm };
+        let forms = each_machine(kind, self.data)?;
+        Ok(Box::pin(async move {
+            let mut all = Vec::new();
+            for data in forms {
+                all.extend(operations(data).await?);
             }
-        }
+            self.submitted(kind, submit(self.portal, self.visitor, all, &consent).await)
+        }))
+    }
+
+    /// Of several operations each that was refused is named with its reason.
+    fn submitted(
+        &self,
+        kind: OperationKind,
+        Submissions { accepted, mut refused }: Submissions,
+    ) -> Result<Done, Fault> {
         match (accepted.as_slice(), refused.pop()) {
+            (accepted, None) => Ok(Done::Go(self.watch(kind, accepted))),
             ([], Some((operation, fault))) if refused.is_empty() => self.not_done(&operation, fault),
             (_, Some(last)) => {
                 refused.push(last);
-                Err(left_out(&refused).into())
+                Err(left_out(&refused))
             }
-            (accepted, None) => Ok(Done::Go(self.watch(kind, accepted))),
         }
     }
 
-    /// What the person has seen and typed.
-    fn consent(&self) -> Result<Consent, Fault> {
-        let plan = match self.data.get("digest") {
-            "" => None,
-            _ => Some(hidden(self.data, "digest")?),
-        };
-        let name = Some(self.data.get("confirm").to_owned()).filter(|typed| !typed.is_empty());
-        Ok(Consent { plan, name })
-    }
-
     /// One operation that was not accepted. What wants to be confirmed is confirmed on the operation's own page.
-    fn not_done(&self, operation: &Operation, fault: Fault) -> Result<Done, Rerender> {
+    fn not_done(&self, operation: &Operation, fault: Fault) -> Result<Done, Fault> {
         let (Fault::NeedsConfirmation { plan }, Some(machine)) = (&fault, operation.machine()) else {
-            return Err(fault.into());
+            return Err(fault);
         };
         let page = routes::operate(machine, operation.kind());
         if self.uri.path() != page {
             return Ok(Done::Go(page));
         }
         let beside_the_field = plan.confirm.is_some().then(|| Fault::invalid("confirm", fault.to_string()));
-        Err(Rerender { plan: Some(plan.clone()), fault: Some(beside_the_field.unwrap_or(fault)) })
+        Ok(Done::Rerender(Rerender {
+            plan: Some(plan.clone()),
+            fault: Some(beside_the_field.unwrap_or(fault)),
+            ..Rerender::default()
+        }))
     }
 
     /// Where what was begun can be watched.
@@ -148,6 +206,13 @@ fn each_machine(kind: OperationKind, data: &FormData) -> Result<Vec<FormData>, F
         data
     };
     Ok(names.iter().map(one).collect())
+}
+
+/// A failure of ours: logged whole under an id that the person sees.
+fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
+    let id = Uuid::now_v7().to_string();
+    tracing::error!(fault.id = id, error, "a form could not be carried out");
+    Fault::Internal { id }
 }
 
 #[cfg(test)]

@@ -9,15 +9,15 @@
 pub mod store;
 
 use crate::answer::plain_fault;
-use crate::origin;
 use crate::state::{Server, Shared};
+use crate::{device, origin};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE, USER_AGENT};
 use model::Fault;
 use model::account::{Actor, Secret, SessionUser};
-use model::portal::LoggedIn;
+use model::portal::{Browser, LoggedIn};
 use std::net::{IpAddr, SocketAddr};
 use store::Store;
 use tower_sessions::cookie::SameSite;
@@ -36,6 +36,8 @@ pub struct Visitor {
     pub token: Option<Secret>,
     /// The browser in its own words.
     pub agent: Option<String>,
+    /// What the device cookie of an earlier login holds.
+    pub device: Option<Secret>,
 }
 
 impl Visitor {
@@ -45,6 +47,11 @@ impl Visitor {
     /// [`Fault::Unauthenticated`] if nobody is logged in.
     pub fn user(&self) -> Result<&SessionUser, Fault> {
         self.actor.user.as_ref().ok_or(Fault::Unauthenticated)
+    }
+
+    /// The browser, for a login.
+    pub fn browser(&self) -> Browser<'_> {
+        Browser { agent: self.agent.as_deref(), device: self.device.as_ref() }
     }
 }
 
@@ -83,12 +90,13 @@ pub async fn identify(
 ) -> Response {
     let from = client_address(&server, &request);
     let agent = agent(request.headers());
+    let device = device::read(request.headers(), &server.origins);
     let user = match session.get::<SessionUser>(store::USER).await {
         Ok(user) => user,
         Err(error) => return plain_fault(&fault(&error)),
     };
     let token = session.id().filter(|_| user.is_some()).map(|id| store::token(&id));
-    request.extensions_mut().insert(Visitor { actor: Actor { user, from }, token, agent });
+    request.extensions_mut().insert(Visitor { actor: Actor { user, from }, token, agent, device });
     next.run(request).await
 }
 

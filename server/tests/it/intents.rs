@@ -1,17 +1,23 @@
-//! Every word that a form can have as its intent × every kind of person: an operation or a word without a row in its table
-//! cannot be posted, and a row that promises too much or too little fails here.
+//! Every word that a form can have as its intent × every kind of person: an operation or another action without a row in
+//! its table cannot be posted, and a row that promises too much or too little fails here.
 
-use crate::world::{PASSWORD, Person, World, machine_form};
-use model::account::Role;
+use crate::persona::{Persona, Verdict};
+use crate::world::{PASSWORD, World, machine_form, within};
+use model::account::{Actor, UserId};
+use model::catalog::On;
 use model::operation::OperationKind;
-use model::permission::{Action, Scope, scope};
-use server::forms::WORDS;
+use model::permission::Action;
+use model::view::job::JobFilter;
+use server::forms::FormAction;
 use server::routes::Access;
 
 /// Words after which the session is not what it was; they are for everybody, and `accounts.rs` has their tests.
 const OF_SESSIONS: [&str; 3] = ["login", "setup", "logout"];
 
-/// Things that belong to the administrator: a member may not even know of them.
+/// What the operation is that [`Foreign::form`] asks the plan of.
+const PLANNED: OperationKind = OperationKind::Start;
+
+/// Things that the first administrator owns: a member may not even know of them.
 struct Foreign {
     job: String,
     image: String,
@@ -35,62 +41,87 @@ impl Foreign {
             ("password", PASSWORD),
             ("old_password", "not the present password"),
             ("new_password", "four more random words"),
-            ("of", "start"),
+            ("of", PLANNED.as_str()),
         ]);
         fields
     }
 }
 
-/// Every word with the rank that its table asks for.
-fn every_word() -> Vec<(&'static str, Access)> {
-    let others = WORDS.iter().map(|row| (row.word, row.access));
-    let operations = OperationKind::ALL.iter().map(|kind| {
-        let for_members = scope(Role::Member, Action::Operate(*kind)) != Scope::None;
-        (kind.as_str(), if for_members { Access::Member } else { Access::Administrator })
-    });
-    others.filter(|(word, _)| !OF_SESSIONS.contains(word)).chain(operations).collect()
+/// What the permission table says about this form of this person; `owner` owns what the form names.
+fn verdict(action: &FormAction, persona: &Persona, owner: UserId) -> Verdict {
+    let of_ones_own = match action.word.parse::<OperationKind>() {
+        Ok(kind) => kind.row().on != On::Machine,
+        Err(_) => action.word == "change_password",
+    };
+    let access =
+        if action.word == "show_plan" { Access::Can(Action::Operate(PLANNED)) } else { action.access };
+    match persona.verdict(access, (!of_ones_own).then_some(owner)) {
+        // The form names a session that nobody has.
+        Verdict::Allowed if action.word == "end_session" => Verdict::NotFound,
+        verdict => verdict,
+    }
 }
 
-async fn status(person: &Person, form: &[(&str, &str)]) -> (u16, String) {
-    // A page that everybody who is logged in may open: what is refused there is refused for the intent.
-    let reply = person.post("/account", form).await;
-    (reply.status, reply.location().to_owned())
+/// Waits until every job is over.
+async fn all_is_done(world: &World, actor: &Actor) {
+    let open = JobFilter { open: true, ..JobFilter::default() };
+    within(async {
+        while !world.server.portal.jobs(actor, &open).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
     let (world, admin) = World::new().await;
-    let member = world.user(&admin, "mia", "member").await;
+    let ada = Persona::of(&world, "ada", admin.clone()).await.user.unwrap();
     let job = admin.job("/machines/new", &machine_form("create", "web-1")).await;
     let image = admin.image().await;
     world.user(&admin, "bob", "member").await;
     let foreign = Foreign { job, image, user: world.id_of("bob").await };
     let jobs = async || admin.get("/jobs?machine=web-1").await.body.matches("href=\"/jobs/").count();
     let before = jobs().await;
+    let actor = Actor { user: Some(ada.clone()), from: None };
 
-    for (word, access) in every_word() {
-        let form = foreign.form(word);
-        let (code, to) = status(&world.nobody(), &form).await;
-        assert!(code == 303 && to.starts_with("/login"), "{word} by nobody: {code} {to}");
-        let (code, to) = status(&member, &form).await;
-        let expected: &[u16] = match (access, word) {
-            (Access::Administrator, _) => &[403],
-            // What everybody has for themselves: done, or refused for what the form says.
-            (_, "change_password" | "build" | "create" | "configure" | "verify_audit") => &[303, 422],
-            // What is somebody else's does not exist.
-            _ => &[404],
-        };
-        assert!(expected.contains(&code), "{word} by a member: {code}, not one of {expected:?}");
-        if let Some(job) = to.strip_prefix("/jobs/") {
-            member.wait_for(job).await;
+    // Those who may do most to what is ada's come last.
+    for persona in Persona::all(&world, &admin).await {
+        let may_operate = persona.verdict(Access::Can(Action::Operate(PLANNED)), Some(ada.id));
+        for action in FormAction::all().filter(|action| !OF_SESSIONS.contains(&action.word)) {
+            // A page that everybody who is logged in may open: what is refused there is refused for the intent.
+            let reply = persona.person.post("/account", &foreign.form(action.word)).await;
+            let what = format!("{} by {}: {} {}", action.word, persona.title, reply.status, reply.location());
+            match verdict(&action, &persona, ada.id) {
+                Verdict::NotLoggedIn => {
+                    assert!(reply.status == 303 && reply.location().starts_with("/login"), "{what}");
+                }
+                Verdict::Denied => assert_eq!(reply.status, 403, "{what}"),
+                Verdict::NotFound => assert_eq!(reply.status, 404, "{what}"),
+                // Done, shown, or refused for what the form says or for how things are.
+                Verdict::Allowed => {
+                    assert!(matches!(reply.status, 200 | 303 | 409 | 422), "{what}");
+                    assert!(!reply.location().starts_with("/login"), "{what}");
+                }
+            }
+            all_is_done(&world, &actor).await;
+            if may_operate != Verdict::Allowed {
+                assert_eq!(jobs().await, before, "{what}, and did something to ada's machine");
+            }
         }
-        assert_eq!(jobs().await, before, "{word} by a member did something to the administrator's machine");
     }
-    for (word, access) in every_word() {
-        if access == Access::Administrator && word != "remove_image" {
-            let (code, to) = status(&admin, &foreign.form(word)).await;
-            assert!(matches!(code, 303 | 409 | 422), "{word} by an administrator: {code} {to}");
-        }
+    assert!(jobs().await > before, "an administrator works with everybody's machines");
+    world.end().await;
+}
+
+/// The login page takes forms from anybody, and a form may hold a password that costs time to hash.
+#[tokio::test]
+async fn a_form_of_somebody_who_is_not_logged_in_is_not_even_read() {
+    let (world, _admin) = World::new().await;
+    for action in FormAction::all().filter(|action| action.access.needs_login()) {
+        let form = [("intent", action.word), ("name", "no name"), ("root_password", "hunter2\n")];
+        let reply = world.nobody().post("/login", &form).await;
+        assert_eq!(reply.status, 401, "{}: {}", action.word, reply.body);
     }
     world.end().await;
 }
@@ -99,8 +130,7 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
 async fn a_secret_that_was_posted_is_in_no_answer() {
     let (world, admin) = World::new().await;
     let typed = "a secret that was typed";
-    for intent in WORDS.iter().map(|row| row.word).chain(OperationKind::ALL.iter().map(|kind| kind.as_str()))
-    {
+    for intent in FormAction::all().map(|action| action.word) {
         // Everything else is missing or wrong, so that the form is shown again.
         let mut fields = vec![("intent", intent), ("name", "not a name")];
         fields.extend(model::form::secrets().into_iter().map(|name| (name, typed)));
@@ -113,5 +143,42 @@ async fn a_secret_that_was_posted_is_in_no_answer() {
             assert!(!reply.body.contains(typed), "{intent} at {page}: {}", reply.body);
         }
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_page_without_a_field_that_belongs_there_is_told_apart_from_a_wrong_field() {
+    let (world, admin) = World::new().await;
+    for (form, status) in [
+        (vec![("intent", "cancel")], 400),
+        (vec![("intent", "cancel"), ("job", "1")], 422),
+        (vec![("intent", "cancel"), ("job", "018f2d2e-0000-7000-8000-000000000001")], 404),
+        (vec![("intent", "")], 422),
+    ] {
+        assert_eq!(admin.post("/jobs", &form).await.status, status, "{form:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn of_several_machines_nothing_is_begun_if_the_form_makes_no_sense() {
+    let (world, admin) = World::new().await;
+    admin.job("/machines/new", &machine_form("create", "web-1")).await;
+    let jobs = async || admin.get("/jobs").await.body.matches("href=\"/jobs/").count();
+    let before = jobs().await;
+    let fields = [("intent", "suspend"), ("from", "list"), ("machine", "web-1"), ("machine", "NO NAME")];
+    let reply = admin.post("/", &fields).await;
+    assert_eq!((reply.status, jobs().await), (422, before));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_is_verified_by_its_button_and_by_no_link() {
+    let (world, admin) = World::new().await;
+    let reply = admin.post("/audit", &[("intent", "verify_audit")]).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.body.contains("is intact: each of its"), "{}", reply.body);
+    let linked = admin.get("/audit?done=verify_audit").await;
+    assert!(!linked.body.contains("is intact"), "{}", linked.body);
     world.end().await;
 }

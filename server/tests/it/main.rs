@@ -16,6 +16,7 @@ mod hostile;
 mod http;
 mod intents;
 mod monitoring;
+mod persona;
 mod program;
 mod real_kill;
 mod routes;

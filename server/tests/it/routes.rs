@@ -1,11 +1,13 @@
 //! Every row of the route table × every kind of person, with every method of the row.
 
+use crate::persona::{Persona, Verdict};
 use crate::socket::Socket;
 use crate::world::{Person, World, machine_form, within};
 use http::Method;
 use model::account::TicketPurpose;
+use model::catalog::{self, On};
 use model::console::ConsoleRole;
-use server::routes::{Access, Answer, Row, TABLE};
+use server::routes::{Answer, Row, TABLE};
 use sqlx::Connection as _;
 
 /// What stands for a row's parameters: things that the member may see.
@@ -18,37 +20,41 @@ struct Things {
 }
 
 impl Things {
-    fn path(&self, row: &Row) -> String {
+    /// Where the row's thing is; for the page of operations, where each of them is.
+    fn paths(&self, row: &Row) -> Vec<String> {
         let id = if row.path.starts_with("/images") { &self.image } else { &self.job };
         let path = row.path.replace("{name}", &self.machine).replace("{machine}", &self.machine);
-        let path = path.replace("{began}", &self.began).replace("{operation}", "destroy");
-        path.replace("{id}", id).replace("{*file}", "page.js")
+        let path = path.replace("{began}", &self.began);
+        let path = path.replace("{id}", id).replace("{*file}", "page.js");
+        if !path.contains("{operation}") {
+            return vec![path];
+        }
+        let on_machine = catalog::TABLE.iter().filter(|operation| operation.on == On::Machine);
+        on_machine.map(|operation| path.replace("{operation}", operation.kind.as_str())).collect()
     }
 }
 
 #[tokio::test]
 async fn every_route_answers_every_kind_of_person_as_its_row_says() {
     let (world, admin) = World::new().await;
-    let member = world.user(&admin, "mia", "member").await;
-    let disabled = world.user(&admin, "dan", "member").await;
-    let dan = world.id_of("dan").await;
-    assert_eq!(admin.post("/users", &[("intent", "disable"), ("user", &dan)]).await.status, 303);
-
-    let job = member.job("/machines/new", &machine_form("create", "web-1")).await;
+    let owner = Persona::of(&world, "mia", world.user(&admin, "mia", "member").await).await;
+    let job = owner.person.job("/machines/new", &machine_form("create", "web-1")).await;
     let image = admin.image().await;
-    let things = Things { machine: "web-1".to_owned(), job, image, began: said(&member, "web-1").await };
+    let began = said(&owner.person, "web-1").await;
+    let things = Things { machine: "web-1".to_owned(), job, image, began };
+    let mia = owner.user.as_ref().map(|user| user.id);
 
-    let people = [
-        ("anonymous", world.nobody(), Access::Anyone),
-        ("disabled", disabled, Access::Anyone),
-        ("member", member, Access::Member),
-        ("administrator", admin, Access::Administrator),
-    ];
+    let mut people = Persona::all(&world, &admin).await;
+    people.push(owner);
     for row in TABLE {
-        for (title, person, rank) in &people {
-            for method in row.answer.methods() {
-                let what = format!("{method} {} as {title}", row.path);
-                check(row, &things.path(row), method, person, *rank, &what).await;
+        let of = mia.filter(|_| row.path.contains('{'));
+        for persona in &people {
+            let verdict = persona.verdict(row.access, of);
+            for (method, path) in
+                row.answer.methods().iter().flat_map(|m| things.paths(row).into_iter().map(move |p| (m, p)))
+            {
+                let what = format!("{method} {path} as {}: {verdict:?}", persona.title);
+                check(row, &path, method, persona, verdict, &what).await;
             }
         }
     }
@@ -98,11 +104,12 @@ async fn what_a_machine_said_can_be_taken_away_by_who_may_watch_it() {
     world.end().await;
 }
 
-async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Access, what: &str) {
-    let may = rank >= row.access;
-    let logged_in = rank >= Access::Member;
+async fn check(row: &Row, path: &str, method: &Method, persona: &Persona, verdict: Verdict, what: &str) {
+    let (person, logged_in) = (&persona.person, persona.user.is_some());
     match row.answer {
-        Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv if !logged_in && !may => {
+        Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv
+            if verdict == Verdict::NotLoggedIn =>
+        {
             let reply =
                 if *method == Method::POST { person.post(path, &[]).await } else { person.get(path).await };
             assert_eq!(reply.status, 303, "{what}");
@@ -111,13 +118,18 @@ async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Ac
         Answer::Page if *method == Method::POST => {
             let reply = person.post(path, &[("intent", "nonsense")]).await;
             let sent_on = row.path == app::routes::LOGIN && logged_in && reply.status == 303;
-            assert!(matches!(reply.status, 403 | 422) || sent_on, "{what}: {}", reply.status);
+            assert!(
+                reply.status == 422 || reply.status == status(verdict) || sent_on,
+                "{what}: {}",
+                reply.status
+            );
+            assert_ne!(reply.status, 200, "{what}");
         }
         Answer::Page if row.path == app::routes::LOGIN && logged_in => {
             assert_eq!(person.get(path).await.location(), "/", "{what}: nothing to do there");
         }
         Answer::Page | Answer::JobLog | Answer::Transcript | Answer::AuditCsv => {
-            assert_eq!(person.get(path).await.status, if may { 200 } else { 403 }, "{what}");
+            assert_eq!(person.get(path).await.status, status(verdict), "{what}");
         }
         Answer::Api => {
             let body = match row.path {
@@ -127,27 +139,40 @@ async fn check(row: &Row, path: &str, method: &Method, person: &Person, rank: Ac
                 _ => serde_json::json!({ "purpose": TicketPurpose::Events }),
             };
             let reply = person.call(path, &body).await;
-            assert_eq!(reply.status, if may { 200 } else { 401 }, "{what}: {}", reply.body);
+            assert_eq!(reply.status, status(verdict), "{what}: {}", reply.body);
         }
-        Answer::Events | Answer::Job | Answer::Console => check_socket(row, path, person, may, what).await,
+        Answer::Events | Answer::Job | Answer::Console => {
+            check_socket(row, path, person, verdict, what).await;
+        }
         Answer::Asset | Answer::Metrics | Answer::Health => {
             assert_eq!(person.get(path).await.status, 200, "{what}");
         }
     }
 }
 
-async fn check_socket(row: &Row, path: &str, person: &Person, may: bool, what: &str) {
-    if !may {
-        let refused = Socket::open(person, path, Some(&person.origin)).await.err();
-        assert_eq!(refused, Some(401), "{what}");
-        return;
+fn status(verdict: Verdict) -> u16 {
+    match verdict {
+        Verdict::Allowed => 200,
+        Verdict::NotLoggedIn => 401,
+        Verdict::Denied => 403,
+        Verdict::NotFound => 404,
     }
+}
+
+async fn check_socket(row: &Row, path: &str, person: &Person, verdict: Verdict, what: &str) {
     let last = path.rsplit('/').next().unwrap();
     let purpose = match row.answer {
         Answer::Events => TicketPurpose::Events,
         Answer::Job => TicketPurpose::Job { id: last.parse().unwrap() },
         _ => TicketPurpose::Console { machine: last.parse().unwrap(), role: ConsoleRole::Watcher },
     };
+    if verdict != Verdict::Allowed {
+        let asked = person.call("/api/ticket", &serde_json::json!({ "purpose": purpose })).await;
+        assert_eq!(asked.status, status(verdict), "{what}: {}", asked.body);
+        let refused = Socket::open(person, path, Some(&person.origin)).await.err();
+        assert_eq!(refused, Some(401), "{what}: without a ticket");
+        return;
+    }
     let ticket = person.ticket(&purpose).await;
     let with_ticket = app::routes::sockets::with_ticket(path, &ticket);
     assert_eq!(person.socket(&with_ticket).await.err(), None, "{what}");
@@ -168,10 +193,11 @@ async fn no_get_writes_to_the_database() {
         async || -> i64 { sqlx::query_scalar("pragma data_version").fetch_one(&mut looking).await.unwrap() };
     let before = version().await;
     for row in TABLE.iter().filter(|row| row.answer.methods().contains(&Method::GET)) {
-        let path = things.path(row);
-        for query in ["", "?intent=purge&machine=web-1&confirm=web-1&job=1&done=verify_audit&next=/"] {
-            admin.get(&format!("{path}{query}")).await;
-            assert_eq!(version().await, before, "GET {path}{query}");
+        for path in things.paths(row) {
+            for query in ["", "?intent=purge&machine=web-1&confirm=web-1&job=1&done=verify_audit&next=/"] {
+                admin.get(&format!("{path}{query}")).await;
+                assert_eq!(version().await, before, "GET {path}{query}");
+            }
         }
     }
     assert_eq!(admin.post("/account", &[("intent", "logout")]).await.status, 303);
@@ -204,27 +230,32 @@ async fn what_is_somebody_else_s_does_not_exist() {
     let (world, admin) = World::new().await;
     let owner = world.user(&admin, "mia", "member").await;
     let stranger = world.user(&admin, "eve", "member").await;
+    let mia = world.id_of("mia").await.parse().unwrap();
+    let eve = Persona::of(&world, "eve", stranger.clone()).await;
     let job = owner.job("/machines/new", &machine_form("create", "web-1")).await;
     let none = uuid::Uuid::now_v7().to_string();
     let began = said(&owner, "web-1").await;
     let (image, missing) = (String::new(), began.clone());
     let things = Things { machine: "web-1".to_owned(), job: job.clone(), image: image.clone(), began };
     let nothings = Things { machine: "web-2".to_owned(), job: none.clone(), image, began: missing };
-    let own =
-        |row: &&Row| row.path.contains('{') && row.access == Access::Member && !row.path.starts_with("/ws");
+    let own = |row: &&Row| {
+        let is_read = row.answer.methods().contains(&Method::GET) && !row.path.starts_with("/ws");
+        is_read && row.path.contains('{') && eve.verdict(row.access, Some(mia)) == Verdict::NotFound
+    };
     assert!(TABLE.iter().filter(own).count() > 5);
     for row in TABLE.iter().filter(own) {
-        assert_eq!(owner.get(&things.path(row)).await.status, 200, "{} of one's own", row.path);
-        let foreign = stranger.get(&things.path(row)).await;
-        let missing = stranger.get(&nothings.path(row)).await;
-        assert_eq!((foreign.status, missing.status), (404, 404), "{}", row.path);
-        let blank = |body: &str, name: &str, id: &str| body.replace(name, "NAME").replace(id, "ID").len();
-        assert_eq!(
-            blank(&foreign.body, "web-1", &job),
-            blank(&missing.body, "web-2", &none),
-            "{} tells that there is something",
-            row.path
-        );
+        for (own, nothing) in things.paths(row).iter().zip(nothings.paths(row)) {
+            assert_eq!(owner.get(own).await.status, 200, "{own} of one's own");
+            let foreign = stranger.get(own).await;
+            let missing = stranger.get(&nothing).await;
+            assert_eq!((foreign.status, missing.status), (404, 404), "{own}");
+            let blank = |body: &str, name: &str, id: &str| body.replace(name, "NAME").replace(id, "ID").len();
+            assert_eq!(
+                blank(&foreign.body, "web-1", &job),
+                blank(&missing.body, "web-2", &none),
+                "{own} tells that there is something"
+            );
+        }
     }
     for path in [format!("/machines/new?job={job}"), format!("/images?job={job}")] {
         assert!(!stranger.get(&path).await.body.contains("web-1"), "{path}");
