@@ -35,7 +35,7 @@ pub fn hash_password(clear: &str) -> Result<PasswordHash, Refused> {
 /// The operations that a form means. Hashing a password takes milliseconds, so it does not happen among the requests.
 async fn decode(data: FormData) -> Result<Vec<Operation>, Fault> {
     let decoded = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
-    decoded.map_err(|error| internal(&error))?.map_err(|fields| Fault::Invalid { fields })
+    decoded.map_err(|error| internal(&error))?.map_err(Fault::invalid_fields)
 }
 
 impl Post<'_> {
@@ -127,7 +127,7 @@ fn left_out(refused: &[(Operation, Fault)]) -> Fault {
         Some(machine) => FieldError::new("machine", format!("{machine}: {fault}")),
         None => FieldError::new("profiles", format!("{}: {fault}", operation.title())),
     };
-    Fault::Invalid { fields: refused.iter().map(one).collect() }
+    Fault::invalid_fields(refused.iter().map(one).collect())
 }
 
 /// The form once for each machine that it names: the list posts the ticked ones together.
