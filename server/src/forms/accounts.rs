@@ -41,6 +41,10 @@ impl Post<'_> {
                 portal.check_host(actor, &host).await?;
             }
             Intent::Cancel(job) => portal.cancel(actor, job).await?,
+            Intent::CancelAll(user) => {
+                portal.cancel_all(actor, user).await?;
+            }
+            Intent::GiveUp(job) => portal.give_up(actor, job).await?,
             // The page that confirms it is the one that verifies, and shows what came of it.
             Intent::VerifyAudit => {}
         }

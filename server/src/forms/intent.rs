@@ -66,8 +66,12 @@ pub enum Intent {
     CheckHost(HostName),
     /// Stop a job.
     Cancel(JobId),
-    /// Submit a job's operation again.
+    /// Stop all jobs of a user.
+    CancelAll(UserId),
+    /// Submit a job's operation again, or have one that needs attention undone further.
     Retry(JobId),
+    /// End a job in whatever state it is.
+    GiveUp(JobId),
     /// Recompute the audit log's hash chain.
     VerifyAudit,
 }
@@ -118,6 +122,8 @@ pub const WORDS: &[Word] = &[
     word("enable", Access::Administrator, |form| Ok(Intent::SetDisabled(form.hidden("user")?, false))),
     word("check_host", Access::Administrator, |form| Ok(Intent::CheckHost(form.hidden("host")?))),
     word("cancel", Access::Member, |form| Ok(Intent::Cancel(form.hidden("job")?))),
+    word("cancel_all", Access::Member, |form| Ok(Intent::CancelAll(form.hidden("user")?))),
+    word("give_up", Access::Administrator, |form| Ok(Intent::GiveUp(form.hidden("job")?))),
     word("retry", Access::Member, |form| Ok(Intent::Retry(form.hidden("job")?))),
     // Does nothing by itself: the page that it leads to verifies, for administrators.
     word("verify_audit", Access::Member, |_| Ok(Intent::VerifyAudit)),
