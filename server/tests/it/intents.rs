@@ -3,6 +3,7 @@
 
 use crate::world::{PASSWORD, Person, World, machine_form};
 use model::account::Role;
+use model::catalog::On;
 use model::operation::OperationKind;
 use model::permission::{Action, Scope, scope};
 use server::forms::WORDS;
@@ -51,6 +52,10 @@ fn every_word() -> Vec<(&'static str, Access)> {
     others.filter(|(word, _)| !OF_SESSIONS.contains(word)).chain(operations).collect()
 }
 
+fn is_on_machine(word: &str) -> bool {
+    word.parse::<OperationKind>().is_ok_and(|kind| kind.row().on == On::Machine)
+}
+
 async fn status(person: &Person, form: &[(&str, &str)]) -> (u16, String) {
     // A page that everybody who is logged in may open: what is refused there is refused for the intent.
     let reply = person.post("/account", form).await;
@@ -74,6 +79,8 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
         assert!(code == 303 && to.starts_with("/login"), "{word} by nobody: {code} {to}");
         let (code, to) = status(&member, &form).await;
         let expected: &[u16] = match (access, word) {
+            // Somebody else's machine does not exist, not even for what only administrators may do.
+            (_, word) if is_on_machine(word) => &[404],
             (Access::Administrator, _) => &[403],
             // What everybody has for themselves: done, or refused for what the form says.
             (_, "change_password" | "build" | "create" | "configure" | "verify_audit") => &[303, 422],

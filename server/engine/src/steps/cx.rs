@@ -38,9 +38,17 @@ impl StepCx<'_> {
         self.log.append(self.core.clock.now(), self.step, None, LogLevel::Warning, text.as_ref());
     }
 
+    /// Saves what the steps hand on, before something that must not happen twice.
+    pub async fn save_work(&self) -> Result<(), StepError> {
+        let mut tx = self.core.db.begin().await?;
+        db::jobs::save_work(&mut tx, self.job.id, self.work).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// The machine of the job, as the database has it now; `None` when it has been forgotten.
     pub async fn find_machine(&self) -> Result<Option<Target>, StepError> {
-        let Some(id) = self.work.machine else { return Ok(None) };
+        let Some(id) = self.work.machine.filter(|_| !self.work.without_host) else { return Ok(None) };
         let record = db::machines::by_id(&mut *self.core.db.read().await?, id).await?;
         let Some(record) = record else { return Ok(None) };
         let hypervisor = self.core.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?;
