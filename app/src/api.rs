@@ -69,7 +69,7 @@ pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     };
     match caller.portal.plan(&caller.actor, operation).await {
         Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan }),
-        Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields }),
+        Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields: fields.into() }),
         Err(fault) => Err(crate::cx::with_status(fault).into()),
     }
 }

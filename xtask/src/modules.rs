@@ -30,16 +30,18 @@ const ENGINE: Table = &[
     // Words and small tools.
     ("sync", &[]),
     ("probe", &[]),
-    ("settings", &[]),
+    ("backoff", &[]),
+    ("slots", &["sync"]),
+    ("settings", &["backoff"]),
     ("key", &[]),
     ("job/step", &[]),
     ("counts", &["sync"]),
-    ("console", &["sync"]),
-    ("auth", &["sync", "key"]),
+    ("console", &["sync", "backoff"]),
+    ("auth", &["sync", "key", "settings"]),
     ("error", &["auth"]),
     ("image", &["sync", "error"]),
     ("cx", &["error"]),
-    ("builds", &["sync", "counts"]),
+    ("builds", &["sync", "slots", "counts"]),
     // What is kept, and what the handles below are made of.
     ("db", &["key", "job/step", "error"]),
     ("hosts", &["sync", "error", "db"]),
@@ -50,7 +52,7 @@ const ENGINE: Table = &[
     ("job/live", &["sync", "job/log", "job/lease"]),
     ("audit", &["sync", "settings", "key", "counts", "auth", "error", "cx", "db"]),
     // The handles that everything below takes.
-    ("core", &["sync", "probe", "settings", "counts", "console", "auth", "error", "image", "cx", "builds", "db", "audit", "hosts", "machine", "job/live"]),
+    ("core", &["sync", "slots", "probe", "settings", "counts", "console", "auth", "error", "image", "cx", "builds", "db", "audit", "hosts", "machine", "job/live"]),
     // Who may do what.
     ("authorize", &["error", "cx", "db", "machine", "core"]),
     ("auth/sessions", &["auth", "error", "cx", "db", "core"]),
@@ -63,7 +65,7 @@ const ENGINE: Table = &[
     ("machine/facts", &["error", "db", "hosts", "machine", "core"]),
     ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts", "machine/adopt"]),
     ("ops", &["job/step", "machine/facts", "steps"]),
-    ("job", &["job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "authorize", "machine/facts", "ops", "steps"]),
+    ("job", &["slots", "job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "authorize", "machine/facts", "ops", "steps"]),
     // The whole of it.
     ("metrics", &["sync", "core"]),
     ("engine", &["sync", "probe", "settings", "auth", "error", "hosts", "core", "auth/login", "job", "watch", "metrics"]),

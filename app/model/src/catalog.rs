@@ -259,6 +259,16 @@ pub static TABLE: &[OperationRow] = &[
         lands: Landing::Job,
         ..ON_MACHINE
     },
+    OperationRow {
+        kind: OperationKind::Forget,
+        title: "Forget",
+        member: Scope::None,
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Forget))),
+        tone: Tone::Danger,
+        confirm: Confirm::Name,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
 ];
 
 /// Stands in where a kind has no row, which the table's test rules out: it may be done by nobody.

@@ -1,8 +1,10 @@
 //! The only error that a browser sees. Everything else is mapped to one of these, once, at the portal.
 
 use crate::job::JobId;
+use crate::newtype::Refused;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 
 /// What is wrong with one field of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,39 @@ impl FieldError {
     /// An error beside this field.
     pub fn new(field: &str, message: impl Into<String>) -> Self {
         Self { field: field.to_owned(), message: message.into() }
+    }
+}
+
+/// What is wrong with a form, in its order: at least one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<FieldError>", into = "Vec<FieldError>")]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl TryFrom<Vec<FieldError>> for FieldErrors {
+    type Error = Refused;
+
+    fn try_from(errors: Vec<FieldError>) -> Result<Self, Refused> {
+        if errors.is_empty() { Err(Refused::new("No field is wrong.")) } else { Ok(Self(errors)) }
+    }
+}
+
+impl From<FieldErrors> for Vec<FieldError> {
+    fn from(errors: FieldErrors) -> Self {
+        errors.0
+    }
+}
+
+impl Deref for FieldErrors {
+    type Target = [FieldError];
+
+    fn deref(&self) -> &[FieldError] {
+        &self.0
     }
 }
 
@@ -49,7 +84,7 @@ pub enum Fault {
     #[error("{}", fields.first().map_or("The form has an error.", |f| f.message.as_str()))]
     Invalid {
         /// Which, in the form's order.
-        fields: Vec<FieldError>,
+        fields: FieldErrors,
     },
     /// The operation does not fit the present state.
     #[error("{why}")]
@@ -121,7 +156,18 @@ impl Fault {
 
     /// Shorthand for [`Fault::Invalid`] with one field.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
-        Fault::Invalid { fields: vec![FieldError::new(field, message)] }
+        Fault::Invalid { fields: FieldError::new(field, message).into() }
+    }
+
+    /// [`Fault::Invalid`] with all of these. A form that is refused without a word about any field is [`Fault::Refused`], because
+    /// there is nothing beside which it could be said.
+    pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
+        match fields.try_into() {
+            Ok(fields) => Fault::Invalid { fields },
+            Err(_) => {
+                Fault::refused("Something in the form is wrong. Load the page again and repeat what you did.")
+            }
+        }
     }
 
     /// The HTTP status (RFC 9110; 507 is of RFC 4918) that goes with it.
@@ -155,5 +201,20 @@ impl Fault {
             Fault::Invalid { fields } => fields.iter().find(|f| f.field == name).map(|f| f.message.as_str()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_never_wrong_without_a_field() {
+        assert!(serde_json::from_str::<Fault>(r#"{"code":"invalid","fields":[]}"#).is_err());
+        assert!(matches!(Fault::invalid_fields(Vec::new()), Fault::Refused { .. }));
+        let fault = Fault::invalid_fields(vec![FieldError::new("name", "Too long.")]);
+        let json = serde_json::to_string(&fault).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault);
+        assert_eq!(fault.of_field("name"), Some("Too long."));
     }
 }

@@ -15,7 +15,7 @@ pub use data::{BODY_MAX, FormData};
 #[cfg(any(feature = "portal", test))]
 pub use decode::{defaults, from_spec, on_machine, operations, secrets};
 pub use fields::{ACCOUNT, Entry, Field, Group};
-pub use reader::{HashPassword, Reader};
+pub use reader::{BUILDS_MAX, HashPassword, Reader};
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,9 @@ pub enum JobState {
     Running,
     /// A step failed or the job was cancelled; what was done is being undone.
     Undoing,
+    /// Undoing has stopped at a step that cannot be undone. The job keeps its machine until somebody has it tried again, or gives
+    /// it up.
+    NeedsAttention,
     /// All steps are done.
     Succeeded,
     /// A step failed; everything that could be was undone.
@@ -39,6 +42,7 @@ impl JobState {
             JobState::Queued => "Queued",
             JobState::Running => "Running",
             JobState::Undoing => "Rolling back",
+            JobState::NeedsAttention => "Needs attention",
             JobState::Succeeded => "Done",
             JobState::Failed => "Failed",
             JobState::Cancelled => "Cancelled",

@@ -70,6 +70,8 @@ pub enum MachineAction {
     Destroy,
     /// Remove domain, disks and configuration.
     Purge,
+    /// Remove the configuration and leave alone what is on the host, which is gone for good.
+    Forget,
 }
 
 /// An operation without its particulars.
@@ -117,6 +119,8 @@ pub enum OperationKind {
     Destroy,
     /// [`MachineAction::Purge`]
     Purge,
+    /// [`MachineAction::Forget`]
+    Forget,
 }
 
 impl OperationKind {
@@ -152,6 +156,7 @@ impl MachineAction {
             MachineAction::Resume => OperationKind::Resume,
             MachineAction::Destroy => OperationKind::Destroy,
             MachineAction::Purge => OperationKind::Purge,
+            MachineAction::Forget => OperationKind::Forget,
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Action {
     SeeJob,
     /// Cancel or retry a job.
     SteerJob,
+    /// Give a job up, whatever it leaves behind.
+    GiveUpJob,
     /// See images and profiles.
     SeeImages,
     /// See hosts and their findings.
@@ -91,7 +93,7 @@ fn member(action: Action) -> Scope {
         Action::SeeJob => Scope::Shared,
         Action::SteerJob => Scope::Own,
         Action::SeeImages | Action::SeeHosts => Scope::All,
-        Action::CheckHost | Action::ReadAudit | Action::ManageUsers => Scope::None,
+        Action::GiveUpJob | Action::CheckHost | Action::ReadAudit | Action::ManageUsers => Scope::None,
         Action::ManageOwnAccount => Scope::Own,
     }
 }
@@ -124,6 +126,7 @@ impl Action {
             Action::DriveConsole => "drive_console",
             Action::SeeJob => "see_job",
             Action::SteerJob => "steer_job",
+            Action::GiveUpJob => "give_up",
             Action::SeeImages => "see_images",
             Action::SeeHosts => "see_hosts",
             Action::CheckHost => "check_host",
@@ -141,6 +144,7 @@ impl Action {
             Action::DriveConsole,
             Action::SeeJob,
             Action::SteerJob,
+            Action::GiveUpJob,
             Action::SeeImages,
             Action::SeeHosts,
             Action::CheckHost,

@@ -81,8 +81,13 @@ pub trait Portal: Send + Sync {
     async fn job(&self, actor: &Actor, id: JobId) -> Result<JobView, Fault>;
     /// Asks a job to stop at the next step's end, a build at once.
     async fn cancel(&self, actor: &Actor, id: JobId) -> Result<(), Fault>;
-    /// Submits a failed or cancelled job's operation again.
+    /// Cancels all jobs of a user that can still be cancelled, those that wait first; answers how many.
+    async fn cancel_all(&self, actor: &Actor, user: UserId) -> Result<usize, Fault>;
+    /// Submits a failed or cancelled job's operation again. One that needs attention is undone further; it is the job itself
+    /// that is answered then.
     async fn retry(&self, actor: &Actor, id: JobId) -> Result<Submitted, Fault>;
+    /// Ends a job in whatever state it is. What it may leave behind is in its failure and in the audit log.
+    async fn give_up(&self, actor: &Actor, id: JobId) -> Result<(), Fault>;
     /// The values of the form that led to this job, without secrets.
     async fn form_of_job(&self, actor: &Actor, id: JobId) -> Result<FormData, Fault>;
 

@@ -25,6 +25,8 @@ const TABLE: Table<'static, JobSummary> = Table {
     ],
 };
 
+const DONE: [(&str, &str); 1] = [("cancel_all", "The jobs are being cancelled.")];
+
 #[component]
 pub fn Jobs() -> impl IntoView {
     page(Section::Jobs, |cx| async move {
@@ -42,7 +44,9 @@ pub fn Jobs() -> impl IntoView {
             filter.before.map(|_| (routes::jobs(&JobFilter { before: None, ..filter.clone() }), "Newest"));
         Ok(view! {
             {heading_with_title(&in_tab, &title, toggle(&filter))}
+            {faults::done(&cx, &DONE)}
             {faults::summary(&cx.form, &[])}
+            {cancel_all(&cx, &filter)}
             <div data-live=Region::Jobs.as_str()>{list(&jobs)}</div>
             <LiveJobs/>
             {table::pager(newest, older)}
@@ -57,6 +61,20 @@ fn filter(cx: &Cx) -> JobFilter {
         open: cx.query("open") == "true",
         before: cx.query_as("before"),
     }
+}
+
+/// A button that stops all of one's own jobs, where the unfinished ones are listed.
+fn cancel_all(cx: &Cx, filter: &JobFilter) -> Option<AnyView> {
+    let user = cx.actor.user.as_ref().filter(|_| filter.open)?.id.to_string();
+    Some(
+        view! {
+            <form method="post" class="inline">
+                <input type="hidden" name="user" value=user/>
+                <button class="button" name="intent" value="cancel_all">"Cancel all of my jobs"</button>
+            </form>
+        }
+        .into_any(),
+    )
 }
 
 /// Switches between all jobs and those that are not over.

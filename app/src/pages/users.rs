@@ -22,7 +22,8 @@ const TABLE: Table<'static, UserView> = Table {
         Column::plain("Action"),
     ],
 };
-const DONE: [(&str, &str); 4] = [
+const DONE: [(&str, &str); 5] = [
+    ("cancel_all", "The jobs are being cancelled."),
     ("add_user", "The user was added."),
     ("set_role", "The role was changed."),
     ("disable", "The account was disabled; its sessions have ended."),
@@ -56,7 +57,7 @@ fn row(user: &UserView, own: bool) -> AnyView {
             <td data-label="Account">{state}</td>
             <td data-label="Machines">{user.machines}</td>
             <td data-label="Last login">{last.unwrap_or_else(|| view! { <span class="none">"Never"</span> }.into_any())}</td>
-            <td class="row-action">{enable_button(user, own)}</td>
+            <td class="row-action">{enable_button(user, own)}" "{cancel_jobs(user)}</td>
         </tr>
     }
     .into_any()
@@ -88,6 +89,17 @@ fn enable_button(user: &UserView, own: bool) -> AnyView {
         <form method="post" class="inline">
             <input type="hidden" name="user" value=user.id.to_string()/>
             <button class="button" name="intent" value=intent aria-label=label>{words}</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn cancel_jobs(user: &UserView) -> AnyView {
+    let label = format!("Cancel all jobs of {}", user.name);
+    view! {
+        <form method="post" class="inline">
+            <input type="hidden" name="user" value=user.id.to_string()/>
+            <button class="button" name="intent" value="cancel_all" aria-label=label>"Cancel jobs"</button>
         </form>
     }
     .into_any()

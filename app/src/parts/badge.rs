@@ -30,7 +30,7 @@ pub fn job_state(state: JobState) -> impl IntoView + use<> {
         JobState::Running => "busy",
         JobState::Undoing => "warn",
         JobState::Succeeded => "ok",
-        JobState::Failed => "bad",
+        JobState::Failed | JobState::NeedsAttention => "bad",
         JobState::Cancelled => "idle",
     };
     badge(tone, state.title())

@@ -26,7 +26,7 @@ pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
         ("job-about", about(job).into_any()),
         ("job-head", head(job, now).into_any()),
         (NOW, running_step(job).into_any()),
-        ("job-failure", job.failure.as_ref().map(failure).into_any()),
+        ("job-failure", what_is_wrong(job).into_any()),
         (PROGRESS, progress(job).into_any()),
         ("job-steps", steps(job, now).into_any()),
     ]
@@ -60,7 +60,7 @@ fn head(job: &JobView, now: Time) -> impl IntoView + use<> {
         {job.summary.badge.cancelling.then(|| view! { <span role="status" data-key="cancelling">{CANCELLING}</span> })}
         <div class="buttons">
             {job.can_cancel.then(|| button(id, "cancel", "Cancel"))}
-            {job.can_retry.then(|| button(id, "retry", "Try again"))}
+            {job.can_retry.then(|| button(id, "retry", retry_words(job)))}
             {form_again(job).map(|href| {
                 view! { <a class="button" data-key="form" href=href>"Edit and try again"</a> }
             })}
@@ -156,6 +156,31 @@ fn failure(failure: &Failure) -> impl IntoView + use<> {
             <p><strong>{failure.message.clone()}</strong></p>
             {build}
         </div>
+    }
+}
+
+/// Why the job failed, and why it needs attention; then an administrator sees what giving it up leaves behind.
+fn what_is_wrong(job: &JobView) -> impl IntoView + use<> {
+    let is_stuck = job.summary.badge.state == JobState::NeedsAttention;
+    let give_up = job.give_up.clone().filter(|_| is_stuck).map(|left| {
+        view! {
+            <div class="notice" data-tone="warn">
+                <p>{format!("If rolling back cannot work, give up the job. {left}")}</p>
+                {button(job.summary.badge.id, "give_up", "Give up this job")}
+            </div>
+        }
+    });
+    view! {
+        {job.failure.as_ref().map(failure)}
+        {job.stuck.as_ref().map(failure)}
+        {give_up}
+    }
+}
+
+fn retry_words(job: &JobView) -> &'static str {
+    match job.summary.badge.state {
+        JobState::NeedsAttention => "Try to roll back again",
+        _ => "Try again",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::parts::profiles::composition_and_mode;
 use crate::parts::{actions, address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
-use model::job::JobBadge;
+use model::job::{JobBadge, JobState};
 use model::machine::MachineState;
 use model::view::machine::{MachineFilter, MachineRow};
 
@@ -89,6 +89,9 @@ fn progress(job: &JobBadge) -> AnyView {
 }
 
 fn action(row: &MachineRow) -> AnyView {
+    if let Some(job) = row.job.as_ref().filter(|job| job.state == JobState::NeedsAttention) {
+        return view! { <a class="button" href=routes::job(job.id)>{job.state.title()}</a> }.into_any();
+    }
     if let Some(job) = &row.job {
         if job.cancelling {
             return or_dash(None);

@@ -108,7 +108,7 @@ async fn a_form_with_errors_keeps_every_value_and_shows_each_error_beside_its_fi
         ("network", "bridge:gone"),
         ("root_password", "secret-word"),
     ];
-    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::Invalid { fields: wrong })).await;
+    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::invalid_fields(wrong))).await;
     assert_sound("new machine", &answer.html);
     let tags = tags(&answer.html);
     let field = |name: &str| tags.iter().find(|t| t.get("name") == Some(name)).cloned().unwrap();

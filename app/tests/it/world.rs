@@ -134,7 +134,9 @@ pub fn job(state: JobState) -> JobView {
         ]
         .map(step)
         .into(),
-        failure: Some(failure),
+        failure: Some(failure.clone()),
+        stuck: Some(failure),
+        give_up: Some(HOSTILE.to_owned()),
         progress: Some(progress),
         reproduce: Some(HOSTILE.to_owned()),
         can_cancel: true,
@@ -269,6 +271,12 @@ impl Portal for World {
         Ok(job(JobState::Failed))
     }
     async fn cancel(&self, _: &Actor, _: JobId) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn cancel_all(&self, _: &Actor, _: UserId) -> Result<usize, Fault> {
+        Ok(0)
+    }
+    async fn give_up(&self, _: &Actor, _: JobId) -> Result<(), Fault> {
         Ok(())
     }
     async fn retry(&self, _: &Actor, id: JobId) -> Result<Submitted, Fault> {

@@ -227,6 +227,16 @@ impl Audit {
         }
     }
 
+    /// Completes what a portal that was killed left open, such as consoles: they ended with it at the latest.
+    pub async fn complete_left_open(&self) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        for seq in db::audit::left_open(&mut tx).await? {
+            self.complete(&mut tx, seq, Outcome::Succeeded, Some("the portal ended before this was closed"))
+                .await?;
+        }
+        tx.commit().await
+    }
+
     /// Completes an entry where nobody is left to report an error to but the log.
     pub async fn complete_logged(&self, seq: i64, outcome: Outcome, detail: Option<&str>) {
         let complete = async {

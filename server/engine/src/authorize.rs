@@ -48,9 +48,16 @@ pub(crate) async fn allow_machine(
     action: Action,
     name: &MachineName,
 ) -> Result<Arc<Known>> {
-    cx.user()?;
+    let user = cx.user()?;
     let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
-    authorize(core, cx, action, Subject::owned_by(&[known.owner]), Some(name.as_str())).await?;
+    let owners = [known.owner];
+    let subject = Subject::owned_by(&owners);
+    if !can(user, Action::SeeMachine, subject) {
+        // Not even that only an administrator may do it: that would tell that there is such a machine.
+        core.audit.denied(cx, action.name(), Some(name.as_str()), None).await?;
+        return Err(Fault::not_found("machine").into());
+    }
+    authorize(core, cx, action, subject, Some(name.as_str())).await?;
     Ok(known)
 }
 
@@ -61,7 +68,7 @@ fn denied() -> Fault {
 /// The kind of thing an action is about, for the words of [`Fault::NotFound`].
 fn thing(action: Action) -> &'static str {
     match action {
-        Action::SeeJob | Action::SteerJob => "job",
+        Action::SeeJob | Action::SteerJob | Action::GiveUpJob => "job",
         Action::SeeImages => "image",
         Action::SeeHosts | Action::CheckHost => "host",
         Action::ManageUsers | Action::ManageOwnAccount => "user",

@@ -5,12 +5,14 @@
 //! build is cancelled too.
 
 use crate::counts::Counts;
+use crate::slots::Slots;
 use crate::sync::lock;
+use model::account::UserId;
 use model::job::LogLevel;
 use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +29,7 @@ pub(crate) type BuildResult = Result<Built, Arc<BuildError>>;
 /// All builds under way.
 #[derive(Clone)]
 pub(crate) struct Builds {
-    slots: Arc<Semaphore>,
+    slots: Slots,
     counts: Arc<Counts>,
     under_way: Arc<Mutex<HashMap<ImageKey, Arc<Shared>>>>,
     cancel: CancellationToken,
@@ -53,12 +55,7 @@ struct Told {
 impl Builds {
     /// No build yet; at most `slots` at once.
     pub fn new(slots: usize, counts: Arc<Counts>) -> Self {
-        Self {
-            slots: Arc::new(Semaphore::new(slots.max(1))),
-            counts,
-            under_way: Arc::default(),
-            cancel: CancellationToken::new(),
-        }
+        Self { slots: Slots::new(slots), counts, under_way: Arc::default(), cancel: CancellationToken::new() }
     }
 
     /// Breaks all builds off, because the portal ends.
@@ -71,17 +68,18 @@ impl Builds {
         lock(&self.under_way).len()
     }
 
-    /// Waits for the image of this key, starting the build if nobody has. `cancel` ends the waiting, and the build if
-    /// nobody else waits.
+    /// Waits for the image of this key, starting the build if nobody has; it takes a slot in the turn of the `user` who is first
+    /// to want it. `cancel` ends the waiting, and the build if nobody else waits.
     pub async fn join(
         &self,
+        user: UserId,
         key: &ImageKey,
         builder: &Arc<dyn ImageBuilder>,
         tasks: &TaskTracker,
         listener: Listener,
         cancel: &CancellationToken,
     ) -> BuildResult {
-        let (shared, seat) = self.take_seat(key, builder, tasks, listener);
+        let (shared, seat) = self.take_seat(user, key, builder, tasks, listener);
         let mut result = shared.result.subscribe();
         drop(shared);
         let answer = tokio::select! {
@@ -102,6 +100,7 @@ impl Builds {
 
     fn take_seat(
         &self,
+        user: UserId,
         key: &ImageKey,
         builder: &Arc<dyn ImageBuilder>,
         tasks: &TaskTracker,
@@ -117,7 +116,7 @@ impl Builds {
                     cancel: self.cancel.child_token(),
                 });
                 under_way.insert(key.clone(), shared.clone());
-                tasks.spawn(self.clone().build(key.clone(), builder.clone(), shared.clone()));
+                tasks.spawn(self.clone().build(user, key.clone(), builder.clone(), shared.clone()));
                 shared
             }
         };
@@ -125,20 +124,21 @@ impl Builds {
         (shared.clone(), Seat { builds: self.clone(), key: key.clone(), shared, id })
     }
 
-    async fn build(self, key: ImageKey, builder: Arc<dyn ImageBuilder>, shared: Arc<Shared>) {
-        let result = self.build_in_slot(&key, &builder, &shared).await.map_err(Arc::new);
+    async fn build(self, user: UserId, key: ImageKey, builder: Arc<dyn ImageBuilder>, shared: Arc<Shared>) {
+        let result = self.build_in_slot(user, &key, &builder, &shared).await.map_err(Arc::new);
         self.forget(&key, &shared);
         shared.result.send_replace(Some(result));
     }
 
     async fn build_in_slot(
         &self,
+        user: UserId,
         key: &ImageKey,
         builder: &Arc<dyn ImageBuilder>,
         shared: &Arc<Shared>,
     ) -> Result<Built, BuildError> {
         let sink = |event| shared.tell(event);
-        if self.slots.available_permits() == 0 {
+        if !self.slots.has_free() {
             sink(BuildEvent::Line {
                 from: None,
                 level: LogLevel::Info,
@@ -146,7 +146,7 @@ impl Builds {
             });
         }
         let slot = tokio::select! {
-            slot = self.slots.acquire() => slot.map_err(|_| BuildError::Cancelled)?,
+            slot = self.slots.acquire(user) => slot,
             () = shared.cancel.cancelled() => return Err(BuildError::Cancelled),
         };
         let began = Instant::now();

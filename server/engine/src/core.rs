@@ -21,11 +21,12 @@ use crate::job::live::LiveJobs;
 use crate::machine::fleet::Fleet;
 use crate::probe::Probe;
 use crate::settings::Settings;
+use crate::slots::Slots;
 use model::account::{Actor, UserId};
 use ports::clock::Clock;
 use ports::image_builder::ImageBuilder;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,7 +47,7 @@ pub(crate) struct Core {
     pub builds: Builds,
     pub fleet: Fleet,
     pub jobs: LiveJobs,
-    pub job_slots: Arc<Semaphore>,
+    pub job_slots: Slots,
     pub passwords: Hasher,
     pub throttle: Throttle,
     pub devices: Devices,
@@ -87,9 +88,9 @@ impl Core {
             audit: Arc::new(audit),
             rooting: tokio::sync::Mutex::default(),
             builds: Builds::new(settings.build_slots, counts.clone()),
-            job_slots: Arc::new(Semaphore::new(settings.job_slots.max(1))),
+            job_slots: Slots::new(settings.job_slots),
             jobs: LiveJobs::new(state.join("jobs")),
-            passwords: Hasher::new(),
+            passwords: Hasher::new(settings.password_cost),
             throttle: Throttle::new(clock.clone()),
             tickets: Tickets::new(clock.clone()),
             setup: Setup::new(clock.clone(), settings.setup_ttl),

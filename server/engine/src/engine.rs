@@ -70,9 +70,11 @@ impl Engine {
     ) -> Result<Arc<Engine>, OpenError> {
         let path = settings.state.clone();
         let engine = Self::assemble(settings, hosts, builder, clock, probe).await?;
-        recover::open_jobs(&engine.core)
-            .await
-            .map_err(|source| OpenError::Load { path, source: source.into() })?;
+        let recover = async {
+            engine.core.audit.complete_left_open().await?;
+            recover::open_jobs(&engine.core).await
+        };
+        recover.await.map_err(|source| OpenError::Load { path, source: source.into() })?;
         watch::start(&engine.core);
         engine.first_look().await;
         Ok(engine)

@@ -4,6 +4,7 @@
 mod audit;
 mod auth;
 mod authorize;
+mod backoff;
 mod builds;
 pub mod console;
 mod core;
@@ -25,15 +26,17 @@ pub mod probe;
 mod retention;
 mod roots;
 mod settings;
+mod slots;
 mod steps;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod watch;
 
+pub use backoff::Backoff;
 pub use engine::Engine;
 pub use error::OpenError;
 pub use hosts::Host;
 pub use live::ConsoleSession;
 pub use metrics::Metrics;
-pub use settings::Settings;
+pub use settings::{PasswordCost, Settings};

@@ -75,6 +75,16 @@ impl Portal for Engine {
         jobs::cancel(&self.core, &cx, id).await.map_err(|e| cx.fault(e))
     }
 
+    async fn cancel_all(&self, actor: &Actor, user: UserId) -> Result<usize, Fault> {
+        let cx = self.core.cx(actor);
+        jobs::cancel_all(&self.core, &cx, user).await.map_err(|e| cx.fault(e))
+    }
+
+    async fn give_up(&self, actor: &Actor, id: JobId) -> Result<(), Fault> {
+        let cx = self.core.cx(actor);
+        jobs::give_up(&self.core, &cx, id).await.map_err(|e| cx.fault(e))
+    }
+
     async fn retry(&self, actor: &Actor, id: JobId) -> Result<Submitted, Fault> {
         let cx = self.core.cx(actor);
         jobs::retry(&self.core, &cx, id).await.map_err(|e| cx.fault(e))

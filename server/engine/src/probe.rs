@@ -47,6 +47,13 @@ pub enum Verdict {
 pub trait Probe: Send + Sync + 'static {
     /// The runner stands at this moment.
     async fn at(&self, moment: Moment) -> Verdict;
+
+    /// Whether a step that has rested so many times, each time waiting for something, is never taken up again: what a crash
+    /// in the middle of it looks like. Asked of every step and undoing while it is under way; `moment` is the one before it.
+    fn stops_inside(&self, moment: Moment, rests: usize) -> bool {
+        let _ = (moment, rests);
+        false
+    }
 }
 
 /// Lets everything pass.

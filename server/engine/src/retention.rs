@@ -61,13 +61,13 @@ pub(crate) async fn tidy(core: &Core) -> Result<()> {
     let (jobs, console) = (core.jobs.clone(), core.settings.state.join("console"));
     let work = move || {
         let is_old_log = |path: &Path| job_of(path).is_some_and(|job| jobs.get(job).is_none());
-        let logs = files(jobs.dir(), is_old_log)?;
-        remove(over(logs, LOGS, Some(now.plus_millis(-LOG_AGE))))?;
-        tidy_transcripts(&console, &folders, TRANSCRIPTS)
+        let logs = files(jobs.dir(), is_old_log);
+        remove(over(logs, LOGS, Some(now.plus_millis(-LOG_AGE))));
+        tidy_transcripts(&console, &folders, TRANSCRIPTS);
     };
     let done = tokio::task::spawn_blocking(work).await;
     let what = "removing what is not kept any longer failed";
-    done.unwrap_or_else(|gone| Err(io::Error::other(gone))).map_err(|source| Error::Io { what, source })
+    done.map_err(|gone| Error::Io { what, source: io::Error::other(gone) })
 }
 
 /// The job of a log, by its file's name.
@@ -77,20 +77,38 @@ fn job_of(path: &Path) -> Option<JobId> {
 }
 
 /// Removes the folders of machines that are gone, and the oldest files of the others beyond `most` bytes.
-fn tidy_transcripts(console: &Path, machines: &HashSet<String>, most: u64) -> io::Result<()> {
+fn tidy_transcripts(console: &Path, machines: &HashSet<String>, most: u64) {
     let mut all = Vec::new();
-    for entry in fs::read_dir(console)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
+    for folder in entries(console) {
+        if !folder.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        if entry.file_name().to_str().is_some_and(|name| machines.contains(name)) {
-            all.extend(files(&entry.path(), |path| path.extension() == Some(OsStr::new("log")))?);
+        if folder.file_name().to_str().is_some_and(|name| machines.contains(name)) {
+            all.extend(files(&folder.path(), |path| path.extension() == Some(OsStr::new("log"))));
         } else {
-            gone_is_fine(fs::remove_dir_all(entry.path()))?;
+            or_log(&folder.path(), fs::remove_dir_all(folder.path()));
         }
     }
-    remove(over(all, most, None))
+    remove(over(all, most, None));
+}
+
+/// What lies in a folder.
+fn entries(dir: &Path) -> Vec<fs::DirEntry> {
+    let read = or_log(dir, fs::read_dir(dir));
+    read.into_iter().flatten().filter_map(|entry| or_log(dir, entry)).collect()
+}
+
+/// One that cannot be read or removed is for the server's log and the next hour, and must not keep the others. Gone already is
+/// fine: somebody else was quicker.
+fn or_log<T>(path: &Path, result: io::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "an old log or transcript cannot be removed");
+            None
+        }
+    }
 }
 
 /// A file that may go.
@@ -101,20 +119,15 @@ struct Old {
 }
 
 /// The files of a folder that may go.
-fn files(dir: &Path, may_go: impl Fn(&Path) -> bool) -> io::Result<Vec<Old>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if !may_go(&path) {
-            continue;
-        }
-        // Gone between the two calls: somebody else was quicker.
-        let Some(about) = gone_is_none(fs::metadata(&path))? else { continue };
-        let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+fn files(dir: &Path, may_go: impl Fn(&Path) -> bool) -> Vec<Old> {
+    let about = |path: PathBuf| {
+        let about = or_log(&path, fs::metadata(&path))?;
+        let changed =
+            or_log(&path, about.modified())?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let changed = Time(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX));
-        found.push(Old { path, changed, size: about.len() });
-    }
-    Ok(found)
+        Some(Old { path, changed, size: about.len() })
+    };
+    entries(dir).into_iter().map(|entry| entry.path()).filter(|path| may_go(path)).filter_map(about).collect()
 }
 
 /// Those that must go: all changed before `before`, then the oldest until the rest is not more than `most` bytes.
@@ -133,19 +146,9 @@ fn over(mut files: Vec<Old>, most: u64, before: Option<Time>) -> Vec<PathBuf> {
     gone
 }
 
-fn remove(paths: Vec<PathBuf>) -> io::Result<()> {
-    paths.iter().try_for_each(|path| gone_is_fine(fs::remove_file(path)))
-}
-
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
-    gone_is_none(result).map(drop)
-}
-
-fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+fn remove(paths: Vec<PathBuf>) {
+    for path in paths {
+        or_log(&path, fs::remove_file(&path));
     }
 }
 
@@ -196,9 +199,24 @@ mod tests {
         put(&at("db.2/a.log"), 10, 20);
         put(&at("gone.3/a.log"), 10, 40);
         let machines: HashSet<String> = ["web.1".to_owned(), "db.2".to_owned()].into();
-        tidy_transcripts(dir.path(), &machines, 20).unwrap();
+        tidy_transcripts(dir.path(), &machines, 20);
         let there = ["web.1/a.log", "web.1/b.log", "db.2/a.log", "gone.3"].map(|path| at(path).exists());
         assert_eq!(there, [false, true, true, false]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_does_not_keep_the_rest() {
+        let dir = TempDir::new().unwrap();
+        // A file of that name is a folder: removing it as a file fails, as root too.
+        let stuck = dir.path().join("a.log");
+        put(&stuck.join("x"), 1, 1);
+        let other = dir.path().join("b.log");
+        put(&other, 1, 2);
+        remove(vec![stuck.clone(), other.clone()]);
+        assert_eq!([stuck.exists(), other.exists()], [true, false]);
+        // A folder that cannot be listed, because it is a file, has nothing to offer.
+        put(&other, 1, 2);
+        assert_eq!(files(&other, |_| true).len(), 0);
     }
 
     #[tokio::test]
@@ -216,7 +234,7 @@ mod tests {
         let now = core.clock.now().0;
         let log = |job: JobId| crate::job::log::path_of(core.jobs.dir(), job);
         let [ancient, recent, open] = [(); 3].map(|()| JobId(Uuid::now_v7()));
-        core.jobs.open(open, &core.closing).unwrap();
+        core.jobs.open(open, &core.closing);
         for (job, changed) in [(ancient, now - LOG_AGE - 1), (recent, now - LOG_AGE), (open, 0)] {
             put(&log(job), 1, changed);
         }

@@ -1,7 +1,24 @@
 //! What an administrator decides about the engine: given once, when it is opened.
 
+use crate::backoff::Backoff;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What hashing a password costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordCost {
+    /// Memory, in KiB.
+    pub memory: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Default for PasswordCost {
+    /// OWASP's first recommendation for Argon2id, with one lane.
+    fn default() -> Self {
+        Self { memory: 19_456, passes: 2 }
+    }
+}
 
 /// What an administrator decides about the engine.
 #[derive(Clone, Debug)]
@@ -22,6 +39,16 @@ pub struct Settings {
     pub shut_down_limit: Duration,
     /// How long a new machine may take to get an address before the job ends without one.
     pub address_limit: Duration,
+    /// How long a job waits for a host that is away, going forward or undoing, before that counts as a failure.
+    pub host_patience: Duration,
+    /// The pauses between two tries of whatever is tried again.
+    pub retry: Backoff,
+    /// How many unfinished jobs one user may have.
+    pub jobs_per_user: u32,
+    /// How many of those may be builds.
+    pub builds_per_user: u32,
+    /// What hashing a password costs. Only tests take less than the default.
+    pub password_cost: PasswordCost,
 }
 
 impl Settings {
@@ -36,6 +63,11 @@ impl Settings {
             setup_ttl: Duration::from_secs(60 * 60),
             shut_down_limit: Duration::from_secs(120),
             address_limit: Duration::from_secs(120),
+            host_patience: Duration::from_secs(15 * 60),
+            retry: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) },
+            jobs_per_user: 50,
+            builds_per_user: 20,
+            password_cost: PasswordCost::default(),
         }
     }
 }

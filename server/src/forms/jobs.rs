@@ -3,6 +3,7 @@
 use super::decode::hidden;
 use crate::session::Visitor;
 use model::Fault;
+use model::account::UserId;
 use model::job::JobId;
 use model::portal::{Portal, Submitted};
 use serde::Deserialize;
@@ -29,4 +30,28 @@ pub async fn cancel(portal: &dyn Portal, visitor: &Visitor, form: JobForm) -> Re
 /// [`Portal::retry`]'s
 pub async fn retry(portal: &dyn Portal, visitor: &Visitor, form: JobForm) -> Result<Submitted, Fault> {
     portal.retry(&visitor.actor, form.job).await
+}
+
+/// The fields of [`cancel_all`].
+#[derive(Debug, Deserialize)]
+pub struct CancelAll {
+    /// Whose jobs.
+    #[serde(deserialize_with = "hidden")]
+    pub user: UserId,
+}
+
+/// Asks all open jobs of a user to stop.
+///
+/// # Errors
+/// [`Portal::cancel_all`]'s
+pub async fn cancel_all(portal: &dyn Portal, visitor: &Visitor, form: CancelAll) -> Result<(), Fault> {
+    portal.cancel_all(&visitor.actor, form.user).await.map(drop)
+}
+
+/// Ends a job that cannot end by itself.
+///
+/// # Errors
+/// [`Portal::give_up`]'s
+pub async fn give_up(portal: &dyn Portal, visitor: &Visitor, form: JobForm) -> Result<(), Fault> {
+    portal.give_up(&visitor.actor, form.job).await
 }

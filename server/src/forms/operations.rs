@@ -41,7 +41,7 @@ pub fn hash_password(clear: &str) -> Result<PasswordHash, Refused> {
 /// The operations that a form means. Hashing a password takes milliseconds, so it does not happen among the requests.
 async fn operations(data: FormData) -> Result<Vec<Operation>, Fault> {
     let read = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
-    read.map_err(|error| internal(&error))?.map_err(|fields| Fault::Invalid { fields })
+    read.map_err(|error| internal(&error))?.map_err(Fault::invalid_fields)
 }
 
 /// The fields of what a person has seen and typed before submitting.
@@ -185,7 +185,7 @@ fn left_out(refused: &[(Operation, Fault)]) -> Fault {
         Some(machine) => FieldError::new("machine", format!("{machine}: {fault}")),
         None => FieldError::new("profiles", format!("{}: {fault}", operation.title())),
     };
-    Fault::Invalid { fields: refused.iter().map(one).collect() }
+    Fault::invalid_fields(refused.iter().map(one).collect())
 }
 
 /// The form once for each machine that it names: the list posts the ticked ones together.

@@ -27,6 +27,9 @@ pub struct Reader<'a> {
     errors: Vec<FieldError>,
 }
 
+/// How many images one form has built at most.
+pub const BUILDS_MAX: usize = 32;
+
 impl<'a> Reader<'a> {
     /// A reader of this form.
     pub(crate) fn new(data: &'a FormData, hash: HashPassword<'a>) -> Self {
@@ -39,14 +42,21 @@ impl<'a> Reader<'a> {
         let data = self.data;
         let mode: Option<Mode> = self.value("mode");
         let sets: BTreeSet<ProfileSet> = if data.has("set") {
-            data.all("set").filter_map(|text| self.parse("set", text)).collect()
+            data.all("set").take(BUILDS_MAX + 1).filter_map(|text| self.parse("set", text)).collect()
         } else if data.has("each") {
-            data.all("profiles").filter_map(|text| self.parse("profiles", text)).collect()
+            data.all("profiles")
+                .take(BUILDS_MAX + 1)
+                .filter_map(|text| self.parse("profiles", text))
+                .collect()
         } else {
             self.profiles().into_iter().collect()
         };
         if sets.is_empty() && self.errors.is_empty() {
             self.errors.push(FieldError::new("profiles", "Choose at least one profile."));
+        }
+        if sets.len() > BUILDS_MAX {
+            let why = format!("Choose at most {BUILDS_MAX} images at a time.");
+            self.errors.push(FieldError::new("profiles", why));
         }
         let mode = mode?;
         Some(sets.into_iter().map(|profiles| Operation::Build { profiles, mode }).collect())

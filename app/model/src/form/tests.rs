@@ -184,3 +184,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_form_builds_so_many_images_and_no_more() {
+    let form = |count: usize| {
+        let sets = (0..count).map(|n| ("set".to_owned(), format!("core,p{n}")));
+        let intent = [("intent", "build"), ("mode", "immutable")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        FormData(intent.into_iter().chain(sets).collect())
+    };
+    assert_eq!(operations(&form(BUILDS_MAX), &no_hash).unwrap().len(), BUILDS_MAX);
+    for count in [BUILDS_MAX + 1, 500] {
+        let wrong = operations(&form(count), &no_hash).unwrap_err();
+        assert!(wrong.len() == 1 && wrong[0].message.contains("at most 32"), "{wrong:?}");
+    }
+}

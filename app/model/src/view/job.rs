@@ -50,14 +50,18 @@ pub struct JobView {
     pub steps: Vec<StepView>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// Why undoing it has stopped, if it has: the job needs attention.
+    pub stuck: Option<Failure>,
     /// How far its build has come, while it builds.
     pub progress: Option<BuildProgress>,
     /// The command that reproduces the build in a shell, once it is known.
     pub reproduce: Option<String>,
     /// What may be asked of it now: cancel, retry.
     pub can_cancel: bool,
-    /// A failed or cancelled job can be tried again.
+    /// A failed or cancelled job can be tried again, and the undoing of one that needs attention.
     pub can_retry: bool,
+    /// For whoever may give it up: what it may leave behind then, in a sentence.
+    pub give_up: Option<String>,
     /// For a failed create: the form opens again with its values at this machine name.
     pub form_again: bool,
 }

@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Tx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use model::Fault;
 use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, password_fault};
 use model::portal::{Browser, LoggedIn};
@@ -170,7 +170,7 @@ async fn new_user(core: &Core, name: &str, role: Role, password: &Secret) -> Res
             let hash = core.passwords.hash(password).await?;
             Ok((SessionUser { id: UserId(Uuid::now_v7()), name, role }, hash))
         }
-        _ => Err(Error::Fault(Fault::Invalid { fields })),
+        _ => Err(Fault::invalid_fields(fields).into()),
     }
 }
 

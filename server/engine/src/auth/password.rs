@@ -1,6 +1,7 @@
 //! Passwords: Argon2id with OWASP's parameters (Password Storage Cheat Sheet: m=19456, t=2, p=1), off the async threads,
 //! and at most a few at once, because each takes 19 MiB.
 
+use crate::settings::PasswordCost;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -25,6 +26,7 @@ pub(crate) enum HashError {
 /// Hashes and verifies.
 #[derive(Clone, Debug)]
 pub(crate) struct Hasher {
+    cost: PasswordCost,
     slots: Arc<Semaphore>,
     /// The hash of a password that nobody knows, verified against when there is no user of a name: equal work.
     nobody: Arc<OnceLock<String>>,
@@ -32,19 +34,19 @@ pub(crate) struct Hasher {
 
 impl Hasher {
     /// A hasher with all its slots free.
-    pub fn new() -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::default() }
+    pub fn new(cost: PasswordCost) -> Self {
+        Self { cost, slots: Arc::new(Semaphore::new(AT_ONCE)), nobody: Arc::default() }
     }
 
     /// The PHC string of a password under a fresh salt.
     pub async fn hash(&self, password: &Secret) -> Result<String, HashError> {
-        let password = password.clone();
-        self.blocking(move || hash(&password)).await
+        let (password, cost) = (password.clone(), self.cost);
+        self.blocking(move || hash(&password, cost)).await
     }
 
     /// Whether a password fits a stored hash. Without a hash the same work is done, and the answer is no.
     pub async fn verify(&self, password: &Secret, stored: Option<String>) -> Result<bool, HashError> {
-        let password = password.clone();
+        let (password, cost) = (password.clone(), self.cost);
         let nobody = self.nobody.clone();
         self.blocking(move || {
             let known = stored.is_some();
@@ -52,12 +54,12 @@ impl Hasher {
                 (Some(stored), _) => stored,
                 (None, Some(nobody)) => nobody.clone(),
                 (None, None) => {
-                    let made = hash(&super::random_secret())?;
+                    let made = hash(&super::random_secret(), cost)?;
                     nobody.get_or_init(|| made).clone()
                 }
             };
             let parsed = PasswordHash::new(&against).map_err(|e| HashError::Argon2(e.to_string()))?;
-            let fits = argon2()?.verify_password(password.reveal().as_bytes(), &parsed).is_ok();
+            let fits = argon2(cost)?.verify_password(password.reveal().as_bytes(), &parsed).is_ok();
             Ok(fits && known)
         })
         .await
@@ -77,13 +79,14 @@ impl Hasher {
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, HashError> {
-    let params = Params::new(19_456, 2, 1, None).map_err(|e| HashError::Argon2(e.to_string()))?;
+fn argon2(cost: PasswordCost) -> Result<Argon2<'static>, HashError> {
+    let params =
+        Params::new(cost.memory, cost.passes, 1, None).map_err(|e| HashError::Argon2(e.to_string()))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-fn hash(password: &Secret) -> Result<String, HashError> {
-    let hash = argon2()?
+fn hash(password: &Secret, cost: PasswordCost) -> Result<String, HashError> {
+    let hash = argon2(cost)?
         .hash_password(password.reveal().as_bytes())
         .map_err(|e| HashError::Argon2(e.to_string()))?;
     Ok(hash.to_string())
@@ -95,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_fits_and_nobody_has_one() {
-        let hasher = Hasher::new();
+        let hasher = Hasher::new(crate::Settings::new("").password_cost);
         let password = Secret::new("correct horse battery".to_owned());
         let stored = hasher.hash(&password).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");

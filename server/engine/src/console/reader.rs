@@ -9,6 +9,7 @@
 
 use super::line::{Line, Link, Told};
 use super::transcript::{Transcript, Transcripts};
+use crate::backoff::Backoff;
 use host_tools::exec::chain;
 use ports::clock::Clock;
 use ports::hypervisor::{ConsoleStream, Hypervisor};
@@ -17,8 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MOST: Duration = Duration::from_secs(10);
+const RETRY: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 /// How long a stream is read after the machine was said to be off: its last words may still be on the way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -54,12 +54,12 @@ impl Reader {
     }
 
     async fn serve(&mut self) {
-        let mut pause = RETRY_FIRST;
+        let mut pauses = RETRY.pauses();
         loop {
             let told = *self.told.borrow_and_update();
             if told.running == Some(false) {
                 self.disconnect(Link::Off);
-                pause = RETRY_FIRST;
+                pauses = RETRY.pauses();
                 if self.told.changed().await.is_err() {
                     return;
                 }
@@ -70,7 +70,7 @@ impl Reader {
                     self.connect(&stream);
                     if self.read(stream).await {
                         // A stream that worked is opened again at once; one that ends at once is not hammered.
-                        pause = RETRY_FIRST;
+                        pauses = RETRY.pauses();
                         self.line.update(|s| s.input = None);
                         continue;
                     }
@@ -81,8 +81,8 @@ impl Reader {
             }
             self.disconnect(Link::Off);
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MOST),
-                _ = self.told.changed() => pause = RETRY_FIRST,
+                () = tokio::time::sleep(pauses.next().unwrap_or(RETRY.longest)) => {}
+                _ = self.told.changed() => pauses = RETRY.pauses(),
             }
         }
     }

@@ -137,6 +137,13 @@ pub(crate) async fn begin(tx: &mut Tx, key: &Key, begin: &Begin<'_>) -> Result<i
     Ok(seq)
 }
 
+/// The acts that were begun, never ended, and are no job's: a portal that was killed did not complete them.
+pub(crate) async fn left_open(conn: &mut Conn) -> Result<Vec<i64>> {
+    let rows =
+        sqlx::query_scalar!("select seq from audit where end_link is null and job_id is null order by seq");
+    Ok(rows.fetch_all(conn).await?)
+}
+
 /// Completes an act, once: a second completion changes nothing, as after a crash between this and what followed.
 pub(crate) async fn complete(
     tx: &mut Tx,

@@ -26,12 +26,16 @@ pub(crate) struct JobRecord {
     pub operation: Operation,
     /// Whether the operation had secrets that are no longer stored: it cannot be done again as it is.
     pub secrets_removed: bool,
+    pub actor: UserId,
     pub actor_name: String,
     pub state: JobState,
     pub cancel: bool,
     pub work: Work,
     pub failure: Option<Failure>,
+    /// Why undoing it has stopped, if it has.
+    pub stuck: Option<Failure>,
     pub audit_seq: i64,
+    pub created: Time,
 }
 
 /// A job that is accepted.
@@ -91,8 +95,9 @@ pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>
     let row = sqlx::query!(
         r#"select id as "id: Text<JobId>", operation as "operation: Json<Operation>",
         secrets = 'removed' as "secrets_removed!: bool", actor_id as "actor_id: Text<UserId>", actor,
-        owner_id as "owner_id: Text<UserId>", state as "state: Word<JobState>", cancel as "cancel: bool",
-        work as "work: Json<Work>", failure as "failure: Json<Failure>", audit_seq from jobs where id = ?"#,
+        iif(stuck is null, state, 'needs_attention') as "state!: Word<JobState>", cancel as "cancel: bool",
+        work as "work: Json<Work>", failure as "failure: Json<Failure>", stuck as "stuck: Json<Failure>", audit_seq,
+        created from jobs where id = ?"#,
         id,
     )
     .fetch_optional(conn)
@@ -102,12 +107,15 @@ pub(crate) async fn load(conn: &mut Conn, id: JobId) -> Result<Option<JobRecord>
             id: row.id.read()?,
             operation: row.operation.read()?,
             secrets_removed: row.secrets_removed,
+            actor: row.actor_id.read()?,
             actor_name: row.actor,
             state: row.state.read()?,
             cancel: row.cancel,
             work: row.work.read()?,
             failure: row.failure.read()?,
+            stuck: row.stuck.read()?,
             audit_seq: row.audit_seq,
+            created: Time(row.created),
         })
     })
     .transpose()
@@ -176,11 +184,11 @@ pub(crate) async fn open_on(conn: &mut Conn, machine: &MachineName) -> Result<Op
     .read()
 }
 
-/// The open job that builds this.
+/// The job that builds this and that others may join: not one that is cancelled or being undone.
 pub(crate) async fn open_build(conn: &mut Conn, key: &str) -> Result<Option<JobId>> {
     sqlx::query_scalar!(
         r#"select id as "id: Text<JobId>" from jobs
-        where state in ('queued', 'running', 'undoing') and build_key = ?"#,
+        where state in ('queued', 'running') and cancel = 0 and build_key = ?"#,
         key,
     )
     .fetch_optional(conn)
@@ -222,14 +230,4 @@ pub(crate) async fn save_work(tx: &mut Tx, id: JobId, work: &Work) -> Result<()>
     let id = id.to_string();
     sqlx::query!("update jobs set work = ? where id = ?", work, id).execute(&mut **tx).await?;
     Ok(())
-}
-
-/// Notes that somebody wants a job to stop; says whether it was still open.
-pub(crate) async fn request_cancel(tx: &mut Tx, id: JobId) -> Result<bool> {
-    let id = id.to_string();
-    let done =
-        sqlx::query!("update jobs set cancel = 1 where id = ? and state in ('queued', 'running')", id,)
-            .execute(&mut **tx)
-            .await?;
-    Ok(done.rows_affected() == 1)
 }

@@ -12,6 +12,7 @@ pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod machines;
 pub(crate) mod sessions;
+pub(crate) mod steering;
 pub(crate) mod users;
 mod visible;
 mod writer;

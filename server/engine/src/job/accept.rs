@@ -6,8 +6,8 @@ use crate::cx::Cx;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::{self, Tx};
 use crate::error::{Error, Result, chain};
-use crate::job::runner;
 use crate::job::step::{After, Work};
+use crate::job::{limits, runner};
 use crate::machine::facts::{self, Facts, needed_image};
 use crate::ops;
 use crate::steps::record;
@@ -96,11 +96,9 @@ pub(crate) async fn submit(
     {
         return join_build(core, tx, cx, job, &facts, &operation).await;
     }
-    // The log is opened before the commit, so that nobody who sees the job finds it without one.
-    let live = core
-        .jobs
-        .open(id, &core.closing)
-        .map_err(|source| Error::Io { what: "a job's log cannot be opened", source })?;
+    limits::check(core, &mut tx, cx.user_id()?, build_key.is_some()).await?;
+    // Before the commit, so that nobody who sees the job finds it without a log or cannot cancel it.
+    let live = core.jobs.open(id, &core.closing);
     let new = Accepted { id, operation: &operation, owner, facts: &facts, build_key };
     match accept(core, cx, tx, &new, &plan).await {
         Ok(machine) => {
@@ -222,6 +220,9 @@ fn work_of(operation: &Operation, facts: &Facts) -> Work {
             Operation::RemoveImage { image } => Some(*image),
             _ => None,
         },
+        without_host: operation.kind() == OperationKind::Purge
+            && machine.is_some_and(|m| !m.created)
+            && !facts.host.as_ref().is_some_and(|host| host.reachable),
         ..Work::default()
     }
 }

@@ -5,7 +5,7 @@
 
 use super::live::Pulse;
 use super::log::{Reader, Written, gone, path_of};
-use super::view::{Source, view};
+use super::view::{Rights, Source, view};
 use crate::authorize::authorize;
 use crate::core::{Core, SHUTTING_DOWN};
 use crate::cx::Cx;
@@ -26,9 +26,9 @@ const EVERY: Duration = Duration::from_millis(30);
 /// Figures of a build are sent at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Lets the actor see a job, or says why not; answers whether they may also steer it. Who only asked for the same build
-/// sees the job; who asked for it first and who owned its machine may cancel and retry it.
-pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<bool> {
+/// Lets the actor see a job, or says why not; answers what else they may do to it. Who only asked for the same build sees the
+/// job; who asked for it first and who owned its machine may cancel and retry it.
+pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<Rights> {
     let user = cx.user()?;
     let mut conn = core.db.read().await?;
     let owners = db::jobs::owners(&mut conn, id).await?;
@@ -39,7 +39,8 @@ pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<bool> {
     }
     let subject = Subject::Of { owners: &owners, shared_with: &askers };
     authorize(core, cx, Action::SeeJob, subject, Some(&id.to_string())).await?;
-    Ok(can(user, Action::SteerJob, subject))
+    let may = |action| can(user, action, subject);
+    Ok(Rights { steer: may(Action::SteerJob), give_up: may(Action::GiveUpJob) })
 }
 
 /// Lets the actor see a job, or says why not.
@@ -97,7 +98,7 @@ enum Stage {
 impl Follower {
     /// Begins to follow.
     pub async fn open(core: &Core, cx: &Cx, id: JobId, after: Option<u64>) -> Result<Self> {
-        let steers = see(core, cx, id).await?;
+        let rights = see(core, cx, id).await?;
         let live = core.jobs.get(id).map(|live| Live {
             written: live.log.written(),
             pulse: live.pulse.subscribe(),
@@ -108,7 +109,7 @@ impl Follower {
         let is_gone = live.is_none() && after.is_none() && tokio::fs::metadata(&path).await.is_err();
         Ok(Self {
             id,
-            source: Source { db: core.db.clone(), builder: core.builder.clone(), steers },
+            source: Source { db: core.db.clone(), builder: core.builder.clone(), rights },
             reader: Reader::new(path, after),
             is_gone,
             live,

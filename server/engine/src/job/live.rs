@@ -25,8 +25,14 @@ pub(crate) struct Pulse {
 pub(crate) struct LiveJob {
     pub id: JobId,
     pub log: Arc<JobLog>,
-    /// Set when somebody cancels the job, or when the engine closes.
+    /// Set when the runner is to let go of the job, whatever becomes of it: the engine closes, or the job is given up.
+    pub leave: CancellationToken,
+    /// Set when somebody cancels the job, and whenever `leave` is.
     pub cancel: CancellationToken,
+    /// Set when the job is given up: the runner does not even wait for the step under way.
+    pub given_up: CancellationToken,
+    /// Set when the runner has let go.
+    pub left: CancellationToken,
     pub pulse: watch::Sender<Pulse>,
     pub progress: watch::Sender<Option<BuildProgress>>,
     running: AtomicBool,
@@ -36,6 +42,13 @@ impl LiveJob {
     /// Something has changed: followers read the job again.
     pub fn beat(&self) {
         self.pulse.send_modify(|pulse| pulse.beat += 1);
+    }
+
+    /// Has the runner let go at once, and waits until it has.
+    pub async fn give_up(&self) {
+        self.given_up.cancel();
+        self.leave.cancel();
+        self.left.cancelled().await;
     }
 
     /// The job has left the queue.
@@ -64,17 +77,21 @@ impl LiveJobs {
     }
 
     /// Takes a job up.
-    pub fn open(&self, id: JobId, closing: &CancellationToken) -> std::io::Result<Arc<LiveJob>> {
+    pub fn open(&self, id: JobId, closing: &CancellationToken) -> Arc<LiveJob> {
+        let leave = closing.child_token();
         let job = Arc::new(LiveJob {
             id,
-            log: Arc::new(JobLog::open(&self.dir, id)?),
-            cancel: closing.child_token(),
+            log: Arc::new(JobLog::open(&self.dir, id)),
+            cancel: leave.child_token(),
+            leave,
+            given_up: CancellationToken::new(),
+            left: CancellationToken::new(),
             pulse: watch::Sender::default(),
             progress: watch::Sender::new(None),
             running: AtomicBool::new(false),
         });
         lock(&self.open).insert(id, job.clone());
-        Ok(job)
+        job
     }
 
     /// An open job.

@@ -30,7 +30,7 @@ pub(crate) struct Written {
     pub bytes: u64,
 }
 
-/// A log that is being written.
+/// A log that is being written. It holds no file open between two appends: jobs that wait are many, and file descriptors few.
 #[derive(Debug)]
 pub(crate) struct JobLog {
     path: PathBuf,
@@ -40,10 +40,12 @@ pub(crate) struct JobLog {
 
 #[derive(Debug)]
 struct Writer {
-    file: File,
-    at: Written,
-    /// Set when the disk is full or the log too long: said once, then silence.
-    ended: bool,
+    /// How far the file is good; nothing while that is not known, because it could not be read so far.
+    at: Option<Written>,
+    /// Set when the log is too long: said once, then silence.
+    full: bool,
+    /// Set while writing fails, which is said once and not for every line.
+    failing: bool,
 }
 
 /// Where the log of a job lies.
@@ -52,14 +54,17 @@ pub(crate) fn path_of(dir: &Path, job: JobId) -> PathBuf {
 }
 
 impl JobLog {
-    /// Opens the log of a job, or makes it. Half a line at its end is cut off.
-    pub fn open(dir: &Path, job: JobId) -> std::io::Result<Self> {
+    /// The log of a job, gone on with where there is one already. A job runs without a log as well: one that cannot be read is
+    /// tried again with each append, and the server's log says so.
+    pub fn open(dir: &Path, job: JobId) -> Self {
         let path = path_of(dir, job);
-        let file = File::options().create(true).append(true).read(true).mode(0o600).open(&path)?;
-        let at = measure(&file)?;
-        file.set_len(at.bytes)?;
-        let writer = Mutex::new(Writer { file, at, ended: false });
-        Ok(Self { path, writer, written: watch::Sender::new(at) })
+        let mut writer = Writer { at: None, full: false, failing: false };
+        match whole_lines(&path) {
+            Ok(at) => writer.at = Some(at),
+            Err(error) => writer.complain(&path, &error),
+        }
+        let written = watch::Sender::new(writer.at.unwrap_or_default());
+        Self { path, writer: Mutex::new(writer), written }
     }
 
     /// Where it lies.
@@ -72,44 +77,87 @@ impl JobLog {
         self.written.subscribe()
     }
 
-    /// Appends what was said, a line each.
+    /// Appends what was said, a line each, in one write.
     pub fn append(&self, at: Time, step: &str, from: Option<&str>, level: LogLevel, text: &str) {
         let mut writer = lock(&self.writer);
-        for line in text.split('\n') {
-            writer.append(at, step, from, level, clean(line));
+        let said = Said { at, step, from, level };
+        match writer.append(&self.path, &said, text) {
+            Ok(Some(good)) => {
+                self.written.send_replace(good);
+            }
+            Ok(None) => {}
+            Err(error) => writer.complain(&self.path, &error),
         }
-        self.written.send_replace(writer.at);
     }
 }
 
+/// What all lines of one append have in common.
+struct Said<'a> {
+    at: Time,
+    step: &'a str,
+    from: Option<&'a str>,
+    level: LogLevel,
+}
+
 impl Writer {
-    fn append(&mut self, at: Time, step: &str, from: Option<&str>, level: LogLevel, text: String) {
-        if self.ended {
-            return;
+    /// Appends lines; answers how far the file is good now, unless nothing was written.
+    fn append(&mut self, path: &Path, said: &Said<'_>, text: &str) -> std::io::Result<Option<Written>> {
+        if self.full {
+            return Ok(None);
         }
-        let full = self.at.bytes >= LOG_MAX;
-        let text = if full { "The log is full; the rest is not kept.".to_owned() } else { text };
-        let line =
-            LogLine { seq: self.at.lines, at, step: step.to_owned(), from: from.map(clean), level, text };
-        let mut json = match serde_json::to_vec(&line) {
-            Ok(json) => json,
-            Err(error) => return tracing::error!(%error, "a log line cannot be written as JSON"),
+        let before = match self.at {
+            Some(at) => at,
+            None => whole_lines(path)?,
         };
-        json.push(b'\n');
-        self.ended = full;
-        match self.file.write_all(&json) {
-            Ok(()) => {
-                self.at.lines += 1;
-                self.at.bytes += u64::try_from(json.len()).unwrap_or(0);
-            }
-            Err(error) => {
-                // Half a line may be there now; without it the file goes on to be readable.
-                let _ = self.file.set_len(self.at.bytes);
-                self.ended = true;
-                tracing::error!(%error, "a job's log cannot be written; its job goes on");
-            }
+        let (json, good, full) = lines(before, said, text)?;
+        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+        if let Err(error) = (&file).write_all(&json) {
+            // Half a line may be there now; without it the file goes on to be readable.
+            let _ = file.set_len(before.bytes);
+            return Err(error);
+        }
+        *self = Self { at: Some(good), full, failing: false };
+        Ok(Some(good))
+    }
+
+    fn complain(&mut self, path: &Path, error: &std::io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(path = %path.display(), %error, "a job's log cannot be written; its job goes on without");
         }
     }
+}
+
+/// A text as lines of JSON; how far the file is good with them, and whether they were the last.
+fn lines(before: Written, said: &Said<'_>, text: &str) -> std::io::Result<(Vec<u8>, Written, bool)> {
+    let (mut json, mut good, mut full) = (Vec::new(), before, false);
+    let from = said.from.map(clean);
+    for line in text.split('\n') {
+        full = good.bytes >= LOG_MAX;
+        let text = if full { "The log is full; the rest is not kept.".to_owned() } else { clean(line) };
+        let step = said.step.to_owned();
+        let line =
+            LogLine { seq: good.lines, at: said.at, step, from: from.clone(), level: said.level, text };
+        serde_json::to_writer(&mut json, &line)?;
+        json.push(b'\n');
+        good.lines += 1;
+        good.bytes = before.bytes + u64::try_from(json.len()).unwrap_or(0);
+        if full {
+            break;
+        }
+    }
+    Ok((json, good, full))
+}
+
+/// How far a log is good that a former portal may have written; half a line at its end is cut off.
+fn whole_lines(path: &Path) -> std::io::Result<Written> {
+    let file = match File::options().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Written::default()),
+        Err(error) => return Err(error),
+    };
+    let at = measure(&file)?;
+    file.set_len(at.bytes)?;
+    Ok(at)
 }
 
 /// Counts whole lines.
@@ -243,7 +291,7 @@ mod tests {
     async fn lines_are_numbered_cleaned_and_read_from_anywhere() {
         let dir = tempfile::tempdir().unwrap();
         let job = JobId(uuid::Uuid::now_v7());
-        let log = JobLog::open(dir.path(), job).unwrap();
+        let log = JobLog::open(dir.path(), job);
         append(&log, "one\n\u{1b}[31mtwo\u{1b}[0m");
         append(&log, "<script>three</script>");
         let lines = all(log.path(), None).await;
@@ -256,15 +304,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_file_is_held_open_and_what_cannot_be_written_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobId(uuid::Uuid::now_v7());
+        let path = path_of(dir.path(), job);
+        // Nobody can write to a folder, not even root.
+        std::fs::create_dir(&path).unwrap();
+        let log = JobLog::open(dir.path(), job);
+        append(&log, "lost");
+        assert_eq!(*log.written().borrow(), Written::default());
+        std::fs::remove_dir(&path).unwrap();
+        append(&log, "kept");
+        let lines = all(&path, None).await;
+        assert_eq!(lines.iter().map(|l| (l.seq, l.text.as_str())).collect::<Vec<_>>(), [(0, "kept")]);
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let links = open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+        assert!(!links.into_iter().any(|link| link == path), "the log is closed between two appends");
+    }
+
+    #[tokio::test]
     async fn half_a_line_after_a_crash_is_cut_off_and_numbers_go_on() {
         let dir = tempfile::tempdir().unwrap();
         let job = JobId(uuid::Uuid::now_v7());
-        let log = JobLog::open(dir.path(), job).unwrap();
+        let log = JobLog::open(dir.path(), job);
         append(&log, "whole");
         let path = log.path().to_owned();
         drop(log);
         File::options().append(true).open(&path).unwrap().write_all(b"{\"seq\":1,\"at\":").unwrap();
-        let log = JobLog::open(dir.path(), job).unwrap();
+        let log = JobLog::open(dir.path(), job);
         append(&log, "next");
         let lines = all(&path, None).await;
         assert_eq!(

@@ -5,6 +5,9 @@
 //!                       │           │ a step fails, or somebody cancels
 //!                       │           ▼
 //!                       └──────► undoing ──► failed | cancelled
+//!                                 │    ▲
+//!            an undo step fails   ▼    │ somebody asks to try again
+//!                            needs attention ──► failed (given up)
 //! ```
 //!
 //! One task per open job (`runner`), which holds the job's [`lease::Lease`]; so all that happens to a job happens in one place,
@@ -13,7 +16,9 @@
 
 pub(crate) mod accept;
 pub(crate) mod follow;
+pub(crate) mod give_up;
 pub(crate) mod lease;
+pub(crate) mod limits;
 pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod recover;

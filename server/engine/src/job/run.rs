@@ -9,15 +9,14 @@ use crate::db::{self, jobs::JobRecord};
 use crate::error::{Error, Result, chain};
 use crate::probe::{Moment, Verdict, When};
 use crate::steps::{Step, StepCx, StepError};
-use model::job::{Failure, JobState, LogLevel, StepState};
+use backon::ExponentialBackoff;
+use model::job::{Failure, JobId, JobState, LogLevel, StepState};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// The first pause between two tries; each further one is twice as long, up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// A step of the job.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +24,13 @@ pub(super) struct StepRow {
     pub step: &'static Step,
     pub after: After,
     pub state: StepState,
+}
+
+impl StepRow {
+    /// Whether it presses a button for somebody, as opposed to a step towards a machine that is being made or removed.
+    pub fn is_wish(&self) -> bool {
+        self.after == After::Nothing && self.step.name.starts_with("power.")
+    }
 }
 
 /// One job being run.
@@ -106,22 +112,76 @@ impl Run<'_> {
     }
 }
 
-/// Waits before another try, longer each time; fails when asked to stop.
-pub(super) async fn pause(tries: u32, stop: &CancellationToken) -> std::result::Result<(), ()> {
-    let pause = PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX);
+/// Carries a step out, or its undoing, unless the job is given up meanwhile: then it is dropped where it stands. Also where a
+/// test's probe can stop a step half-way.
+pub(super) async fn carry_out(
+    core: &Core,
+    live: &LiveJob,
+    (index, row, when): (usize, StepRow, When),
+    work: impl Future<Output = std::result::Result<(), StepError>>,
+) -> std::result::Result<(), StepError> {
+    let mut work = pin!(work);
+    let mut rests = 0;
+    let moment = Moment { job: live.id, step: row.step.name, index, when };
+    let work = poll_fn(|cx| {
+        if rests > 0 && core.probe.stops_inside(moment, rests) {
+            return Poll::Pending;
+        }
+        let poll = work.as_mut().poll(cx);
+        rests += usize::from(poll.is_pending());
+        poll
+    });
     tokio::select! {
-        () = stop.cancelled() => Err(()),
-        () = tokio::time::sleep(pause) => Ok(()),
+        biased;
+        () = live.given_up.cancelled() => Err(StepError::stopped()),
+        done = work => done,
     }
 }
 
-/// Shows a job as it stands now: on its machine's row, to sockets, to its followers.
+/// The tries of something that fails because of what may pass by itself, such as a host that is away.
+pub(super) struct Tries {
+    until: Instant,
+    pauses: ExponentialBackoff,
+    failed: u32,
+}
+
+impl Tries {
+    /// None has failed yet.
+    pub fn new(core: &Core) -> Self {
+        let until = Instant::now() + core.settings.host_patience;
+        Self { until, pauses: core.settings.retry.pauses(), failed: 0 }
+    }
+
+    /// Counts a failed try; says whether there is hope that waiting helps, and time left for it.
+    pub fn may_go_on(&mut self, error: &StepError, tries_without_hope: u32) -> bool {
+        self.failed += 1;
+        if error.retriable { Instant::now() < self.until } else { self.failed < tries_without_hope }
+    }
+
+    /// Waits before the next try, longer each time; fails when asked to stop.
+    pub async fn pause(&mut self, stop: &CancellationToken) -> std::result::Result<(), StepError> {
+        let pause = self.pauses.next().unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(StepError::stopped()),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}
+
+/// Shows a job as it stands now, to its followers as well.
 pub(crate) async fn announce(core: &Core, live: &LiveJob) {
+    show(core, live.id).await;
+    live.beat();
+}
+
+/// Shows a job as it stands now: on its machine's row and to sockets.
+pub(super) async fn show(core: &Core, id: JobId) {
     let tell = async {
         let mut conn = core.db.read().await?;
-        let Some(summary) = db::jobs::summary(&mut conn, live.id).await? else { return Ok(()) };
-        let mut people = db::jobs::owners(&mut conn, live.id).await?;
-        people.extend(db::jobs::askers(&mut conn, live.id).await?);
+        let Some(summary) = db::jobs::summary(&mut conn, id).await? else { return Ok(()) };
+        let mut people = db::jobs::owners(&mut conn, id).await?;
+        people.extend(db::jobs::askers(&mut conn, id).await?);
         if let Some(machine) = &summary.machine {
             let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
             core.fleet.set_job(machine, badge);
@@ -130,7 +190,6 @@ pub(crate) async fn announce(core: &Core, live: &LiveJob) {
         Ok::<_, Error>(())
     };
     if let Err(error) = tell.await {
-        tracing::error!(job.id = %live.id, error = chain(&error), "a job's state cannot be shown");
+        tracing::error!(job.id = %id, error = chain(&error), "a job's state cannot be shown");
     }
-    live.beat();
 }

@@ -6,25 +6,27 @@
 
 use super::lease::Lease;
 use super::live::LiveJob;
-use super::run::{Run, StepRow, announce, pause};
-use super::unwind;
+use super::run::{Run, StepRow, Tries, announce, carry_out};
+use super::unwind::{self, Unwound};
 use crate::core::Core;
 use crate::db;
 use crate::error::{Error, Result, chain};
 use crate::job::step::After;
 use crate::ops;
 use crate::probe::{Verdict, When};
+use crate::slots::Slot;
 use crate::steps::StepError;
 use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-/// How often a step that only goes forward is tried when trying again may help.
-const FORWARD_TRIES: u32 = 5;
+/// For how long the wish to switch a machine on or off stands, in milliseconds. Whoever asked hours ago has helped themselves
+/// since, and does not expect it any more.
+const WISH_STANDS: u64 = 10 * 60 * 1000;
+
 /// Starts the runner of an open job.
 pub(crate) async fn start(core: &Arc<Core>, live: Arc<LiveJob>) {
     announce(core, &live).await;
@@ -34,17 +36,19 @@ pub(crate) async fn start(core: &Arc<Core>, live: Arc<LiveJob>) {
 }
 
 async fn run(core: Arc<Core>, live: Arc<LiveJob>) {
+    let _left = live.left.clone().drop_guard();
     let Some(lease) = core.jobs.lease(live.id) else { return };
-    let mut tries = 0;
+    let mut pauses = core.settings.retry.pauses();
     while let Err(error) = drive(&core, &live, &lease).await {
         tracing::error!(error = chain(&error), "a job's state cannot be read or written");
         if matches!(error, Error::Damaged { .. }) {
-            give_up(&core, &live, &error).await;
+            end_damaged(&core, &live, &error).await;
             return;
         }
-        tries += 1;
-        if pause(tries, &core.closing).await.is_err() {
-            return;
+        tokio::select! {
+            biased;
+            () = live.leave.cancelled() => return,
+            () = tokio::time::sleep(pauses.next().unwrap_or_default()) => {}
         }
     }
 }
@@ -54,7 +58,7 @@ enum End {
     Done,
     Failed(Failure),
     Cancelled,
-    /// The portal ends; the job is taken up at the next start.
+    /// The portal ends, and the job is taken up at the next start; or the job is given up.
     Left,
 }
 
@@ -87,8 +91,10 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
         };
         run.begin_undoing(failure).await?;
     }
-    if unwind::unwind(&mut run).await? == unwind::Unwound::Left {
-        return Ok(());
+    match unwind::unwind(&mut run).await? {
+        Unwound::Left => return Ok(()),
+        Unwound::Stuck(why) => return run.stop_undoing(&why).await,
+        Unwound::Done => {}
     }
     let state = if run.job.failure.is_some() { JobState::Failed } else { JobState::Cancelled };
     let failure = run.job.failure.clone();
@@ -146,18 +152,18 @@ impl Run<'_> {
     }
 
     /// A slot among the jobs that work; none if the job is to stop before it gets one.
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+    async fn slot(&self) -> Option<Slot> {
         let stop = self.stop();
         tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            slot = self.core.job_slots.clone().acquire_owned() => slot.ok(),
+            slot = self.core.job_slots.acquire(self.job.actor) => Some(slot),
         }
     }
 
     /// Whether the job may not go on to the next step.
     fn asked_to_stop(&self) -> Option<End> {
-        if self.core.closing.is_cancelled() {
+        if self.live.leave.is_cancelled() {
             return Some(End::Left);
         }
         let cancelled = self.job.cancel || self.live.cancel.is_cancelled();
@@ -171,34 +177,47 @@ impl Run<'_> {
 
     /// What a step is to listen to while it waits.
     fn stop(&self) -> CancellationToken {
-        if self.is_committed() { self.core.closing.clone() } else { self.live.cancel.clone() }
+        if self.is_committed() { self.live.leave.clone() } else { self.live.cancel.clone() }
     }
 
-    /// Does a step; one that only goes forward is tried again for a while.
+    /// Does a step. A host that is away is waited for: what the job has made so far, such as an image that took an hour, is
+    /// worth more than those minutes.
     async fn attempt(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
-        let mut tries = 1;
+        let mut tries = Tries::new(self.core);
         loop {
+            self.still_wanted(row)?;
             let error = match self.attempt_once(index, row).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let again = row.after == After::Forward && error.retriable && tries < FORWARD_TRIES;
-            if !again {
+            if error.stopped || !tries.may_go_on(&error, 1) {
                 return Err(error);
             }
             self.say_in(row, LogLevel::Warning, &format!("{error} Trying again."));
-            if pause(tries, &self.stop()).await.is_err() {
-                return Err(StepError::stopped());
-            }
-            tries += 1;
+            tries.pause(&self.stop()).await?;
         }
+    }
+
+    /// A power button that was pressed long ago is not pressed now, unless that has begun.
+    fn still_wanted(&self, row: StepRow) -> std::result::Result<(), StepError> {
+        let age = self.job.created.millis_until(self.core.clock.now());
+        if !row.is_wish() || self.work.asked || age <= WISH_STANDS {
+            return Ok(());
+        }
+        let minutes = age / 60_000;
+        Err(StepError::new(format!(
+            "This was not carried out: it was asked for {minutes} minutes ago, and the machine may be in use since. \
+             Ask again if you still want it."
+        )))
     }
 
     async fn attempt_once(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
         self.probe(index, row, When::BeforeRun).await?;
         loop {
-            let (lease, stop) = (self.lease, self.stop());
-            (row.step.run)(&mut self.step_cx(row, &stop), lease).await?;
+            let (core, live, lease, stop) = (self.core, self.live, self.lease, self.stop());
+            let mut cx = self.step_cx(row, &stop);
+            let at = (index, row, When::BeforeRun);
+            carry_out(core, live, at, (row.step.run)(&mut cx, lease)).await?;
             if self.probe(index, row, When::AfterRun).await? != Verdict::Again {
                 return Ok(());
             }
@@ -219,6 +238,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Undoing has stopped: the job keeps its machine until a person has looked.
+    async fn stop_undoing(&mut self, why: &Failure) -> Result<()> {
+        let mut tx = self.core.db.begin().await?;
+        db::steering::set_stuck(&mut tx, self.job.id, why).await?;
+        tx.commit().await?;
+        tracing::error!(step = why.step, "a job needs attention: it cannot be undone");
+        self.say(
+            LogLevel::Error,
+            "This job needs attention: undoing it has stopped, and nothing more is tried by itself.",
+        );
+        announce(self.core, self.live).await;
+        self.core.jobs.close(self.live.id);
+        Ok(())
+    }
+
     /// Ends the job, in the same transaction as its audit entry.
     async fn finish(&mut self, state: JobState, failure: Option<Failure>) -> Result<()> {
         let now = self.core.clock.now();
@@ -227,7 +261,7 @@ impl Run<'_> {
             JobState::Cancelled => Outcome::Cancelled,
             _ => Outcome::Failed,
         };
-        let detail = failure.as_ref().map(|f| f.message.as_str());
+        let detail = failure.as_ref().map(|f| f.message.as_str()).or(self.work.remark.as_deref());
         let mut tx = self.core.db.begin().await?;
         db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
         db::jobs::finish(&mut tx, self.job.id, state, now).await?;
@@ -243,7 +277,7 @@ impl Run<'_> {
 }
 
 /// Ends a job that cannot be read, so that it does not hold its machine for ever.
-async fn give_up(core: &Core, live: &LiveJob, error: &Error) {
+async fn end_damaged(core: &Core, live: &LiveJob, error: &Error) {
     let failure = Failure {
         step: "job".to_owned(),
         message: format!("The job cannot be taken up: {}. Look at what it left on the host.", chain(error)),

@@ -45,6 +45,13 @@ pub(crate) struct Work {
     pub image: Option<Image>,
     /// True when this job made the disks with the identity on them, so that writing it again would change nothing.
     pub identity_written: bool,
+    /// True once the host has been asked to do what a person wants of a machine's power, or was about to be. Asking twice could
+    /// reboot a guest twice.
+    pub asked: bool,
+    /// True when the machine has only a configuration and its host is away: no step looks there.
+    pub without_host: bool,
+    /// What the audit log says about the job when it succeeds.
+    pub remark: Option<String>,
     /// The image that is to be forgotten.
     pub removing: Option<ImageId>,
 }

@@ -1,9 +1,9 @@
 //! The way back: undoes, in reverse order, what the steps of a job have done or begun.
 //!
-//! Undoing goes on until it is through. A host that does not answer is waited for: what a job has made there must not be
-//! forgotten. What cannot be undone for another reason is said in the job's failure, and the rest is undone all the same.
+//! A host that is away is waited for. Undoing stops at the first step that cannot be undone: what lies below it may be in use
+//! by what is still there, as disks are by a machine that cannot be switched off. Then a person has to look.
 
-use super::run::{Run, StepRow, pause};
+use super::run::{Run, StepRow, Tries, carry_out};
 use crate::error::Result;
 use crate::job::step::After;
 use crate::probe::{Verdict, When};
@@ -14,12 +14,14 @@ use model::job::{Failure, LogLevel, StepState};
 const TRIES: u32 = 3;
 
 /// How the way back ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unwound {
-    /// Everything that could be undone has been.
+    /// Everything is undone.
     Done,
-    /// The portal ends; undoing is taken up at the next start.
+    /// The portal ends, and undoing is taken up at the next start; or the job is given up.
     Left,
+    /// A step could not be undone, and why.
+    Stuck(Failure),
 }
 
 /// Undoes what is marked so.
@@ -37,7 +39,8 @@ pub(super) async fn unwind(run: &mut Run<'_>) -> Result<Unwound> {
                 tracing::error!(step = row.step.name, error = error.chain(), "not undone");
                 run.say_in(row, LogLevel::Error, &message);
                 run.mark(index, StepState::Failed).await?;
-                add(&mut run.job.failure, row, &message);
+                let step = row.step.name.to_owned();
+                return Ok(Unwound::Stuck(Failure { step, message, build: None }));
             }
         }
     }
@@ -50,47 +53,33 @@ fn needs_undoing(row: &StepRow) -> bool {
 }
 
 async fn undo(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
-    let mut tries = 0;
+    let mut tries = Tries::new(run.core);
     loop {
-        if run.core.closing.is_cancelled() {
+        if run.live.leave.is_cancelled() {
             return Err(StepError::stopped());
         }
         let error = match undo_once(run, index, row).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        tries += 1;
-        if !error.retriable && tries >= TRIES {
+        if error.stopped || !tries.may_go_on(&error, TRIES) {
             return Err(error);
         }
         run.say_in(row, LogLevel::Warning, &format!("{error} Trying again to undo it."));
-        if pause(tries, &run.core.closing).await.is_err() {
-            return Err(StepError::stopped());
-        }
+        tries.pause(&run.live.leave).await?;
     }
 }
 
 async fn undo_once(run: &mut Run<'_>, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
     run.probe(index, row, When::BeforeUndo).await?;
     loop {
-        let lease = run.lease;
-        let closing = run.core.closing.clone();
-        if let Some(undo) = row.step.undo {
-            undo(&mut run.step_cx(row, &closing), lease).await?;
-        }
+        let Some(undo) = row.step.undo else { return Ok(()) };
+        let (core, live, lease, leave) = (run.core, run.live, run.lease, run.live.leave.clone());
+        let mut cx = run.step_cx(row, &leave);
+        let at = (index, row, When::BeforeUndo);
+        carry_out(core, live, at, undo(&mut cx, lease)).await?;
         if run.probe(index, row, When::AfterUndo).await? != Verdict::Again {
             return Ok(());
-        }
-    }
-}
-
-/// Adds to why the job failed what is left behind.
-fn add(failure: &mut Option<Failure>, row: StepRow, message: &str) {
-    match failure {
-        Some(failure) => failure.message = format!("{} {message}", failure.message),
-        None => {
-            *failure =
-                Some(Failure { step: row.step.name.to_owned(), message: message.to_owned(), build: None });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A job as its own page shows it.
 
+use super::give_up::{left_behind, may_be_left};
 use super::live::LiveJob;
 use crate::db::{self, Db};
 use crate::error::Result;
@@ -15,8 +16,17 @@ use std::sync::Arc;
 pub(crate) struct Source {
     pub db: Db,
     pub builder: Arc<dyn ImageBuilder>,
-    /// Whether whoever looks may cancel and retry.
-    pub steers: bool,
+    /// What whoever looks may do.
+    pub rights: Rights,
+}
+
+/// What somebody may do to a job that they see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rights {
+    /// Cancel and retry it.
+    pub steer: bool,
+    /// Give it up.
+    pub give_up: bool,
 }
 
 /// The job, if there is one.
@@ -31,12 +41,15 @@ pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> 
     // What only goes forward is half done once it has begun, and stopping there would be worse than going on.
     let committed = marks.iter().any(|row| row.after == After::Forward && row.state != StepState::Pending);
     let stopped = matches!(state, JobState::Failed | JobState::Cancelled);
+    let (steers, is_stuck) = (source.rights.steer, state == JobState::NeedsAttention);
     let is_form = matches!(summary.kind, OperationKind::Create | OperationKind::Configure);
     let waiting = matches!(state, JobState::Queued | JobState::Running);
     Ok(Some(JobView {
-        can_cancel: source.steers && waiting && !committed && !job.cancel,
-        can_retry: source.steers && stopped && !job.secrets_removed,
-        form_again: source.steers && stopped && is_form,
+        can_cancel: steers && waiting && !committed && !job.cancel,
+        can_retry: steers && (is_stuck || (stopped && !job.secrets_removed)),
+        form_again: steers && stopped && is_form,
+        give_up: (source.rights.give_up && !state.is_over()).then(|| may_be_left(&left_behind(&marks))),
+        stuck: job.stuck,
         reproduce: job.work.key.as_ref().map(|key| source.builder.reproduce(key)),
         progress: live.and_then(|live| live.progress.borrow().clone()),
         failure: job.failure,

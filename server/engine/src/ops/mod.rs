@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod create;
+mod forget;
 mod op;
 mod power;
 mod provision;
@@ -40,6 +41,7 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::ForceOff => &power::FORCE_OFF,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,
+        OperationKind::Forget => &forget::Forget,
     }
 }
 

@@ -43,15 +43,21 @@ impl Op for Remove {
         if machine.created && machine.state == MachineState::Unknown {
             return Err(Refusal::Unavailable(machine.spec.host.to_string()));
         }
-        answering(facts, machine.spec.host.as_str())?;
+        let host = answering(facts, machine.spec.host.as_str());
         let is_configuration =
             !machine.created && !machine.placed && machine.state == MachineState::Configured;
+        if operation.kind() == OperationKind::Purge && !machine.created && !machine.placed && host.is_err() {
+            // As far as the portal knows there is nothing on the host, so nothing has to wait for it.
+            plan.warnings.push(format!("Host “{}” is away: nothing is looked for there.", machine.spec.host));
+        } else {
+            host?;
+        }
         if operation.kind() == OperationKind::Destroy && is_configuration {
             let why = "There is only a configuration: nothing to destroy. Purge removes the configuration.";
             return Err(Refusal::State(why.to_owned()));
         }
         let configuration = "Its configuration, from which it can be created again".to_owned();
-        if machine.created || machine.state != MachineState::Configured {
+        if machine.created || !matches!(machine.state, MachineState::Configured | MachineState::Unknown) {
             let disk = machine.spec.disk;
             plan.loses.push(format!("Its disks with everything on them (up to {disk})"));
             if machine.state.is_active() {

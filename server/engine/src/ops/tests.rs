@@ -146,6 +146,27 @@ fn a_new_machine_is_checked_against_what_there_is() {
 }
 
 #[test]
+fn what_is_on_no_host_or_on_one_that_is_gone_can_be_removed_from_the_portal() {
+    let away = |state, created| {
+        let mut facts = facts(Some(MachineFacts { created, ..machine(state) }));
+        facts.host.as_mut().unwrap().reachable = false;
+        facts
+    };
+    let unavailable = Err(Refusal::Unavailable("local".to_owned()));
+    let (bare, made) = (away(MachineState::Unknown, false), away(MachineState::Unknown, true));
+    let purged = plan(&on_web(OperationKind::Purge), &bare).unwrap();
+    assert!(purged.loses.len() == 1 && purged.warnings.len() == 1, "{purged:?}");
+    assert_eq!(plan(&on_web(OperationKind::Purge), &made), unavailable);
+    let forgotten = plan(&on_web(OperationKind::Forget), &made).unwrap();
+    assert!(
+        forgotten.warnings[0].contains("Remove them by hand") && forgotten.confirm.is_some(),
+        "{forgotten:?}"
+    );
+    let reachable = facts(Some(machine(MachineState::Running)));
+    assert!(matches!(plan(&on_web(OperationKind::Forget), &reachable), Err(Refusal::State(_))));
+}
+
+#[test]
 fn only_what_destroys_wants_the_name_typed() {
     for kind in OperationKind::ALL {
         let running = facts(Some(machine(MachineState::Running)));
@@ -310,7 +331,9 @@ proptest! {
             if existing {
                 let machine = facts.machine.as_ref().unwrap();
                 prop_assert!(machine.busy.is_none());
-                prop_assert!(facts.host.as_ref().is_some_and(|h| h.reachable));
+                // What is not on a host, or on one that is gone, is removed from the portal alone.
+                let needs_host = kind != OperationKind::Forget && (kind != OperationKind::Purge || machine.created);
+                prop_assert!(!needs_host || facts.host.as_ref().is_some_and(|h| h.reachable));
             }
         }
     }

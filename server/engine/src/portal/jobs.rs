@@ -5,8 +5,9 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::job::{accept, follow, run, view};
+use crate::job::{accept, follow, give_up, run, view};
 use model::Fault;
+use model::account::UserId;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
 use model::operation::Operation;
@@ -16,20 +17,26 @@ use model::portal::Submitted;
 use model::view::job::{JobFilter, JobSummary, JobView};
 use std::sync::Arc;
 
-/// Accepts an operation; without a consent, as somebody agreed to it before. In a task of its own: a browser that hangs up in the middle must not leave a job written down
-/// and not started.
+/// Does something that must not be left half done when a browser hangs up in the middle: in a task of its own.
+async fn apart<T: Send + 'static>(
+    core: &Arc<Core>,
+    what: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = |source| Error::Damaged { what, source: Box::new(source) };
+    core.tasks.spawn(work).await.map_err(ended)?
+}
+
+/// Accepts an operation; without a consent, as somebody agreed to it before.
 pub(super) async fn submit(
     core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
     consent: Option<Consent>,
 ) -> Result<Submitted> {
-    let (core, cx) = (core.clone(), cx.clone());
-    let tasks = core.tasks.clone();
-    let task = tasks.spawn(async move { accept::submit(&core, &cx, operation, consent).await });
-    let ended =
-        |source| Error::Damaged { what: "the answer to a submitted operation", source: Box::new(source) };
-    task.await.map_err(ended)?
+    let (on, cx) = (core.clone(), cx.clone());
+    let submit = async move { accept::submit(&on, &cx, operation, consent).await };
+    apart(core, "the answer to a submitted operation", submit).await
 }
 
 /// One page of the jobs that the actor may see.
@@ -40,8 +47,8 @@ pub(super) async fn list(core: &Core, cx: &Cx, filter: &JobFilter) -> Result<Vec
 
 /// One job.
 pub(super) async fn view(core: &Core, cx: &Cx, id: JobId) -> Result<JobView> {
-    let steers = follow::see(core, cx, id).await?;
-    let source = view::Source { db: core.db.clone(), builder: core.builder.clone(), steers };
+    let rights = follow::see(core, cx, id).await?;
+    let source = view::Source { db: core.db.clone(), builder: core.builder.clone(), rights };
     let live = core.jobs.get(id);
     let view = view::view(&source, id, live.as_deref()).await?;
     Ok(view.ok_or_else(|| Fault::not_found("job"))?)
@@ -56,33 +63,59 @@ async fn steer(core: &Core, cx: &Cx, id: JobId) -> Result<db::jobs::JobRecord> {
     Ok(job.ok_or_else(|| Fault::not_found("job"))?)
 }
 
-/// Asks a job to stop. Written down first, so that it is still known after a crash.
-pub(super) async fn cancel(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
+/// Asks a job to stop.
+pub(super) async fn cancel(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<()> {
     let job = steer(core, cx, id).await?;
-    let view = view(core, cx, id).await?;
-    if job.state.is_over() {
-        return Err(Fault::refused("The job is over already.").into());
-    }
-    if !view.can_cancel {
-        let why = "This job cannot be stopped any more: stopping half-way would leave the machine in pieces.";
-        return Err(Fault::refused(why).into());
-    }
+    let (on, cx) = (core.clone(), cx.clone());
+    apart(core, "the answer to a cancelled job", async move { stop(&on, &cx, &job).await }).await
+}
+
+/// Notes that a job is to stop, then has its runner hear of it: written down first, so that it is still known after a crash.
+async fn stop(core: &Core, cx: &Cx, job: &db::jobs::JobRecord) -> Result<()> {
     let mut tx = core.db.begin().await?;
-    if !db::jobs::request_cancel(&mut tx, id).await? {
-        return Err(Fault::refused("The job is over already.").into());
+    if !db::steering::request_cancel(&mut tx, job.id).await? {
+        let now = db::jobs::load(&mut tx, job.id).await?.ok_or_else(|| Fault::not_found("job"))?;
+        return Err(Fault::refused(match now.state {
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => "The job is over already.",
+            JobState::Undoing | JobState::NeedsAttention => "The job is being undone already.",
+            _ => "This job cannot be stopped any more: stopping half-way would leave the machine in pieces.",
+        })
+        .into());
     }
     let subject = job.operation.machine().map(ToString::to_string);
     let title = job.operation.title();
     core.audit.done(&mut tx, cx, "cancel", subject.as_deref(), Some(&title)).await?;
     tx.commit().await?;
-    if let Some(live) = core.jobs.get(id) {
+    if let Some(live) = core.jobs.get(job.id) {
         live.cancel.cancel();
         run::announce(core, &live).await;
     }
     Ok(())
 }
 
-/// Submits a failed or cancelled job's operation again, with the rights of whoever asks now.
+/// Cancels what a user has asked for and can still be cancelled.
+pub(super) async fn cancel_all(core: &Arc<Core>, cx: &Cx, user: UserId) -> Result<usize> {
+    authorize(core, cx, Action::SteerJob, Subject::owned_by(&[user]), Some(&user.to_string())).await?;
+    let jobs = db::steering::stoppable_of(&mut *core.db.read().await?, user).await?;
+    let (on, cx) = (core.clone(), cx.clone());
+    let stop_all = async move {
+        let mut stopped = 0;
+        for id in jobs {
+            let Some(job) = db::jobs::load(&mut *on.db.read().await?, id).await? else { continue };
+            match stop(&on, &cx, &job).await {
+                Ok(()) => stopped += 1,
+                // It has ended, or has gone too far, since it was listed.
+                Err(Error::Fault(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stopped)
+    };
+    apart(core, "the answer to cancelled jobs", stop_all).await
+}
+
+/// Submits a failed or cancelled job's operation again, with the rights of whoever asks now; has one that needs attention undone
+/// further.
 pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submitted> {
     let job = steer(core, cx, id).await?;
     match job.state {
@@ -91,11 +124,25 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
             Err(Fault::refused(why).into())
         }
         JobState::Failed | JobState::Cancelled => submit(core, cx, job.operation, None).await,
+        JobState::NeedsAttention => {
+            let (on, cx) = (core.clone(), cx.clone());
+            let undo = async move { give_up::undo_again(&on, &cx, id).await };
+            apart(core, "the answer to a job that is undone again", undo).await?;
+            Ok(Submitted { job: id })
+        }
         JobState::Succeeded => {
             Err(Fault::refused("The job has succeeded; there is nothing to retry.").into())
         }
         _ => Err(Fault::refused("The job is still under way.").into()),
     }
+}
+
+/// Ends a job in whatever state it is.
+pub(super) async fn give_up(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<()> {
+    authorize(core, cx, Action::GiveUpJob, Subject::Portal, Some(&id.to_string())).await?;
+    let (on, cx) = (core.clone(), cx.clone());
+    apart(core, "the answer to a job that is given up", async move { give_up::give_up(&on, &cx, id).await })
+        .await
 }
 
 /// The values of the form that led to a job. Secrets are not among them.

@@ -43,15 +43,26 @@ impl StepCx<'_> {
         self.log.append(self.core.clock.now(), self.step, None, LogLevel::Warning, text.as_ref());
     }
 
+    /// Saves what the steps hand on, before something that must not happen twice.
+    pub async fn save_work(&self) -> Result<(), StepError> {
+        let mut tx = self.core.db.begin().await?;
+        db::jobs::save_work(&mut tx, self.job.id, self.work).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// The row of the job's machine, as the database has it now; `None` when it has been forgotten.
     pub async fn record(&self) -> Result<Option<MachineRecord>, StepError> {
         let Some(id) = self.work.machine else { return Ok(None) };
         Ok(db::machines::by_id(&mut *self.core.db.read().await?, id).await?)
     }
 
-    /// The machine of the job where it has a place on its host; `None` when there is nothing of it on any host.
+    /// The machine of the job where it has a place on its host; `None` when there is nothing of it on any host, or the job
+    /// does without the host.
     pub async fn find_machine(&self) -> Result<Option<Target>, StepError> {
-        let Some(mut record) = self.record().await? else { return Ok(None) };
+        let Some(mut record) = self.record().await?.filter(|_| !self.work.without_host) else {
+            return Ok(None);
+        };
         if record.host_ref.is_none() && record.disks.is_none() {
             return Ok(None);
         }

@@ -12,12 +12,14 @@ use ports::hypervisor::Definition;
 
 /// `definition.put`
 pub(crate) static PUT: Step = Step::new("definition.put", "Define it", |cx, lease| put(cx, lease).boxed())
-    .undone_by(|cx, lease| undo_put(cx, lease).boxed());
+    .undone_by(|cx, lease| undo_put(cx, lease).boxed())
+    .leaving("its definition");
 /// `definition.remove`
 pub(crate) static REMOVE: Step =
     Step::new("definition.remove", "Remove the definition from the host", |cx, lease| {
         remove(cx, lease).boxed()
-    });
+    })
+    .removing("its definition");
 
 /// Defines the domain.
 async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {

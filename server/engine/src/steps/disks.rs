@@ -18,10 +18,12 @@ use ports::image_builder::IMAGE_FILE;
 /// `disks.create`
 pub(crate) static CREATE: Step =
     Step::new("disks.create", "Make the disks", |cx, lease| create(cx, lease).boxed())
-        .undone_by(|cx, lease| undo_create(cx, lease).boxed());
+        .undone_by(|cx, lease| undo_create(cx, lease).boxed())
+        .leaving("its disks");
 /// `disks.retire`
 pub(crate) static RETIRE: Step =
-    Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed());
+    Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed())
+        .removing("its disks");
 
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {

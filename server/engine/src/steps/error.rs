@@ -13,7 +13,7 @@ use std::error::Error as StdError;
 #[error("{message}")]
 pub(crate) struct StepError {
     message: String,
-    /// The same call may succeed later without anybody changing anything.
+    /// The host is away: the same call may succeed later without anybody changing anything.
     pub retriable: bool,
     /// Nothing went wrong: somebody cancelled the job, or the portal ends.
     pub stopped: bool,
@@ -46,7 +46,7 @@ impl StepError {
             }
         };
         Self {
-            retriable: source.is_retriable(),
+            retriable: matches!(source, HypervisorError::Unreachable { .. }),
             message: format!("{what} did not work on host “{host}”: {source}. {advice}"),
             source: Some(Box::new(source)),
             ..Self::new("")
@@ -77,12 +77,10 @@ impl StepError {
 impl From<Error> for StepError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Fault(Fault::Unavailable { host }) => Self {
-                retriable: true,
-                ..Self::new(format!(
-                    "Host “{host}” is not configured or does not answer. Look at the hosts page."
-                ))
-            },
+            // Not worth waiting for: the set of hosts is fixed while the portal runs.
+            Error::Fault(Fault::Unavailable { host }) => Self::new(format!(
+                "Host “{host}” is not in the portal's settings any more. Add it again under the same name and restart the portal."
+            )),
             Error::Fault(fault) => Self::new(fault.to_string()),
             Error::Build(error) => Self::build(&error),
             error => Self {

@@ -20,7 +20,8 @@ pub(crate) static BUILD: Step =
     Step::new("image.build", "Build the image", |cx, lease| build(cx, lease).boxed()).waiting();
 /// `image.forget`
 pub(crate) static FORGET: Step =
-    Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed());
+    Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed())
+        .removing("the image");
 
 /// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row and
 /// store path are there is not built again.
@@ -43,7 +44,7 @@ async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     cx.say(format!("Building the image {} ({}).", key.profiles, key.mode.as_str()));
     let listener = listener(cx);
     let core = cx.core.clone();
-    let built = core.builds.join(&key, &core.builder, &core.tasks, listener, cx.cancel).await;
+    let built = core.builds.join(cx.job.actor, &key, &core.builder, &core.tasks, listener, cx.cancel).await;
     let built = built.map_err(|error| StepError::build(&error))?;
     record(cx, &key, &built).await
 }

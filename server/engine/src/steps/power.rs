@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 /// `power.start`
 pub(crate) static START: Step = Step::new("power.start", "Start it", |cx, lease| start(cx, lease).boxed())
-    .undone_by(|cx, lease| undo_start(cx, lease).boxed());
+    .undone_by(|cx, lease| undo_start(cx, lease).boxed())
+    .leaving("the machine itself, running");
 /// `power.shut_down`
 pub(crate) static SHUT_DOWN: Step =
     Step::new("power.shut_down", "Ask the guest to shut down, and wait until it has", |cx, lease| {
@@ -29,8 +30,8 @@ pub(crate) static REBOOT: Step =
 pub(crate) static FORCE_OFF: Step =
     Step::new("power.force_off", "Force it off", |cx, lease| force_off(cx, lease).boxed());
 /// `power.kill`
-pub(crate) static KILL: Step =
-    Step::new("power.kill", "Switch it off", |cx, lease| force_off(cx, lease).boxed());
+pub(crate) static KILL: Step = Step::new("power.kill", "Switch it off", |cx, lease| kill(cx, lease).boxed())
+    .removing("the machine itself, running");
 /// `power.suspend`
 pub(crate) static SUSPEND: Step =
     Step::new("power.suspend", "Suspend it in memory", |cx, lease| suspend(cx, lease).boxed());
@@ -56,11 +57,11 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 
 /// Undoes `start` in an operation that made the machine: nobody has anything in it yet.
 async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    force_off(cx, lease).await
+    kill(cx, lease).await
 }
 
-/// Pulls the plug.
-async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+/// Pulls the plug of a machine that will be removed.
+async fn kill(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     if state(&target).await?.is_active() {
         switch(&target, Power::ForceOff, "Forcing the machine off").await?;
@@ -71,10 +72,27 @@ async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     tell(cx, &target).await
 }
 
+/// Pulls the plug because somebody asked for it.
+async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    if state(&target).await?.is_active() {
+        ask(cx, &target, Power::ForceOff, "Forcing the machine off").await?;
+    }
+    tell(cx, &target).await?;
+    cx.say("The machine is off.");
+    Ok(())
+}
+
 /// Asks the guest to reboot. It keeps running; whether it listens shows on its console.
 async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
-    switch(&target, Power::Reboot, "Rebooting the machine").await?;
+    // Looked at first: a host that is away is waited for before the guest is asked, not after.
+    state(&target).await?;
+    if cx.work.asked {
+        cx.say("The guest was asked to reboot before the portal was restarted; it is not asked again.");
+        return Ok(());
+    }
+    ask(cx, &target, Power::Reboot, "Rebooting the machine").await?;
     cx.say("The guest has been asked to reboot.");
     Ok(())
 }
@@ -83,7 +101,7 @@ async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 async fn suspend(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await? != MachineState::Paused {
-        switch(&target, Power::Suspend, "Suspending the machine").await?;
+        ask(cx, &target, Power::Suspend, "Suspending the machine").await?;
     }
     tell(cx, &target).await?;
     cx.say("The machine is suspended; its memory is kept.");
@@ -94,7 +112,7 @@ async fn suspend(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await? != MachineState::Running {
-        switch(&target, Power::Resume, "Resuming the machine").await?;
+        ask(cx, &target, Power::Resume, "Resuming the machine").await?;
     }
     tell(cx, &target).await?;
     cx.say("The machine runs again.");
@@ -111,8 +129,14 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The machine is off.");
         return Ok(());
     }
-    switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
-    cx.say("The guest has been asked to shut down; waiting until it has.");
+    // After a restart it is only waited for: the guest may have shut down meanwhile and somebody may have started it.
+    let may_ask = !cx.work.asked;
+    if may_ask {
+        ask(cx, &target, Power::ShutDown, "Asking the guest to shut down").await?;
+        cx.say("The guest has been asked to shut down; waiting until it has.");
+    } else {
+        cx.say("The guest was asked to shut down before the portal was restarted; waiting until it has.");
+    }
     let limit = cx.core.settings.shut_down_limit;
     let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
     let off = async {
@@ -130,7 +154,7 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
                     Err(RecvError::Lagged(_)) => false,
                     Err(RecvError::Closed) => return Err(StepError::stopped()),
                 },
-                _ = again.tick() => true,
+                _ = again.tick() => may_ask,
             };
             // An event may have been missed, by us or on its way to us: ask.
             if !state(&target).await?.is_active() {
@@ -153,6 +177,25 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
             ))),
         },
     }
+}
+
+/// Asks the host for what a person wants, once in the life of the job: that it will be asked is saved before it is. A job that
+/// comes here again, after a crash or because the host went away in the middle, has looked at the state: the wish has not
+/// come true, and whether it ever will is not known.
+async fn ask(
+    cx: &mut StepCx<'_>,
+    target: &Target,
+    power: Power,
+    what: &'static str,
+) -> Result<(), StepError> {
+    if cx.work.asked {
+        return Err(StepError::new(format!(
+            "{what} was begun and interrupted, and it is not done twice by itself. Look at the machine, and ask again."
+        )));
+    }
+    cx.work.asked = true;
+    cx.save_work().await?;
+    switch(target, power, what).await
 }
 
 /// Nothing of the guest is left in memory; an unknown state is none.

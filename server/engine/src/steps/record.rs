@@ -9,6 +9,7 @@ use crate::db::{self, Tx};
 use crate::error::{Error, Result as Inner};
 use crate::job::lease::Lease;
 use crate::machine::fresh;
+use crate::roots;
 use futures::FutureExt as _;
 use model::account::UserId;
 use model::machine::MachineId;
@@ -19,10 +20,19 @@ use uuid::Uuid;
 /// `record.new`
 pub(crate) static NEW: Step =
     Step::new("record.new", "Save the configuration", |cx, lease| new(cx, lease).boxed())
-        .undone_by(|cx, lease| forget(cx, lease).boxed());
+        .undone_by(|cx, lease| forget(cx, lease).boxed())
+        .leaving("its configuration, in the portal");
 /// `record.forget`
 pub(crate) static FORGET: Step =
-    Step::new("record.forget", "Remove the configuration", |cx, lease| forget(cx, lease).boxed());
+    Step::new("record.forget", "Remove the configuration", |cx, lease| forget(cx, lease).boxed())
+        .removing("its configuration, in the portal");
+
+/// `record.abandon`
+pub(crate) static ABANDON: Step =
+    Step::new("record.abandon", "Remove the configuration and leave what is on the host", |cx, lease| {
+        abandon(cx, lease).boxed()
+    })
+    .removing("its configuration, in the portal");
 
 /// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
 const DRAWS: usize = 8;
@@ -66,6 +76,34 @@ async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say(format!("The configuration of {} is saved.", record.spec.name));
     }
     Ok(())
+}
+
+/// Removes the row, and says in the audit log what may still be on the host.
+async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    if let Some(id) = cx.work.machine
+        && let Some(record) = db::machines::by_id(&mut *cx.core.db.read().await?, id).await?
+    {
+        let host = &record.spec.host;
+        let remark = match record.disks {
+            Some(disks) => {
+                let volumes: Vec<String> =
+                    std::iter::once(disks.boot).chain(disks.data).map(|v| v.0).collect();
+                format!(
+                    "Host “{host}” may still have its definition, running, and its disks: {}.",
+                    volumes.join(", ")
+                )
+            }
+            None => format!("Host “{host}” should have nothing of it."),
+        };
+        cx.warn(&remark);
+        cx.work.remark = Some(remark);
+        // Before the row goes, which knows it.
+        cx.save_work().await?;
+    }
+    forget(cx, lease).await?;
+    let Some(id) = cx.work.machine else { return Ok(()) };
+    let _rooting = cx.core.rooting.lock().await;
+    Ok(cx.core.builder.remove_root(&roots::of_machine(id)).await.map_err(Error::from)?)
 }
 
 /// Removes the row; the name is free again. Also what undoes a new one.

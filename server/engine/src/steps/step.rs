@@ -21,17 +21,31 @@ pub(crate) struct Step {
     pub run: Act,
     /// Makes it as it was before; none for steps that are never undone.
     pub undo: Option<Act>,
+    /// What is left of it once it was done and not undone, in a few words.
+    pub leaves: Option<&'static str>,
+    /// What is still there before it was done.
+    pub removes: Option<&'static str>,
 }
 
 impl Step {
     /// A step that works and is not undone.
     pub const fn new(name: &'static str, what: &'static str, run: Act) -> Self {
-        Self { name, what, only_waits: false, run, undo: None }
+        Self { name, what, only_waits: false, run, undo: None, leaves: None, removes: None }
     }
 
     /// The same, undone by this.
     pub const fn undone_by(self, undo: Act) -> Self {
         Self { undo: Some(undo), ..self }
+    }
+
+    /// The same, which leaves this.
+    pub const fn leaving(self, what: &'static str) -> Self {
+        Self { leaves: Some(what), ..self }
+    }
+
+    /// The same, which removes this.
+    pub const fn removing(self, what: &'static str) -> Self {
+        Self { removes: Some(what), ..self }
     }
 
     /// The same, which mostly waits.

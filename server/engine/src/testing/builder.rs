@@ -35,6 +35,8 @@ struct Store {
     roots: BTreeMap<String, PathBuf>,
     failure: Option<BuildFailure>,
     lines: usize,
+    /// The profiles of the builds that have begun, in their order.
+    order: Vec<String>,
     broken: Option<String>,
     unevaluable: Option<String>,
 }
@@ -129,6 +131,11 @@ impl MemoryBuilder {
         *self.begun.borrow()
     }
 
+    /// The profiles of the builds that have begun, in their order.
+    pub fn order(&self) -> Vec<String> {
+        lock(&self.store).order.clone()
+    }
+
     /// The names of all roots.
     pub fn root_names(&self) -> Vec<String> {
         lock(&self.store).roots.keys().cloned().collect()
@@ -206,6 +213,7 @@ impl ImageBuilder for MemoryBuilder {
         let lines = lock(&self.store).lines;
         let progress =
             |built| BuildEvent::Progress(BuildProgress { to_build: 1, built, ..BuildProgress::default() });
+        lock(&self.store).order.push(key.profiles.to_string());
         sink(progress(0));
         sink(line(0));
         self.begun.send_modify(|begun| *begun += 1);

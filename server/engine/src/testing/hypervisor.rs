@@ -98,6 +98,11 @@ impl MemoryHypervisor {
         lock(&self.world).faults.entry(call).or_default().push_back(error);
     }
 
+    /// No call is ordered to fail any more.
+    pub fn forget_faults(&self) {
+        lock(&self.world).faults.clear();
+    }
+
     /// Guests ignore the power button, or heed it.
     pub fn set_deaf(&self, deaf: bool) {
         lock(&self.world).deaf = deaf;
@@ -169,6 +174,22 @@ impl MemoryHypervisor {
     /// The names of all disks.
     pub fn disk_names(&self) -> Vec<String> {
         lock(&self.world).disks.keys().cloned().collect()
+    }
+
+    /// All there is on the host: definitions and states, disks with sizes and files.
+    pub fn picture(&self) -> Vec<String> {
+        let world = lock(&self.world);
+        let domains =
+            world.domains.values().map(|d| format!("domain {} {:?} {:?}", d.name, d.state, d.definition));
+        let mut all: Vec<String> = domains.collect();
+        for (name, disk) in &world.disks {
+            all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
+            let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
+            all.extend(
+                disk.files.iter().map(|(file, content)| format!("file {name}/{file}: {:?}", text(content))),
+            );
+        }
+        all
     }
 
     /// The state of the machine of this name.

@@ -1,12 +1,19 @@
 //! Several at once: one job per machine, one build per image, limits, cancelling.
 
-use crate::harness::{World, admin, build, create, ended, member, name, on, patiently, succeed, until_said};
+use crate::harness::{
+    World, admin, begin, build, create, ended, member, name, on, patiently, succeed, until_said,
+};
+use futures::future::poll_fn;
 use model::Fault;
 use model::job::{JobState, StepState};
 use model::operation::OperationKind;
 use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFilter;
+use ports::hypervisor::HypervisorError;
+use sqlx::Row as _;
+use std::pin::pin;
+use std::task::Poll;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_jobs_for_one_machine_one_is_told_of_the_other() {
@@ -153,10 +160,84 @@ async fn what_only_goes_forward_cannot_be_cancelled_half_way() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    let job = succeed(&engine, &ada, create("web")).await;
-    let over = engine.cancel(&ada, job.summary.badge.id).await.unwrap_err();
-    assert!(matches!(over, Fault::Refused { .. }), "{over:?}");
-    let retry = engine.retry(&ada, job.summary.badge.id).await.unwrap_err();
-    assert!(matches!(retry, Fault::Refused { .. }), "{retry:?}");
+    let created = succeed(&engine, &ada, create("web")).await.summary.badge.id;
+    let gone = || HypervisorError::Unreachable { why: "gone".to_owned() };
+    // The host goes away when the machine is switched off and its definition is about to be removed.
+    (0..1000).for_each(|_| world.hypervisor.fail_next("remove_definition", gone()));
+    let job = begin(&engine, &ada, on(OperationKind::Destroy, "web")).await;
+    until_said(&engine, &ada, job, "Trying again.").await;
+    let view = engine.job(&ada, job).await.unwrap();
+    assert!(view.summary.badge.state == JobState::Running && !view.can_cancel, "{view:#?}");
+    let refused = engine.cancel(&ada, job).await.unwrap_err();
+    assert!(
+        matches!(&refused, Fault::Refused { why } if why.contains("cannot be stopped any more")),
+        "{refused:?}"
+    );
+    world.hypervisor.forget_faults();
+    assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
+    assert_eq!(world.hypervisor.disk_names(), Vec::<String>::new());
+
+    for over in [engine.cancel(&ada, created).await, engine.retry(&ada, created).await.map(drop)] {
+        assert!(matches!(over, Err(Fault::Refused { .. })), "{over:?}");
+    }
+    engine.shut_down().await;
+}
+
+/// Gives a request up when it waits for the so-manieth time, as a browser does that hangs up; says whether it was answered.
+async fn hang_up<T>(request: impl Future<Output = T>, after: usize) -> bool {
+    let (mut request, mut rests) = (pin!(request), 0);
+    poll_fn(|cx| {
+        if request.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        rests += 1;
+        if rests > after { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_cancel_that_is_written_down_reaches_the_job_whoever_hangs_up_when() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    for after in 0.. {
+        let job = begin(&engine, &ada, build("docker")).await;
+        world.builder.begun(after + 1).await;
+        let answered = hang_up(engine.cancel(&ada, job), after).await;
+        // Whatever the request has not come to is done now; what it has written must be on its way already.
+        let written = "select cancel from jobs where state = 'running'";
+        let written = sqlx::query(written).fetch_optional(&mut world.sql().await).await.unwrap();
+        if written.is_some_and(|row| !row.get::<bool, _>(0)) {
+            let _ = engine.cancel(&ada, job).await;
+        }
+        assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Cancelled);
+        if answered {
+            break;
+        }
+    }
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn nobody_joins_a_build_that_is_cancelled() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let bob = member(&engine, "bob").await;
+    world.builder.hold(true);
+    let first = begin(&engine, &ada, build("docker")).await;
+    world.builder.begun(1).await;
+    // Cancelled a moment ago, which its runner has not heard of yet.
+    let cancel = "update jobs set cancel = 1 where state = 'running'";
+    sqlx::query(cancel).execute(&mut world.sql().await).await.unwrap();
+    let second = begin(&engine, &bob, build("docker")).await;
+    assert_ne!(first, second);
+    world.builder.hold(false);
+    for job in [first, second] {
+        ended(&engine, &ada, job).await;
+    }
+    assert_eq!(engine.job(&bob, second).await.unwrap().summary.badge.state, JobState::Succeeded);
     engine.shut_down().await;
 }

@@ -1,81 +1,31 @@
-//! Every operation × every step × both kinds of host: run twice; fail there and end as it began, or where going on reaches the
-//! end; crash there and be finished by the next start. A new operation is tested here as soon as [`prepare`] knows it.
+//! Every operation of the table × every step × both kinds of host: run twice; fail there and end as it began, or where going on
+//! reaches the end; crash there, between two steps and inside one, and be finished by the next start. A new operation is tested
+//! here as soon as it has a line in [`operations`](engine::testing::operations) and [`prepare`] knows it.
+//!
+//! What is compared is the whole world: definitions, disks with their sizes and contents, roots, rows.
 
-use crate::harness::{World, admin, begin, build, create, ended, on, patiently, run, spec, succeed};
+use crate::crash::{Crashed, Mischief, Mischievous, crash, on_portal, runtime};
+use crate::harness::{World, admin, build, create, ended, on, run, spec, succeed, until_state};
 use engine::Engine;
-use engine::probe::{Moment, Probe, Verdict, When};
+use engine::probe::When;
 use engine::testing::hypervisor::{THICK, THIN};
+use engine::testing::operations;
 use model::account::Actor;
 use model::audit::ChainState;
 use model::job::{JobId, JobState, StepState};
+use model::machine::MachineState;
 use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
-use model::view::job::JobFilter;
+use model::view::job::{JobFilter, JobView, StepView};
 use ports::hypervisor::Capabilities;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
-/// What the probe does when a job of the wanted kind comes to the wanted moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mischief {
-    /// Everything is done twice.
-    Twice,
-    /// The step fails.
-    Fail(usize, When),
-    /// The runner stops for ever.
-    Halt(usize, When),
-    /// The last step fails, and undoing stops for ever there.
-    HaltUndo(usize, When),
-}
-
-struct Mischievous {
-    /// Only armed once the world is prepared.
-    armed: watch::Sender<Option<Mischief>>,
-    halted: watch::Sender<bool>,
-    repeated: Mutex<HashSet<(JobId, usize, When)>>,
-    last: usize,
-}
-
-impl Mischievous {
-    fn new(last: usize) -> Arc<Self> {
-        Arc::new(Self {
-            armed: watch::Sender::new(None),
-            halted: watch::Sender::new(false),
-            repeated: Mutex::default(),
-            last,
-        })
-    }
-
-    async fn halt(&self) -> Verdict {
-        self.halted.send_replace(true);
-        std::future::pending().await
-    }
-}
-
-#[async_trait::async_trait]
-impl Probe for Mischievous {
-    async fn at(&self, moment: Moment) -> Verdict {
-        let here = (moment.index, moment.when);
-        let armed = *self.armed.borrow();
-        match armed {
-            Some(Mischief::Twice) => {
-                let after = matches!(moment.when, When::AfterRun | When::AfterUndo);
-                let first = self.repeated.lock().unwrap().insert((moment.job, moment.index, moment.when));
-                if after && first { Verdict::Again } else { Verdict::Go }
-            }
-            Some(Mischief::Fail(index, when)) if here == (index, when) => Verdict::Fail,
-            Some(Mischief::Halt(index, when)) if here == (index, when) => self.halt().await,
-            Some(Mischief::HaltUndo(index, when)) if here == (index, when) => self.halt().await,
-            Some(Mischief::HaltUndo(..)) if here == (self.last, When::AfterRun) => Verdict::Fail,
-            _ => Verdict::Go,
-        }
-    }
-}
+/// More often than any step waits: a step that has not ended then waits for something that does not come.
+const MOST_RESTS: usize = 200;
 
 /// Brings the world to where the operation makes sense, and gives the operation.
-async fn prepare(engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Operation {
+async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Operation {
     use OperationKind as Op;
     match kind {
         Op::Build => return build("docker"),
@@ -97,6 +47,11 @@ async fn prepare(engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Oper
             succeed(engine, ada, create("web")).await;
             succeed(engine, ada, on(Op::Suspend, "web")).await;
         }
+        Op::Forget => {
+            succeed(engine, ada, create("web")).await;
+            world.hypervisor.set_reachable(false);
+            until_state(engine, ada, "web", MachineState::Unknown).await;
+        }
         Op::ShutDown | Op::Reboot | Op::ForceOff | Op::Suspend | Op::Destroy | Op::Purge => {
             succeed(engine, ada, create("web")).await;
         }
@@ -104,23 +59,175 @@ async fn prepare(engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Oper
     on(kind, "web")
 }
 
-/// The number of steps of an operation, by its plan.
-fn steps_of(capabilities: Capabilities, kind: OperationKind) -> (usize, Vec<String>) {
-    block_on(async {
-        let world = World::with(capabilities);
-        let engine = world.open().await;
-        let ada = admin(&engine).await;
-        let operation = prepare(&engine, &ada, kind).await;
-        let steps = engine.plan(&ada, &operation).await.unwrap().steps.len();
-        succeed(&engine, &ada, operation).await;
-        let target = world.snapshot().await;
-        engine.shut_down().await;
-        (steps, target)
-    })
+/// A world for one case. A guest that was asked to shut down before a crash is waited for, and may not have heard it.
+fn world(capabilities: Capabilities) -> World {
+    let mut world = World::with(capabilities);
+    world.settings.shut_down_limit = Duration::from_secs(1);
+    world
 }
 
-fn block_on<T>(what: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(what)
+/// An operation as the table has it, on a kind of host, and what the world is like when it is done.
+struct Case {
+    capabilities: Capabilities,
+    kind: OperationKind,
+    /// Names and marks.
+    steps: Vec<(&'static str, &'static str)>,
+    target: Target,
+}
+
+/// The whole world; images stay when what needed them is undone, so they stand apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    world: Vec<String>,
+    images: Vec<String>,
+}
+
+impl Target {
+    async fn of(world: &World) -> Self {
+        Self { world: world.snapshot().await, images: world.images().await }
+    }
+}
+
+impl Case {
+    fn new(capabilities: Capabilities, kind: OperationKind) -> Self {
+        let (_, steps) = operations().into_iter().find(|(of, _)| *of == kind).unwrap();
+        let world = world(capabilities);
+        let target = on_portal(&world, async |engine, ada| {
+            let operation = prepare(&world, &engine, &ada, kind).await;
+            // So that the identifiers are known of what the operation removes.
+            Target::of(&world).await;
+            succeed(&engine, &ada, operation).await;
+            Target::of(&world).await
+        });
+        Self { capabilities, kind, steps, target }
+    }
+
+    fn has(&self, mark: &str) -> bool {
+        self.steps.iter().any(|(_, of)| *of == mark)
+    }
+
+    /// The steps that are run; the row of a new machine is written in the transaction that accepts the job.
+    fn run(&self) -> impl Iterator<Item = usize> + use<> {
+        let at_acceptance = self.steps.first().is_some_and(|(name, _)| *name == "record.new");
+        usize::from(at_acceptance)..self.steps.len()
+    }
+
+    fn all(&self) {
+        self.lives_through(Mischief::Twice);
+        let last = (self.steps.len() - 1, When::AfterRun);
+        for index in self.run() {
+            for when in [When::BeforeRun, When::AfterRun] {
+                self.lives_through(Mischief::Fail(index, when));
+                assert!(self.dies_of(Mischief::Halt(index, when), None), "{} never came there", self.kind);
+            }
+            self.dies_inside(index, When::BeforeRun, None);
+        }
+        for index in (0..self.steps.len()).filter(|_| self.has("undo") && last.0 > 0) {
+            let is_undone = self.steps.get(index).is_some_and(|(_, mark)| *mark == "undo");
+            for when in [When::BeforeUndo, When::AfterUndo] {
+                let reached = self.dies_of(Mischief::Halt(index, when), Some(last));
+                assert_eq!(reached, is_undone, "{} step {index} {when:?}", self.kind);
+            }
+            self.dies_inside(index, When::BeforeUndo, Some(last));
+        }
+    }
+
+    /// Kills the process when a step waits for something: each other time, and the rest on the other kind of host.
+    fn dies_inside(&self, index: usize, when: When, fails: Option<(usize, When)>) {
+        let died = |rests: &usize| self.dies_of(Mischief::HaltInside(index, when, *rests), fails);
+        let first = if self.capabilities == THIN { 1 } else { 2 };
+        let ended = (first..MOST_RESTS).step_by(2).find(|rests| !died(rests));
+        assert!(ended.is_some(), "{} step {index} has no end", self.kind);
+    }
+
+    /// The engine lives through the mischief.
+    fn lives_through(&self, mischief: Mischief) {
+        let context = format!("{} {mischief:?}", self.kind);
+        let world = world(self.capabilities);
+        runtime().block_on(async {
+            let probe = Mischievous::new();
+            let engine = world.open_probed(probe.clone()).await;
+            let ada = admin(&engine).await;
+            let operation = prepare(&world, &engine, &ada, self.kind).await;
+            let before = world.snapshot().await;
+            probe.arm(Some(mischief), None);
+            let job = run(&engine, &ada, operation).await;
+            probe.arm(None, None);
+            if mischief == Mischief::Twice {
+                assert_eq!(job.summary.badge.state, JobState::Succeeded, "{context}: {job:#?}");
+                assert_eq!(Target::of(&world).await, self.target, "{context}");
+            } else {
+                self.has_failed(&engine, &ada, &world, &job, &before, &context).await;
+            }
+            assert_settled(&engine, &ada, &context).await;
+            engine.shut_down().await;
+        });
+    }
+
+    /// A failed job that makes something has left everything as it was; one that only goes forward may have stopped anywhere; a
+    /// wish has come true or has not. Trying again brings each to the end.
+    async fn has_failed(
+        &self,
+        engine: &Arc<Engine>,
+        ada: &Actor,
+        world: &World,
+        job: &JobView,
+        before: &[String],
+        context: &str,
+    ) {
+        assert_eq!(job.summary.badge.state, JobState::Failed, "{context}: {job:#?}");
+        let after = Target::of(world).await;
+        if self.has("undo") {
+            assert_eq!(after.world, before, "{context}");
+        } else if !self.has("forward") {
+            assert!(after.world == before || after == self.target, "{context}: {after:#?}");
+        }
+        self.tried_again(engine, ada, world, job.summary.badge.id, context).await;
+    }
+
+    async fn tried_again(&self, engine: &Arc<Engine>, ada: &Actor, world: &World, job: JobId, context: &str) {
+        // Refused where the step had done all there was to do before it was made to fail.
+        if let Ok(again) = engine.retry(ada, job).await {
+            let view = ended(engine, ada, again.job).await;
+            assert_eq!(view.summary.badge.state, JobState::Succeeded, "{context}: {view:#?}");
+        }
+        assert_eq!(Target::of(world).await, self.target, "{context}");
+    }
+
+    /// The process dies of the mischief; the next one finishes or undoes the job. Answers whether the job came there.
+    fn dies_of(&self, mischief: Mischief, fails: Option<(usize, When)>) -> bool {
+        let context = format!("{} {mischief:?}", self.kind);
+        let world = world(self.capabilities);
+        let Crashed { job, reached, before } =
+            crash(&world, mischief, fails, async |engine, ada| prepare(&world, engine, ada, self.kind).await);
+        on_portal(&world, async |engine, ada| {
+            let view = ended(&engine, &ada, job).await;
+            match view.summary.badge.state {
+                JobState::Succeeded if fails.is_none() => {
+                    assert_eq!(Target::of(&world).await, self.target, "{context}: {view:#?}");
+                }
+                JobState::Failed if fails.is_some() => {
+                    let mut steps = view.steps.iter().zip(&self.steps);
+                    let is_undone = |(step, (_, mark)): (&StepView, &(_, &str))| {
+                        *mark != "undo" || step.state == StepState::Undone
+                    };
+                    assert!(steps.all(is_undone), "{context}: {view:#?}");
+                    self.has_failed(&engine, &ada, &world, &view, &before, &context).await;
+                }
+                // A wish whose fulfilment the crash interrupted is not made twice.
+                JobState::Failed if self.is_wish() && matches!(mischief, Mischief::HaltInside(..)) => {
+                    self.has_failed(&engine, &ada, &world, &view, &before, &context).await;
+                }
+                state => panic!("{context}: {state:?} {view:#?}"),
+            }
+            assert_settled(&engine, &ada, &context).await;
+        });
+        reached
+    }
+
+    fn is_wish(&self) -> bool {
+        matches!(self.steps.as_slice(), [(name, "nothing")] if name.starts_with("power."))
+    }
 }
 
 /// Everything that must hold when no job runs: none is left open, and the audit chain is whole with every entry completed.
@@ -132,225 +239,61 @@ async fn assert_settled(engine: &Engine, ada: &Actor, context: &str) {
     assert!(audit.rows.iter().all(|row| row.ended.is_some()), "{context}: {:#?}", audit.rows);
 }
 
-/// Runs one case in which the engine lives through the mischief.
-fn live_through(
-    capabilities: Capabilities,
-    kind: OperationKind,
-    last: usize,
-    mischief: Mischief,
-    target: &[String],
-) {
-    let context = format!("{kind} {mischief:?}");
-    block_on(async {
-        let world = World::with(capabilities);
-        let probe = Mischievous::new(last);
-        let engine = world.open_probed(probe.clone()).await;
-        let ada = admin(&engine).await;
-        let operation = prepare(&engine, &ada, kind).await;
-        let before = world.snapshot().await;
-        probe.armed.send_replace(Some(mischief));
-        let job = run(&engine, &ada, operation.clone()).await;
-        probe.armed.send_replace(None);
-        let after = world.snapshot().await;
-        if mischief == Mischief::Twice {
-            assert_eq!(job.summary.badge.state, JobState::Succeeded, "{context}: {job:#?}");
-            assert_eq!(after, target, "{context}");
-        } else {
-            assert_eq!(job.summary.badge.state, JobState::Failed, "{context}: {job:#?}");
-            go_on_after_failure(
-                &engine,
-                &ada,
-                &world,
-                job.summary.badge.id,
-                (&before, &after, target),
-                &context,
-            )
-            .await;
-        }
-        assert_settled(&engine, &ada, &context).await;
-        engine.shut_down().await;
-    });
-}
-
-/// A failed job that makes something has left everything as it was; one that only goes forward may have stopped anywhere, and
-/// trying again brings it to the end.
-async fn go_on_after_failure(
-    engine: &Arc<Engine>,
-    ada: &Actor,
-    world: &World,
-    job: JobId,
-    (before, after, target): (&[String], &[String], &[String]),
-    context: &str,
-) {
-    use OperationKind as Op;
-    match engine.job(ada, job).await.unwrap().summary.kind {
-        Op::Build | Op::Create | Op::Configure | Op::Provision => assert_eq!(after, before, "{context}"),
-        Op::Destroy | Op::Purge => {}
-        _ => assert!(after == before || after == target, "{context}: {after:#?}"),
-    }
-    match engine.retry(ada, job).await {
-        Ok(again) => {
-            let view = ended(engine, ada, again.job).await;
-            assert_eq!(view.summary.badge.state, JobState::Succeeded, "{context}: {view:#?}");
-        }
-        // The step had done all there was to do before it was made to fail.
-        Err(refused) => assert_eq!(after, target, "{context}: {refused}"),
-    }
-    assert_eq!(world.snapshot().await, target, "{context}");
-}
-
-/// Runs one case in which the process dies: the runtime is dropped with everything in it.
-fn crash(
-    capabilities: Capabilities,
-    kind: OperationKind,
-    last: usize,
-    mischief: Mischief,
-    target: &[String],
-) {
-    let context = format!("{kind} {mischief:?}");
-    let world = World::with(capabilities);
-    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (job, before, reached) = first.block_on(async {
-        let probe = Mischievous::new(last);
-        let engine = world.open_probed(probe.clone()).await;
-        let ada = admin(&engine).await;
-        let operation = prepare(&engine, &ada, kind).await;
-        let before = world.snapshot().await;
-        probe.armed.send_replace(Some(mischief));
-        let job = begin(&engine, &ada, operation).await;
-        // A step that the job does not come to (one done at acceptance, one not undone) cannot be crashed at.
-        let mut halted = probe.halted.subscribe();
-        let reached = tokio::select! {
-            _ = halted.wait_for(|halted| *halted) => true,
-            _ = ended(&engine, &ada, job) => false,
-        };
-        (job, before, reached)
-    });
-    first.shutdown_timeout(Duration::from_secs(10));
-    block_on(async {
-        let engine = world.open().await;
-        let ada = admin(&engine).await;
-        let view = patiently(ended(&engine, &ada, job)).await;
-        let after = world.snapshot().await;
-        match (mischief, view.summary.badge.state) {
-            (Mischief::Halt(..), JobState::Succeeded) => {
-                assert!(reached, "{context}: the job never came there");
-                assert_eq!(after, target, "{context}: {view:#?}");
-            }
-            (Mischief::HaltUndo(index, _), JobState::Failed) => {
-                let undone = view.steps.get(index).map(|s| s.state);
-                assert_eq!(reached, undone == Some(StepState::Undone), "{context}: {view:#?}");
-                assert_eq!(after, before, "{context}: {view:#?}");
-                let again = engine.retry(&ada, job).await.unwrap().job;
-                let view = ended(&engine, &ada, again).await;
-                assert_eq!(view.summary.badge.state, JobState::Succeeded, "{context}: {view:#?}");
-                assert_eq!(world.snapshot().await, target, "{context}");
-            }
-            (_, state) => panic!("{context}: {state:?} {view:#?}"),
-        }
-        assert_settled(&engine, &ada, &context).await;
-        engine.shut_down().await;
-    });
-}
-
-/// All cases of some operations on both kinds of host.
-fn every_step_of(kinds: &[OperationKind]) {
-    for capabilities in [THIN, THICK] {
-        for kind in kinds {
-            let (count, target) = steps_of(capabilities, *kind);
-            let last = count - 1;
-            live_through(capabilities, *kind, last, Mischief::Twice, &target);
-            // The row of a new machine is written in the transaction that accepts the job: that step is never run by itself.
-            let first = usize::from(matches!(kind, OperationKind::Create | OperationKind::Configure));
-            for index in first..count {
-                for when in [When::BeforeRun, When::AfterRun] {
-                    live_through(capabilities, *kind, last, Mischief::Fail(index, when), &target);
-                    crash(capabilities, *kind, last, Mischief::Halt(index, when), &target);
+/// A test per operation, and the list of those that have one.
+macro_rules! operations {
+    ($($test:ident: $kind:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                for capabilities in [THIN, THICK] {
+                    Case::new(capabilities, OperationKind::$kind).all();
                 }
             }
-            let undoes = matches!(kind, OperationKind::Create | OperationKind::Provision);
-            for index in (0..count).filter(|_| undoes) {
-                for when in [When::BeforeUndo, When::AfterUndo] {
-                    crash(capabilities, *kind, last, Mischief::HaltUndo(index, when), &target);
-                }
-            }
+        )*
+
+        #[test]
+        fn no_operation_is_left_out() {
+            let tested = [$(OperationKind::$kind),*];
+            let missing: Vec<_> = operations().into_iter().filter(|(kind, _)| !tested.contains(kind)).collect();
+            assert_eq!(missing, []);
         }
-    }
+    };
 }
 
-#[test]
-fn creating() {
-    every_step_of(&[OperationKind::Create]);
-}
-
-#[test]
-fn provisioning() {
-    every_step_of(&[OperationKind::Provision]);
-}
-
-#[test]
-fn destroying_and_purging() {
-    every_step_of(&[OperationKind::Destroy, OperationKind::Purge]);
-}
-
-#[test]
-fn power() {
-    use OperationKind as Op;
-    every_step_of(&[Op::Start, Op::ShutDown, Op::Reboot, Op::ForceOff, Op::Suspend, Op::Resume]);
-}
-
-#[test]
-fn images_and_configuration() {
-    every_step_of(&[OperationKind::Build, OperationKind::RemoveImage, OperationKind::Configure]);
+operations! {
+    build_image: Build;
+    create_machine: Create;
+    configure: Configure;
+    provision: Provision;
+    start: Start;
+    shut_down: ShutDown;
+    reboot: Reboot;
+    force_off: ForceOff;
+    suspend: Suspend;
+    resume: Resume;
+    destroy: Destroy;
+    purge: Purge;
+    forget: Forget;
+    remove_image: RemoveImage;
 }
 
 #[test]
 fn a_cancel_that_comes_too_late_does_not_stop_what_only_goes_forward() {
     let world = World::new();
-    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let job = first.block_on(async {
-        let probe = Mischievous::new(0);
-        let engine = world.open_probed(probe.clone()).await;
-        let ada = admin(&engine).await;
-        let operation = prepare(&engine, &ada, OperationKind::Destroy).await;
-        probe.armed.send_replace(Some(Mischief::Halt(0, When::AfterRun)));
-        let job = begin(&engine, &ada, operation).await;
-        let _ = probe.halted.subscribe().wait_for(|halted| *halted).await;
+    let halt = Mischief::Halt(0, When::AfterRun);
+    let job = crash(&world, halt, None, async |engine, ada| {
+        prepare(&world, engine, ada, OperationKind::Destroy).await
+    })
+    .job;
+    runtime().block_on(async {
         // Written by a request that looked just before the first step began.
-        sqlx::query("update jobs set cancel = 1 where state = 'running'")
-            .execute(&mut world.sql().await)
-            .await
-            .unwrap();
-        job
+        let cancel = sqlx::query("update jobs set cancel = 1 where state = 'running'");
+        let done = cancel.execute(&mut world.sql().await).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
     });
-    first.shutdown_timeout(Duration::from_secs(10));
-    block_on(async {
-        let engine = world.open().await;
-        let ada = admin(&engine).await;
-        let view = patiently(ended(&engine, &ada, job)).await;
+    on_portal(&world, async |engine, ada| {
+        let view = ended(&engine, &ada, job).await;
         assert_eq!(view.summary.badge.state, JobState::Succeeded, "{view:#?}");
-        assert_eq!(world.hypervisor.disk_names(), Vec::<String>::new());
-        engine.shut_down().await;
     });
-}
-
-#[test]
-fn no_operation_is_left_out() {
-    use OperationKind as Op;
-    let tested = [
-        Op::Create,
-        Op::Provision,
-        Op::Destroy,
-        Op::Purge,
-        Op::Start,
-        Op::ShutDown,
-        Op::Reboot,
-        Op::ForceOff,
-        Op::Suspend,
-        Op::Resume,
-        Op::Build,
-        Op::RemoveImage,
-        Op::Configure,
-    ];
-    assert!(Op::ALL.iter().all(|kind| tested.contains(kind)));
+    assert_eq!(world.hypervisor.disk_names(), Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use engine::probe::{Moment, Probe, Verdict};
 use engine::testing::builder::MemoryBuilder;
 use engine::testing::clock::ManualClock;
 use engine::testing::hypervisor::{MemoryHypervisor, THIN};
-use engine::{Engine, Host, Settings};
+use engine::{Backoff, Engine, Host, PasswordCost, Settings};
 use futures::{Stream, StreamExt as _};
 use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
@@ -19,10 +19,12 @@ use model::spec::Spec;
 use model::view::job::{JobFrame, JobView};
 use model::view::machine::MachineRow;
 use ports::hypervisor::Capabilities;
+use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -42,6 +44,10 @@ pub struct World {
     pub target: &'static str,
     /// The bridges that the configuration allows.
     pub bridges: Vec<BridgeName>,
+    /// What identifiers stand for: of rows that are gone as well, if a snapshot has seen them.
+    ids: Mutex<BTreeMap<String, String>>,
+    /// Whether the host is in the portal's settings.
+    pub has_host: bool,
 }
 
 impl World {
@@ -50,10 +56,14 @@ impl World {
     }
 
     pub fn with(capabilities: Capabilities) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // In memory where that can be: what is tested is the end of a process, not that of the computer.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let settings = Settings {
             address_limit: Duration::from_secs(5),
             shut_down_limit: Duration::from_secs(5),
+            retry: Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(50) },
+            password_cost: PasswordCost { memory: 8, passes: 1 },
             ..Settings::new(dir.path().join("state"))
         };
         Self {
@@ -64,6 +74,8 @@ impl World {
             settings,
             target: "memory:///",
             bridges: Vec::new(),
+            ids: Mutex::default(),
+            has_host: true,
         }
     }
 
@@ -81,12 +93,16 @@ impl World {
             bridges: self.bridges.clone(),
             hypervisor: self.hypervisor.clone(),
         };
+        if !self.database().exists() {
+            std::fs::create_dir_all(&self.settings.state).unwrap();
+            std::fs::copy(template().await, self.database()).unwrap();
+        }
         // What a crashed engine still holds is let go by its threads within moments.
         let open = async {
             loop {
                 let opened = Engine::open_with(
                     self.settings.clone(),
-                    vec![host.clone()],
+                    self.has_host.then(|| host.clone()).into_iter().collect(),
                     self.builder.clone(),
                     self.clock.clone(),
                     probe.clone(),
@@ -111,25 +127,49 @@ impl World {
         SqliteConnection::connect_with(&options).await.unwrap()
     }
 
-    /// What there is outside the engine and in its tables, without identifiers, to compare before and after. Images are left
-    /// out: they may stay when what needed them is undone.
+    /// All there is of machines, outside the engine and in its tables, to compare before and after: definitions, disks with
+    /// sizes and contents, roots, rows. Identifiers are replaced by what they stand for, so that two worlds can be compared.
     pub async fn snapshot(&self) -> Vec<String> {
-        let mut all: Vec<String> = self
-            .hypervisor
-            .domain_names()
-            .into_iter()
-            .map(|name| format!("domain {name} {:?}", self.hypervisor.state_of(&name)))
-            .collect();
-        all.extend(self.hypervisor.disk_names().into_iter().map(|name| format!("disk {name}")));
-        all.extend(self.hypervisor.place_names().into_iter().map(|name| format!("place {name}")));
-        let roots = self.builder.root_names();
-        all.extend(roots.iter().filter(|r| r.starts_with("machine-")).map(|_| "root machine".to_owned()));
+        let mut all = self.hypervisor.picture();
+        all.extend(self.builder.root_names().into_iter().filter(|root| root.starts_with("machine-")));
+        all.extend(self.rows("machines").await);
+        self.without_ids(all).await
+    }
+
+    /// All there is of images: roots and rows. They may stay when what needed them is undone.
+    pub async fn images(&self) -> Vec<String> {
+        let mut all = self.builder.root_names();
+        all.retain(|root| root.starts_with("image-"));
+        all.extend(self.rows("images").await);
+        self.without_ids(all).await
+    }
+
+    /// The rows of a table with all their columns.
+    async fn rows(&self, table: &str) -> Vec<String> {
         let mut sql = self.sql().await;
-        let rows = sqlx::query("select name, image_id is not null, boot, data from machines order by name");
-        for row in rows.fetch_all(&mut sql).await.unwrap() {
-            let (name, image): (String, bool) = (row.get(0), row.get(1));
-            let (boot, data): (Option<String>, Option<String>) = (row.get(2), row.get(3));
-            all.push(format!("row {name} image={image} {boot:?} {data:?}"));
+        let columns = sqlx::query("select name from pragma_table_info(?)").bind(table);
+        let columns = columns.fetch_all(&mut sql).await.unwrap();
+        let quoted = |row: &sqlx::sqlite::SqliteRow| {
+            let name: String = row.get(0);
+            format!("' {name}=' || quote({name})")
+        };
+        let columns: Vec<String> = columns.iter().map(quoted).collect();
+        let rows = format!("select {} from {table}", columns.join(" || "));
+        let rows = sqlx::query(&rows).fetch_all(&mut sql).await.unwrap();
+        rows.iter().map(|row| format!("{table}{}", row.get::<String, _>(0))).collect()
+    }
+
+    async fn without_ids(&self, mut all: Vec<String>) -> Vec<String> {
+        let mut sql = self.sql().await;
+        let ids = "select id, 'user' from users union all select id, 'host' from hosts union all \
+                   select id, 'image' from images union all select id, 'machine' from machines union all \
+                   select uuid, 'uuid' from machines union all select mac, 'mac' from machines union all \
+                   select machine_id, 'machine-id' from machines union all select id, 'job' from jobs";
+        let rows = sqlx::query(ids).fetch_all(&mut sql).await.unwrap();
+        let mut ids = self.ids.lock().unwrap();
+        ids.extend(rows.iter().map(|row| (row.get(0), row.get(1))));
+        for (id, what) in ids.iter() {
+            all.iter_mut().for_each(|line| *line = line.replace(id, &format!("<{what}>")));
         }
         all.sort();
         all
@@ -156,6 +196,25 @@ impl Drop for World {
         let open = std::thread::spawn(count).join().unwrap();
         assert_eq!(open, 0, "the test left unfinished jobs behind");
     }
+}
+
+/// An empty database that has been migrated, once for all tests of this build; each of them is a process.
+async fn template() -> PathBuf {
+    let migrations = sqlx::migrate!("../../migrations");
+    let mut sum = Sha256::new();
+    migrations.iter().for_each(|migration| sum.update(&migration.checksum));
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-migrated.db", hex::encode(sum.finalize())));
+    if !path.exists() {
+        // Whole or not at all: another test may be doing the same. An engine would leave traces of its own in it.
+        let fresh = tempfile::Builder::new().tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let options = SqliteConnectOptions::new().filename(fresh.path());
+        let mut sql = SqliteConnection::connect_with(&options).await.unwrap();
+        migrations.run_direct(&mut sql).await.unwrap();
+        sql.close().await.unwrap();
+        fresh.persist(&path).unwrap();
+    }
+    path
 }
 
 /// Lets every step pass.

@@ -10,6 +10,7 @@
 mod accounts;
 mod concurrency;
 mod contract;
+mod crash;
 mod every_step;
 mod guests;
 mod harness;
@@ -21,4 +22,7 @@ mod recovery;
 mod rights;
 mod secrets;
 mod story;
+mod stuck;
 mod trail;
+mod turns;
+mod wishes;

@@ -1,5 +1,6 @@
 //! The audit log: complete, in order, and whoever changes it is found out.
 
+use crate::crash::{on_portal, runtime};
 use crate::harness::{World, actor, admin, create, member, name, on, run, secret, succeed};
 use engine::Engine;
 use model::Fault;
@@ -10,6 +11,7 @@ use model::portal::{Browser, Portal as _};
 use ports::hypervisor::HypervisorError;
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
+use std::time::Duration;
 
 #[tokio::test]
 async fn every_act_is_found_with_its_outcome() {
@@ -316,4 +318,26 @@ async fn of_refused_logins_only_the_names_of_users_are_recorded() {
     assert_eq!(subjects, [Some("ada"), None]);
     assert!(!format!("{rows:?}").contains(typed), "{rows:#?}");
     engine.shut_down().await;
+}
+
+#[test]
+fn a_console_that_was_open_when_the_portal_was_killed_is_closed_in_the_log() {
+    let world = World::new();
+    let killed = runtime();
+    killed.block_on(async {
+        let engine = world.open().await;
+        let ada = admin(&engine).await;
+        succeed(&engine, &ada, create("web")).await;
+        let session = engine.attach_console(&ada, &name("web"), ConsoleRole::Watcher, None).await.unwrap();
+        // A process that is killed drops nothing.
+        std::mem::forget(session);
+    });
+    killed.shutdown_timeout(Duration::from_secs(10));
+    on_portal(&world, async |engine, ada| {
+        let rows = engine.audit(&ada, &AuditFilter::default()).await.unwrap().rows;
+        let watched = rows.iter().find(|row| row.action == "watch_console").unwrap();
+        assert!(watched.ended.is_some(), "{watched:?}");
+        assert_eq!(watched.detail.as_deref(), Some("the portal ended before this was closed"));
+        assert!(matches!(engine.verify_audit(&ada).await.unwrap(), ChainState::Intact { .. }));
+    });
 }

@@ -53,7 +53,8 @@ macro_rules! select_summaries {
         sqlx::query_as!(
             SummaryRow,
             r#"select j.id as "id: Text<JobId>", j.kind as "kind: Text<OperationKind>", j.title,
-            j.machine as "machine: Text<MachineName>", j.actor, j.state as "state: Word<JobState>", j.created, j.ended,
+            j.machine as "machine: Text<MachineName>", j.actor,
+            iif(j.stuck is null, j.state, 'needs_attention') as "state!: Word<JobState>", j.created, j.ended,
             exists (select 1 from machines m where m.name = j.machine) as "machine_exists!: bool",
             (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as "step?",
             (j.cancel = 1 and j.state in ('queued', 'running')) as "cancelling!: bool",

@@ -1,0 +1,140 @@
+//! Where a runner is stopped on its way, and how a process dies: the runtime is dropped with everything in it.
+
+use crate::harness::{World, admin, begin, ended};
+use engine::Engine;
+use engine::probe::{Moment, Probe, Verdict, When};
+use model::account::Actor;
+use model::job::JobId;
+use model::operation::Operation;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// What a probe does at the step of this index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// Everything is done twice.
+    Twice,
+    /// The step fails.
+    Fail(usize, When),
+    /// The runner stops for ever.
+    Halt(usize, When),
+    /// The runner stops for ever inside the step, or inside its undoing, when that waits for the so-manieth time.
+    HaltInside(usize, When, usize),
+}
+
+/// A probe that makes mischief once the world is prepared.
+pub struct Mischievous {
+    armed: watch::Sender<Option<Mischief>>,
+    /// Fails as well, so that there is an undoing to make mischief in.
+    fails: Mutex<Option<(usize, When)>>,
+    halted: watch::Sender<bool>,
+    repeated: Mutex<HashSet<(JobId, usize, When)>>,
+}
+
+impl Mischievous {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            armed: watch::Sender::new(None),
+            fails: Mutex::default(),
+            halted: watch::Sender::new(false),
+            repeated: Mutex::default(),
+        })
+    }
+
+    pub fn arm(&self, mischief: Option<Mischief>, fails: Option<(usize, When)>) {
+        *self.fails.lock().unwrap() = fails;
+        self.armed.send_replace(mischief);
+    }
+
+    async fn halt(&self) -> Verdict {
+        self.halted.send_replace(true);
+        std::future::pending().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Probe for Mischievous {
+    async fn at(&self, moment: Moment) -> Verdict {
+        let here = (moment.index, moment.when);
+        let armed = *self.armed.borrow();
+        match armed {
+            Some(Mischief::Twice) => {
+                let after = matches!(moment.when, When::AfterRun | When::AfterUndo);
+                let first = self.repeated.lock().unwrap().insert((moment.job, moment.index, moment.when));
+                if after && first { Verdict::Again } else { Verdict::Go }
+            }
+            Some(Mischief::Halt(index, when)) if here == (index, when) => self.halt().await,
+            Some(Mischief::Fail(index, when)) if here == (index, when) => Verdict::Fail,
+            Some(_) if *self.fails.lock().unwrap() == Some(here) => Verdict::Fail,
+            _ => Verdict::Go,
+        }
+    }
+
+    fn stops_inside(&self, moment: Moment, rests: usize) -> bool {
+        let stops = match *self.armed.borrow() {
+            Some(Mischief::HaltInside(index, when, after)) => {
+                (index, when) == (moment.index, moment.when) && rests >= after
+            }
+            _ => false,
+        };
+        if stops {
+            self.halted.send_replace(true);
+        }
+        stops
+    }
+}
+
+/// A process' runtime. One thread: it spends no time on waking others up, and the crashes are many.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs something on a portal that is opened for it and shut down afterwards.
+pub fn on_portal<T>(world: &World, what: impl AsyncFnOnce(Arc<Engine>, Actor) -> T) -> T {
+    runtime().block_on(async {
+        let engine = world.open().await;
+        let ada = admin(&engine).await;
+        let done = what(engine.clone(), ada).await;
+        engine.shut_down().await;
+        done
+    })
+}
+
+/// What was left when the process died.
+pub struct Crashed {
+    pub job: JobId,
+    /// Whether the job came to where the mischief was; if not, it ended.
+    pub reached: bool,
+    /// What the world was like before the job.
+    pub before: Vec<String>,
+}
+
+/// Prepares the world, submits the operation that `prepare` answers, and lets the process die of the mischief.
+pub fn crash(
+    world: &World,
+    mischief: Mischief,
+    fails: Option<(usize, When)>,
+    prepare: impl AsyncFnOnce(&Arc<Engine>, &Actor) -> Operation,
+) -> Crashed {
+    let runtime = runtime();
+    let crashed = runtime.block_on(async {
+        let probe = Mischievous::new();
+        let engine = world.open_probed(probe.clone()).await;
+        let ada = admin(&engine).await;
+        let operation = prepare(&engine, &ada).await;
+        let before = world.snapshot().await;
+        probe.arm(Some(mischief), fails);
+        let job = begin(&engine, &ada, operation).await;
+        let mut halted = probe.halted.subscribe();
+        let reached = tokio::select! {
+            _ = halted.wait_for(|halted| *halted) => true,
+            _ = ended(&engine, &ada, job) => false,
+        };
+        Crashed { job, reached, before }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    crashed
+}

@@ -1,0 +1,218 @@
+//! Hosts that are away are waited for; what cannot be undone needs a person, who tries again or gives up.
+
+use crate::harness::{
+    World, admin, begin, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
+};
+use engine::Engine;
+use model::Fault;
+use model::account::Actor;
+use model::audit::{AuditFilter, Outcome};
+use model::job::{JobId, JobState};
+use model::machine::MachineState;
+use model::operation::{Operation, OperationKind};
+use model::plan::Consent;
+use model::portal::Portal as _;
+use ports::hypervisor::HypervisorError;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn refused() -> HypervisorError {
+    HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() }
+}
+
+/// A create that was cancelled when its machine ran, and whose machine cannot be switched off.
+async fn stuck(world: &World, engine: &Arc<Engine>, ada: &Actor) -> JobId {
+    world.hypervisor.set_address(None);
+    let job = begin(engine, ada, create("web")).await;
+    until_said(engine, ada, job, "The machine is started.").await;
+    for _ in 0..3 {
+        world.hypervisor.fail_next("power", refused());
+    }
+    engine.cancel(ada, job).await.unwrap();
+    let view = ended(engine, ada, job).await;
+    assert_eq!(view.summary.badge.state, JobState::NeedsAttention, "{view:#?}");
+    job
+}
+
+#[tokio::test]
+async fn undoing_stops_where_it_fails_and_is_tried_again_by_a_person() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let job = stuck(&world, &engine, &ada).await;
+    // What the running machine uses is all there, and so is its row, which says what is wrong.
+    assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
+    assert_eq!(world.hypervisor.disk_names().len(), 2);
+    engine.shut_down().await;
+
+    let engine = world.open().await;
+    let web = engine.machine(&ada, &name("web")).await.unwrap();
+    let badge = web.row.job.clone().unwrap();
+    assert_eq!((badge.id, badge.state), (job, JobState::NeedsAttention));
+    let busy = engine.submit(&ada, on(OperationKind::ForceOff, "web"), Consent::default()).await.unwrap_err();
+    assert_eq!(busy, Fault::Busy { job });
+    let view = engine.job(&ada, job).await.unwrap();
+    assert!(view.can_retry && !view.can_cancel && !view.form_again, "{view:#?}");
+    let why = view.stuck.unwrap();
+    assert!(why.step == "power.start" && why.message.contains("device is busy"), "{why:?}");
+
+    assert_eq!(engine.retry(&ada, job).await.unwrap().job, job);
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!((view.summary.badge.state, view.stuck), (JobState::Cancelled, None));
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    assert!(matches!(engine.give_up(&ada, job).await, Err(Fault::Refused { .. })), "it is over");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_administrator_gives_a_job_up_and_is_told_what_is_left() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let bob = member(&engine, "bob").await;
+    let job = stuck(&world, &engine, &bob).await;
+    assert_eq!(engine.job(&bob, job).await.unwrap().give_up, None);
+    assert!(matches!(engine.give_up(&bob, job).await, Err(Fault::Denied { .. })));
+    let left = engine.job(&ada, job).await.unwrap().give_up.unwrap();
+    for what in ["configuration", "disks", "definition", "running"] {
+        assert!(left.contains(what), "{left}");
+    }
+    engine.give_up(&ada, job).await.unwrap();
+    let view = engine.job(&ada, job).await.unwrap();
+    assert_eq!((view.summary.badge.state, view.stuck, view.give_up), (JobState::Failed, None, None));
+    let message = view.failure.unwrap().message;
+    assert!(message.contains("device is busy") && message.ends_with(&left), "{message}");
+    let given_up = AuditFilter { action: Some("give_up".to_owned()), ..AuditFilter::default() };
+    let rows = engine.audit(&ada, &given_up).await.unwrap().rows;
+    let done = rows.iter().find(|row| row.outcome == Outcome::Succeeded).unwrap();
+    assert!(done.detail.as_ref().unwrap().ends_with(&left), "{done:?}");
+    // The machine is free: its owner can do something about it.
+    assert_eq!(engine.machine(&bob, &name("web")).await.unwrap().row.job, None);
+    succeed(&engine, &bob, on(OperationKind::Purge, "web")).await;
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn giving_up_does_not_wait_for_the_step_under_way() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = begin(&engine, &ada, create("web")).await;
+    world.builder.begun(1).await;
+    engine.give_up(&ada, job).await.unwrap();
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!(view.summary.badge.state, JobState::Failed);
+    // Its runner is gone, so nothing of the build comes after the end.
+    world.builder.hold(false);
+    assert_eq!(
+        engine.machine(&ada, &name("web")).await.unwrap().row.observed.state,
+        MachineState::Configured
+    );
+    succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_no_longer_configured_does_not_keep_its_jobs_for_ever() {
+    let mut world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.hypervisor.fail_next("put_definition", refused());
+    for _ in 0..1000 {
+        world.hypervisor.fail_next("remove_disks", HypervisorError::Unreachable { why: "gone".to_owned() });
+    }
+    let job = begin(&engine, &ada, create("web")).await;
+    until_said(&engine, &ada, job, "Trying again to undo it.").await;
+    engine.shut_down().await;
+
+    world.has_host = false;
+    let engine = world.open().await;
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!(view.summary.badge.state, JobState::NeedsAttention, "{view:#?}");
+    assert!(view.stuck.unwrap().message.contains("not in the portal's settings"));
+    engine.give_up(&ada, job).await.unwrap();
+    assert_eq!(engine.machine(&ada, &name("web")).await.unwrap().row.job, None);
+    succeed(&engine, &ada, on(OperationKind::Forget, "web")).await;
+    assert_eq!(engine.machine(&ada, &name("web")).await.unwrap_err(), Fault::not_found("machine"));
+    let forget = AuditFilter { action: Some("forget".to_owned()), ..AuditFilter::default() };
+    let rows = engine.audit(&ada, &forget).await.unwrap().rows;
+    assert!(rows[0].detail.as_ref().unwrap().contains("may still have"), "{rows:?}");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_bare_configuration_is_purged_without_its_host() {
+    let mut world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    for name in ["near", "far"] {
+        succeed(&engine, &ada, Operation::Configure { spec: Box::new(spec(name)) }).await;
+    }
+    world.hypervisor.set_reachable(false);
+    let away = async {
+        while engine.hosts(&ada).await.unwrap()[0].reachable {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(away).await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "near")).await;
+    engine.shut_down().await;
+    world.has_host = false;
+    let engine = world.open().await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "far")).await;
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_host_that_goes_away_for_a_moment_undoes_nothing() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = begin(&engine, &ada, create("web")).await;
+    world.builder.begun(1).await;
+    world.hypervisor.set_reachable(false);
+    world.builder.hold(false);
+    until_said(&engine, &ada, job, "Trying again.").await;
+    world.hypervisor.set_reachable(true);
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!(view.summary.badge.state, JobState::Succeeded, "{view:#?}");
+    assert_eq!(world.builder.builds(), 1);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_host_can_be_cancelled() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold(true);
+    let job = begin(&engine, &ada, create("web")).await;
+    world.builder.begun(1).await;
+    world.hypervisor.set_reachable(false);
+    world.builder.hold(false);
+    until_said(&engine, &ada, job, "Trying again.").await;
+    engine.cancel(&ada, job).await.unwrap();
+    world.hypervisor.set_reachable(true);
+    let view = ended(&engine, &ada, job).await;
+    assert_eq!((view.summary.badge.state, view.failure), (JobState::Cancelled, None));
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn patience_with_a_host_has_an_end() {
+    let mut world = World::new();
+    world.settings.host_patience = Duration::ZERO;
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    world.hypervisor.fail_next("power", HypervisorError::Unreachable { why: "gone".to_owned() });
+    let view = run(&engine, &ada, on(OperationKind::Destroy, "web")).await;
+    assert_eq!(view.summary.badge.state, JobState::Failed, "{view:#?}");
+    succeed(&engine, &ada, on(OperationKind::Destroy, "web")).await;
+    engine.shut_down().await;
+}
