@@ -115,6 +115,19 @@ export async function fitsWindow(page: Page): Promise<void> {
   expect(content, `${page.url()} is wider than the window`).toBeLessThanOrEqual(window_ ?? 0);
 }
 
+/** Fails on controls that are lower than 24 px (WCAG 2.5.8), which exempts links in sentences. A box in a label is as large as that. */
+export async function tappable(page: Page): Promise<void> {
+  const low = await page.evaluate(() => {
+    const isInSentence = (link: Element) => link.matches("a") && (link.closest("p, li")?.textContent ?? "") !== link.textContent;
+    return [...document.querySelectorAll("main :is(a, button, summary, input, select, textarea), header :is(a, button)")]
+      .map((control) => control.closest("label") ?? control)
+      .filter((control) => control.checkVisibility() && !control.closest(".xterm") && !isInSentence(control))
+      .filter((control) => control.getBoundingClientRect().height < 24)
+      .map((control) => `${control.getBoundingClientRect().height} px: ${control.outerHTML.slice(0, 120)}`);
+  });
+  expect(low, `on ${page.url()}`).toEqual([]);
+}
+
 /** Collects what the browser complains about: script errors, refused resources, broken policies. */
 export function complaints(page: Page): string[] {
   const found: string[] = [];

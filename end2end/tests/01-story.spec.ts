@@ -157,12 +157,14 @@ test("a menu stays open and keeps the focus while the machine changes behind it"
   await expect(page.getByRole("button", { name: `Resume ${machine}` })).toBeVisible();
   await expect(menu).toHaveAttribute("open");
   await expect(destroy).toBeFocused();
+  await expect(page).toHaveTitle(`⏸ ${machine} · Snowglobe`);
   // What cannot be done says why, beside it.
   const refused = menu.locator("li.refused[data-key=suspend]");
   await expect(refused.getByRole("button")).toBeDisabled();
   await expect(refused.locator(".note")).not.toBeEmpty();
   virsh("resume", machine);
   await expect(page.locator("[data-live=head]")).toContainText("Running");
+  await expect(page).toHaveTitle(`● ${machine} · Snowglobe`);
   await expect(menu).toHaveAttribute("open");
   await page.keyboard.press("Escape");
   await expect(menu).not.toHaveAttribute("open");
@@ -243,6 +245,31 @@ test("the console: log in, see markup as text, two people, take-over, reboot", a
   await mine.comesTo(/login: ?$/);
   await theirs.shows(/login: ?$/);
   await colleague.context().close();
+});
+
+test("the keyboard leaves the terminal by a key that is named beside it, and without control nothing is caught", async () => {
+  await page.goto(`${url()}/machines/${machine}/console`);
+  await new Terminal(page).shows(/login:/);
+  const enter = page.getByRole("button", { name: "Go to the terminal" });
+  const focused = () => page.evaluate(() => document.activeElement?.className ?? "");
+  await enter.press("Enter");
+  await expect.poll(focused).toContain("xterm-helper-textarea");
+  await page.keyboard.press("Tab");
+  expect(await focused()).toContain("xterm-helper-textarea");
+  await expect(page.getByText("Ctrl + Shift + Enter leaves it.")).toBeVisible();
+  await page.keyboard.press("Control+Shift+Enter");
+  await expect(enter).toBeFocused();
+  // From here the page goes on: the terminal is passed by in both directions.
+  for (const key of ["Tab", "Shift+Tab", "Shift+Tab"]) {
+    await page.keyboard.press(key);
+    expect(await focused()).not.toContain("xterm-helper-textarea");
+  }
+  await page.getByRole("button", { name: "Give up control" }).click();
+  await expect(page.locator("[data-live=console-people]")).toContainText("Read-only");
+  await enter.press("Enter");
+  await expect.poll(focused).toContain("xterm-helper-textarea");
+  await page.keyboard.press("Tab");
+  await expect.poll(focused).not.toContain("xterm-helper-textarea");
 });
 
 test("the console log of each boot can be downloaded", async () => {

@@ -5,7 +5,7 @@
 import { type Page, expect, test } from "@playwright/test";
 import { BROKEN, TOLD, Teller } from "../support/flake";
 import {
-  accessible, ada, addMember, complaints, describeMachine, fitsWindow, jobDone, login, newPerson, state, url,
+  accessible, ada, addMember, complaints, describeMachine, fitsWindow, jobDone, login, newPerson, state, tappable, url,
 } from "../support/people";
 
 test.describe.configure({ mode: "serial" });
@@ -92,6 +92,7 @@ for (const { name, judged, ...screen } of VIEWS) {
     const look = async (shot: string) => {
       await page.screenshot({ path: info.outputPath(`${shot}.png`), fullPage: true });
       await fitsWindow(page);
+      if (screen.viewport.width < 500) await tappable(page);
       if (judged) await accessible(page);
     };
     await page.goto(`${url()}/login`);
@@ -147,6 +148,28 @@ test("a tap shows a time exactly, and the next one hides it", async ({ browser }
   await page.getByRole("heading").first().tap();
   expect(await exact()).toBe("none");
   await context.close();
+});
+
+test("a machine's card on a phone is low, and shows the rest on a tap, without JavaScript as well", async ({ browser }) => {
+  for (const javaScriptEnabled of [true, false]) {
+    const context = await browser.newContext({ viewport: { width: 360, height: 740 }, hasTouch: true, javaScriptEnabled });
+    const page = await context.newPage();
+    await login(page, ada);
+    const card = page.locator("table.machines tbody tr", { hasText: running });
+    await expect(card.getByRole("link", { name: running })).toBeVisible();
+    await expect(card.getByText("Running")).toBeVisible();
+    await expect(card.getByText(/^\d+\.\d+\.\d+\.\d+$/)).toBeVisible();
+    await expect(card.getByRole("button", { name: `Shut down ${running}` })).toBeVisible();
+    for (const one of await page.locator("table.machines tbody tr").all()) {
+      expect((await one.boundingBox())?.height).toBeLessThanOrEqual(110);
+    }
+    const owner = card.locator("[data-label=Owner]");
+    await expect(owner).toBeHidden();
+    await card.locator("summary").tap();
+    await expect(owner).toHaveText(ada.name);
+    await fitsWindow(page);
+    await context.close();
+  }
 });
 
 test("the keyboard alone reaches the content, the form and its button", async ({ page }) => {

@@ -112,7 +112,7 @@ mod tests {
     ];
 
     fn sorted(sort: &str) -> Vec<u8> {
-        let mut rows = vec![(1, Some(3)), (3, None), (2, Some(1)), (0, Some(3))];
+        let mut rows = [(1, Some(3)), (3, None), (2, Some(1)), (0, Some(3))];
         let sort: Sort = sort.parse().unwrap();
         rows.sort_by(|a, b| sort.compare(&COLUMNS, a, b));
         rows.iter().map(|row| row.0).collect()

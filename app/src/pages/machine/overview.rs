@@ -34,7 +34,7 @@ pub fn Overview() -> impl IntoView {
                 <h2>"Latest jobs"</h2>
                 {jobs::list(latest)}
             </div>
-            <p><a href=all>"All jobs for this machine"</a></p>
+            <p><a class="button" href=all>"All jobs for this machine"</a></p>
         }
         .into_any())
     })
