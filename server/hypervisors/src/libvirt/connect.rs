@@ -302,6 +302,7 @@ pub fn is_session(uri: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn local_and_remote_uris() {
@@ -320,5 +321,39 @@ mod tests {
             assert!(!is_local(remote), "{remote}");
         }
         assert!(is_session("qemu:///session?x=1") && !is_session("qemu:///system"));
+    }
+
+    #[tokio::test]
+    async fn so_many_calls_are_under_way_as_libvirtd_takes_and_samples_do_not_wait_for_them() {
+        let link = Arc::new(Link::open("test:///default"));
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let gate = Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
+        let (entered, mut inside) = tokio::sync::mpsc::channel(3 * CALLS);
+        let call = |by_agent: bool| {
+            let (running, most, gate) = (running.clone(), most.clone(), gate.clone());
+            let (link, entered) = (link.clone(), entered.clone());
+            let work = move |_: &Live| {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                entered.blocking_send(()).unwrap();
+                let open = gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open).unwrap();
+                drop(open);
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            };
+            tokio::spawn(
+                async move { if by_agent { link.agent_call(work).await } else { link.call(work).await } },
+            )
+        };
+        let calls: Vec<_> = (0..3 * CALLS).map(|n| call(n % 3 == 0)).collect();
+        for _ in 0..CALLS {
+            inside.recv().await.unwrap();
+        }
+        link.sample(|live| Ok(live.sampling.is_alive().unwrap_or(false))).await.unwrap();
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), CALLS);
     }
 }
