@@ -58,6 +58,8 @@ fn verdict(action: &FormAction, persona: &Persona, owner: UserId) -> Verdict {
     match persona.verdict(access, (!of_ones_own).then_some(owner)) {
         // The form names a session that nobody has.
         Verdict::Allowed if action.word == "end_session" => Verdict::NotFound,
+        // Somebody else's machine does not exist, not even for what only administrators may do.
+        Verdict::Denied if !of_ones_own && action.word.parse::<OperationKind>().is_ok() => Verdict::NotFound,
         verdict => verdict,
     }
 }

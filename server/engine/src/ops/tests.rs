@@ -148,7 +148,7 @@ fn a_new_machine_is_checked_against_what_there_is() {
 #[test]
 fn what_is_on_no_host_or_on_one_that_is_gone_can_be_removed_from_the_portal() {
     let away = |state, created| {
-        let mut facts = facts(Some(MachineFacts { created, ..machine(state) }));
+        let mut facts = facts(Some(MachineFacts { created, placed: created, ..machine(state) }));
         facts.host.as_mut().unwrap().reachable = false;
         facts
     };
