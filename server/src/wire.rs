@@ -102,6 +102,9 @@ fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
     let settings = Settings {
         build_slots: config.build_slots,
         job_slots: config.job_slots,
+        jobs_per_user: config.jobs_per_user,
+        builds_per_user: config.builds_per_user,
+        host_patience: config.host_patience,
         sample_every: config.sample_every,
         audit_key: credential("audit-key"),
         ..Settings::new(&config.state)

@@ -58,6 +58,12 @@ pub struct Config {
     pub build_slots: usize,
     /// Jobs run at a time.
     pub job_slots: usize,
+    /// Open jobs that one user may have.
+    pub jobs_per_user: u32,
+    /// Open builds that one user may have.
+    pub builds_per_user: u32,
+    /// How long a job waits for a host.
+    pub host_patience: Duration,
     /// Time between two samples.
     pub sample_every: Duration,
     /// Filter of the log.
@@ -215,6 +221,9 @@ impl Config {
         let acceleration = wrong.parse("accel", &settings.accel, |t| t.parse().ok(), "auto, kvm or tcg");
         let build_slots = wrong.count("build_slots", &settings.build_slots, 64);
         let job_slots = wrong.count("job_slots", &settings.job_slots, 256);
+        let jobs_per_user = wrong.count("jobs_per_user", &settings.jobs_per_user, 10_000);
+        let builds_per_user = wrong.count("builds_per_user", &settings.builds_per_user, 10_000);
+        let patience = wrong.count("host_patience_minutes", &settings.host_patience_minutes, 24 * 60);
         let sample_seconds = wrong.count("sample_seconds", &settings.sample_seconds, 3600);
         let log_format = wrong.parse("log_format", &settings.log_format, log_format, "text or json");
         let config = || {
@@ -230,6 +239,9 @@ impl Config {
                 acceleration: acceleration?,
                 build_slots: build_slots?,
                 job_slots: job_slots?,
+                jobs_per_user: u32::try_from(jobs_per_user?).ok()?,
+                builds_per_user: u32::try_from(builds_per_user?).ok()?,
+                host_patience: Duration::from_secs(patience? as u64 * 60),
                 sample_every: Duration::from_secs(sample_seconds? as u64),
                 log: settings.log,
                 log_format: log_format?,

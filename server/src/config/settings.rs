@@ -63,6 +63,27 @@ pub struct Settings {
     /// How many jobs run at the same time.
     #[arg(long, env = "SNOWGLOBE_JOB_SLOTS", value_name = "NUMBER", default_value = "8", global = true)]
     pub job_slots: String,
+    /// How many open jobs one user may have.
+    #[arg(long, env = "SNOWGLOBE_JOBS_PER_USER", value_name = "NUMBER", default_value = "50", global = true)]
+    pub jobs_per_user: String,
+    /// How many of them may be builds.
+    #[arg(
+        long,
+        env = "SNOWGLOBE_BUILDS_PER_USER",
+        value_name = "NUMBER",
+        default_value = "20",
+        global = true
+    )]
+    pub builds_per_user: String,
+    /// Minutes that a job waits for a host that cannot be reached.
+    #[arg(
+        long,
+        env = "SNOWGLOBE_HOST_PATIENCE_MINUTES",
+        value_name = "MINUTES",
+        default_value = "15",
+        global = true
+    )]
+    pub host_patience_minutes: String,
     /// Seconds between two samples of machines' figures.
     #[arg(
         long,
