@@ -133,7 +133,7 @@ mod client {
                 }
                 Frame::Text(text) => match serde_json::from_slice(text.as_bytes()) {
                     Ok(notice) => self.apply(notice),
-                    Err(_) => Next::Closing("The portal was updated. Reload the page.".to_owned()),
+                    Err(_) => Next::Unreadable,
                 },
             }
         }
@@ -154,6 +154,7 @@ mod client {
                     patch_region(VIEWERS, viewers(&Viewers { you, driver, watchers }));
                     patch_region(ROLE, role(you));
                 }
+                ConsoleNotice::InputDropped { why } => self.terminal.remark(&why),
                 ConsoleNotice::Off => self.show_power(false),
                 ConsoleNotice::On => self.show_power(true),
                 ConsoleNotice::Closing { why } => return Next::Closing(why),

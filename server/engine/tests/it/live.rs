@@ -1,10 +1,11 @@
 //! Logs: replayed from any line, followed to the end, by many at once. Consoles: attached through the engine.
 
-use crate::harness::{World, admin, build, create, ended, name, next, patiently, succeed};
+use crate::harness::{World, admin, build, create, ended, name, next, on, patiently, succeed};
 use engine::console::ConsoleItem;
 use futures::StreamExt as _;
 use model::console::ConsoleRole;
 use model::job::JobState;
+use model::operation::OperationKind;
 use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFrame;
@@ -100,13 +101,33 @@ async fn fifty_follow_a_hundred_thousand_lines_and_none_loses_one() {
 }
 
 #[tokio::test]
+async fn what_a_machine_said_goes_when_it_is_purged() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let mut session = engine.attach_console(&ada, &name("web"), ConsoleRole::Watcher, None).await.unwrap();
+    while !matches!(patiently(session.next()).await, Some(ConsoleItem::Bytes(_))) {}
+    let folders = || std::fs::read_dir(world.settings.state.join("console")).unwrap().count();
+    patiently(async {
+        while folders() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+    assert_eq!(folders(), 0);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
 async fn what_is_typed_on_a_console_comes_back_and_the_end_says_why() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
     let mut session = engine.attach_console(&ada, &name("web"), ConsoleRole::Driver, None).await.unwrap();
-    session.type_in("hello".into()).await;
+    assert!(session.type_in(b"hello"));
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("hello") {
         if let Some(ConsoleItem::Bytes(bytes)) = patiently(session.next()).await {
