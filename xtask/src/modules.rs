@@ -29,6 +29,7 @@ const TABLES: [(&str, Table); 1] = [("engine", ENGINE)];
 const ENGINE: Table = &[
     // Words and small tools.
     ("sync", &[]),
+    ("text", &[]),
     ("probe", &[]),
     ("backoff", &[]),
     ("slots", &["sync"]),
@@ -39,18 +40,17 @@ const ENGINE: Table = &[
     ("console", &["sync", "backoff"]),
     ("auth", &["sync", "key", "settings"]),
     ("error", &["auth"]),
-    ("image", &["sync", "error"]),
+    ("image", &["sync", "text", "error"]),
     ("cx", &["error"]),
     ("builds", &["sync", "slots", "counts"]),
     // What is kept, and what the handles below are made of.
-    ("db", &["key", "job/step", "error"]),
+    ("db", &["text", "key", "job/step", "error"]),
     ("hosts", &["sync", "error", "db"]),
     ("machine", &["sync", "error", "db", "hosts"]),
-    ("job/text", &[]),
-    ("job/log", &["sync", "job/text"]),
+    ("job/log", &["sync", "text"]),
     ("job/lease", &["sync"]),
     ("job/live", &["sync", "job/log", "job/lease"]),
-    ("audit", &["sync", "settings", "key", "counts", "auth", "error", "cx", "db"]),
+    ("audit", &["sync", "text", "settings", "key", "counts", "auth", "error", "cx", "db"]),
     // The handles that everything below takes.
     ("core", &["sync", "slots", "probe", "settings", "counts", "console", "auth", "error", "image", "cx", "builds", "db", "audit", "hosts", "machine", "job/live"]),
     // Who may do what.

@@ -18,6 +18,7 @@ use crate::db::{self, Db, Tx};
 use crate::error::{Error, Result, chain};
 use crate::settings::Settings;
 use crate::sync::lock;
+use crate::text;
 use anchor::Anchor;
 use db::audit::{Head, Keys};
 use denials::{Denials, Summary, Taken};
@@ -153,13 +154,15 @@ impl Audit {
         job: Option<JobId>,
     ) -> Result<i64> {
         let user = cx.actor.user.as_ref();
+        // What somebody typed that is no name of ours: nothing in it may reorder or hide text.
+        let subject = subject.map(text::clean);
         let begin = db::audit::Begin {
             began: cx.now.0,
             actor_id: user.map(|u| u.id.to_string()),
             actor: user.map(|u| u.name.as_str()),
             from_addr: cx.actor.from.map(|ip| ip.to_string()),
             action,
-            subject,
+            subject: subject.as_deref(),
             job_id: job.map(|j| j.to_string()),
             request: cx.request.to_string(),
         };

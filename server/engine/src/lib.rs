@@ -31,6 +31,7 @@ mod steps;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 mod watch;
 
 pub use backoff::Backoff;

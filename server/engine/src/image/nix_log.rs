@@ -14,8 +14,7 @@
 mod tests;
 mod text;
 
-pub use text::strip_escapes;
-
+use crate::text::strip_escapes;
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use ports::image_builder::BuildEvent;
 use serde::Deserialize;

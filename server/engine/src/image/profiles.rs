@@ -23,7 +23,7 @@ pub(super) async fn read(nix: &Nix, flake: &Path) -> Result<Profiles, BuildError
         .keep(KEEP);
     let output = eval.run().await.map_err(|error| match error {
         host_tools::exec::ExecError::Failed { said, .. } => {
-            BuildError::Evaluation { why: super::nix_log::strip_escapes(&said) }
+            BuildError::Evaluation { why: crate::text::strip_escapes(&said) }
         }
         error => failed("the profiles cannot be read", error),
     })?;

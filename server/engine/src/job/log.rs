@@ -5,8 +5,8 @@
 //! the file is good is published through a `watch`, after the write. A process that dies in the middle of a line
 //! leaves half of one, which is cut off when the file is opened again.
 
-use super::text::clean;
 use crate::sync::lock;
+use crate::text::clean;
 use model::Time;
 use model::job::{JobId, LogLevel, LogLine};
 use std::fs::File;

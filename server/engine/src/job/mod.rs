@@ -25,6 +25,5 @@ pub(crate) mod recover;
 pub(crate) mod run;
 pub(crate) mod runner;
 pub(crate) mod step;
-pub(crate) mod text;
 pub(crate) mod unwind;
 pub(crate) mod view;

@@ -4,6 +4,7 @@ use crate::crash::{on_portal, runtime};
 use crate::harness::{World, actor, admin, create, member, name, on, run, secret, succeed};
 use engine::Engine;
 use model::Fault;
+use model::account::Role;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, ChainState, Outcome};
 use model::console::ConsoleRole;
 use model::operation::OperationKind;
@@ -136,6 +137,43 @@ async fn rows_cannot_be_changed_or_removed_and_a_chain_that_was_tampered_with_is
             engine.shut_down().await;
         }
     }
+}
+
+/// “evil\u{202e}nimda” would be shown as “eviladmin”.
+#[tokio::test]
+async fn nothing_in_a_subject_reorders_what_is_shown() {
+    let world = World::new();
+    let engine = world.open().await;
+    let (ada, bob) = (admin(&engine).await, member(&engine, "bob").await);
+    let subjects = async |engine: &Engine| {
+        let denied = AuditFilter { outcome: Some(Outcome::Denied), ..AuditFilter::default() };
+        let rows = engine.audit(&ada, &denied).await.unwrap().rows;
+        rows.into_iter().filter_map(|row| row.subject).collect::<Vec<_>>()
+    };
+    let odd = "evil\u{202e}nimda\u{2066}";
+    let denied = engine.add_user(&bob, odd, Role::Member, &secret("long enough 1")).await;
+    assert!(matches!(denied, Err(Fault::Denied { .. })), "{denied:?}");
+    assert_eq!(subjects(&engine).await, ["evilnimda"]);
+    engine.shut_down().await;
+
+    let mut sql = world.sql().await;
+    let written: String = sqlx::query_scalar("select subject from audit where outcome = 'denied'")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(written, "evilnimda");
+    // Written by a portal that did not look.
+    for statement in ["drop trigger audit_keep_rows", "drop trigger audit_complete_once"] {
+        sqlx::query(statement).execute(&mut sql).await.unwrap();
+    }
+    sqlx::query("update audit set subject = ? where outcome = 'denied'")
+        .bind(odd)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let engine = world.open().await;
+    assert_eq!(subjects(&engine).await, ["evilnimda"]);
+    engine.shut_down().await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 use crate::db::Conn;
 use crate::db::column::{Read as _, Text, Word};
 use crate::error::Result;
+use crate::text;
 use model::Time;
 use model::audit::{AUDIT_PER_PAGE, AuditFilter, AuditPage, AuditRow, Outcome};
 use model::job::JobId;
@@ -40,7 +41,8 @@ impl Row {
             actor: self.actor,
             from: self.from_addr,
             action: self.action,
-            subject: self.subject,
+            // Older entries may hold anything.
+            subject: self.subject.as_deref().map(text::clean),
             outcome: self.outcome.read()?.unwrap_or(Outcome::Pending),
             detail: self.detail,
             job: self.job_id.read()?,

@@ -1,38 +1,9 @@
-//! The texts in Nix' log: colours taken out, names read off store paths, the failed derivation found in a message.
+//! The texts in Nix' log: names read off store paths, the failed derivation found in a message.
 
 /// Where a line of text is cut, in bytes.
 pub(super) const LINE: usize = 16 * 1024;
 /// Nix' base-32 hash at the front of every name in the store.
 const HASH: usize = 32;
-
-/// The text without terminal escape sequences (ECMA-48: CSI, OSC and two-byte ones). Other control characters stay.
-pub fn strip_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\u{1b}' {
-            plain.push(c);
-            continue;
-        }
-        match chars.next() {
-            // CSI: parameters and intermediates up to a final byte.
-            Some('[') => {
-                chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
-            }
-            // OSC, DCS and the like: up to BEL or ESC \.
-            Some(']' | 'P' | '^' | '_' | 'X') => {
-                let mut escaped = false;
-                chars.by_ref().find(|c| {
-                    let ends = *c == '\u{7}' || (escaped && *c == '\\');
-                    escaped = *c == '\u{1b}';
-                    ends
-                });
-            }
-            _ => (),
-        }
-    }
-    plain
-}
 
 /// At most so many bytes of a text, whole characters only.
 pub(super) fn cut(text: &str, max: usize) -> String {
@@ -72,19 +43,6 @@ pub(super) fn failed_derivation(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escapes_go_and_text_stays() {
-        for (text, plain) in [
-            ("\u{1b}[31;1merror:\u{1b}[0m x", "error: x"),
-            ("\u{1b}]0;title\u{7}x \u{1b}]8;;u\u{1b}\\y", "x y"),
-            ("\u{1b}c\u{1b}", ""),
-            ("\u{1b}[", ""),
-            ("täxt\ttab", "täxt\ttab"),
-        ] {
-            assert_eq!(strip_escapes(text), plain);
-        }
-    }
 
     #[test]
     fn names_are_read_off_paths() {

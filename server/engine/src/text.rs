@@ -1,4 +1,4 @@
-//! Makes text from builders and guests harmless: what is stored in a log shows as plain text wherever it is shown.
+//! Makes text from builders, guests and people harmless: what is stored in a log shows as plain text wherever it is shown.
 //!
 //! Removed are escape sequences (ECMA-48), control characters, and the format characters that reorder or hide text
 //! (Unicode UAX #9 and what CVE-2021-42574 misused). Of a line that rewrote itself with carriage returns the last state stays,
@@ -29,6 +29,19 @@ pub(crate) fn clean(line: &str) -> String {
         }
     }
     out
+}
+
+/// The text without escape sequences; other control characters stay, for a reader that still takes it apart.
+pub(crate) fn strip_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
@@ -98,6 +111,19 @@ mod tests {
             assert_eq!(clean(raw), plain, "{raw:?}");
         }
         assert_eq!(clean(&"x".repeat(LINE_MAX * 2)).chars().count(), LINE_MAX + 1);
+    }
+
+    #[test]
+    fn escapes_go_and_other_controls_stay() {
+        for (text, plain) in [
+            ("\u{1b}[31;1merror:\u{1b}[0m x", "error: x"),
+            ("\u{1b}]0;title\u{7}x \u{1b}]8;;u\u{1b}\\y", "x y"),
+            ("\u{1b}c\u{1b}", ""),
+            ("\u{1b}[", ""),
+            ("täxt\ttab", "täxt\ttab"),
+        ] {
+            assert_eq!(strip_escapes(text), plain);
+        }
     }
 
     proptest! {
