@@ -69,6 +69,11 @@ pub enum ConsoleNotice {
         /// Who watches, by user name, this viewer included if it watches.
         watchers: Vec<String>,
     },
+    /// What this viewer typed has not reached the guest and will not.
+    InputDropped {
+        /// Why, in a sentence.
+        why: String,
+    },
     /// The machine is off; the socket stays and goes on when it starts.
     Off,
     /// The machine's console is connected.

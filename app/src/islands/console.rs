@@ -154,6 +154,7 @@ mod client {
                     patch_region(VIEWERS, viewers(&Viewers { you, driver, watchers }));
                     patch_region(ROLE, role(you));
                 }
+                ConsoleNotice::InputDropped { why } => self.terminal.remark(&why),
                 ConsoleNotice::Off => self.show_power(false),
                 ConsoleNotice::On => self.show_power(true),
                 ConsoleNotice::Closing { why } => return Next::Closing(why),

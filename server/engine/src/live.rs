@@ -19,7 +19,6 @@ use crate::engine::Engine;
 use crate::error::{Error, Result as Inner};
 use crate::job::follow;
 use crate::machine::fleet::Known;
-use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use model::Fault;
@@ -141,7 +140,7 @@ impl Engine {
             let attachment =
                 self.core.consoles.attach(place, known.row.id, hypervisor, user.name.to_string(), role, from);
             let attachment = attachment.await;
-            self.core.consoles.set_running(known.row.id, known.row.observed.state.is_active());
+            self.core.consoles.set_state(known.row.id, known.row.observed.state);
             Ok::<_, Error>(ConsoleSession { attachment, audited, cx: cx.clone(), machine: machine.clone() })
         };
         attach.await.map_err(|e| cx.fault(e))
@@ -162,9 +161,10 @@ impl ConsoleSession {
         self.attachment.next().await
     }
 
-    /// Sends what was typed to the guest; the hub refuses it from a watcher, with a notice.
-    pub async fn type_in(&self, bytes: Bytes) {
-        self.attachment.type_in(bytes).await;
+    /// Queues what was typed for the guest; never waits. False when it was refused, with a notice: from a watcher, and from a
+    /// driver whose guest does not read.
+    pub fn type_in(&mut self, bytes: &[u8]) -> bool {
+        self.attachment.type_in(bytes)
     }
 
     /// Takes over, lets go, or tells the terminal's size. Taking over is audited like attaching as driver.

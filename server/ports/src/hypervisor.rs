@@ -11,6 +11,7 @@
 //! - Whatever lies on a host for a machine carries the machine's id: a marker file, an element of the definition, a tag. What
 //!   carries no mark, or another machine's, is never used, changed or removed ([`HypervisorError::Foreign`]).
 
+use crate::console::ConsoleInput;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::address::Address;
@@ -283,13 +284,14 @@ pub struct Belonging {
     pub fix: String,
 }
 
-/// The two ends of an open console. It ends when the machine stops (the receiver closes) or when both ends are dropped.
+/// An open console. It ends when the machine stops (the receiver closes), when it is not driven any more and has to be opened anew
+/// for that, or when the receiver is dropped.
 #[derive(Debug)]
 pub struct ConsoleStream {
     /// Bytes from the guest.
     pub output: mpsc::Receiver<Bytes>,
-    /// Bytes to the guest.
-    pub input: mpsc::Sender<Bytes>,
+    /// Bytes to the guest. They are sent only while the console is driven.
+    pub input: ConsoleInput,
 }
 
 /// What a program in the guest answered.

@@ -1,5 +1,6 @@
-//! What the rules need of the outside world, as traits: hypervisors, the image builder, the clock.
+//! What the rules need of the outside world, as traits: hypervisors with their consoles, the image builder, the clock.
 
 pub mod clock;
+pub mod console;
 pub mod hypervisor;
 pub mod image_builder;

@@ -69,7 +69,10 @@ impl Feed for Console {
 
     async fn receive(&mut self, message: Message) -> Result<(), String> {
         match message {
-            Message::Binary(bytes) => self.session.type_in(bytes).await,
+            Message::Binary(bytes) => {
+                // Of what is refused the feed tells.
+                self.session.type_in(&bytes);
+            }
             Message::Text(text) => {
                 let request = request(text.as_str())?;
                 self.took_over |= request == ConsoleRequest::TakeOver;

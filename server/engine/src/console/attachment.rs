@@ -7,20 +7,13 @@ use super::history::Found;
 use super::line::{Line, Link, Shared};
 use bytes::Bytes;
 use model::console::{ConsoleNotice, ConsoleRequest};
+use ports::console::{InputError, Pace};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a keystroke may wait for a guest that does not read, before it is dropped.
-const INPUT_LIMIT: Duration = Duration::from_secs(5);
-
-/// A viewer that has just been given this many bytes or more, and with them the last, is not woken for each next one: the
-/// guest pours, and fifty viewers woken five thousand times a second would slow it down.
-const POUR: usize = 1024;
-/// For how long it is not.
-const PAUSE: Duration = Duration::from_millis(5);
+const NOT_READING: &str = "The guest is not reading; input was dropped.";
+const PAUSED: &str = "The machine is paused; input was dropped.";
 
 /// What a viewer gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +32,13 @@ pub struct Attachment {
     changes: watch::Receiver<()>,
     offset: u64,
     told: ToldViewer,
-    /// Not woken before.
+    /// Not woken before: the guest pours, and fifty viewers woken five thousand times a second would slow it down.
     rest: Option<Instant>,
+    pace: Pace,
     /// Set when it typed without driving: it is to hear again who drives.
-    remind: AtomicBool,
+    remind: bool,
+    /// Why input was dropped since some was last accepted, and whether the viewer has been told: once, not for every key.
+    dropped: Option<(&'static str, bool)>,
 }
 
 /// What this viewer was told last.
@@ -51,12 +47,14 @@ struct ToldViewer {
     hello: bool,
     people: Option<u64>,
     link: Link,
+    lost_input: u64,
     closing: bool,
 }
 
 impl Attachment {
     pub(super) fn new(line: Arc<Line>, number: u64, offset: u64) -> Self {
-        let told = ToldViewer { hello: false, people: None, link: Link::Unknown, closing: false };
+        let lost_input = line.look(|shared| shared.lost_input);
+        let told = ToldViewer { hello: false, people: None, link: Link::Unknown, lost_input, closing: false };
         Self {
             changes: line.changes(),
             line,
@@ -64,7 +62,9 @@ impl Attachment {
             offset,
             told,
             rest: None,
-            remind: AtomicBool::new(false),
+            pace: Pace::new(Instant::now().into_std()),
+            remind: false,
+            dropped: None,
         }
     }
 
@@ -95,10 +95,13 @@ impl Attachment {
             let (offset, end) = (self.offset, shared.history.end());
             return Some(ConsoleItem::Notice(ConsoleNotice::Hello { offset, end, since: shared.since }));
         }
-        let remind = self.remind.swap(false, Ordering::Relaxed);
+        let remind = std::mem::take(&mut self.remind);
         if remind || self.told.people != Some(shared.people) {
             self.told.people = Some(shared.people);
             return Some(ConsoleItem::Notice(shared.people_for(self.number)));
+        }
+        if let Some(why) = self.dropped_input(shared) {
+            return Some(ConsoleItem::Notice(ConsoleNotice::InputDropped { why: why.to_owned() }));
         }
         // “On” comes before what the machine then says, “off” after what it said last.
         if shared.link == Link::On && self.told.link != Link::On {
@@ -108,8 +111,10 @@ impl Attachment {
         match shared.history.read(self.offset) {
             Found::Bytes(bytes) => {
                 self.offset += bytes.len() as u64;
-                let pours = bytes.len() >= POUR && self.offset == shared.history.end();
-                self.rest = pours.then(|| Instant::now() + PAUSE);
+                let now = Instant::now();
+                let pours =
+                    self.pace.pours(bytes.len(), now.into_std()) && self.offset == shared.history.end();
+                self.rest = pours.then(|| now + Pace::REST);
                 return Some(ConsoleItem::Bytes(bytes));
             }
             Found::Gap { .. } => {
@@ -127,19 +132,44 @@ impl Attachment {
         Some(ConsoleItem::Notice(ConsoleNotice::Closing { why: why.clone() }))
     }
 
-    /// Sends what was typed to the guest. From a viewer that does not drive it is refused: it is told again who does. While
-    /// the machine is off, and when the guest does not read for five seconds, it is dropped, as a real line would.
-    pub async fn type_in(&self, bytes: Bytes) {
-        let (drives, input) = self.line.look(|s| (s.drives(self.number), s.input.clone()));
-        if !drives {
-            self.remind.store(true, Ordering::Relaxed);
-            return;
+    /// What this viewer has not been told yet about input that was dropped.
+    fn dropped_input(&mut self, shared: &Shared) -> Option<&'static str> {
+        let lost = std::mem::replace(&mut self.told.lost_input, shared.lost_input) != shared.lost_input;
+        if lost && shared.drives(self.number) {
+            self.dropped.get_or_insert((NOT_READING, false));
         }
-        if let Some(input) = input
-            && tokio::time::timeout(INPUT_LIMIT, input.send(bytes)).await.is_err()
-        {
-            tracing::debug!(machine.name = %self.line.machine.name, "the guest does not read its console; input dropped");
+        let (why, told) = self.dropped.as_mut()?;
+        (!std::mem::replace(told, true)).then_some(*why)
+    }
+
+    /// Queues what was typed for the guest; never waits. False when it was refused, of which the viewer is told by
+    /// [`Attachment::next`]: it does not drive, the machine is paused, or the guest has not read what was typed before. While the
+    /// machine is off, input is dropped, as a real line would.
+    pub fn type_in(&mut self, bytes: &[u8]) -> bool {
+        let pushed = self.line.look(|shared| {
+            let may = shared.drives(self.number);
+            may.then(|| shared.input().filter(|_| !self.line.is_paused()).map(|input| input.push(bytes)))
+        });
+        match pushed {
+            None => {
+                self.remind = true;
+                false
+            }
+            Some(Some(Ok(()))) => {
+                self.dropped = None;
+                true
+            }
+            Some(Some(Err(InputError::Full))) => self.drop_input(NOT_READING),
+            Some(None) if self.line.is_paused() => self.drop_input(PAUSED),
+            Some(None | Some(Err(InputError::Closed))) => false,
         }
+    }
+
+    fn drop_input(&mut self, why: &'static str) -> bool {
+        if self.dropped.is_none_or(|(before, _)| before != why) {
+            self.dropped = Some((why, false));
+        }
+        false
     }
 
     /// Takes the keyboard, lets go of it, or tells the terminal's size, which a serial line does not have.

@@ -7,10 +7,11 @@ use super::transcript::Transcripts;
 use crate::sync::lock;
 use bytes::Bytes;
 use model::console::ConsoleRole;
-use model::machine::{MachineId, MachineName};
+use model::machine::{MachineId, MachineName, MachineState};
 use ports::clock::Clock;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,7 +34,9 @@ struct Inner {
     lines: Mutex<HashMap<MachineId, Arc<Line>>>,
     /// Why all consoles were closed, once they were; set under the lock of `lines`.
     closed: OnceLock<String>,
-    /// Readers and the writers of transcripts.
+    /// Closed consoles, until all that they said is on disk.
+    ending: Mutex<Vec<(MachineId, CancellationToken)>>,
+    /// Readers, each with the writers of its transcripts.
     tasks: TaskTracker,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
@@ -44,9 +47,11 @@ impl Hub {
     pub fn new(dir: PathBuf, clock: Arc<dyn Clock>) -> Self {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
-        let (lines, tasks) = (Mutex::default(), TaskTracker::new());
+        let (lines, ending, tasks) = (Mutex::default(), Mutex::default(), TaskTracker::new());
         let closed = OnceLock::new();
-        Self { inner: Arc::new(Inner { dir, clock, lines, closed, tasks, stop, _stop_on_drop: guard }) }
+        Self {
+            inner: Arc::new(Inner { dir, clock, lines, closed, ending, tasks, stop, _stop_on_drop: guard }),
+        }
     }
 
     /// Reads this machine's console from now on, whether or not anybody looks, so that its boot is kept; unless as many as
@@ -55,7 +60,7 @@ impl Hub {
         let new = self.recall(machine, id, hypervisor).await;
         let mut lines = lock(&self.inner.lines);
         if lines.len() >= READ_UNSEEN {
-            drop_idle(&mut lines);
+            self.drop_idle(&mut lines);
         }
         if lines.len() < READ_UNSEEN {
             self.line(&mut lines, new);
@@ -65,7 +70,7 @@ impl Hub {
     /// Forgets the consoles of machines that are off and that nobody looks at, and those that were looked at and are more than
     /// can be read unseen: what they said is on disk, and read again when somebody attaches.
     pub fn forget_idle(&self) {
-        drop_idle(&mut lock(&self.inner.lines));
+        self.drop_idle(&mut lock(&self.inner.lines));
     }
 
     /// Attaches a viewer. It gets what is recent, or goes on at `from`, the offset of the first byte that it has not seen. Who
@@ -91,13 +96,15 @@ impl Hub {
         Attachment::new(line, number, offset)
     }
 
-    /// Says that a machine runs, or does not. Viewers stay through both; a start begins a new transcript.
-    pub fn set_running(&self, id: MachineId, running: bool) {
+    /// Says how a machine is. Viewers stay through all of it; a start begins a new transcript.
+    pub fn set_state(&self, id: MachineId, state: MachineState) {
+        let running = state.is_active();
         self.tell(id, |told| {
             if !running && told.running != Some(false) {
                 told.stops += 1;
             }
             told.running = Some(running);
+            told.paused = state == MachineState::Paused;
         });
     }
 
@@ -110,8 +117,22 @@ impl Hub {
     pub fn close(&self, id: MachineId, why: &str) {
         let line = lock(&self.inner.lines).remove(&id);
         if let Some(line) = line {
-            line.close(why);
+            self.end(id, &line, why);
         }
+    }
+
+    /// Closes a machine's console for good and removes what is on disk of it. Done already is fine.
+    ///
+    /// # Errors
+    /// Why something is left on disk.
+    pub(crate) async fn forget(&self, machine: &MachineName, id: MachineId, why: &str) -> io::Result<()> {
+        self.close(id, why);
+        let ending = lock(&self.inner.ending).clone();
+        for (_, ended) in ending.iter().filter(|(machine, _)| *machine == id) {
+            // What it still has to write would come back after the folder is gone.
+            ended.cancelled().await;
+        }
+        self.transcripts(machine, id).remove().await
     }
 
     /// Closes all consoles because the portal ends.
@@ -130,7 +151,7 @@ impl Hub {
 
     /// What is on disk of a machine's console.
     pub(crate) fn transcripts(&self, machine: &MachineName, id: MachineId) -> Transcripts {
-        Transcripts::of(self.inner.dir.join(folder_name(machine, id)), self.inner.tasks.clone())
+        Transcripts::of(self.inner.dir.join(folder_name(machine, id)))
     }
 
     /// How many viewers there are in all.
@@ -143,6 +164,26 @@ impl Hub {
     #[cfg(test)]
     pub(super) fn consoles(&self) -> usize {
         lock(&self.inner.lines).len()
+    }
+
+    fn end(&self, id: MachineId, line: &Line, why: &str) {
+        line.close(why);
+        let mut ending = lock(&self.inner.ending);
+        ending.retain(|(_, ended)| !ended.is_cancelled());
+        ending.push((id, line.ended.clone()));
+    }
+
+    /// Closes those that nobody looks at, of machines that are off and where there are too many.
+    fn drop_idle(&self, lines: &mut HashMap<MachineId, Arc<Line>>) {
+        let mut too_many = lines.len().saturating_sub(READ_UNSEEN);
+        lines.retain(|id, line| {
+            let goes = line.is_unseen() && (line.is_off() || too_many > 0);
+            if goes {
+                too_many = too_many.saturating_sub(1);
+                self.end(*id, line, "Nobody looks.");
+            }
+            !goes
+        });
     }
 
     fn tell(&self, id: MachineId, change: impl FnOnce(&mut super::line::Told)) {
@@ -169,8 +210,15 @@ impl Hub {
         let first = first_offset(inner.clock.as_ref());
         let line = Arc::new(Line::new(new.machine, first, new.past, inner.stop.child_token()));
         lines.insert(new.id, line.clone());
+        let writers = new.transcripts.writers();
         let reader = Reader::new(line.clone(), new.hypervisor, inner.clock.clone(), new.transcripts);
-        inner.tasks.spawn(reader.run());
+        let ended = line.ended.clone().drop_guard();
+        inner.tasks.spawn(async move {
+            let _ended = ended;
+            reader.run().await;
+            writers.close();
+            writers.wait().await;
+        });
         if let Some(why) = inner.closed.get() {
             line.close(why);
         }
@@ -197,18 +245,6 @@ impl std::fmt::Debug for Hub {
 /// another one of that name later.
 pub(crate) fn folder_name(name: &MachineName, id: MachineId) -> String {
     format!("{name}.{id}")
-}
-
-fn drop_idle(lines: &mut HashMap<MachineId, Arc<Line>>) {
-    let mut too_many = lines.len().saturating_sub(READ_UNSEEN);
-    lines.retain(|_, line| {
-        let goes = line.is_unseen() && (line.is_off() || too_many > 0);
-        if goes {
-            too_many = too_many.saturating_sub(1);
-            line.close("Nobody looks.");
-        }
-        !goes
-    });
 }
 
 /// Offsets begin at 1024 for every millisecond since 1970: a console would have to say more than 1 MB/s without a pause

@@ -5,10 +5,11 @@ use crate::sync::lock;
 use bytes::Bytes;
 use model::console::{ConsoleNotice, ConsoleRole};
 use model::time::Time;
+use ports::console::ConsoleInput;
 use ports::hypervisor::MachineRef;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Whether the machine's console is connected.
@@ -27,6 +28,8 @@ pub(super) enum Link {
 pub(super) struct Told {
     /// Whether it runs; `None` before the engine has said anything.
     pub(super) running: Option<bool>,
+    /// Whether it is paused: it reads nothing then.
+    pub(super) paused: bool,
     /// Counts stops. A stop and a start in quick succession are seen as one change; this tells that they were two.
     pub(super) stops: u64,
     /// Counts reboots without a stop.
@@ -47,7 +50,9 @@ pub(super) struct Shared {
     pub(super) since: Option<Time>,
     pub(super) link: Link,
     /// Where to write what is typed, while the console is connected.
-    pub(super) input: Option<mpsc::Sender<Bytes>>,
+    input: Option<ConsoleInput>,
+    /// Counts consoles that ended with input that the guest had not read.
+    pub(super) lost_input: u64,
     /// Why the console was closed for good.
     pub(super) closed: Option<String>,
     /// Counts changes of who is there.
@@ -65,7 +70,7 @@ impl Shared {
         self.people += 1;
         self.viewers.insert(number, Viewer { user });
         if role == ConsoleRole::Driver && self.driver.is_none() {
-            self.driver = Some(number);
+            self.set_driver(Some(number));
         }
         number
     }
@@ -78,15 +83,41 @@ impl Shared {
     }
 
     pub(super) fn take_over(&mut self, number: u64) {
-        self.driver = Some(number);
+        self.set_driver(Some(number));
         self.people += 1;
     }
 
     pub(super) fn release(&mut self, number: u64) {
         if self.driver == Some(number) {
-            self.driver = None;
+            self.set_driver(None);
             self.people += 1;
         }
+    }
+
+    fn set_driver(&mut self, driver: Option<u64>) {
+        self.driver = driver;
+        if let Some(input) = &self.input {
+            input.set_driven(driver.is_some());
+        }
+    }
+
+    /// The console is connected: this is where what is typed goes.
+    pub(super) fn connect(&mut self, input: ConsoleInput) {
+        input.set_driven(self.driver.is_some());
+        self.input = Some(input);
+        self.link = Link::On;
+    }
+
+    /// It is not any more.
+    pub(super) fn disconnect(&mut self) {
+        if self.input.take().is_some_and(|input| input.waiting() > 0) {
+            self.lost_input += 1;
+        }
+    }
+
+    /// Where to write what is typed, while the console is connected.
+    pub(super) fn input(&self) -> Option<&ConsoleInput> {
+        self.input.as_ref()
     }
 
     pub(super) fn drives(&self, number: u64) -> bool {
@@ -118,6 +149,8 @@ pub(super) struct Line {
     told: watch::Sender<Told>,
     /// Ends the reader.
     pub(super) stop: CancellationToken,
+    /// Cancelled when the reader has ended and all that it read is on disk.
+    pub(super) ended: CancellationToken,
 }
 
 impl Line {
@@ -128,6 +161,7 @@ impl Line {
             since: None,
             link: Link::Unknown,
             input: None,
+            lost_input: 0,
             closed: None,
             people: 0,
             viewers: BTreeMap::new(),
@@ -135,7 +169,7 @@ impl Line {
             next_viewer: 0,
         };
         let (changed, told) = (watch::Sender::new(()), watch::Sender::new(Told::default()));
-        Self { machine, shared: Mutex::new(shared), changed, told, stop }
+        Self { machine, shared: Mutex::new(shared), changed, told, stop, ended: CancellationToken::new() }
     }
 
     /// Looks at the shared state.
@@ -168,6 +202,11 @@ impl Line {
         });
     }
 
+    /// Whether its machine is paused.
+    pub(super) fn is_paused(&self) -> bool {
+        self.told.borrow().paused
+    }
+
     /// Whether nobody looks.
     pub(super) fn is_unseen(&self) -> bool {
         self.look(|s| s.count() == 0)
@@ -183,7 +222,7 @@ impl Line {
         self.stop.cancel();
         self.update(|s| {
             s.closed.get_or_insert_with(|| why.to_owned());
-            s.input = None;
+            s.disconnect();
         });
     }
 }

@@ -11,7 +11,7 @@
 //! into that history and takes what is there at its own pace; one that falls behind what is kept skips ahead and is told so.
 //! So a slow browser costs nobody but itself, and fifty watchers share the same bytes.
 //!
-//! The engine tells the hub of machines that run ([`Hub::follow`], [`Hub::set_running`], [`Hub::rebooted`]), so that the
+//! The engine tells the hub of machines that run ([`Hub::follow`], [`Hub::set_state`], [`Hub::rebooted`]), so that the
 //! boot is in the history and on disk before anybody looks; sockets attach ([`Hub::attach`]). Offsets count bytes and never
 //! run backwards, not even over a restart of the portal: a client that reconnects says what it has seen.
 

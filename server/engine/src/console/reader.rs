@@ -7,20 +7,26 @@
 //! ```
 //! The machine's own stop ends a boot; a stream that breaks does not.
 
-use super::line::{Line, Link, Told};
+use super::line::{Line, Link, Shared, Told};
 use super::transcript::{Transcript, Transcripts};
 use crate::backoff::Backoff;
+use bytes::{Bytes, BytesMut};
 use host_tools::exec::chain;
 use ports::clock::Clock;
 use ports::hypervisor::{ConsoleStream, Hypervisor};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 /// How long a stream is read after the machine was said to be off: its last words may still be on the way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long a silent stream must have been open to have worked.
+const WORKED: Duration = Duration::from_secs(1);
+/// Most pieces that are taken at once.
+const PIECES: usize = 64;
 
 pub(super) struct Reader {
     line: Arc<Line>,
@@ -58,7 +64,7 @@ impl Reader {
         loop {
             let told = *self.told.borrow_and_update();
             if told.running == Some(false) {
-                self.disconnect(Link::Off);
+                self.disconnect();
                 pauses = RETRY.pauses();
                 if self.told.changed().await.is_err() {
                     return;
@@ -66,12 +72,13 @@ impl Reader {
                 continue;
             }
             match self.hypervisor.console(&self.line.machine).await {
-                Ok(stream) => {
-                    self.connect(&stream);
-                    if self.read(stream).await {
+                Ok(ConsoleStream { output, input }) => {
+                    self.begin_boot();
+                    self.line.update(|s| s.connect(input));
+                    if self.read(output).await {
                         // A stream that worked is opened again at once; one that ends at once is not hammered.
                         pauses = RETRY.pauses();
-                        self.line.update(|s| s.input = None);
+                        self.line.update(Shared::disconnect);
                         continue;
                     }
                 }
@@ -79,7 +86,7 @@ impl Reader {
                     tracing::debug!(machine.name = %self.line.machine.name, error = chain(&error), "no console");
                 }
             }
-            self.disconnect(Link::Off);
+            self.disconnect();
             tokio::select! {
                 () = tokio::time::sleep(pauses.next().unwrap_or(RETRY.longest)) => {}
                 _ = self.told.changed() => pauses = RETRY.pauses(),
@@ -87,19 +94,10 @@ impl Reader {
         }
     }
 
-    fn connect(&mut self, stream: &ConsoleStream) {
-        self.begin_boot();
-        let input = stream.input.clone();
+    fn disconnect(&self) {
         self.line.update(|s| {
-            s.link = Link::On;
-            s.input = Some(input);
-        });
-    }
-
-    fn disconnect(&self, link: Link) {
-        self.line.update(|s| {
-            s.link = link;
-            s.input = None;
+            s.link = Link::Off;
+            s.disconnect();
         });
     }
 
@@ -116,39 +114,47 @@ impl Reader {
         self.transcript = Some(self.transcripts.begin(now));
     }
 
-    /// Reads a stream to its end. True when it said anything.
-    async fn read(&mut self, mut stream: ConsoleStream) -> bool {
+    /// Reads a stream to its end. True when it worked: it said something, or was open for a while.
+    async fn read(&mut self, mut output: mpsc::Receiver<Bytes>) -> bool {
+        let opened = Instant::now();
         let mut said_something = false;
+        let mut pieces = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 Ok(()) = self.told.changed() => {
-                    if self.heed(&mut stream, &mut said_something).await.is_break() {
-                        return said_something;
+                    if self.heed(&mut output, &mut said_something).await.is_break() {
+                        break;
                     }
                 }
-                received = stream.output.recv() => match received {
-                    Some(bytes) => {
-                        said_something = true;
-                        self.take(bytes);
+                count = output.recv_many(&mut pieces, PIECES) => {
+                    if count == 0 {
+                        break;
                     }
-                    None => return said_something,
-                },
+                    said_something = true;
+                    self.take(&mut pieces);
+                }
             }
         }
+        said_something || opened.elapsed() >= WORKED
     }
 
     /// The engine said something new while the stream is open.
-    async fn heed(&mut self, stream: &mut ConsoleStream, said_something: &mut bool) -> ControlFlow<()> {
+    async fn heed(
+        &mut self,
+        output: &mut mpsc::Receiver<Bytes>,
+        said_something: &mut bool,
+    ) -> ControlFlow<()> {
         let told = *self.told.borrow_and_update();
         if self.boot.is_some_and(|(stops, _)| stops == told.stops) {
             self.begin_boot();
             return ControlFlow::Continue(());
         }
+        let mut pieces = Vec::new();
         let drain = async {
-            while let Some(bytes) = stream.output.recv().await {
+            while output.recv_many(&mut pieces, PIECES).await > 0 {
                 *said_something = true;
-                self.take(bytes);
+                self.take(&mut pieces);
             }
         };
         // Still open after the time: it belongs to a machine that is gone, or is already the next boot's, which is
@@ -157,10 +163,20 @@ impl Reader {
         ControlFlow::Break(())
     }
 
-    fn take(&self, bytes: bytes::Bytes) {
+    /// Takes what has come, as one piece: the transcript and the viewers are woken once for it.
+    fn take(&self, pieces: &mut Vec<Bytes>) {
+        let bytes = match pieces.len() {
+            1 => pieces.pop().unwrap_or_default(),
+            _ => pieces.drain(..).fold(BytesMut::new(), joined).freeze(),
+        };
         if let Some(transcript) = &self.transcript {
             transcript.write(&bytes);
         }
         self.line.update(|s| s.history.push(bytes));
     }
+}
+
+fn joined(mut all: BytesMut, piece: Bytes) -> BytesMut {
+    all.extend_from_slice(&piece);
+    all
 }

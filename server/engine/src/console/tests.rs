@@ -1,5 +1,7 @@
 //! Against a host whose console is two channels in the test's hands.
 
+mod typing;
+
 use super::history::{HEAD, TAIL};
 use super::*;
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use model::time::Time;
 use ports::clock::Clock;
+use ports::console::{TypedInput, input};
 use ports::hypervisor::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,7 +34,7 @@ impl Clock for Ticks {
 /// The guest's end of an open console.
 struct Guest {
     says: mpsc::Sender<Bytes>,
-    hears: mpsc::Receiver<Bytes>,
+    hears: TypedInput,
 }
 
 impl Guest {
@@ -166,7 +169,7 @@ impl World {
     /// Makes a console ready to be opened.
     fn plug(&self) -> Guest {
         let (says, output) = mpsc::channel(16);
-        let (input, hears) = mpsc::channel(16);
+        let (input, hears) = input();
         self.plug.try_send(ConsoleStream { output, input }).unwrap();
         Guest { says, hears }
     }
@@ -187,7 +190,8 @@ impl World {
             if texts.concat().len() >= bytes {
                 return texts;
             }
-            tokio::task::yield_now().await;
+            // A little at a time, where time is paused: what was said may wait for more before it is written.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
@@ -305,11 +309,11 @@ async fn a_console_that_nobody_looks_at_is_forgotten_with_its_machine_off_and_re
     let world = World::new();
     let guest = world.plug();
     let mut viewer = world.attach("ann", ConsoleRole::Watcher, None).await;
-    world.hub.set_running(world.id, true);
+    world.hub.set_state(world.id, MachineState::Running);
     guest.say("last words\r\n").await;
     read_to(&mut viewer, "last words\r\n").await;
     world.hub.forget_idle();
-    world.hub.set_running(world.id, false);
+    world.hub.set_state(world.id, MachineState::Off);
     drop(guest);
     notice(&mut viewer, |n| *n == ConsoleNotice::Off).await;
     world.hub.forget_idle();
@@ -325,7 +329,7 @@ async fn a_console_that_nobody_looks_at_is_forgotten_with_its_machine_off_and_re
 #[tokio::test]
 async fn only_the_driver_types_and_taking_over_is_explicit() {
     let world = World::new();
-    let mut guest = world.plug();
+    let guest = world.plug();
     let mut ann = world.attach("ann", ConsoleRole::Driver, None).await;
     let mut bob = world.attach("bob", ConsoleRole::Driver, None).await;
     guest.say("$ ").await;
@@ -333,23 +337,78 @@ async fn only_the_driver_types_and_taking_over_is_explicit() {
     assert!(notices.iter().any(|n| you_are(n, ConsoleRole::Watcher)), "somebody drives already: {notices:?}");
     read_to(&mut ann, "$ ").await;
 
-    bob.type_in(Bytes::from_static(b"rm -rf /\n")).await;
+    bob.type_in(b"rm -rf /\n");
     notice(&mut bob, |n| you_are(n, ConsoleRole::Watcher)).await;
-    ann.type_in(Bytes::from_static(b"ls\n")).await;
-    assert_eq!(within(guest.hears.recv()).await.unwrap(), "ls\n", "the watcher's input never arrived");
+    ann.type_in(b"ls\n");
+    assert_eq!(within(guest.hears.take(1024)).await.unwrap(), "ls\n", "the watcher's input never arrived");
 
     bob.request(ConsoleRequest::TakeOver);
     notice(&mut bob, |n| you_are(n, ConsoleRole::Driver)).await;
     let told = notice(&mut ann, |n| you_are(n, ConsoleRole::Watcher)).await;
     let ConsoleNotice::Viewers { driver, watchers, .. } = told else { panic!("{told:?}") };
     assert_eq!((driver.as_deref(), watchers), (Some("bob"), vec!["ann".to_owned()]));
-    ann.type_in(Bytes::from_static(b"no\n")).await;
-    bob.type_in(Bytes::from_static(b"yes\n")).await;
-    assert_eq!(within(guest.hears.recv()).await.unwrap(), "yes\n");
+    ann.type_in(b"no\n");
+    bob.type_in(b"yes\n");
+    assert_eq!(within(guest.hears.take(1024)).await.unwrap(), "yes\n");
 
     drop(bob);
     let told = notice(&mut ann, |n| matches!(n, ConsoleNotice::Viewers { driver: None, .. })).await;
     assert!(you_are(&told, ConsoleRole::Watcher), "nobody inherits the keyboard");
+}
+
+#[tokio::test]
+async fn what_a_machine_said_goes_with_it_even_what_is_still_to_be_written() {
+    let world = World::new();
+    let guest = world.plug();
+    let folder = world.dir.path().join(super::folder_name(&world.machine.name, world.id));
+    let mut viewer = world.attach("ann", ConsoleRole::Watcher, None).await;
+    guest.say("secrets").await;
+    read_to(&mut viewer, "secrets").await;
+    world.transcripts(7).await;
+    guest.say(" and more").await;
+    read_to(&mut viewer, " and more").await;
+    within(world.hub.forget(&world.machine.name, world.id, "The machine has been removed.")).await.unwrap();
+    assert!(!folder.exists());
+    within(world.hub.ended()).await;
+    assert!(!folder.exists(), "nothing is written behind its back");
+    notice(&mut viewer, |n| matches!(n, ConsoleNotice::Closing { .. })).await;
+    within(world.hub.forget(&world.machine.name, world.id, "again")).await.unwrap();
+}
+
+/// A serial line hands over some twenty bytes at a time, five thousand times a second.
+#[tokio::test(start_paused = true)]
+async fn what_pours_in_drops_reaches_a_viewer_in_few_frames_and_an_echo_at_once() {
+    let world = World::new();
+    let guest = world.plug();
+    let mut viewer = world.attach("ann", ConsoleRole::Watcher, None).await;
+    notice(&mut viewer, |n| *n == ConsoleNotice::On).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..20 {
+        guest.say("x").await;
+        read_to(&mut viewer, "x").await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "the echo of a key does not wait");
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let pouring = tokio::spawn(async move {
+        for _ in 0..1000 {
+            for _ in 0..5 {
+                guest.say("yyyyyyyyyyyyyyyyyy\r\n").await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        guest.say("the end").await;
+        guest
+    });
+    let (mut frames, mut bytes) = (0, Vec::new());
+    while !bytes.ends_with(b"the end") {
+        if let ConsoleItem::Bytes(more) = within(viewer.next()).await.unwrap() {
+            frames += 1;
+            bytes.extend_from_slice(&more);
+        }
+    }
+    assert_eq!(bytes.len(), 100_007);
+    assert!(frames < 500, "{frames} frames for what came in 5000 pieces");
+    pouring.await.unwrap();
 }
 
 #[tokio::test]
@@ -392,25 +451,25 @@ async fn a_stop_keeps_viewers_and_a_start_begins_a_new_transcript() {
     let world = World::new();
     let guest = world.plug();
     world.hub.follow(world.machine.clone(), world.id, world.host.clone()).await;
-    world.hub.set_running(world.id, true);
+    world.hub.set_state(world.id, MachineState::Running);
     guest.say("boot one, seen by nobody").await;
     let mut viewer = world.attach("ann", ConsoleRole::Driver, None).await;
     read_to(&mut viewer, "by nobody").await;
 
     guest.say(" halted").await;
     drop(guest);
-    world.hub.set_running(world.id, false);
+    world.hub.set_state(world.id, MachineState::Off);
     assert_eq!(read_to(&mut viewer, "halted").await.0, b" halted");
     notice(&mut viewer, |n| *n == ConsoleNotice::Off).await;
-    viewer.type_in(Bytes::from_static(b"into the void")).await;
+    viewer.type_in(b"into the void");
 
-    let mut guest = world.plug();
-    world.hub.set_running(world.id, true);
+    let guest = world.plug();
+    world.hub.set_state(world.id, MachineState::Running);
     notice(&mut viewer, |n| *n == ConsoleNotice::On).await;
     guest.say("boot two").await;
     read_to(&mut viewer, "boot two").await;
-    viewer.type_in(Bytes::from_static(b"root\n")).await;
-    assert_eq!(within(guest.hears.recv()).await.unwrap(), "root\n");
+    viewer.type_in(b"root\n");
+    assert_eq!(within(guest.hears.take(1024)).await.unwrap(), "root\n");
 
     world.hub.rebooted(world.id);
     // The reader heeds the reboot before it reads on: it looks there first.
@@ -426,7 +485,7 @@ async fn a_broken_stream_is_opened_again_with_back_off() {
     let world = World::new();
     let guest = world.plug();
     let mut viewer = world.attach("ann", ConsoleRole::Driver, None).await;
-    world.hub.set_running(world.id, true);
+    world.hub.set_state(world.id, MachineState::Running);
     guest.say("one").await;
     read_to(&mut viewer, "one").await;
     let next = world.plug();

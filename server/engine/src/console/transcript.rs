@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::fs::{DirBuilder, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -24,6 +25,9 @@ const TOTAL: u64 = 32 * 1024 * 1024;
 const FILES: usize = 64;
 /// Where a boot's file is continued in another, in bytes, so that the oldest part can go.
 const PART: u64 = 4 * 1024 * 1024;
+/// How long what was said may wait for more before it is written, and how much of it, in bytes, waits no longer.
+const GATHER: Duration = Duration::from_millis(100);
+const ENOUGH: usize = 64 * 1024;
 /// How much may wait for the disk, in bytes.
 const WAITING: usize = 2 * 1024 * 1024;
 
@@ -31,7 +35,7 @@ const WAITING: usize = 2 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Transcripts {
     dir: PathBuf,
-    tasks: TaskTracker,
+    writers: TaskTracker,
 }
 
 /// The transcript of one boot. Dropping it lets it finish what it was given.
@@ -58,8 +62,21 @@ struct Said {
 
 impl Transcripts {
     /// Those in this folder, which is made when there is something to write.
-    pub(super) fn of(dir: PathBuf, tasks: TaskTracker) -> Self {
-        Self { dir, tasks }
+    pub(super) fn of(dir: PathBuf) -> Self {
+        Self { dir, writers: TaskTracker::new() }
+    }
+
+    /// The tasks that write.
+    pub(super) fn writers(&self) -> TaskTracker {
+        self.writers.clone()
+    }
+
+    /// Removes all; nobody may be writing any more.
+    pub(super) async fn remove(&self) -> io::Result<()> {
+        match tokio::fs::remove_dir_all(&self.dir).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     /// The last bytes of all, from the beginning of a line on. A console without a past is no worse than an empty one, so what
@@ -105,7 +122,7 @@ impl Transcripts {
         let waiting = Arc::new(Waiting::default());
         let writer = Writer { dir: self.dir.clone(), name: file_name(start), part: 1 };
         let source = waiting.clone();
-        self.tasks.spawn(async move {
+        self.writers.spawn(async move {
             let dir = writer.dir.clone();
             if let Err(error) = writer.run(&source).await {
                 tracing::warn!(dir = %dir.display(), %error, "a console's transcript cannot be written; this boot's ends here");
@@ -137,6 +154,25 @@ impl Drop for Transcript {
 }
 
 impl Waiting {
+    /// Lets a little gather: a guest that pours says something thousands of times a second, and each writing costs a system
+    /// call on a thread of its own.
+    async fn gather(&self) {
+        let enough = async {
+            loop {
+                let is_enough = {
+                    let said = lock(&self.said);
+                    said.is_over || said.bytes.len() >= ENOUGH
+                };
+                if is_enough {
+                    return;
+                }
+                self.more.notified().await;
+            }
+        };
+        // Neither over nor much: the time has come all the same.
+        let _ = tokio::time::timeout(GATHER, enough).await;
+    }
+
     /// Everything said since the last call; `None` when that was all.
     async fn take(&self) -> Option<Vec<u8>> {
         loop {
@@ -190,6 +226,7 @@ impl Writer {
             };
             file.write_all(&text).await?;
             file.flush().await?;
+            source.gather().await;
             let written = written + text.len() as u64;
             if written < PART {
                 open = Some((file, written));
@@ -305,7 +342,7 @@ mod tests {
         assert!(total <= TOTAL, "{total}");
         assert!(total > TOTAL / 2, "{total}");
         assert!(kept.iter().all(|(name, _)| !name.starts_with("20251122T233015")), "{kept:?}");
-        let transcripts = Transcripts::of(dir, TaskTracker::new());
+        let transcripts = Transcripts::of(dir);
         let boots = transcripts.boots().await.unwrap();
         assert_eq!(boots, [Boot { began: Time(1_763_854_300_000), bytes: total }]);
         let parts = transcripts.parts(boots[0].began).await.unwrap();
@@ -323,14 +360,14 @@ mod tests {
             record(&dir, 1_763_854_215_123 + boot as i64, &[text.as_bytes()]).await;
         }
         assert_eq!(files(&dir).len(), FILES);
-        let transcripts = Transcripts::of(dir, TaskTracker::new());
+        let transcripts = Transcripts::of(dir);
         assert_eq!(
             transcripts.end(22).await,
             b"boot 67\r\nboot 68\r\n",
             "four bytes of a third do not begin a line"
         );
         assert!(transcripts.end(1 << 20).await.starts_with(b"boot 5\r\n"));
-        let none = Transcripts::of("/nowhere/at/all".into(), TaskTracker::new());
+        let none = Transcripts::of("/nowhere/at/all".into());
         assert_eq!(none.end(22).await, b"");
         assert_eq!(none.boots().await.unwrap(), []);
     }

@@ -290,7 +290,8 @@ pub async fn the_console_lives_as_long_as_the_machine_runs(subject: &Subject) {
     for _ in 0..2 {
         host.power(&machine, Power::Start).await.unwrap();
         let mut console = host.console(&machine).await.unwrap();
-        console.input.send(b"\r".as_slice().into()).await.unwrap();
+        console.input.set_driven(true);
+        console.input.push(b"\r").unwrap();
         host.power(&machine, Power::ForceOff).await.unwrap();
         let end = async { while console.output.recv().await.is_some() {} };
         timeout(subject.patience, end).await.unwrap_or_else(|_| panic!("the console outlived the machine"));

@@ -106,7 +106,7 @@ async fn what_is_typed_on_a_console_comes_back_and_the_end_says_why() {
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
     let mut session = engine.attach_console(&ada, &name("web"), ConsoleRole::Driver, None).await.unwrap();
-    session.type_in("hello".into()).await;
+    assert!(session.type_in(b"hello"));
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("hello") {
         if let Some(ConsoleItem::Bytes(bytes)) = patiently(session.next()).await {

@@ -273,7 +273,11 @@ fn open(
     Ok(Live { registrations, connect, sampling, ended: CancellationToken::new() })
 }
 
-fn open_one(uri: &str) -> std::result::Result<Connect, String> {
+/// Opens a connection and has it kept alive; blocks.
+///
+/// # Errors
+/// What libvirt says.
+pub fn open_one(uri: &str) -> std::result::Result<Connect, String> {
     let connect = Connect::open(Some(uri)).map_err(|e| e.message().to_owned())?;
     // In-process drivers have no connection to keep alive and say so.
     if let Err(unsupported) = connect.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1) {

@@ -1,236 +1,279 @@
-//! The serial console as a pair of channels over a libvirt stream.
+//! The serial console over libvirt streams.
 //!
 //! ```text
 //! guest ─► libvirtd ─► stream ─ event-loop thread: drain ─► output channel ─► hub
 //!                        ▲
-//!                        └─ pump task: send ◄─ input channel ◄─ hub
+//!                        └─ one piece at a time, from a blocking thread ◄─ bounded input ◄─ hub
 //! ```
 //!
-//! The stream does not block. Its bytes are taken on the event-loop thread, where that is a copy in memory; when the output
-//! channel is full, reading is switched off until there is room, so a slow reader costs nothing but its own delay. The
-//! pump task owns the stream: it alone sends, ends it and takes the callback back, however the console ends. This works for
-//! every kind of URI, which reading the pty would not.
+//! This works for every kind of URI, which reading the pty would not. How a stream is read is in `reading.rs`.
+//!
+//! A console is read over the host's main connection. It is typed into over one of its own, which exists only while somebody
+//! has the keyboard ([`Own`]): libvirtd counts what a guest has not read against the connection's calls (`max_client_requests`) and
+//! stops reading the connection at five, so a guest that does not read would take all other machines of the host with it. A
+//! stream never says that it is full either (`virStreamSend` to a remote libvirtd queues without end), so after each piece
+//! libvirtd is asked something: it answers once it has read the piece.
+//!
+//! libvirtd looks at a request to end a stream when the guest next reads or says something. A console that was typed into and is
+//! not read may therefore stay open after it was closed; one that is opened meanwhile takes its place ([`Consoles`]). Only
+//! then: a stream that another one replaces is sometimes never told, and on the main connection it would be for ever.
 
-use super::connect::Link;
-use super::error::{failed, is, of_host, of_machine};
+mod reading;
+
+use super::connect::{Link, open_one};
+use super::error::{failed, is, of_machine};
 use super::power::find;
-use super::sys::{StreamSink, StreamWatch};
+use super::sys::{EventSink, RawEvent, Registration};
 use bytes::Bytes;
+use ports::console::{TypedInput, input};
 use ports::hypervisor::{ConsoleStream, MachineRef, Result};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use reading::{Console, Reading};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use virt::connect::Connect;
 use virt::error::ErrorNumber;
 use virt::stream::Stream;
-use virt_sys::{
-    VIR_STREAM_EVENT_ERROR as ERROR, VIR_STREAM_EVENT_HANGUP as HANGUP,
-    VIR_STREAM_EVENT_READABLE as READABLE, VIR_STREAM_EVENT_WRITABLE as WRITABLE,
-};
 
-/// Pieces that wait in each direction.
+/// Pieces from the guest that wait for the hub.
 const DEPTH: usize = 64;
-/// Largest piece, in bytes.
-const PIECE: usize = 64 * 1024;
-/// What a stream that does not block answers when there is nothing to read or no room to write (virStreamRecv(3)).
-const WOULD_BLOCK: isize = -2;
+/// Only if nobody has it, and: whoever has it.
+const SAFE: u32 = virt_sys::VIR_DOMAIN_CONSOLE_SAFE;
+const FORCE: u32 = virt_sys::VIR_DOMAIN_CONSOLE_FORCE | virt_sys::VIR_DOMAIN_CONSOLE_SAFE;
+/// Largest piece to the guest, in bytes. Of what it does not read, libvirtd keeps five.
+const TYPED_PIECE: usize = 1024;
+/// How long to wait before a connection for typing is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the end of a stream may take before its guest is taken for one that does not read.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The consoles of a host that are being closed, each until its token is cancelled.
+#[derive(Clone, Default)]
+pub struct Consoles(Arc<Mutex<HashMap<MachineRef, CancellationToken>>>);
+
+impl Consoles {
+    fn closing(&self) -> MutexGuard<'_, HashMap<MachineRef, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a console that is being closed. False when it stays open.
+    async fn are_free_of(&self, machine: &MachineRef) -> bool {
+        let closing = self.closing().get(machine).filter(|closed| !closed.is_cancelled()).cloned();
+        match closing {
+            Some(closed) => timeout(CLOSING, closed.cancelled()).await.is_ok(),
+            None => true,
+        }
+    }
+
+    fn begin_closing(&self, machine: &MachineRef, closed: CancellationToken) {
+        let mut closing = self.closing();
+        closing.retain(|_, closed| !closed.is_cancelled());
+        closing.insert(machine.clone(), closed);
+    }
+
+    /// Ends a stream, and the connection that it had to itself; waits for that for a while, and leaves it to a thread then.
+    async fn close(&self, machine: &MachineRef, reading: Reading, own: Option<Own>) {
+        let closed = CancellationToken::new();
+        let guard = closed.clone().drop_guard();
+        self.begin_closing(machine, closed);
+        let ending = spawn_blocking(move || {
+            reading.end();
+            drop((own, guard));
+        });
+        if timeout(CLOSING, ending).await.is_err() {
+            tracing::debug!(machine.name = %machine.name, "a console stays open until its guest reads");
+        }
+    }
+}
 
 /// Opens the console of a running machine. Somebody else's session is not thrown out: who uses `virsh console` on the host
 /// keeps it, and the caller is told.
-pub async fn open(link: &Link, machine: &MachineRef) -> Result<ConsoleStream> {
-    let machine = machine.clone();
-    let (stream, lost) = link
+pub async fn open(link: &Link, consoles: &Consoles, machine: &MachineRef) -> Result<ConsoleStream> {
+    let is_free = consoles.are_free_of(machine).await;
+    let (uri, machine, consoles) = (link.uri().to_owned(), machine.clone(), consoles.clone());
+    let (place, stream) = link
         .call(move |live| {
-            let fault = |error| of_machine("Opening the console", &machine)(error);
-            let domain = find(&live.connect, &machine)?;
-            let stream = Stream::new(&live.connect, virt_sys::VIR_STREAM_NONBLOCK).map_err(fault)?;
-            domain.open_console(None, &stream, virt_sys::VIR_DOMAIN_CONSOLE_SAFE).map_err(|error| {
-                if is(&error, ErrorNumber::OperationFailed) {
-                    return failed(
-                        "Opening the console",
-                        format!("{}; end the other session first", error.message()),
-                    );
-                }
-                fault(error)
-            })?;
-            Ok((stream, live.ended.clone()))
+            let stream = is_free.then(|| stream(&machine, &live.connect, SAFE)).transpose()?;
+            Ok((Place { machine, uri, consoles, lost: live.ended.clone() }, stream))
         })
         .await?;
-    attach(stream, lost)
+    if let Some(stream) = stream {
+        return attach(stream, place, None);
+    }
+    let own = Own::open(&place.uri).await.map_err(|why| failed("Opening the console", why))?;
+    match own.stream(&place.machine, FORCE).await {
+        Ok(stream) => attach(stream, place, Some(own)),
+        Err(error) => {
+            own.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Opens a console's stream; blocks.
+fn stream(machine: &MachineRef, connect: &Connect, flags: u32) -> Result<Stream> {
+    let fault = |error| of_machine("Opening the console", machine)(error);
+    let domain = find(connect, machine)?;
+    let stream = Stream::new(connect, virt_sys::VIR_STREAM_NONBLOCK).map_err(fault)?;
+    domain.open_console(None, &stream, flags).map_err(|error| {
+        if is(&error, ErrorNumber::OperationFailed) {
+            return failed(
+                "Opening the console",
+                format!("{}; end the other session first", error.message()),
+            );
+        }
+        fault(error)
+    })?;
+    Ok(stream)
 }
 
 /// Puts a pair of channels on a stream that was opened not to block. Must be called within a tokio runtime.
-fn attach(stream: Stream, lost: CancellationToken) -> Result<ConsoleStream> {
+fn attach(stream: Stream, place: Place, own: Option<Own>) -> Result<ConsoleStream> {
     let (output, from_guest) = mpsc::channel(DEPTH);
-    let (to_guest, input) = mpsc::channel(DEPTH);
-    let console = Arc::new(Console {
-        stream,
-        output,
-        buffer: Mutex::new(vec![0; PIECE].into_boxed_slice()),
-        mask: Mutex::new(READABLE | ERROR | HANGUP),
-        full: Notify::new(),
-        writable: Notify::new(),
-        ended: CancellationToken::new(),
-    });
-    let sink: StreamSink = {
-        let console = Arc::clone(&console);
-        Arc::new(move |events| console.on_events(events))
-    };
-    let watch = StreamWatch::new(&console.stream, READABLE | ERROR | HANGUP, sink)
-        .map_err(of_host("Watching the console"))?;
-    tokio::spawn(pump(console, watch, input, lost));
+    let (to_guest, typed) = input();
+    let reading = Reading::begin(stream, output.clone())?;
+    tokio::spawn(async move { serve(reading, own, &place, &output, &typed).await });
     Ok(ConsoleStream { output: from_guest, input: to_guest })
 }
 
-struct Console {
-    stream: Stream,
-    output: mpsc::Sender<Bytes>,
-    buffer: Mutex<Box<[u8]>>,
-    /// The events asked for; its lock orders the changes from the two threads.
-    mask: Mutex<u32>,
-    /// Reading was switched off because the output channel is full.
-    full: Notify,
-    /// There is room to write again.
-    writable: Notify,
-    /// The stream reached its end or failed.
-    ended: CancellationToken,
-}
-
-impl Console {
-    /// Runs on the event-loop thread.
-    fn on_events(&self, events: u32) {
-        if events & READABLE != 0 {
-            self.drain();
-        }
-        if events & WRITABLE != 0 {
-            self.change_mask(|mask| mask & !WRITABLE);
-            self.writable.notify_one();
-        }
-        if events & (ERROR | HANGUP) != 0 && events & READABLE == 0 {
-            self.end();
-        }
-    }
-
-    fn drain(&self) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let slot = match self.output.try_reserve() {
-                Ok(slot) => Some(slot),
-                // Nobody listens any more, but somebody may still type.
-                Err(TrySendError::Closed(())) => None,
-                Err(TrySendError::Full(())) => {
-                    self.change_mask(|mask| mask & !READABLE);
-                    self.full.notify_one();
-                    return;
-                }
-            };
-            match self.stream.recv(&mut buffer) {
-                Ok(WOULD_BLOCK) => return,
-                Ok(count) => {
-                    match usize::try_from(count).ok().filter(|n| *n > 0).and_then(|n| buffer.get(..n)) {
-                        Some(bytes) => {
-                            slot.map(|slot| slot.send(Bytes::copy_from_slice(bytes))).unwrap_or_default()
-                        }
-                        None => return self.end(),
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(error = error.message(), "a console ended");
-                    return self.end();
-                }
-            }
-        }
-    }
-
-    /// No further events: a stream at its end reports that for ever.
-    fn end(&self) {
-        self.change_mask(|_| 0);
-        self.ended.cancel();
-    }
-
-    fn change_mask(&self, change: impl FnOnce(u32) -> u32) {
-        let mut mask = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = change(*mask);
-        if wanted != *mask {
-            *mask = wanted;
-            if let Err(error) = self.stream.event_update_callback(wanted) {
-                tracing::debug!(error = error.message(), "a console stream ended under our hands");
-                self.ended.cancel();
-            }
-        }
-    }
-
-    /// Sends all bytes, waiting for room. False when the stream takes no more.
-    async fn send(&self, mut bytes: Bytes) -> bool {
-        while !bytes.is_empty() {
-            match self.stream.send(&bytes) {
-                Ok(WOULD_BLOCK) => {
-                    self.change_mask(|mask| mask | WRITABLE);
-                    self.writable.notified().await;
-                }
-                Ok(count) => match usize::try_from(count) {
-                    Ok(count) => drop(bytes.split_to(count.min(bytes.len()))),
-                    Err(_) => return false,
-                },
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-}
-
-async fn pump(
-    console: Arc<Console>,
-    watch: StreamWatch,
-    mut input: mpsc::Receiver<Bytes>,
-    lost: CancellationToken,
+/// Reads over the main connection until somebody takes the keyboard, and then over one of the console's own until nobody has
+/// it. Whoever reads then opens the console anew.
+async fn serve(
+    mut reading: Reading,
+    own: Option<Own>,
+    place: &Place,
+    output: &mpsc::Sender<Bytes>,
+    typed: &TypedInput,
 ) {
-    // Side by side: a guest that does not read what is typed may still have much to say.
-    let typing = async {
-        while let Some(bytes) = input.recv().await {
-            if !console.send(bytes).await {
-                return console.ended.cancel();
+    let own = match own {
+        Some(own) => own,
+        None => {
+            let own = tokio::select! {
+                () = reading.relay() => None,
+                () = place.lost.cancelled() => None,
+                own = Own::open_when_driven(place, typed) => Some(own),
+            };
+            // At once where a connection waits: what the guest says while nobody reads is lost.
+            place.consoles.close(&place.machine, reading, None).await;
+            let Some(own) = own else { return };
+            match begin(own.stream(&place.machine, SAFE).await, output, place) {
+                Some(driven) => reading = driven,
+                None => return own.discard(),
             }
+            own
         }
     };
-    let listening = async {
-        loop {
-            tokio::select! {
-                () = console.output.closed() => return,
-                () = console.full.notified() => {}
-            }
-            // Fails when nobody listens any more, which the next turn finds out.
-            drop(console.output.reserve().await);
-            console.change_mask(|mask| mask | READABLE);
-        }
+    let released = async {
+        typed.driven(true).await;
+        typed.driven(false).await;
     };
-    let work = async { tokio::join!(typing, listening) };
     tokio::select! {
-        _ = work => {}
-        () = console.ended.cancelled() => {}
-        () = lost.cancelled() => {}
+        () = reading.relay() => {}
+        () = type_in(typed, &reading.console, &own.connect) => {}
+        () = own.lost.cancelled() => {}
+        () = released => {}
     }
-    input.close();
-    // Both talk to the host.
-    let closed = spawn_blocking(move || {
-        watch.end(&console.stream);
-        // A stream that ended by itself has nothing left to abort.
-        if let Err(error) = console.stream.clone().abort() {
-            tracing::trace!(error = error.message(), "a console's stream had ended");
+    place.consoles.close(&place.machine, reading, Some(own)).await;
+}
+
+/// Begins to read a stream, if there is one.
+fn begin(stream: Result<Stream>, output: &mpsc::Sender<Bytes>, place: &Place) -> Option<Reading> {
+    match stream.and_then(|stream| Reading::begin(stream, output.clone())) {
+        Ok(reading) => Some(reading),
+        Err(error) => {
+            tracing::debug!(machine.name = %place.machine.name, %error, "a console ended under our hands");
+            None
         }
-    });
-    if let Err(error) = closed.await {
-        tracing::warn!(%error, "a console was not closed cleanly");
+    }
+}
+
+/// Sends what is typed, piece by piece, as fast as libvirtd reads it. Returns when the stream takes no more.
+async fn type_in(typed: &TypedInput, console: &Arc<Console>, connect: &Connect) {
+    while let Some(piece) = typed.take(TYPED_PIECE).await {
+        let (console, connect) = (Arc::clone(console), connect.clone());
+        // Blocks for as long as the guest does not read, or until the connection is cut.
+        let sent = spawn_blocking(move || console.send(&piece) && connect.lib_version().is_ok()).await;
+        if !matches!(sent, Ok(true)) {
+            return;
+        }
+    }
+    // Nobody will type any more, which is no reason not to listen.
+    std::future::pending().await
+}
+
+/// Which console.
+struct Place {
+    machine: MachineRef,
+    uri: String,
+    consoles: Consoles,
+    /// Cancelled when the main connection is lost.
+    lost: CancellationToken,
+}
+
+/// The connection of a console that is typed into.
+struct Own {
+    /// Taken back before the connection is closed.
+    _registration: Registration,
+    connect: Connect,
+    /// Cancelled when it is lost.
+    lost: CancellationToken,
+}
+
+impl Own {
+    /// A new connection once the console is driven; tried until it works.
+    async fn open_when_driven(place: &Place, typed: &TypedInput) -> Self {
+        loop {
+            typed.driven(true).await;
+            match Self::open(&place.uri).await {
+                Ok(own) => return own,
+                Err(why) => {
+                    let machine = &place.machine.name;
+                    tracing::warn!(machine.name = %machine, why, "no connection for typing on a console");
+                }
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn open(uri: &str) -> std::result::Result<Self, String> {
+        let uri = uri.to_owned();
+        let opened = spawn_blocking(move || {
+            let connect = open_one(&uri)?;
+            let lost = CancellationToken::new();
+            let ended = lost.clone();
+            let sink: EventSink = Arc::new(move |event| {
+                if matches!(event, RawEvent::Closed { .. }) {
+                    ended.cancel();
+                }
+            });
+            Ok(Self { _registration: Registration::of_close(&connect, &sink), connect, lost })
+        });
+        opened.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Closes it, which is a call.
+    fn discard(self) {
+        drop(spawn_blocking(move || drop(self)));
+    }
+
+    async fn stream(&self, machine: &MachineRef, flags: u32) -> Result<Stream> {
+        let (machine, connect) = (machine.clone(), self.connect.clone());
+        let opened = spawn_blocking(move || stream(&machine, &connect, flags)).await;
+        opened.unwrap_or_else(|error| Err(failed("Opening the console", error.to_string())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
-    use tokio::time::timeout;
-    use virt::connect::Connect;
+    use model::machine::MachineId;
+    use ports::console::InputError;
+    use ports::hypervisor::HostRef;
+    use std::time::Instant;
     use virt::storage_pool::StoragePool;
 
     /// Long enough to fill every queue on the way many times.
@@ -264,11 +307,18 @@ mod tests {
         Some((connect, pool, stream))
     }
 
+    fn place(lost: &CancellationToken) -> Place {
+        let (id, host_ref) = (MachineId(uuid::Uuid::nil()), HostRef(String::new()));
+        let machine = MachineRef { id, name: "nobody".parse().unwrap(), host_ref };
+        let uri = "test:///default".to_owned();
+        Place { machine, uri, consoles: Consoles::default(), lost: lost.clone() }
+    }
+
     #[tokio::test]
     async fn real_stream_loses_nothing_however_slow_its_reader_and_ends() {
         let dir = tempfile::Builder::new().prefix("pool-").tempdir().unwrap();
         let Some((_connect, pool, stream)) = stream(dir.path()).await else { return };
-        let mut console = attach(stream, CancellationToken::new()).unwrap();
+        let mut console = attach(stream, place(&CancellationToken::new()), None).unwrap();
         let mut got = Vec::with_capacity(SIZE);
         // A reader that begins late: every queue on the way fills up, and reading is switched off and on again.
         while console.output.len() < DEPTH {
@@ -290,12 +340,12 @@ mod tests {
         let dir = tempfile::Builder::new().prefix("pool-").tempdir().unwrap();
         let Some((_connect, pool, stream)) = stream(dir.path()).await else { return };
         let lost = CancellationToken::new();
-        let mut console = attach(stream, lost.clone()).unwrap();
+        let mut console = attach(stream, place(&lost), None).unwrap();
         lost.cancel();
         let end = async { while console.output.recv().await.is_some() {} };
         timeout(Duration::from_secs(60), end).await.unwrap();
         // Its other end is closed as well.
-        assert!(console.input.send(Bytes::from_static(b"x")).await.is_err());
+        assert_eq!(console.input.push(b"x"), Err(InputError::Closed));
         pool.destroy().unwrap();
     }
 }

@@ -43,6 +43,7 @@ pub use acceleration::AccelerationSetting;
 
 use async_trait::async_trait;
 use connect::{Link, is_local};
+use console::Consoles;
 use disks::Store;
 use facts::HostFacts;
 use model::address::Address;
@@ -80,6 +81,7 @@ pub struct Libvirt {
     store: Store,
     acceleration: AccelerationSetting,
     facts: Mutex<Option<HostFacts>>,
+    consoles: Consoles,
 }
 
 impl Libvirt {
@@ -90,6 +92,7 @@ impl Libvirt {
             store: Store::new(&settings.state),
             acceleration: settings.acceleration,
             facts: Mutex::new(None),
+            consoles: Consoles::default(),
             link: Link::open(uri),
         })
     }
@@ -198,7 +201,7 @@ impl Hypervisor for Libvirt {
     }
 
     async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {
-        console::open(&self.link, machine).await
+        console::open(&self.link, &self.consoles, machine).await
     }
 
     async fn addresses(&self, machine: &MachineRef) -> Result<Vec<Address>> {

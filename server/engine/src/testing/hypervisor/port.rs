@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
+/// How much of what is typed the guest reads at once, in bytes, as a pseudo-terminal hands it out (`N_TTY_BUF_SIZE`).
+const TYPED: usize = 4096;
 /// What occupies little, in bytes.
 const LITTLE: u64 = 1 << 20;
 
@@ -347,7 +349,7 @@ impl Hypervisor for MemoryHypervisor {
         let banner = Bytes::from(format!("\r\n{} login: ", domain.name));
         drop(world);
         let (to_viewer, output) = mpsc::channel(64);
-        let (input, mut typed) = mpsc::channel::<Bytes>(64);
+        let (input, typed) = ports::console::input();
         tokio::spawn(async move {
             let echo = async {
                 let mut next = Some(banner);
@@ -355,7 +357,7 @@ impl Hypervisor for MemoryHypervisor {
                     if to_viewer.send(bytes).await.is_err() {
                         return;
                     }
-                    next = typed.recv().await;
+                    next = typed.take(TYPED).await;
                 }
             };
             tokio::select! {
