@@ -113,8 +113,15 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let record = db::machines::by_id(&mut tx, id).await?;
     db::machines::delete(&mut tx, id).await?;
     tx.commit().await?;
-    if let Some(record) = record {
+    if let Some(record) = &record {
         cx.say(format!("The configuration of {} is removed.", record.spec.name));
+    }
+    if let Some(name) = record.as_ref().map(|record| &record.spec.name).or(cx.job.operation.machine()) {
+        // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
+        let forgotten = cx.core.consoles.forget(name, id, "The machine has been removed.").await;
+        if let Err(error) = forgotten {
+            tracing::warn!(machine.name = %name, %error, "transcripts are left; they are removed within the hour");
+        }
     }
     // By the id, not only when the row was there: after a crash in between the row is gone and the name may still be shown.
     if let Some(name) = cx.job.operation.machine()

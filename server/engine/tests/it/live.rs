@@ -1,10 +1,11 @@
 //! Logs: replayed from any line, followed to the end, by many at once. Consoles: attached through the engine.
 
-use crate::harness::{World, admin, build, create, ended, name, next, patiently, succeed};
+use crate::harness::{World, admin, build, create, ended, name, next, on, patiently, succeed};
 use engine::console::ConsoleItem;
 use futures::StreamExt as _;
 use model::console::ConsoleRole;
 use model::job::JobState;
+use model::operation::OperationKind;
 use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFrame;
@@ -96,6 +97,26 @@ async fn fifty_follow_a_hundred_thousand_lines_and_none_loses_one() {
     }
     println!("{CLIENTS} followers of {LINES} lines: {:?}", began.elapsed());
     assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_a_machine_said_goes_when_it_is_purged() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let mut session = engine.attach_console(&ada, &name("web"), ConsoleRole::Watcher, None).await.unwrap();
+    while !matches!(patiently(session.next()).await, Some(ConsoleItem::Bytes(_))) {}
+    let folders = || std::fs::read_dir(world.settings.state.join("console")).unwrap().count();
+    patiently(async {
+        while folders() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+    assert_eq!(folders(), 0);
     engine.shut_down().await;
 }
 
