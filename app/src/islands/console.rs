@@ -133,7 +133,7 @@ mod client {
                 }
                 Frame::Text(text) => match serde_json::from_slice(text.as_bytes()) {
                     Ok(notice) => self.apply(notice),
-                    Err(_) => Next::Closing("The portal was updated. Reload the page.".to_owned()),
+                    Err(_) => Next::Unreadable,
                 },
             }
         }

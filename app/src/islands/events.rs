@@ -38,9 +38,8 @@ pub fn follow(only: Option<MachineId>, mut report: impl FnMut(&Machines, Update)
         move || sockets::events(only),
         move |frame| {
             let Frame::Text(text) = frame else { return Next::Continue };
-            // A frame that cannot be read comes from a newer server: reconnecting does not help, reloading does.
             let Ok(frame) = serde_json::from_slice::<EventFrame>(text.as_bytes()) else {
-                return Next::Closing("The portal was updated. Reload the page.".to_owned());
+                return Next::Unreadable;
             };
             let mut machines = machines.borrow_mut();
             match frame {

@@ -51,7 +51,7 @@ mod client {
                 let Frame::Text(text) = frame else { return Next::Continue };
                 match serde_json::from_slice::<JobFrame>(text.as_bytes()) {
                     Ok(frame) => receive(&latest, &log, frame),
-                    Err(_) => Next::Closing("The portal was updated. Reload the page.".to_owned()),
+                    Err(_) => Next::Unreadable,
                 }
             },
         );

@@ -24,6 +24,9 @@ const PAUSE_FIRST: u32 = 500;
 /// The longest pause, in milliseconds.
 const PAUSE_MAX: u32 = 15_000;
 
+/// How many failed tries a frame that cannot be read counts as: the pause is the longest one then.
+const TRIES_UNREADABLE: u32 = 5;
+
 /// A received frame.
 pub enum Frame {
     /// Text.
@@ -40,6 +43,8 @@ pub enum Next {
     Reconnect,
     /// The server is about to close the connection, for this reason.
     Closing(String),
+    /// It cannot be read: connect again, for what follows would be wrong without it.
+    Unreadable,
     /// This was the last one.
     Done,
 }
@@ -174,6 +179,12 @@ impl Socket {
             Next::Reconnect => self.close(),
             Next::Closing(why) => {
                 self.0.why.replace(Some(why));
+            }
+            Next::Unreadable => {
+                // A newer server sends the same again, after frames that can be read: no hurry, and say what helps.
+                self.0.tries.set(TRIES_UNREADABLE);
+                self.0.why.replace(Some("The portal was updated. Reload the page.".to_owned()));
+                self.close();
             }
             Next::Done => {
                 self.0.done.set(true);
