@@ -4,6 +4,9 @@
 //! measured is the way from the guest to the browsers: the hub, the router's sockets, loopback. Twice: a guest that says as
 //! much as the portal takes (a slow viewer skips, so what counts is what arrives), and a guest that says 20 MB/s, of
 //! which nothing may be skipped. The reference is as many sockets with nothing behind them.
+//!
+//! A real serial line is no such guest: it hands over some twenty bytes at a time. What that costs is the time of the
+//! processors for a megabyte, with the browser's end in it, which is in this process as well.
 
 use crate::inside::Inside;
 use crate::person::{Frame, Person, Socket};
@@ -16,10 +19,12 @@ use futures::future::try_join_all;
 use model::account::TicketPurpose;
 use model::console::ConsoleRole;
 use model::machine::MachineName;
+use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, watch};
+use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{accept_async, client_async};
 
@@ -37,6 +42,9 @@ const TARGET: f64 = 20e6;
 const LATE: Duration = Duration::from_millis(500);
 /// How often the guest that keeps to a rate says something.
 const TICK: Duration = Duration::from_millis(5);
+/// What a serial line hands over at once, in bytes, and how many times in a millisecond.
+const DROP: usize = 20;
+const DROPS: usize = 5;
 /// The last that the guest says.
 const END: &[u8] = b"\r\nthe end\r\n";
 /// The first that a bare socket says.
@@ -77,8 +85,75 @@ pub async fn run() -> Result<Vec<Figure>> {
         let name = format!("console: missing of 4 s at 20 MB/s, {people}");
         figures.push(Figure::new(name, Unit::Bytes, missing).target(Target::AtMost(0.0)));
     }
+    for viewers in [0, 1] {
+        let people = if viewers == 0 { "nobody looks" } else { "one viewer" };
+        let spent = drip(&mut inside, &machine, viewers).await?;
+        let name = format!("console: CPU per MB of a serial line, {people}");
+        figures.push(Figure::new(name, Unit::Millis, Samples::one(spent)));
+    }
     inside.end().await?;
     Ok(figures)
+}
+
+/// Lets the guest say little very often, for a while; milliseconds of CPU per megabyte.
+async fn drip(inside: &mut Inside, machine: &MachineName, viewers: usize) -> Result<f64> {
+    let actor = inside.actor().await?;
+    let mut guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
+    let ready = Arc::new(Barrier::new(viewers + 1));
+    let begin = Bytes::from(format!("\r\ndripping {viewers}\r\n"));
+    let watching = watchers(inside, machine, viewers, &begin, &ready).await?;
+    insist(&mut guest, &begin).await;
+    let ready = tokio::time::timeout(PATIENCE, ready.wait()).await;
+    ready.context("a viewer never saw the beginning of the talk")?;
+    let (begun, before) = (Instant::now(), cpu());
+    let mut said = 0;
+    let mut tick = tokio::time::interval(Duration::from_millis(1));
+    while begun.elapsed() < TALK {
+        tick.tick().await;
+        for _ in 0..DROPS {
+            insist(&mut guest, &[b'.'; DROP]).await;
+            said += DROP;
+            // The guest's turn: what waits for it is taken at once.
+            tokio::task::yield_now().await;
+        }
+    }
+    insist(&mut guest, END).await;
+    let seen = tokio::time::timeout(PATIENCE, try_join_all(watching)).await;
+    let seen = seen.context("a viewer never saw the end of the talk")??;
+    seen.into_iter().collect::<Result<Vec<Seen>>>()?;
+    let spent = cpu().saturating_sub(before);
+    Ok(spent.as_secs_f64() * 1e3 / (said as f64 / 1e6))
+}
+
+/// What this process has used of the processors.
+fn cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// Types, again until it is accepted: a guest that reads slower than we type is no fault here.
+async fn insist(guest: &mut ConsoleSession, bytes: &[u8]) {
+    while !guest.type_in(bytes) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// So many viewers, which count what they see once they have seen the beginning.
+async fn watchers(
+    inside: &mut Inside,
+    machine: &MachineName,
+    viewers: usize,
+    begin: &Bytes,
+    ready: &Arc<Barrier>,
+) -> Result<Vec<JoinHandle<Result<Seen>>>> {
+    let role = ConsoleRole::Watcher;
+    let path = app::routes::sockets::console(machine, role, None);
+    let mut watching = Vec::new();
+    for _ in 0..viewers {
+        let purpose = TicketPurpose::Console { machine: machine.clone(), role };
+        let socket = inside.person.open(&path, &purpose).await?;
+        watching.push(tokio::spawn(watch(socket, begin.clone(), ready.clone())));
+    }
+    Ok(watching)
 }
 
 async fn create(person: &mut Person) -> Result<()> {
@@ -119,31 +194,24 @@ impl Seen {
 /// Lets the guest talk for a while, at a rate in bytes per second or as fast as it is listened to.
 async fn talk(inside: &mut Inside, machine: &MachineName, viewers: usize, rate: Option<f64>) -> Result<Talk> {
     let actor = inside.actor().await?;
-    let guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
-    let role = ConsoleRole::Watcher;
-    let path = app::routes::sockets::console(machine, role, None);
+    let mut guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
     let ready = Arc::new(Barrier::new(viewers + 1));
     // A viewer first sees what was said before; a word of its own tells it where this talk begins.
     let begin = Bytes::from(format!("\r\nbeginning {viewers} {rate:?}\r\n"));
-    let mut watching = Vec::new();
-    for _ in 0..viewers {
-        let purpose = TicketPurpose::Console { machine: machine.clone(), role };
-        let socket = inside.person.open(&path, &purpose).await?;
-        watching.push(tokio::spawn(watch(socket, begin.clone(), ready.clone())));
-    }
-    guest.type_in(begin).await;
+    let watching = watchers(inside, machine, viewers, &begin, &ready).await?;
+    insist(&mut guest, &begin).await;
     let ready = tokio::time::timeout(PATIENCE, ready.wait()).await;
     ready.context("a viewer never saw the beginning of the talk")?;
-    let said = say(&guest, rate).await;
-    guest.type_in(Bytes::from_static(END)).await;
+    let said = say(&mut guest, rate).await;
+    insist(&mut guest, END).await;
     let seen = tokio::time::timeout(PATIENCE, try_join_all(watching)).await;
     let seen = seen.context("a viewer never saw the end of the talk")??;
     Ok(Talk { said, seen: seen.into_iter().collect::<Result<_>>()? })
 }
 
 /// Says things; answers how many bytes. A guest that keeps to a rate gives up when the portal takes less.
-async fn say(guest: &ConsoleSession, rate: Option<f64>) -> f64 {
-    let piece = Bytes::from(vec![b'.'; PIECE]);
+async fn say(guest: &mut ConsoleSession, rate: Option<f64>) -> f64 {
+    let piece = [b'.'; PIECE];
     let begun = Instant::now();
     let mut said = 0.0;
     let mut tick = tokio::time::interval(TICK);
@@ -156,7 +224,7 @@ async fn say(guest: &ConsoleSession, rate: Option<f64>) -> f64 {
             }
         };
         while said < due && begun.elapsed() < TALK + LATE {
-            guest.type_in(piece.clone()).await;
+            insist(guest, &piece).await;
             said += piece.len() as f64;
         }
     }
