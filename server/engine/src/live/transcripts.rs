@@ -26,7 +26,8 @@ use tokio::io::AsyncReadExt as _;
 const PIECE: usize = 64 * 1024;
 
 impl Engine {
-    /// What a machine said in the boot that began at this time, as far as it is kept; of a boot that goes on, until now.
+    /// What a machine said in the boot that began at this time, as far as it is kept; of a boot that goes on, until
+    /// a moment ago.
     ///
     /// # Errors
     /// [`Fault::NotFound`] for a machine that is not there or not the actor's, and for a boot of which nothing is kept.
