@@ -176,14 +176,14 @@ async fn real_create_and_destroy_survive_kill_9_after_each_step() {
     ];
     portal.cookie = portal.ask("POST", &path, &fields).await.cookie().expect("a session");
 
-    // Create has seven steps; after the last one there is nothing left to be killed.
-    for after in 1..=6 {
+    // Create has eight steps; after the last one there is nothing left to be killed.
+    for after in 1..=7 {
         let job = portal.create().await;
         portal.follow(&job, |page| done(page) >= after || over(page)).await;
         portal.kill().await;
         portal.start().await;
         let page = portal.follow(&job, over).await;
-        assert_eq!(done(&page), 7, "killed after step {after}, the job is finished: {page}");
+        assert_eq!(done(&page), 8, "killed after step {after}, the job is finished: {page}");
         assert!(!portal.remains().await.is_empty(), "the machine is there");
 
         let ending = if after % 2 == 0 { "purge" } else { "destroy" };
