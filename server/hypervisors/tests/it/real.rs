@@ -9,7 +9,6 @@ use model::guest::{BOOTED_FILE, GuestImage, IMAGE_FILE};
 use model::host::Level;
 use model::identity::IdentityFile;
 use model::machine::{MachineState, Mode, Network};
-use ports::console::Pace;
 use ports::hypervisor::{
     BootDisk, ConsoleStream, Definition, DiskRole, HostEvent, Hypervisor, HypervisorError, MachineRef, Power,
     Volume,
@@ -374,8 +373,8 @@ async fn real_console_that_pours_is_read_in_few_pieces() {
     timeout(BOOT, pour).await.unwrap();
     let per_megabyte = (cpu() - before).as_secs_f64() * 1e6 / bytes as f64;
     eprintln!("{bytes} bytes in {pieces} pieces in {:?}, {per_megabyte:.2} s of CPU per MB", begun.elapsed());
-    // Twice as many as it takes when the guest says just enough to be read without a rest all the time.
-    let most = 2 * begun.elapsed().as_millis() / Pace::REST.as_millis();
+    // A packet has some twenty bytes. How many are joined depends on how busy the computer is; that they are does not.
+    let most = MUCH / 40;
     assert!(pieces <= most, "{pieces} pieces, at most {most} were to be expected");
     real.host.power(&machine, Power::ForceOff).await.unwrap();
     real.remove(&machine).await;
