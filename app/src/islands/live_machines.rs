@@ -23,7 +23,7 @@ mod client {
     use crate::islands::dom;
     use crate::islands::events::{self, Machines, Update};
     use crate::islands::refresh::Refresh;
-    use crate::parts::machine_row::{count, is_being_created, machine_row, matches};
+    use crate::parts::machine_row::{count, machine_row};
     use model::machine::MachineId;
     use model::view::machine::{MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachineRow};
     use wasm_bindgen::JsCast;
@@ -54,7 +54,7 @@ mod client {
     fn stays(body: &Element, machines: &Machines, id: MachineId, filter: &MachineFilter) -> bool {
         let (Some(tr), Some(row)) = (row_of(body, id), machines.get(id)) else { return false };
         let was_being_created = tr.has_attribute("data-creating");
-        matches(row, filter) && was_being_created == is_being_created(row)
+        filter.fits(row) && was_being_created == row.is_being_created()
     }
 
     fn row_of(body: &Element, id: MachineId) -> Option<Element> {
@@ -73,12 +73,12 @@ mod client {
 
     /// The whole page of the list in its order: existing rows are patched or moved, missing ones are built.
     fn show_all(body: &Element, machines: &Machines, filter: &MachineFilter) {
-        let mut fitting: Vec<&MachineRow> = machines.0.iter().filter(|row| matches(row, filter)).collect();
+        let mut fitting: Vec<&MachineRow> = machines.0.iter().filter(|row| filter.fits(row)).collect();
         fitting.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(sort) = &filter.sort {
             fitting.sort_by(|a, b| sort.compare(&MACHINE_COLUMNS, a, b));
         }
-        fitting.sort_by_key(|row| !is_being_created(row));
+        fitting.sort_by_key(|row| !row.is_being_created());
         let per_page = MACHINES_PER_PAGE as usize;
         let first = per_page.saturating_mul(filter.page as usize);
         let shown: Vec<&MachineRow> = fitting.iter().copied().skip(first).take(per_page).collect();

@@ -7,8 +7,7 @@ use crate::parts::{actions, address, badge, figures};
 use crate::routes;
 use leptos::prelude::*;
 use model::job::{JobBadge, JobState};
-use model::machine::MachineState;
-use model::view::machine::{MachineFilter, MachineRow};
+use model::view::machine::MachineRow;
 
 /// The form that the rows' checkboxes belong to.
 pub const BULK_FORM: &str = "bulk";
@@ -26,7 +25,7 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
     };
     let (select, details) = (format!("Select {}", row.name), format!("Details of {}", row.name));
     view! {
-        <tr data-machine=row.id.to_string() data-creating=is_being_created(row).then_some("")>
+        <tr data-machine=row.id.to_string() data-creating=row.is_being_created().then_some("")>
             <td class="pick">
                 <input type="checkbox" name="machine" value=row.name.to_string() form=BULK_FORM aria-label=select/>
             </td>
@@ -47,23 +46,6 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
             <td class="row-action">{action(row)}</td>
         </tr>
     }
-}
-
-/// True if a machine matches a filter; the same rule as the server's.
-pub fn matches(row: &MachineRow, filter: &MachineFilter) -> bool {
-    let search = filter.search.trim().to_ascii_lowercase();
-    let found = |text: &str| text.to_ascii_lowercase().contains(&search);
-    let text_fits = search.is_empty()
-        || found(row.name.as_str())
-        || found(&row.owner)
-        || row.profiles.iter().any(|p| found(p.as_str()))
-        || row.observed.addresses.iter().any(|a| found(&a.ip.to_string()));
-    text_fits && filter.state.is_none_or(|state| state == row.observed.state)
-}
-
-/// True for a machine that a job is creating; such rows come first.
-pub fn is_being_created(row: &MachineRow) -> bool {
-    row.job.is_some() && row.observed.state == MachineState::Configured
 }
 
 /// How many machines there are, and how many of them match the filter.

@@ -102,15 +102,13 @@ impl Fleet {
 
     /// One page of what somebody may see.
     pub fn list(&self, sees: &Visible, filter: &MachineFilter) -> MachinePage {
-        let search = filter.search.trim().to_lowercase();
         let inner = read(&self.inner);
         let mut total = 0_u64;
         let (mut first, mut rest) = (Vec::new(), Vec::new());
         for known in inner.machines.values().filter(|k| sees.includes(k.owner)) {
             total += 1;
-            let in_state = filter.state.is_none_or(|state| known.row.observed.state == state);
-            if in_state && (search.is_empty() || known.matches(&search)) {
-                if known.is_being_created() { first.push(known) } else { rest.push(known) }
+            if filter.fits(&known.row) {
+                if known.row.is_being_created() { first.push(known) } else { rest.push(known) }
             }
         }
         let matching = u64::try_from(first.len() + rest.len()).unwrap_or(u64::MAX);

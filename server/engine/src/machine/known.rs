@@ -52,8 +52,6 @@ pub(crate) struct Known {
     learnt: Vec<Address>,
     /// Its addresses when they were last known, kept over a restart of the portal; shown until the host tells new ones.
     last: Vec<IpAddr>,
-    /// Name, profiles and owner in lower case, for searching.
-    haystack: String,
 }
 
 impl Known {
@@ -84,7 +82,6 @@ impl Known {
             static_ip: spec.identity.static_address.as_ref().map(|s| s.address.addr()),
             learnt: Vec::new(),
             last: Vec::new(),
-            haystack: format!("{} {} {}", spec.name, spec.profiles, record.owner_name).to_lowercase(),
         };
         known.settle();
         known
@@ -99,17 +96,6 @@ impl Known {
     /// Whether it has disks, and so is more than a configuration.
     pub fn is_created(&self) -> bool {
         self.image.is_some()
-    }
-
-    /// Whether it is being made right now; lists show such machines first.
-    pub fn is_being_created(&self) -> bool {
-        self.row.job.is_some() && self.row.observed.state == MachineState::Configured
-    }
-
-    /// Whether a search, given in lower case, finds it.
-    pub fn matches(&self, search: &str) -> bool {
-        self.haystack.contains(search)
-            || self.row.observed.addresses.iter().any(|a| a.ip.to_string().contains(search))
     }
 
     /// Takes over from an older knowledge of the same machine what its record does not tell.

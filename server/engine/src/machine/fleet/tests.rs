@@ -145,6 +145,19 @@ fn a_list_is_sorted_before_it_is_cut_into_pages() {
 }
 
 #[test]
+fn a_search_is_within_one_field() {
+    let record = record("web", UserId(Uuid::now_v7()));
+    let fleet = fleet_of(std::slice::from_ref(&record));
+    let found = |search: &str| {
+        let filter = MachineFilter { search: search.to_owned(), ..MachineFilter::default() };
+        fleet.list(&Visible::All, &filter).matching
+    };
+    let profile = record.spec.profiles.iter().next().unwrap().to_string();
+    assert_eq!([found("we"), found(" WEB "), found(&profile), found("nobody")], [1, 1, 1, 0]);
+    assert_eq!(found(&format!("web {profile}")), 0, "no text that stands on the page");
+}
+
+#[test]
 fn ten_thousand_machines_are_listed_in_a_moment() {
     let (ada, bob) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let records: Vec<_> =
