@@ -68,10 +68,14 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
 
 /// Installs what the tests need and puts the offline image flake together.
 fn prepare(project: &Project, machines: bool) -> Result<Option<std::path::PathBuf>> {
-    let mut steps = Steps::new(if machines { 2 } else { 1 });
+    let mut steps = Steps::new(if machines { 3 } else { 2 });
     steps.step("installing what is missing", |line| {
         system::install(project, &[For::Portal, For::Tests], line)?;
         components(project)
+    })?;
+    // The sandbox that machines run in reaches no registry.
+    steps.step("fetching the crates", |_| {
+        project.log("fetch")?.run(&project.cargo().args(["fetch", "--locked"]))
     })?;
     if !machines {
         return Ok(None);

@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::Visible;
 use crate::error::Result;
-use crate::machine::fleet::Known;
+use crate::machine::fleet::MachineEntry;
 use model::Fault;
 use model::machine::MachineName;
 use model::permission::{Action, Scope, Subject, can, scope};
@@ -47,7 +47,7 @@ pub(crate) async fn allow_machine(
     cx: &Cx,
     action: Action,
     name: &MachineName,
-) -> Result<Arc<Known>> {
+) -> Result<Arc<MachineEntry>> {
     let user = cx.user()?;
     let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
     let owners = [known.owner];

@@ -1,6 +1,6 @@
 //! Builds under way: two people who want one image share one build.
 //!
-//! Whoever needs an image calls [`Builds::join`]. The first starts the build, later ones are told what it has said so far
+//! Whoever needs an image calls [`Builds::join`]. The first starts the build, later ones are events what it has said so far
 //! (the latest [`REMEMBERED`] of it) and follow it. Each leaves when its own job is cancelled; when the last has left, the
 //! build is cancelled too.
 
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 /// How much of what a build has said is kept for those who come later, in bytes.
 const REMEMBERED: usize = 4 << 20;
 
-/// Is told what a build says, in order. Called from the build; must be quick.
+/// Is events what a build says, in order. Called from the build; must be quick.
 pub(crate) type Listener = Arc<dyn Fn(BuildEvent) + Send + Sync>;
 
 /// What came of a build that several people waited for.
@@ -37,13 +37,13 @@ pub(crate) struct Builds {
 
 /// One build under way.
 struct Shared {
-    told: Mutex<Told>,
+    events: Mutex<Events>,
     result: watch::Sender<Option<BuildResult>>,
     cancel: CancellationToken,
 }
 
 #[derive(Default)]
-struct Told {
+struct Events {
     history: VecDeque<BuildEvent>,
     /// What the history takes, in bytes.
     size: usize,
@@ -111,7 +111,7 @@ impl Builds {
             Some(shared) => shared.clone(),
             None => {
                 let shared = Arc::new(Shared {
-                    told: Mutex::default(),
+                    events: Mutex::default(),
                     result: watch::Sender::new(None),
                     cancel: self.cancel.child_token(),
                 });
@@ -137,7 +137,7 @@ impl Builds {
         builder: &Arc<dyn ImageBuilder>,
         shared: &Arc<Shared>,
     ) -> Result<Built, BuildError> {
-        let sink = |event| shared.tell(event);
+        let sink = |event| shared.publish(event);
         if !self.slots.has_free() {
             sink(BuildEvent::Line {
                 from: None,
@@ -168,42 +168,42 @@ impl Builds {
 impl Shared {
     /// Tells a new listener everything so far, then everything that follows, without a gap.
     fn listen(&self, listener: Listener) -> u64 {
-        let mut told = lock(&self.told);
-        if told.forgotten > 0 {
+        let mut events = lock(&self.events);
+        if events.forgotten > 0 {
             let text = format!(
                 "… {} earlier lines are in the log of the job that began this build.",
-                told.forgotten
+                events.forgotten
             );
             listener(BuildEvent::Line { from: None, level: LogLevel::Info, text });
         }
-        for event in &told.history {
+        for event in &events.history {
             listener(event.clone());
         }
-        told.next_id += 1;
-        let id = told.next_id;
-        told.listeners.push((id, listener));
+        events.next_id += 1;
+        let id = events.next_id;
+        events.listeners.push((id, listener));
         id
     }
 
-    fn tell(&self, event: BuildEvent) {
-        let mut told = lock(&self.told);
-        for (_, listener) in &told.listeners {
+    fn publish(&self, event: BuildEvent) {
+        let mut events = lock(&self.events);
+        for (_, listener) in &events.listeners {
             listener(event.clone());
         }
         // Of the figures only the latest matter.
         if matches!(event, BuildEvent::Progress(_))
-            && let Some(latest @ BuildEvent::Progress(_)) = told.history.back_mut()
+            && let Some(latest @ BuildEvent::Progress(_)) = events.history.back_mut()
         {
             *latest = event;
             return;
         }
-        told.size += size(&event);
-        told.history.push_back(event);
-        while told.size > REMEMBERED
-            && let Some(oldest) = told.history.pop_front()
+        events.size += size(&event);
+        events.history.push_back(event);
+        while events.size > REMEMBERED
+            && let Some(oldest) = events.history.pop_front()
         {
-            told.size -= size(&oldest);
-            told.forgotten += 1;
+            events.size -= size(&oldest);
+            events.forgotten += 1;
         }
     }
 }
@@ -229,9 +229,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         // Under the map's lock, so that nobody sits down at a build while it is being cancelled.
         let mut under_way = lock(&self.builds.under_way);
-        let mut told = lock(&self.shared.told);
-        told.listeners.retain(|(id, _)| *id != self.id);
-        if told.listeners.is_empty() {
+        let mut events = lock(&self.shared.events);
+        events.listeners.retain(|(id, _)| *id != self.id);
+        if events.listeners.is_empty() {
             self.shared.cancel.cancel();
             if under_way.get(&self.key).is_some_and(|there| Arc::ptr_eq(there, &self.shared)) {
                 under_way.remove(&self.key);

@@ -18,7 +18,7 @@ use crate::db::sessions;
 use crate::engine::Engine;
 use crate::error::{Error, Result as Inner};
 use crate::job::follow;
-use crate::machine::fleet::Known;
+use crate::machine::fleet::MachineEntry;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use model::Fault;
@@ -240,7 +240,7 @@ async fn console_machine(
     cx: &Cx,
     machine: &MachineName,
     role: ConsoleRole,
-) -> Inner<Arc<Known>> {
+) -> Inner<Arc<MachineEntry>> {
     let known = allow_machine(core, cx, console_action(role), machine).await?;
     if known.is_created() { Ok(known) } else { Err(Fault::refused(NOT_CREATED).into()) }
 }

@@ -34,8 +34,8 @@ const LOGS: u64 = 4 << 30;
 /// What all transcripts may take together, in bytes.
 const TRANSCRIPTS: u64 = 2 << 30;
 
-/// Keeps house for ever.
-pub(crate) async fn keep_house(core: Arc<Core>) {
+/// Removes what is past its time, now and then, until the engine closes.
+pub(crate) async fn run_retention(core: Arc<Core>) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -42,7 +42,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, consoles::relay(core.clone()));
     spawn(core, crate::roots::keep(core.clone()));
     spawn(core, crate::audit::keep(core.audit.clone()));
-    spawn(core, crate::retention::keep_house(core.clone()));
+    spawn(core, crate::retention::run_retention(core.clone()));
 }
 
 /// Runs a task until it ends or the engine closes.

@@ -38,8 +38,8 @@ struct Taken {
     closing: CancellationToken,
 }
 
-/// What comes of asking for a place.
-enum Asked {
+/// Whether a connection may have a place.
+enum Admission {
     Granted(Place),
     /// This address has as many as it may, and needs all of them.
     TooMany,
@@ -70,9 +70,9 @@ impl Places {
         let mut told = false;
         loop {
             match self.ask(peer) {
-                Asked::Granted(place) => return Some(place),
-                Asked::TooMany => return None,
-                Asked::Full => {
+                Admission::Granted(place) => return Some(place),
+                Admission::TooMany => return None,
+                Admission::Full => {
                     if !told {
                         tracing::warn!(
                             "no more connections are served until one of those that are open ends"
@@ -85,7 +85,7 @@ impl Places {
         }
     }
 
-    fn ask(self: &Arc<Self>, peer: IpAddr) -> Asked {
+    fn ask(self: &Arc<Self>, peer: IpAddr) -> Admission {
         let is_proxy = self.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()));
         let client = (!is_proxy).then(|| subscriber(peer));
         let mut state = self.lock();
@@ -97,15 +97,15 @@ impl Places {
                 let refused = state.refused;
                 tracing::warn!(client = %peer, refused, "connections are refused: this address has too many that are busy");
             }
-            return Asked::TooMany;
+            return Admission::TooMany;
         }
         if state.taken.len() >= self.limits.connections && !state.close_idle(|_| true) {
-            return Asked::Full;
+            return Admission::Full;
         }
         let (id, closing) = (state.tick(), CancellationToken::new());
         let taken = Taken { client, busy: 0, idle_since: id, closing: closing.clone() };
         state.taken.insert(id, taken);
-        Asked::Granted(Place(Arc::new(Holder { id, closing, places: self.clone() })))
+        Admission::Granted(Place(Arc::new(Holder { id, closing, places: self.clone() })))
     }
 
     /// How many there are.
@@ -205,8 +205,8 @@ mod tests {
 
     fn granted(places: &Arc<Places>, peer: &str) -> Option<Place> {
         match places.ask(ip(peer)) {
-            Asked::Granted(place) => Some(place),
-            Asked::TooMany | Asked::Full => None,
+            Admission::Granted(place) => Some(place),
+            Admission::TooMany | Admission::Full => None,
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let third = granted(&places, "192.0.2.7").expect("the longest idle one makes room");
         assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&other), "who was answered last stays");
         let _both = (first.busy(), third.busy());
-        assert!(matches!(places.ask(ip("192.0.2.7")), Asked::TooMany), "busy ones are not closed");
+        assert!(matches!(places.ask(ip("192.0.2.7")), Admission::TooMany), "busy ones are not closed");
         assert!(granted(&places, "192.0.2.8").is_some(), "others have their own");
     }
 

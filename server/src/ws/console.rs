@@ -21,7 +21,7 @@ const PASTE_MAX: usize = 1024 * 1024;
 
 /// The query of the socket's URL.
 #[derive(Deserialize)]
-pub struct Asked {
+pub struct Params {
     role: Option<ConsoleRole>,
     /// The offset of the first byte that the browser does not have.
     from: Option<u64>,
@@ -30,14 +30,14 @@ pub struct Asked {
 /// Opens the socket.
 pub async fn console(
     Path(machine): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(params): Query<Params>,
     handshake: Handshake,
 ) -> Response {
     let Ok(machine) = machine.parse::<MachineName>() else { return json_fault(&Fault::not_found("machine")) };
-    let role = asked.role.unwrap_or(ConsoleRole::Watcher);
+    let role = params.role.unwrap_or(ConsoleRole::Watcher);
     let purpose = TicketPurpose::Console { machine: machine.clone(), role };
     let feed = async move |server: &Server, visitor: &Visitor| {
-        let session = server.engine.attach_console(&visitor.actor, &machine, role, asked.from).await?;
+        let session = server.engine.attach_console(&visitor.actor, &machine, role, params.from).await?;
         Ok(Console { session, machine, took_over: false })
     };
     handshake.open(purpose, PASTE_MAX, feed).await

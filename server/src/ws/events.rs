@@ -16,15 +16,15 @@ use serde::Deserialize;
 
 /// The query of the socket's URL.
 #[derive(Deserialize)]
-pub struct Asked {
+pub struct Params {
     /// Only this machine.
     machine: Option<MachineId>,
 }
 
 /// Opens the socket.
-pub async fn events(Query(asked): Query<Asked>, handshake: Handshake) -> Response {
+pub async fn events(Query(params): Query<Params>, handshake: Handshake) -> Response {
     let feed = async |server: &Server, visitor: &Visitor| {
-        Ok(Events(server.engine.follow_events(&visitor.actor, asked.machine).await?))
+        Ok(Events(server.engine.follow_events(&visitor.actor, params.machine).await?))
     };
     handshake.open(TicketPurpose::Events, SILENT, feed).await
 }

@@ -18,16 +18,16 @@ use serde::Deserialize;
 
 /// The query of the socket's URL.
 #[derive(Deserialize)]
-pub struct Asked {
+pub struct Params {
     /// The last line that the browser has.
     after: Option<u64>,
 }
 
 /// Opens the socket.
-pub async fn job(Path(id): Path<String>, Query(asked): Query<Asked>, handshake: Handshake) -> Response {
+pub async fn job(Path(id): Path<String>, Query(params): Query<Params>, handshake: Handshake) -> Response {
     let Ok(id) = id.parse::<JobId>() else { return json_fault(&Fault::not_found("job")) };
     let feed = async |server: &Server, visitor: &Visitor| {
-        Ok(Job(server.engine.follow_job_text(&visitor.actor, id, asked.after).await?))
+        Ok(Job(server.engine.follow_job_text(&visitor.actor, id, params.after).await?))
     };
     handshake.open(TicketPurpose::Job { id }, SILENT, feed).await
 }

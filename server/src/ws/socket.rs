@@ -1,10 +1,10 @@
 //! What all sockets share: who may open one, and the one loop that runs them.
 //!
 //! A handshake needs our exact `Origin`, a session, and a single-use ticket for this user and this purpose; what is
-//! missing is told as an HTTP status before the connection becomes a socket. While it is open, rights are asked for again
+//! missing is told as an HTTP status before the connection becomes a socket. While it is open, rights are params for again
 //! whenever the engine says that they changed, and every half a minute in any case.
 //!
-//! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not asked
+//! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not params
 //! for more. The feed itself is bounded (a slow reader skips, or reads from the log's file).
 
 use super::open::Place;
@@ -69,7 +69,7 @@ pub struct Handshake {
 
 /// The part of the query that all sockets have.
 #[derive(Deserialize)]
-struct Asked {
+struct Params {
     ticket: Option<String>,
 }
 
@@ -79,11 +79,11 @@ impl FromRequestParts<Shared> for Handshake {
     async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Response> {
         let visitor = parts.extensions.get::<Visitor>().cloned();
         let visitor = visitor.ok_or_else(|| json_fault(&Fault::Unauthenticated))?;
-        let asked: Query<Asked> = Query::try_from_uri(&parts.uri).map_err(|wrong| wrong.into_response())?;
+        let params: Query<Params> = Query::try_from_uri(&parts.uri).map_err(|wrong| wrong.into_response())?;
         let origin_is_ours = socket_origin_is_ours(server, &parts.headers);
         let upgrade = WebSocketUpgrade::from_request_parts(parts, server).await;
         let upgrade = upgrade.map_err(|wrong| wrong.into_response())?;
-        let ticket = Secret::new(asked.0.ticket.unwrap_or_default());
+        let ticket = Secret::new(params.0.ticket.unwrap_or_default());
         Ok(Self { server: server.clone(), visitor, origin_is_ours, ticket, upgrade })
     }
 }

@@ -99,18 +99,18 @@ impl Hub {
     /// Says how a machine is. Viewers stay through all of it; a start begins a new transcript.
     pub fn set_state(&self, id: MachineId, state: MachineState) {
         let running = state.is_active();
-        self.tell(id, |told| {
-            if !running && told.running != Some(false) {
-                told.stops += 1;
+        self.tell(id, |news| {
+            if !running && news.running != Some(false) {
+                news.stops += 1;
             }
-            told.running = Some(running);
-            told.paused = state == MachineState::Paused;
+            news.running = Some(running);
+            news.paused = state == MachineState::Paused;
         });
     }
 
     /// Says that a guest rebooted without its machine stopping: a new transcript begins.
     pub fn rebooted(&self, id: MachineId) {
-        self.tell(id, |told| told.reboots += 1);
+        self.tell(id, |news| news.reboots += 1);
     }
 
     /// Closes a machine's console for good, for instance because the machine is gone; viewers are told why.
@@ -186,7 +186,7 @@ impl Hub {
         });
     }
 
-    fn tell(&self, id: MachineId, change: impl FnOnce(&mut super::line::Told)) {
+    fn tell(&self, id: MachineId, change: impl FnOnce(&mut super::line::MachineNews)) {
         let line = lock(&self.inner.lines).get(&id).cloned();
         if let Some(line) = line {
             line.tell(change);

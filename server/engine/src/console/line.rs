@@ -25,7 +25,7 @@ pub(super) enum Link {
 
 /// What the engine says of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct MachineNews {
     /// Whether it runs; `None` before the engine has said anything.
     pub(super) running: Option<bool>,
     /// Whether it is paused: it reads nothing then.
@@ -146,7 +146,7 @@ pub(super) struct Line {
     pub(super) machine: MachineRef,
     shared: Mutex<Shared>,
     changed: watch::Sender<()>,
-    told: watch::Sender<Told>,
+    news: watch::Sender<MachineNews>,
     /// Ends the reader.
     pub(super) stop: CancellationToken,
     /// Cancelled when the reader has ended and all that it read is on disk.
@@ -168,8 +168,8 @@ impl Line {
             driver: None,
             next_viewer: 0,
         };
-        let (changed, told) = (watch::Sender::new(()), watch::Sender::new(Told::default()));
-        Self { machine, shared: Mutex::new(shared), changed, told, stop, ended: CancellationToken::new() }
+        let (changed, news) = (watch::Sender::new(()), watch::Sender::new(MachineNews::default()));
+        Self { machine, shared: Mutex::new(shared), changed, news, stop, ended: CancellationToken::new() }
     }
 
     /// Looks at the shared state.
@@ -190,21 +190,21 @@ impl Line {
     }
 
     /// Wakes when the engine says something new of the machine.
-    pub(super) fn tidings(&self) -> watch::Receiver<Told> {
-        self.told.subscribe()
+    pub(super) fn news(&self) -> watch::Receiver<MachineNews> {
+        self.news.subscribe()
     }
 
-    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
-        self.told.send_if_modified(|told| {
-            let before = *told;
-            change(told);
-            *told != before
+    pub(super) fn tell(&self, change: impl FnOnce(&mut MachineNews)) {
+        self.news.send_if_modified(|news| {
+            let before = *news;
+            change(news);
+            *news != before
         });
     }
 
     /// Whether its machine is paused.
     pub(super) fn is_paused(&self) -> bool {
-        self.told.borrow().paused
+        self.news.borrow().paused
     }
 
     /// Whether nobody looks.
@@ -214,7 +214,7 @@ impl Line {
 
     /// Whether its machine is off and all it said has been read.
     pub(super) fn is_off(&self) -> bool {
-        self.told.borrow().running == Some(false) && self.look(|s| s.link == Link::Off)
+        self.news.borrow().running == Some(false) && self.look(|s| s.link == Link::Off)
     }
 
     /// Ends it for good: the reader stops, every viewer is told why.

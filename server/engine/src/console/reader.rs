@@ -7,7 +7,7 @@
 //! ```
 //! The machine's own stop ends a boot; a stream that breaks does not.
 
-use super::line::{Line, Link, Shared, Told};
+use super::line::{Line, Link, Shared, MachineNews};
 use super::transcript::{Transcript, Transcripts};
 use crate::backoff::Backoff;
 use bytes::{Bytes, BytesMut};
@@ -33,7 +33,7 @@ pub(super) struct Reader {
     hypervisor: Arc<dyn Hypervisor>,
     clock: Arc<dyn Clock>,
     transcripts: Transcripts,
-    told: watch::Receiver<Told>,
+    news: watch::Receiver<MachineNews>,
     /// The boot whose output is being read, by the counts of stops and reboots before it.
     boot: Option<(u64, u64)>,
     transcript: Option<Transcript>,
@@ -46,8 +46,8 @@ impl Reader {
         clock: Arc<dyn Clock>,
         transcripts: Transcripts,
     ) -> Self {
-        let told = line.tidings();
-        Self { line, hypervisor, clock, transcripts, told, boot: None, transcript: None }
+        let news = line.news();
+        Self { line, hypervisor, clock, transcripts, news, boot: None, transcript: None }
     }
 
     /// Reads until the line is closed or the hub is gone.
@@ -62,11 +62,11 @@ impl Reader {
     async fn serve(&mut self) {
         let mut pauses = RETRY.pauses();
         loop {
-            let told = *self.told.borrow_and_update();
-            if told.running == Some(false) {
+            let news = *self.news.borrow_and_update();
+            if news.running == Some(false) {
                 self.disconnect();
                 pauses = RETRY.pauses();
-                if self.told.changed().await.is_err() {
+                if self.news.changed().await.is_err() {
                     return;
                 }
                 continue;
@@ -89,7 +89,7 @@ impl Reader {
             self.disconnect();
             tokio::select! {
                 () = tokio::time::sleep(pauses.next().unwrap_or(RETRY.longest)) => {}
-                _ = self.told.changed() => pauses = RETRY.pauses(),
+                _ = self.news.changed() => pauses = RETRY.pauses(),
             }
         }
     }
@@ -103,8 +103,8 @@ impl Reader {
 
     /// Starts a new transcript if the machine has stopped or rebooted since the last one began.
     fn begin_boot(&mut self) {
-        let told = *self.told.borrow();
-        let boot = (told.stops, told.reboots);
+        let news = *self.news.borrow();
+        let boot = (news.stops, news.reboots);
         if self.boot == Some(boot) {
             return;
         }
@@ -122,7 +122,7 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                Ok(()) = self.told.changed() => {
+                Ok(()) = self.news.changed() => {
                     if self.heed(&mut output, &mut said_something).await.is_break() {
                         break;
                     }
@@ -145,8 +145,8 @@ impl Reader {
         output: &mut mpsc::Receiver<Bytes>,
         said_something: &mut bool,
     ) -> ControlFlow<()> {
-        let told = *self.told.borrow_and_update();
-        if self.boot.is_some_and(|(stops, _)| stops == told.stops) {
+        let news = *self.news.borrow_and_update();
+        if self.boot.is_some_and(|(stops, _)| stops == news.stops) {
             self.begin_boot();
             return ControlFlow::Continue(());
         }

@@ -26,7 +26,7 @@ const LAST_RETRY: u64 = 5 * 60_000;
 pub(crate) struct Catalogue {
     builder: Arc<dyn ImageBuilder>,
     clock: Arc<dyn Clock>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<LastAnswer>>,
     /// Held by whoever asks.
     asking: Arc<AsyncMutex<()>>,
     /// True once there has been an answer, good or bad.
@@ -36,7 +36,7 @@ pub(crate) struct Catalogue {
 }
 
 #[derive(Default)]
-struct Known {
+struct LastAnswer {
     /// Those of the last good answer.
     profiles: Profiles,
     /// Why the last answer was none.
@@ -130,7 +130,7 @@ impl Catalogue {
     }
 }
 
-impl Known {
+impl LastAnswer {
     /// Takes over an answer.
     fn take(&mut self, source: Option<String>, answer: Result<Profiles, BuildError>, now: Time) {
         match answer {
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_longer_each_time_and_a_changed_flake_is_asked_about_at_once() {
         let known =
-            |failures| Known { failures, asked: Some((Time(0), Some("a".to_owned()))), ..Known::default() };
+            |failures| LastAnswer { failures, asked: Some((Time(0), Some("a".to_owned()))), ..LastAnswer::default() };
         let due_at = |failures| {
             let known = known(failures);
             (0..).step_by(1000).find(|ms| known.is_due(Some("a"), Time(*ms)))
@@ -208,6 +208,6 @@ mod tests {
         assert_eq!(due_at(0), Some(600_000));
         assert!(known(3).is_due(Some("b"), Time(0)));
         assert!(!known(3).is_due(None, Time(0)), "a flake that cannot be read is no other flake");
-        assert!(Known::default().is_due(None, Time(0)));
+        assert!(LastAnswer::default().is_due(None, Time(0)));
     }
 }

@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::db::{self, Conn};
 use crate::error::Result;
 use crate::hosts::HostEntry;
-use crate::machine::fleet::Known;
+use crate::machine::fleet::MachineEntry;
 use model::account::UserId;
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
@@ -171,7 +171,7 @@ async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Opt
     }))
 }
 
-fn state_of(known: &Known) -> MachineState {
+fn state_of(known: &MachineEntry) -> MachineState {
     known.row.observed.state
 }
 

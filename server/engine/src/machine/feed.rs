@@ -3,7 +3,7 @@
 //! Numbers are the socket's own: it is sent the changes that concern it and no others, so a page that shows one machine
 //! costs one machine's changes, and nobody learns how much happens elsewhere.
 
-use super::fleet::{Changed, Fleet, Known};
+use super::fleet::{Changed, Fleet, MachineEntry};
 use crate::db::Visible;
 use model::event::{Change, EventFrame};
 use model::machine::MachineId;
@@ -27,7 +27,7 @@ impl Scope {
         self.only.is_none_or(|only| machine == Some(only))
     }
 
-    fn includes(&self, known: &Known) -> bool {
+    fn includes(&self, known: &MachineEntry) -> bool {
         self.machines.includes(known.owner) && self.wants(Some(known.row.id))
     }
 
@@ -67,7 +67,7 @@ impl Feed {
         (feed.full(&machines), feed)
     }
 
-    fn full(&self, machines: &[Arc<Known>]) -> EventFrame {
+    fn full(&self, machines: &[Arc<MachineEntry>]) -> EventFrame {
         EventFrame::Full { seq: self.seq, machines: machines.iter().map(|known| known.row.clone()).collect() }
     }
 

@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-pub(crate) use super::known::{Domain, Known};
+pub(crate) use super::entry::{Domain, MachineEntry};
 use crate::db::Visible;
 use crate::db::machines::MachineRecord;
 use crate::db::{self, Db};
@@ -45,7 +45,7 @@ pub(crate) struct Fleet {
 struct Inner {
     /// Counts what hosts say, to tell newer from older.
     stamp: u64,
-    machines: BTreeMap<MachineName, Arc<Known>>,
+    machines: BTreeMap<MachineName, Arc<MachineEntry>>,
     /// Each host has its own terms for where a machine is.
     by_host_ref: HashMap<HostName, HashMap<HostRef, MachineName>>,
     newest: HashMap<(ProfileSet, Mode), ImageId>,
@@ -55,7 +55,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) enum Changed {
     /// A machine is new or different.
-    Machine(Arc<Known>),
+    Machine(Arc<MachineEntry>),
     /// A machine is gone.
     Gone { id: MachineId, owner: UserId },
     /// A job began, moved on or ended; with the machine that it is about, while that exists, and who may see it.
@@ -84,19 +84,19 @@ impl Fleet {
     }
 
     /// The machine of this name.
-    pub fn get(&self, name: &MachineName) -> Option<Arc<Known>> {
+    pub fn get(&self, name: &MachineName) -> Option<Arc<MachineEntry>> {
         read(&self.inner).machines.get(name).cloned()
     }
 
     /// The machine in this place on a host.
-    pub fn at(&self, host: &HostName, host_ref: &HostRef) -> Option<Arc<Known>> {
+    pub fn at(&self, host: &HostName, host_ref: &HostRef) -> Option<Arc<MachineEntry>> {
         let inner = read(&self.inner);
         let name = inner.by_host_ref.get(host)?.get(host_ref)?;
         inner.machines.get(name).cloned()
     }
 
     /// All machines by name.
-    pub fn all(&self) -> Vec<Arc<Known>> {
+    pub fn all(&self) -> Vec<Arc<MachineEntry>> {
         read(&self.inner).machines.values().cloned().collect()
     }
 
@@ -124,8 +124,8 @@ impl Fleet {
     /// The machines of which `is_wanted` says so, as they are, and every change after that.
     pub fn follow(
         &self,
-        is_wanted: impl Fn(&Known) -> bool,
-    ) -> (Vec<Arc<Known>>, broadcast::Receiver<Arc<Changed>>) {
+        is_wanted: impl Fn(&MachineEntry) -> bool,
+    ) -> (Vec<Arc<MachineEntry>>, broadcast::Receiver<Arc<Changed>>) {
         let inner = read(&self.inner);
         let wanted = inner.machines.values().filter(|known| is_wanted(known)).cloned().collect();
         // Subscribed under the lock: no change can come between the state and its continuation.
@@ -147,7 +147,7 @@ impl Fleet {
             None if record.disks.is_some() => Domain::Unknown("it has not been asked yet".to_owned()),
             None => Domain::Absent,
         };
-        let mut known = Known::new(record, domain);
+        let mut known = MachineEntry::new(record, domain);
         if let Some(before) = &before {
             known.inherit(before);
         }
@@ -280,16 +280,16 @@ impl Fleet {
 
     /// A guest has begun its next boot without having been off.
     pub fn rebooted(&self, name: &MachineName) {
-        self.update(name, Known::forget_boot);
+        self.update(name, MachineEntry::forget_boot);
     }
 
     /// The machines of a host.
-    pub fn on_host(&self, host: &HostName) -> Vec<Arc<Known>> {
+    pub fn on_host(&self, host: &HostName) -> Vec<Arc<MachineEntry>> {
         read(&self.inner).machines.values().filter(|k| k.row.host == *host).cloned().collect()
     }
 
     /// The machines that boot an image.
-    pub fn users_of(&self, image: ImageId) -> Vec<Arc<Known>> {
+    pub fn users_of(&self, image: ImageId) -> Vec<Arc<MachineEntry>> {
         read(&self.inner).machines.values().filter(|k| k.image == Some(image)).cloned().collect()
     }
 
@@ -300,16 +300,16 @@ impl Fleet {
     }
 
     /// Changes a machine and tells about it if it shows.
-    fn update(&self, name: &MachineName, change: impl FnOnce(&mut Known)) {
+    fn update(&self, name: &MachineName, change: impl FnOnce(&mut MachineEntry)) {
         let mut inner = write(&self.inner);
         let Some(before) = inner.machines.get(name).cloned() else { return };
-        let mut known = Known::clone(&before);
+        let mut known = MachineEntry::clone(&before);
         change(&mut known);
         known.settle();
         self.store(&mut inner, Some(before), known);
     }
 
-    fn store(&self, inner: &mut Inner, before: Option<Arc<Known>>, known: Known) {
+    fn store(&self, inner: &mut Inner, before: Option<Arc<MachineEntry>>, known: MachineEntry) {
         let known = Arc::new(known);
         inner.machines.insert(known.row.name.clone(), known.clone());
         if before.is_none_or(|before| before.row != known.row) {
@@ -326,7 +326,7 @@ impl Fleet {
 
 impl Inner {
     /// Notes in which place a machine is.
-    fn settle(&mut self, known: &Known) {
+    fn settle(&mut self, known: &MachineEntry) {
         if let Some(host_ref) = known.host_ref.clone() {
             let of_host = self.by_host_ref.entry(known.row.host.clone()).or_default();
             of_host.insert(host_ref, known.row.name.clone());
@@ -334,7 +334,7 @@ impl Inner {
     }
 
     /// A machine is no longer in its place. Another one that has the place by now keeps it.
-    fn leave(&mut self, known: &Known) {
+    fn leave(&mut self, known: &MachineEntry) {
         if let Some(host_ref) = &known.host_ref
             && let Some(of_host) = self.by_host_ref.get_mut(&known.row.host)
             && of_host.get(host_ref) == Some(&known.row.name)
@@ -344,7 +344,7 @@ impl Inner {
     }
 
     /// Whether a newer image than the machine's has been built from the same profiles in the same mode.
-    fn has_newer(&self, known: &Known) -> bool {
+    fn has_newer(&self, known: &MachineEntry) -> bool {
         let newest = self.newest.get(&(known.row.profiles.clone(), known.row.mode));
         known.image.is_some_and(|image| newest.is_some_and(|newest| *newest != image))
     }

@@ -7,4 +7,4 @@ pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod fresh;
-pub(crate) mod known;
+pub(crate) mod entry;

@@ -2,7 +2,7 @@
 //! whether or not anybody looks, as far as the hub reads that many.
 
 use crate::core::Core;
-use crate::machine::fleet::{Changed, Known};
+use crate::machine::fleet::{Changed, MachineEntry};
 use model::machine::{MachineId, MachineState};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) async fn relay(core: Arc<Core>) {
     }
 }
 
-async fn tell(core: &Core, states: &mut HashMap<MachineId, MachineState>, known: &Known) {
+async fn tell(core: &Core, states: &mut HashMap<MachineId, MachineState>, known: &MachineEntry) {
     let state = known.row.observed.state;
     let id = known.row.id;
     if states.insert(id, state) == Some(state) {

@@ -8,7 +8,7 @@
 use super::Watched;
 use crate::db;
 use crate::error::{Error, chain};
-use crate::machine::fleet::Known;
+use crate::machine::fleet::MachineEntry;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use model::address::Address;
@@ -99,7 +99,7 @@ impl Watched {
         name
     }
 
-    async fn ask_addresses(&self, known: &Known) {
+    async fn ask_addresses(&self, known: &MachineEntry) {
         let Some(machine) = known.on_host() else { return };
         match self.hypervisor.addresses(&machine).await {
             Ok(addresses) => {
@@ -113,7 +113,7 @@ impl Watched {
     }
 
     /// Keeps addresses that are new for the next start of the portal.
-    async fn keep_addresses(&self, known: &Known, addresses: &[Address]) {
+    async fn keep_addresses(&self, known: &MachineEntry, addresses: &[Address]) {
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.ip).collect();
         if addresses.is_empty() || known.last_addresses() == addresses {
             return;
@@ -136,7 +136,7 @@ impl Watched {
     }
 
     /// Asks the guest what it is, unless it has said all there is to say in this boot.
-    async fn ask_guest(&self, known: &Known) {
+    async fn ask_guest(&self, known: &MachineEntry) {
         let before = known.row.observed.guest.as_deref();
         if before.is_some_and(|guest| guest.booted) {
             return;

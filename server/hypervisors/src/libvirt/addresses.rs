@@ -38,24 +38,24 @@ pub async fn of(link: &Link, machine: &MachineRef) -> Result<Vec<Address>> {
     Ok(select(cards))
 }
 
-type Told = Vec<(AddressSource, Vec<Card>)>;
+type CardsBySource = Vec<(AddressSource, Vec<Card>)>;
 
 async fn ask(
     link: &Link,
     machine: &MachineRef,
     by_agent: bool,
     sources: &'static [(AddressSource, u32)],
-) -> Result<Told> {
+) -> Result<CardsBySource> {
     let machine = machine.clone();
     let work = move |live: &super::connect::Live| {
         let domain = find(&live.connect, &machine)?;
         if by_agent && let Err(error) = limit_agent(&domain, super::agent::ANSWER_SECONDS) {
             tracing::trace!(machine.name = %machine.name, error = error.message(), "no agent to limit");
         }
-        let mut told = Vec::new();
+        let mut cards = Vec::new();
         for (source, number) in sources {
             match interface_addresses(&domain, *number) {
-                Ok(cards) => told.push((*source, cards)),
+                Ok(cards) => cards.push((*source, cards)),
                 Err(error) => match of_machine("Asking for addresses", &machine)(error) {
                     lost @ HypervisorError::Unreachable { .. } => return Err(lost),
                     silent => {
@@ -64,14 +64,14 @@ async fn ask(
                 },
             }
         }
-        Ok(told)
+        Ok(cards)
     };
     if by_agent { link.agent_call(work).await } else { link.call(work).await }
 }
 
-fn select(told: Told) -> Vec<Address> {
+fn select(cards: CardsBySource) -> Vec<Address> {
     let mut found: Vec<Address> = Vec::new();
-    for (source, cards) in told {
+    for (source, cards) in cards {
         let inner = |card: &Card| {
             source == AddressSource::Agent && INNER.iter().any(|name| card.name.starts_with(name))
         };
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn inner_interfaces_and_useless_addresses_are_left_out() {
-        let told = vec![
+        let cards = vec![
             (
                 AddressSource::Agent,
                 vec![
@@ -117,7 +117,7 @@ mod tests {
             (AddressSource::Lease, vec![card("vnet0", &["192.168.122.20", "192.168.122.21"])]),
         ];
         let found: Vec<String> =
-            select(told).into_iter().map(|a| format!("{:?} {}", a.source, a.ip)).collect();
+            select(cards).into_iter().map(|a| format!("{:?} {}", a.source, a.ip)).collect();
         assert_eq!(found, ["Agent 192.168.122.20", "Agent fd00::5", "Lease 192.168.122.21"]);
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn a_guest_that_claims_thousands_gets_a_few() {
         let many: Vec<String> =
             (0..5000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0001 + n).to_string()).collect();
-        let told = vec![(AddressSource::Agent, vec![Card { name: "eth0".into(), addresses: many }])];
-        assert_eq!(select(told).len(), MOST);
+        let cards = vec![(AddressSource::Agent, vec![Card { name: "eth0".into(), addresses: many }])];
+        assert_eq!(select(cards).len(), MOST);
     }
 }

@@ -25,14 +25,14 @@ pub enum Mark {
 
 /// What a domain's definition says of its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Ownership {
     pub mark: Mark,
     /// The files of its disks, not those below them.
     pub disks: Vec<String>,
 }
 
 /// Reads the definition of a domain as it will be at its next start.
-pub fn read(domain: &Domain) -> std::result::Result<Told, Error> {
+pub fn read(domain: &Domain) -> std::result::Result<Ownership, Error> {
     domain.xml_desc(virt_sys::VIR_DOMAIN_XML_INACTIVE).map(|xml| parse(&xml))
 }
 
@@ -76,7 +76,7 @@ pub fn refuse_foreign(connect: &Connect, id: MachineId, name: &MachineName, uuid
 /// [`HypervisorError::Foreign`] if it is not.
 pub fn refuse_if_foreign(domain: &Domain, id: MachineId) -> Result<()> {
     match read(domain) {
-        Ok(told) if told.mark == Mark::Machine(id) => Ok(()),
+        Ok(ownership) if ownership.mark == Mark::Machine(id) => Ok(()),
         Ok(_) => Err(foreign(domain)),
         // Undefined meanwhile: in nobody's way.
         Err(error) if is(&error, ErrorNumber::NoDomain) => Ok(()),
@@ -96,12 +96,12 @@ fn none_if_missing(found: std::result::Result<Domain, Error>) -> Result<Option<D
     }
 }
 
-fn parse(xml: &str) -> Told {
+fn parse(xml: &str) -> Ownership {
     let mut reader = NsReader::from_str(xml);
-    let mut told = Told { mark: Mark::None, disks: Vec::new() };
+    let mut ownership = Ownership { mark: Mark::None, disks: Vec::new() };
     let mut path: Vec<Vec<u8>> = Vec::new();
     loop {
-        let Ok((namespace, event)) = reader.read_resolved_event() else { return told };
+        let Ok((namespace, event)) = reader.read_resolved_event() else { return ownership };
         let is_ours =
             matches!(namespace, ResolveResult::Bound(Namespace(name)) if name == NAMESPACE.as_bytes());
         match &event {
@@ -109,12 +109,12 @@ fn parse(xml: &str) -> Told {
                 let place: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
                 match (place.as_slice(), tag.local_name().as_ref()) {
                     ([b"domain", b"metadata"], b"machine") if is_ours => {
-                        told.mark = attribute(tag, "id")
+                        ownership.mark = attribute(tag, "id")
                             .and_then(|id| id.parse().ok())
                             .map_or(Mark::WithoutId, Mark::Machine);
                     }
                     ([b"domain", b"devices", b"disk"], b"source") => {
-                        told.disks.extend(attribute(tag, "file"))
+                        ownership.disks.extend(attribute(tag, "file"))
                     }
                     _ => {}
                 }
@@ -123,7 +123,7 @@ fn parse(xml: &str) -> Told {
                 }
             }
             Event::End(_) => drop(path.pop()),
-            Event::Eof => return told,
+            Event::Eof => return ownership,
             _ => {}
         }
     }

@@ -29,7 +29,7 @@ pub(crate) enum Domain {
 
 /// One machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct MachineEntry {
     /// As lists show it.
     pub row: MachineRow,
     /// Who owns it.
@@ -54,7 +54,7 @@ pub(crate) struct Known {
     last: Vec<IpAddr>,
 }
 
-impl Known {
+impl MachineEntry {
     /// A machine of which only its record is known.
     pub fn new(record: &MachineRecord, domain: Domain) -> Self {
         let spec = &record.spec;
@@ -99,7 +99,7 @@ impl Known {
     }
 
     /// Takes over from an older knowledge of the same machine what its record does not tell.
-    pub fn inherit(&mut self, before: &Known) {
+    pub fn inherit(&mut self, before: &MachineEntry) {
         if self.image == before.image {
             self.image_gone.clone_from(&before.image_gone);
         }
