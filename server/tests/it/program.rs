@@ -165,6 +165,24 @@ async fn an_administrator_can_be_made_from_standard_input() {
 }
 
 #[tokio::test]
+async fn nobody_but_the_owner_of_the_state_directory_opens_it() {
+    let (state, site) = folders();
+    // Root can give a directory away; anybody else finds one that is not theirs.
+    let given = std::os::unix::fs::chown(state.path(), Some(65_534), None).is_ok();
+    let foreign = if given { state.path() } else { Path::new("/usr") };
+    for task in [&["create-admin", "ada"][..], &["migrate"], &["serve"]] {
+        let (refused, said) = output(snowglobe(foreign, site.path()).args(task)).await;
+        assert!(!refused.status.success(), "{said}");
+        let state = foreign.display();
+        assert!(said.contains("belongs to the user ") && said.contains("“sudo -u "), "{said}");
+        assert!(said.contains(&format!(" snowglobe --state {state} {}”", task.join(" "))), "{said}");
+    }
+    assert!(std::fs::read_dir(state.path()).unwrap().next().is_none(), "nothing was opened");
+    let (shown, said) = output(snowglobe(foreign, site.path()).arg("check-config")).await;
+    assert!(shown.status.success(), "looking is free: {said}");
+}
+
+#[tokio::test]
 async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let (state, site) = folders();
     let mut command = snowglobe(state.path(), site.path());
