@@ -134,22 +134,26 @@ fn plain(authority: &str) -> Origin {
 }
 
 /// The client's address: the connection's peer, or, where that is a trusted proxy, the last address in
-/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client. The scheme needs no
-/// header: the public URL is a setting.
-pub fn client(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpAddr {
+/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client, in any bytes; a hop that is
+/// no address leaves it at the proxy that sent it. The scheme needs no header: the public URL is a setting.
+pub fn client(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut client = peer.to_canonical();
-    let hops: Vec<&str> = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    let hops: Vec<&[u8]> = forwarded_for.iter().flat_map(|line| line.split(|byte| *byte == b',')).collect();
     for hop in hops.iter().rev() {
         if !is_trusted(&client) {
             break;
         }
-        // Some proxies add the port.
-        let parsed = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()));
-        let Some(ip) = parsed else { break };
+        let Some(ip) = hop_address(hop) else { break };
         client = ip.to_canonical();
     }
     client
+}
+
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    // Some proxies add the port.
+    hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
 
 #[cfg(test)]
@@ -230,11 +234,23 @@ mod tests {
     fn forwarded_addresses_count_only_from_trusted_proxies() {
         let ip = |t: &str| t.parse::<IpAddr>().unwrap();
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(client(ip("192.0.2.7"), &["1.2.3.4"], &trusted), ip("192.0.2.7"));
-        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &trusted), ip("1.2.3.4"));
-        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, 1.2.3.4", "10.0.0.9"], &trusted), ip("1.2.3.4"));
-        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, what?"], &trusted), ip("10.0.0.1"));
-        assert_eq!(client(ip("::ffff:10.0.0.1"), &["[2001:db8::1]:4711"], &trusted), ip("2001:db8::1"));
-        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &[]), ip("10.0.0.1"));
+        assert_eq!(client(ip("192.0.2.7"), &[b"1.2.3.4"], &trusted), ip("192.0.2.7"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"1.2.3.4"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"6.6.6.6, 1.2.3.4", b"10.0.0.9"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("::ffff:10.0.0.1"), &[b"[2001:db8::1]:4711"], &trusted), ip("2001:db8::1"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"1.2.3.4"], &[]), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_hop_that_is_no_address_hides_no_other_and_stands_for_the_proxy_that_sent_it() {
+        let ip = |t: &str| t.parse::<IpAddr>().unwrap();
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for bad in [&b"\xff"[..], b"what?", b"", b"unknown", b"1.2.3.4 6.6.6.6"] {
+            let behind = [bad, b", 1.2.3.4"].concat();
+            assert_eq!(client(ip("10.0.0.1"), &[&behind, b"10.0.0.9"], &trusted), ip("1.2.3.4"), "{bad:?}");
+            let last = [b"6.6.6.6, ", bad].concat();
+            assert_eq!(client(ip("10.0.0.1"), &[&last], &trusted), ip("10.0.0.1"), "{bad:?}");
+            assert_eq!(client(ip("10.0.0.1"), &[&last, b"10.0.0.9"], &trusted), ip("10.0.0.9"), "{bad:?}");
+        }
     }
 }
