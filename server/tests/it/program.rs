@@ -207,6 +207,28 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
 }
 
+/// Whatever can hold a secret, by itself or in one of its lines or URLs.
+#[tokio::test]
+async fn check_config_shows_no_secret_whether_all_is_well_or_not() {
+    const HOSTS: &str = "a=test+tcp://ada:swordfish-1234567@h/default, b=test:///default";
+    let secrets = [
+        ("SNOWGLOBE_METRICS_TOKEN", "swordfish-1234567"),
+        ("SNOWGLOBE_NIX_CONFIG", "access-tokens = github.com=swordfish-1234567"),
+        ("SNOWGLOBE_HOSTS", HOSTS),
+        ("SNOWGLOBE_PUBLIC_URL", "https://ada:swordfish-1234567@vms.example.org"),
+        ("SNOWGLOBE_METRIC_TOKEN", "swordfish-1234567"),
+    ];
+    let (state, site) = folders();
+    for accel in ["tcg", "fast"] {
+        for (name, value) in secrets {
+            let mut command = snowglobe(state.path(), site.path());
+            let (_, said) = output(command.env(name, value).args(["check-config", "--accel", accel])).await;
+            assert!(said.contains(name) && said.contains("[flag]"), "{said}");
+            assert!(!said.contains("swordfish"), "{name}: {said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_secret_is_not_taken_as_a_flag_and_an_empty_variable_is_none() {
     let (state, site) = folders();
