@@ -73,6 +73,7 @@ impl Assets {
         }
         let mut response = match self.files.clone().try_call(request).await {
             Ok(response) => response.map(Body::new),
+            Err(error) if is_no_file_name(&error) => return StatusCode::NOT_FOUND.into_response(),
             Err(error) => {
                 tracing::error!(%error, "a file for browsers cannot be read");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -105,6 +106,11 @@ impl Assets {
     }
 }
 
+/// Whether no file can have the name that was asked for: it is too long or has a NUL in it.
+fn is_no_file_name(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput)
+}
+
 /// The handler of files, for the rows of the route table that name them.
 pub async fn serve(State(assets): State<Assets>, request: Request) -> Response {
     assets.answer(request).await
@@ -129,7 +135,7 @@ fn fingerprint(dir: &Path, prefix: &str, depth: usize, hasher: &mut Sha256) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::{HeaderName, Method};
 
     fn site() -> (tempfile::TempDir, Assets) {
         let dir = tempfile::tempdir().unwrap();
@@ -204,5 +210,32 @@ mod tests {
             assert_eq!(ask(&assets, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
         assert!(Assets::load(Path::new("/nowhere")).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_file_can_have_is_not_found() {
+        let (_dir, assets) = site();
+        // 255 bytes are allowed to a name and 4095 to a path, with the endings of compressed forms.
+        let long = [253, 255, 256, 4096, 8000].map(|length| format!("/pkg/{}", "a".repeat(length)));
+        let deep = format!("/pkg{}", "/a".repeat(3000));
+        let odd = [
+            "/pkg/%00",
+            "/pkg/a%00.wasm",
+            "/pkg/%ff",
+            "/pkg/a.wasm%2f",
+            "/pkg/a.wasm/b",
+            "/pkg/%",
+            "/pkg/%2",
+        ];
+        for path in long.iter().map(String::as_str).chain([deep.as_str()]).chain(odd) {
+            for method in [Method::GET, Method::HEAD] {
+                for accept in ["", "gzip, br"] {
+                    let request =
+                        Request::builder().method(&method).uri(path).header(header::ACCEPT_ENCODING, accept);
+                    let response = assets.answer(request.body(Body::empty()).unwrap()).await;
+                    assert_eq!(response.status(), StatusCode::NOT_FOUND, "{method} {path} {accept}");
+                }
+            }
+        }
     }
 }
