@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use model::account::{Secret, password_fault};
 use server::config::{self, Config, Settings};
-use server::{memory, owner, telemetry, wire};
+use server::{assets, memory, owner, telemetry, wire};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
@@ -91,7 +91,8 @@ fn run(task: Task, config: &Config) -> Result<()> {
             Task::Migrate => migrate(config).await,
             Task::CreateAdmin { name } => create_admin(config, &name).await,
             Task::CheckConfig => {
-                for warning in config.warnings() {
+                let site = assets::check(&config.site).err().map(|error| error.to_string());
+                for warning in config.warnings().into_iter().chain(site) {
                     println!("warning: {warning}");
                 }
                 Ok(())

@@ -66,7 +66,10 @@ impl Serving {
 
 pub fn folders() -> (tempfile::TempDir, tempfile::TempDir) {
     let (state, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    std::fs::write(site.path().join("favicon.svg"), "<svg/>").unwrap();
+    std::fs::create_dir(site.path().join("pkg")).unwrap();
+    for file in app::routes::assets::ALL {
+        std::fs::write(site.path().join(file.trim_start_matches('/')), "x").unwrap();
+    }
     (state, site)
 }
 
@@ -203,11 +206,22 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let (bad, said) =
         output(snowglobe(state.path(), site.path()).args(["check-config", "--accel", "fast"])).await;
     assert!(!bad.status.success() && said.contains("SNOWGLOBE_ACCEL: “fast” is not"), "{said}");
-    let (none, said) = output(snowglobe(state.path(), Path::new("/nowhere")).arg("serve")).await;
-    assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
 }
 
-/// Whatever can hold a secret, by itself or in one of its lines or URLs.
+#[tokio::test]
+async fn a_site_that_is_missing_or_not_whole_is_no_site() {
+    let (state, site) = folders();
+    std::fs::remove_file(site.path().join("pkg/frontend_bg.wasm")).unwrap();
+    let nowhere = "no files for browsers: /nowhere is no directory";
+    for (site, why) in [(site.path(), "lacks /pkg/frontend_bg.wasm."), (Path::new("/nowhere"), nowhere)] {
+        let (refused, said) = output(snowglobe(state.path(), site).arg("serve")).await;
+        assert!(!refused.status.success() && said.contains(why), "{said}");
+        assert!(said.contains("cargo xtask build") && said.contains("SNOWGLOBE_SITE"), "{said}");
+        let (shown, said) = output(snowglobe(state.path(), site).arg("check-config")).await;
+        assert!(shown.status.success() && said.contains("warning: ") && said.contains(why), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn check_config_shows_no_secret_whether_all_is_well_or_not() {
     const HOSTS: &str = "a=test+tcp://ada:swordfish-1234567@h/default, b=test:///default";
