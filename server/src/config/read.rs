@@ -282,6 +282,11 @@ impl Config {
         if public.is_secure() && self.trusted_proxies.is_empty() {
             found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everybody. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
         }
+        for all in self.trusted_proxies.iter().filter(|net| net.prefix_len() == 0) {
+            found.push(format!(
+                "SNOWGLOBE_TRUSTED_PROXIES has {all}: every client can choose its own address, so nobody who guesses passwords is slowed down, and the audit log shows what they like. Name the proxies' own addresses."
+            ));
+        }
         found
     }
 }

@@ -203,6 +203,9 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let mut command = snowglobe(state.path(), site.path());
     let (slip, said) = output(command.env("SNOWGLOBE_LITSEN", "x").arg("check-config")).await;
     assert!(slip.status.success() && said.contains("Did you mean SNOWGLOBE_LISTEN?"), "{said}");
+    let mut command = snowglobe(state.path(), site.path());
+    let (wide, said) = output(command.env("SNOWGLOBE_TRUSTED_PROXIES", "::/0").arg("check-config")).await;
+    assert!(wide.status.success() && said.contains("warning: SNOWGLOBE_TRUSTED_PROXIES has ::/0"), "{said}");
     let (bad, said) =
         output(snowglobe(state.path(), site.path()).args(["check-config", "--accel", "fast"])).await;
     assert!(!bad.status.success() && said.contains("SNOWGLOBE_ACCEL: “fast” is not"), "{said}");

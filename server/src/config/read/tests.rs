@@ -89,3 +89,19 @@ fn bridges_belong_to_a_host_and_none_leaves_it_to_the_host() {
         assert!(of(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn to_trust_everybody_is_worth_a_warning() {
+    let warnings = |proxies: &str| {
+        let url = ("public-url", "https://vms.example.org");
+        read(&[url, ("trusted-proxies", proxies)]).unwrap().warnings()
+    };
+    assert!(warnings("10.0.0.0/8, 127.0.0.1, fd00::/8").is_empty());
+    for everybody in ["0.0.0.0/0", "::/0", "127.0.0.1, 192.0.2.1/0"] {
+        let warned = warnings(everybody);
+        assert!(
+            warned.len() == 1 && warned[0].contains("every client can choose its own address"),
+            "{warned:?}"
+        );
+    }
+}
