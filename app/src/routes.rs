@@ -49,6 +49,19 @@ pub mod assets {
     /// The icon in the browser's tab.
     pub const ICON: &str = "/favicon.svg";
 
+    /// What a page or one of its scripts asks for by name: a site without one of them is not whole.
+    pub const ALL: [&str; 9] = [
+        STYLE,
+        PAGE_SCRIPT,
+        "/pkg/frontend.js",
+        "/pkg/frontend_bg.wasm",
+        TERMINAL_SCRIPT,
+        TERMINAL_STYLE,
+        "/pkg/xterm.js",
+        "/pkg/addon-fit.js",
+        ICON,
+    ];
+
     /// An asset's URL with the version that makes it cacheable for ever.
     pub fn versioned(path: &str, version: &str) -> String {
         if version.is_empty() { path.to_owned() } else { format!("{path}?v={version}") }

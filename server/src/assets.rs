@@ -5,6 +5,7 @@
 //! for ever; any other is asked for again with its `ETag`. Not by its date: where files come from the Nix store all are from 1970, and
 //! an upgrade would not show.
 
+use app::routes::assets as paths;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri};
 use sha2::{Digest as _, Sha256};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tower_http::services::ServeDir;
 
@@ -30,15 +31,30 @@ pub struct Assets {
     etag: HeaderValue,
 }
 
-/// Why the site's files could not be read.
+/// Why there is no site to serve.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "The files for browsers could not be read from {}. Build them with “cargo xtask build”, or set SNOWGLOBE_SITE to where they are.",
-    dir.display()
-)]
+#[error("{what} Build them with “cargo xtask build”, or set SNOWGLOBE_SITE to where they are.")]
 pub struct NoSite {
-    dir: PathBuf,
-    source: io::Error,
+    what: String,
+    source: Option<io::Error>,
+}
+
+/// Whether a directory has every file that pages ask for. Without one of them the portal would run, and its pages would stay as they
+/// are or have no style.
+///
+/// # Errors
+/// Names what is missing.
+pub fn check(dir: &Path) -> Result<(), NoSite> {
+    let missing: Vec<&str> =
+        paths::ALL.into_iter().filter(|path| !dir.join(path.trim_start_matches('/')).is_file()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what = match dir.is_dir() {
+        true => format!("Of the files for browsers, {} lacks {}.", dir.display(), missing.join(", ")),
+        false => format!("There are no files for browsers: {} is no directory.", dir.display()),
+    };
+    Err(NoSite { what, source: None })
 }
 
 impl Assets {
@@ -56,7 +72,10 @@ impl Assets {
             let files = ServeDir::new(dir).append_index_html_on_directories(false);
             Ok(Self { files: files.precompressed_br().precompressed_gzip(), version: version.into(), etag })
         };
-        read().map_err(|source| NoSite { dir: dir.to_owned(), source })
+        read().map_err(|source| {
+            let what = format!("The files for browsers could not be read from {}.", dir.display());
+            NoSite { what, source: Some(source) }
+        })
     }
 
     /// Fingerprint of all files together, the `v` in their URLs.
@@ -73,6 +92,7 @@ impl Assets {
         }
         let mut response = match self.files.clone().try_call(request).await {
             Ok(response) => response.map(Body::new),
+            Err(error) if is_no_file_name(&error) => return StatusCode::NOT_FOUND.into_response(),
             Err(error) => {
                 tracing::error!(%error, "a file for browsers cannot be read");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -105,6 +125,11 @@ impl Assets {
     }
 }
 
+/// Whether no file can have the name that was asked for: it is too long or has a NUL in it.
+fn is_no_file_name(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput)
+}
+
 /// The handler of files, for the rows of the route table that name them.
 pub async fn serve(State(assets): State<Assets>, request: Request) -> Response {
     assets.answer(request).await
@@ -129,7 +154,7 @@ fn fingerprint(dir: &Path, prefix: &str, depth: usize, hasher: &mut Sha256) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::{HeaderName, Method};
 
     fn site() -> (tempfile::TempDir, Assets) {
         let dir = tempfile::tempdir().unwrap();
@@ -204,5 +229,49 @@ mod tests {
             assert_eq!(ask(&assets, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
         assert!(Assets::load(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_site_that_is_not_whole_says_what_it_lacks_and_how_to_get_it() {
+        let (dir, _) = site();
+        for name in paths::ALL {
+            std::fs::write(dir.path().join(name.trim_start_matches('/')), "x").unwrap();
+        }
+        check(dir.path()).unwrap();
+        for name in paths::ALL {
+            let file = dir.path().join(name.trim_start_matches('/'));
+            std::fs::remove_file(&file).unwrap();
+            let said = check(dir.path()).unwrap_err().to_string();
+            assert!(said.contains(&format!("lacks {name}.")) && said.contains("cargo xtask build"), "{said}");
+            std::fs::write(&file, "x").unwrap();
+        }
+        assert!(check(Path::new("/nowhere")).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_file_can_have_is_not_found() {
+        let (_dir, assets) = site();
+        // 255 bytes are allowed to a name and 4095 to a path, with the endings of compressed forms.
+        let long = [253, 255, 256, 4096, 8000].map(|length| format!("/pkg/{}", "a".repeat(length)));
+        let deep = format!("/pkg{}", "/a".repeat(3000));
+        let odd = [
+            "/pkg/%00",
+            "/pkg/a%00.wasm",
+            "/pkg/%ff",
+            "/pkg/a.wasm%2f",
+            "/pkg/a.wasm/b",
+            "/pkg/%",
+            "/pkg/%2",
+        ];
+        for path in long.iter().map(String::as_str).chain([deep.as_str()]).chain(odd) {
+            for method in [Method::GET, Method::HEAD] {
+                for accept in ["", "gzip, br"] {
+                    let request =
+                        Request::builder().method(&method).uri(path).header(header::ACCEPT_ENCODING, accept);
+                    let response = assets.answer(request.body(Body::empty()).unwrap()).await;
+                    assert_eq!(response.status(), StatusCode::NOT_FOUND, "{method} {path} {accept}");
+                }
+            }
+        }
     }
 }

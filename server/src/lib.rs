@@ -11,6 +11,7 @@
 //! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
 //! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs
 //! memory    what malloc keeps                device       browsers that logged in before
+//! owner     whose the state directory is
 //! ```
 //!
 //! A request comes over one of `connections`, passes `telemetry`, `guard`, `outlive` and `session` (in `routes`' order) and ends in
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod monitoring;
 pub mod origin;
 pub mod outlive;
+pub mod owner;
 pub mod pages;
 pub mod routes;
 pub mod session;

@@ -1,6 +1,7 @@
 //! How much patience there is with clients, and how many files the process may have open for them and for its own work.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use host_tools::exec;
+use rustix::process::{Resource, getrlimit};
 use std::time::Duration;
 
 /// Open files below which the portal says that it has few: a job, a socket, a console and a child process need some each.
@@ -43,18 +44,13 @@ impl Default for Limits {
     }
 }
 
-/// Lets the process open as many files as its hard limit allows (`RLIMIT_NOFILE`, getrlimit(2)), and answers how many that is.
-/// Nothing of ours uses select(2), for whose sake the soft limit is low.
+/// Lets the process, but not the programs that it starts, open as many files as its hard limit allows, and answers how many that
+/// is. Nothing of ours uses select(2), for whose sake the soft limit is low.
 pub fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let files = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be raised");
-            limit.current
-        }
-    };
+    let files = exec::raise_open_files().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        getrlimit(Resource::Nofile).current
+    });
     // No limit at all is `None`.
     let files = files.unwrap_or(u64::MAX);
     if files < FEW_FILES {
@@ -69,6 +65,7 @@ pub fn raise_open_files() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Rlimit, setrlimit};
 
     #[test]
     fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use model::account::{Secret, password_fault};
 use server::config::{self, Config, Settings};
-use server::{memory, telemetry, wire};
+use server::{assets, memory, owner, telemetry, wire};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
@@ -67,7 +67,22 @@ fn main() -> ExitCode {
     }
 }
 
+impl Task {
+    /// The subcommand as it was typed, where it opens the state directory.
+    fn on_state(&self) -> Option<Vec<&str>> {
+        match self {
+            Task::Serve => Some(vec!["serve"]),
+            Task::Migrate => Some(vec!["migrate"]),
+            Task::CreateAdmin { name } => Some(vec!["create-admin", name]),
+            Task::CheckConfig => None,
+        }
+    }
+}
+
 fn run(task: Task, config: &Config) -> Result<()> {
+    if let Some(words) = task.on_state() {
+        owner::check(&config.state, &words)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the asynchronous runtime cannot be started")?;
     let done = runtime.block_on(async {
@@ -76,7 +91,8 @@ fn run(task: Task, config: &Config) -> Result<()> {
             Task::Migrate => migrate(config).await,
             Task::CreateAdmin { name } => create_admin(config, &name).await,
             Task::CheckConfig => {
-                for warning in config.warnings() {
+                let site = assets::check(&config.site).err().map(|error| error.to_string());
+                for warning in config.warnings().into_iter().chain(site) {
                     println!("warning: {warning}");
                 }
                 Ok(())

@@ -48,12 +48,12 @@ fn bears(headers: &HeaderMap, token: &str) -> bool {
 }
 
 /// A request from this computer that no proxy passes on for somebody else, and that no foreign page made: its name may
-/// lead here (DNS rebinding), but an address cannot be anybody else's name.
+/// lead here (DNS rebinding), but an address or “localhost” cannot be anybody else's.
 fn is_from_here(origins: &Origins, request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     peer.is_some_and(|p| p.0.ip().to_canonical().is_loopback())
         && !passed_on.iter().any(|name| request.headers().contains_key(*name))
-        && (origins.serve(host) || origin::is_address(host))
+        && (origins.serve(host) || origin::is_fixed(host))
 }

@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use url::Url;
 
 /// Scheme, host and port of a web page (RFC 6454), in the form in which browsers send it: lower case, the scheme's
-/// usual port left out.
+/// usual port left out, names in Punycode, the shortest form of an address. It is read as they read it (url.spec.whatwg.org).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     secure: bool,
@@ -48,21 +49,18 @@ impl fmt::Display for Origin {
 impl FromStr for Origin {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let uri: http::Uri = text.parse().map_err(|_| format!("“{text}” is not a URL."))?;
-        let secure = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
+        let url = Url::parse(text).map_err(|_| format!("“{text}” is not a URL."))?;
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
             _ => return Err(format!("“{text}” begins neither with http:// nor with https://.")),
         };
-        let authority = uri.authority().map(|a| a.as_str().to_ascii_lowercase()).unwrap_or_default();
-        if authority.is_empty() || authority.contains('@') {
-            return Err(format!("“{text}” names no host."));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        let host = url.host_str().filter(|_| url.username().is_empty() && url.password().is_none());
+        let host = host.ok_or_else(|| format!("“{text}” is not a host alone."))?;
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(format!("“{text}” has a path; the portal lives at the root of its host."));
         }
-        let usual = if secure { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(usual).map(str::to_owned).unwrap_or(authority);
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self { secure, authority })
     }
 }
@@ -75,10 +73,14 @@ fn host_of(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
-/// Whether a `Host` header is an address and no name.
-pub fn is_address(host: &str) -> bool {
-    host_of(host).parse::<IpAddr>().is_ok()
+/// Whether a `Host` header is an address, or the one name that always is this computer's: no foreign name can lead here by it.
+pub fn is_fixed(host: &str) -> bool {
+    let host = host_of(host);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
 }
+
+/// What this computer calls itself.
+const LOCAL_NAMES: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
 /// All origins under which this server is itself: the public one, and its names on this computer where it listens there.
 #[derive(Clone, Debug)]
@@ -88,11 +90,12 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Behind a public URL; a server that listens on loopback keeps its local names as well.
+    /// Behind a public URL; a server that listens on loopback keeps its local names as well, unless browsers reach it over TLS.
+    /// Then none has business there, while a page at http://localhost on the computer of whoever looks at it would be one of ours.
     pub fn new(public: Origin, listen: SocketAddr) -> Self {
         let port = listen.port();
-        let names = ["127.0.0.1", "[::1]", "localhost"];
-        let local = if listen.ip().is_loopback() { &names[..] } else { &[] };
+        let is_local = listen.ip().is_loopback() && !public.is_secure();
+        let local = if is_local { &LOCAL_NAMES[..] } else { &[] };
         let local = local.iter().map(|host| plain(&format!("{host}:{port}"))).collect();
         Self { public, local }
     }
@@ -116,7 +119,8 @@ impl Origins {
 
     /// Whether a `Host` header names this server. Another name that leads here is DNS rebinding.
     pub fn serve(&self, host: &str) -> bool {
-        if host.parse::<Authority>().is_err() {
+        // A browser decodes what is encoded, before it asks.
+        if host.parse::<Authority>().is_err() || host.contains('%') {
             return false;
         }
         self.all()
@@ -134,22 +138,26 @@ fn plain(authority: &str) -> Origin {
 }
 
 /// The client's address: the connection's peer, or, where that is a trusted proxy, the last address in
-/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client. The scheme needs no
-/// header: the public URL is a setting.
-pub fn client(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpAddr {
+/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client, in any bytes; a hop that is
+/// no address leaves it at the proxy that sent it. The scheme needs no header: the public URL is a setting.
+pub fn client(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut client = peer.to_canonical();
-    let hops: Vec<&str> = forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    let hops: Vec<&[u8]> = forwarded_for.iter().flat_map(|line| line.split(|byte| *byte == b',')).collect();
     for hop in hops.iter().rev() {
         if !is_trusted(&client) {
             break;
         }
-        // Some proxies add the port.
-        let parsed = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()));
-        let Some(ip) = parsed else { break };
+        let Some(ip) = hop_address(hop) else { break };
         client = ip.to_canonical();
     }
     client
+}
+
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    // Some proxies add the port.
+    hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
 
 #[cfg(test)]
@@ -166,12 +174,26 @@ mod tests {
             "https://VMs.Example.org:443/".parse::<Origin>().unwrap().to_string(),
             "https://vms.example.org"
         );
+        for (typed, sent) in [
+            ("https://vms.example.org:", "https://vms.example.org"),
+            ("https://vms.example.org:0443", "https://vms.example.org"),
+            ("http://vms.example.org:80", "http://vms.example.org"),
+            ("http://vms.example.org:443", "http://vms.example.org:443"),
+            ("https://Bücher.example", "https://xn--bcher-kva.example"),
+            ("http://[2001:DB8:0:0::1]:8080", "http://[2001:db8::1]:8080"),
+        ] {
+            let origins = origins(typed, "10.0.0.5:3000");
+            assert_eq!(origins.public().to_string(), sent);
+            assert!(origins.allow(sent), "{sent}");
+            assert!(origins.serve(sent.split_once("://").unwrap().1), "{sent}");
+        }
         for bad in [
             "vms.example.org",
             "ftp://x",
             "https://",
             "https://x/y",
             "https://x?y",
+            "https://x#y",
             "https://a@b",
             "null",
             "",
@@ -199,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn behind_tls_no_plain_name_of_this_computer_is_ours() {
+        let behind = origins("https://vms.example.org", "127.0.0.1:3000");
+        for local in ["127.0.0.1:3000", "localhost:3000", "[::1]:3000"] {
+            assert!(!behind.allow(&format!("http://{local}")) && !behind.serve(local), "{local}");
+        }
+        assert!(behind.allow("https://vms.example.org") && behind.serve("vms.example.org"));
+        let plain = origins("http://vms.example.org", "127.0.0.1:3000");
+        assert!(plain.allow("http://localhost:3000") && plain.serve("vms.example.org"));
+    }
+
+    #[test]
     fn a_server_on_loopback_answers_to_its_three_names_and_no_other() {
         let own = Origins::of_listener("127.0.0.1:3000".parse().unwrap());
         for host in ["127.0.0.1:3000", "localhost:3000", "[::1]:3000", "LOCALHOST:3000"] {
@@ -214,6 +247,7 @@ mod tests {
             "127.0.0.1:3000:3000",
             "[::1]:3000:80",
             "user@localhost:3000",
+            "%6cocalhost:3000",
             "localhost:3000/",
             "localhost:3000#x",
             "",
@@ -230,11 +264,23 @@ mod tests {
     fn forwarded_addresses_count_only_from_trusted_proxies() {
         let ip = |t: &str| t.parse::<IpAddr>().unwrap();
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(client(ip("192.0.2.7"), &["1.2.3.4"], &trusted), ip("192.0.2.7"));
-        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &trusted), ip("1.2.3.4"));
-        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, 1.2.3.4", "10.0.0.9"], &trusted), ip("1.2.3.4"));
-        assert_eq!(client(ip("10.0.0.1"), &["6.6.6.6, what?"], &trusted), ip("10.0.0.1"));
-        assert_eq!(client(ip("::ffff:10.0.0.1"), &["[2001:db8::1]:4711"], &trusted), ip("2001:db8::1"));
-        assert_eq!(client(ip("10.0.0.1"), &["1.2.3.4"], &[]), ip("10.0.0.1"));
+        assert_eq!(client(ip("192.0.2.7"), &[b"1.2.3.4"], &trusted), ip("192.0.2.7"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"1.2.3.4"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"6.6.6.6, 1.2.3.4", b"10.0.0.9"], &trusted), ip("1.2.3.4"));
+        assert_eq!(client(ip("::ffff:10.0.0.1"), &[b"[2001:db8::1]:4711"], &trusted), ip("2001:db8::1"));
+        assert_eq!(client(ip("10.0.0.1"), &[b"1.2.3.4"], &[]), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_hop_that_is_no_address_hides_no_other_and_stands_for_the_proxy_that_sent_it() {
+        let ip = |t: &str| t.parse::<IpAddr>().unwrap();
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for bad in [&b"\xff"[..], b"what?", b"", b"unknown", b"1.2.3.4 6.6.6.6"] {
+            let behind = [bad, b", 1.2.3.4"].concat();
+            assert_eq!(client(ip("10.0.0.1"), &[&behind, b"10.0.0.9"], &trusted), ip("1.2.3.4"), "{bad:?}");
+            let last = [b"6.6.6.6, ", bad].concat();
+            assert_eq!(client(ip("10.0.0.1"), &[&last], &trusted), ip("10.0.0.1"), "{bad:?}");
+            assert_eq!(client(ip("10.0.0.1"), &[&last, b"10.0.0.9"], &trusted), ip("10.0.0.9"), "{bad:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The composition root: from a configuration to a running portal. The only place that names a kind of hypervisor.
 
-use crate::assets::Assets;
+use crate::assets::{self, Assets};
 use crate::config::{Config, HostSetting};
 use crate::connections;
 use crate::limits::{self, Limits};
@@ -144,6 +144,7 @@ fn hosts(config: &Config) -> Vec<Host> {
 /// # Errors
 /// What keeps it from starting, each with what to do.
 pub async fn serve(config: &Config) -> Result<()> {
+    assets::check(&config.site)?;
     let assets = Assets::load(&config.site)?;
     // The port is taken before the engine opens: a second portal must fail without having touched anything.
     let listener = listen(config.listen).await?;

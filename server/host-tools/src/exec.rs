@@ -10,9 +10,11 @@
 
 mod capture;
 mod error;
+mod open_files;
 
 pub use capture::{Captured, LINE_MAX};
 pub use error::{ExecError, chain};
+pub use open_files::raise_open_files;
 
 use capture::{Capture, Lines};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -213,6 +215,9 @@ impl Program {
         }
         let mut child = command.spawn().map_err(|source| ExecError::start(self.name, source))?;
         let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(leader) = group {
+            open_files::restore(leader);
+        }
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         Ok(Running { program: self.name, child, group, stdout, stderr })
     }

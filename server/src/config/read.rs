@@ -1,6 +1,6 @@
 //! From the settings' texts to types, with everything that is wrong told at once.
 
-use super::settings::{RENAMED, SECRET, Settings, unknown, variable};
+use super::settings::{RENAMED, Settings, TOKEN, unknown, variable, without_passwords};
 use crate::origin::{Origin, Origins};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -94,7 +94,9 @@ struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     fn add(&mut self, setting: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Mistake { env: variable(setting), what: what.into(), fix: fix.into() });
+        // Many sentences repeat the value.
+        let what = without_passwords(&what.into());
+        self.0.push(Mistake { env: variable(setting), what, fix: fix.into() });
     }
 
     /// The value by this parser; `None` is noted as a mistake.
@@ -160,6 +162,10 @@ impl Mistakes {
             let what = format!("Two hosts are called “{}”.", host.name);
             self.add("hosts", what, "Give each its own name.");
         }
+        for host in hosts.iter().filter(|host| without_passwords(&host.uri) != host.uri) {
+            let what = format!("The URI of “{}” has a password, which the hosts page would show.", host.name);
+            self.add("hosts", what, "Put it into libvirt's auth.conf.");
+        }
         for (name, bridge) in self.list("bridges", bridges, bridge, "host=bridge, such as local=br0") {
             match hosts.iter_mut().find(|host| host.name == name) {
                 Some(host) => host.bridges.push(bridge),
@@ -179,7 +185,7 @@ impl Mistakes {
             self.add("log", what, "Try info, or info,engine=debug.");
         }
         if settings.metrics_token.as_ref().is_some_and(|token| token.trim().len() < 16) {
-            self.add(SECRET, "It has fewer than 16 characters and can be guessed.", "Make a longer one.");
+            self.add(TOKEN, "It has fewer than 16 characters and can be guessed.", "Make a longer one.");
         }
         if settings.image_flake.as_ref().is_some_and(|dir| !dir.join("flake.nix").is_file()) {
             let what = "There is no flake.nix in that directory.";
@@ -195,9 +201,9 @@ impl Config {
     /// Every setting that cannot be used.
     pub fn new(settings: Settings, matches: &ArgMatches) -> Result<Self, Vec<Mistake>> {
         let mut wrong = Mistakes::default();
-        if matches.value_source(SECRET) == Some(ValueSource::CommandLine) {
+        if matches.value_source(TOKEN) == Some(ValueSource::CommandLine) {
             let what = "It is given as a flag, which every user of this computer can read.";
-            wrong.add(SECRET, what, "Set the variable instead.");
+            wrong.add(TOKEN, what, "Set the variable instead.");
         }
         let (before, now) = RENAMED;
         if std::env::var_os(before).is_some_and(|value| !value.is_empty()) {
@@ -276,6 +282,11 @@ impl Config {
         if public.is_secure() && self.trusted_proxies.is_empty() {
             found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everybody. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
         }
+        for all in self.trusted_proxies.iter().filter(|net| net.prefix_len() == 0) {
+            found.push(format!(
+                "SNOWGLOBE_TRUSTED_PROXIES has {all}: every client can choose its own address, so nobody who guesses passwords is slowed down, and the audit log shows what they like. Name the proxies' own addresses."
+            ));
+        }
         found
     }
 }
@@ -312,90 +323,4 @@ fn log_format(text: &str) -> Option<LogFormat> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::builder::Resettable;
-    use clap::{Args as _, Command, FromArgMatches as _};
-
-    fn read(values: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
-        // Whatever the environment of the test says.
-        let command = Settings::augment_args(Command::new("snowglobe"));
-        let command = command.mut_args(|arg| arg.env(Resettable::Reset));
-        let flags = values.iter().map(|(name, value)| format!("--{name}={value}"));
-        let matches = command.try_get_matches_from(std::iter::once("snowglobe".to_owned()).chain(flags));
-        Config::read(Settings::from_arg_matches(&matches.unwrap()).unwrap(), Mistakes::default())
-    }
-
-    #[test]
-    fn nothing_set_gives_a_server_for_this_computer_only() {
-        let config = read(&[]).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.origins(config.listen).public().to_string(), "http://127.0.0.1:3000");
-        assert_eq!(config.hosts.first().unwrap().uri, "qemu:///system");
-        assert!(config.warnings().is_empty() && config.metrics_token.is_none());
-    }
-
-    #[test]
-    fn every_mistake_is_told_at_once_with_what_and_how_to_fix_it() {
-        let mistakes = read(&[
-            ("listen", "everywhere"),
-            ("public-url", "vms.example.org"),
-            ("trusted-proxies", "10.0.0.0/8, nginx"),
-            ("hosts", "a=qemu:///system,a=qemu:///session"),
-            ("bridges", "a=br0,elsewhere=br0"),
-            ("accel", "fast"),
-            ("build-slots", "0"),
-            ("log", "=,="),
-            ("metrics-token", "short"),
-            ("image-flake", "/nowhere"),
-        ])
-        .unwrap_err();
-        let named: Vec<&str> = mistakes.iter().map(|m| m.env.as_str()).collect();
-        for env in [
-            "LISTEN",
-            "PUBLIC_URL",
-            "TRUSTED_PROXIES",
-            "HOSTS",
-            "BRIDGES",
-            "ACCEL",
-            "BUILD_SLOTS",
-            "LOG",
-            "METRICS_TOKEN",
-            "IMAGE_FLAKE",
-        ] {
-            assert!(named.contains(&format!("SNOWGLOBE_{env}").as_str()), "{env} in {named:?}");
-        }
-        assert!(mistakes.iter().all(|m| !m.what.is_empty() && !m.fix.is_empty()));
-        assert!(!mistakes.iter().any(|m| m.to_string().contains("short")), "a secret is not repeated");
-    }
-
-    #[test]
-    fn listening_on_every_address_demands_a_public_url() {
-        assert!(read(&[("listen", "0.0.0.0:3000")]).is_err());
-        let config = read(&[("listen", "0.0.0.0:3000"), ("public-url", "http://vms.example.org")]).unwrap();
-        assert_eq!(config.warnings().len(), 1, "passwords in the clear are worth a warning");
-    }
-
-    #[test]
-    fn hosts_have_names_and_a_bare_uri_is_the_local_one() {
-        let of = |text: &str| read(&[("hosts", text)]).unwrap().hosts;
-        assert_eq!(of("qemu+ssh://root@h/system?keyfile=/k").first().unwrap().name.as_str(), "local");
-        let two = of("a=qemu:///system, b=qemu+tcp://h/system");
-        assert_eq!(two.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        for bad in ["A=qemu:///system", "../x=qemu:///system", "a=", "nonsense", "pve=proxmox://root@pve"] {
-            assert!(read(&[("hosts", bad)]).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn bridges_belong_to_a_host_and_none_leaves_it_to_the_host() {
-        let hosts = "a=qemu:///system,b=qemu:///session";
-        let of = |text: &str| read(&[("hosts", hosts), ("bridges", text)]);
-        let names = |host: &HostSetting| host.bridges.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let config = of("a=br0, a=br-lan").unwrap();
-        assert_eq!(config.hosts.iter().map(names).collect::<Vec<_>>(), [vec!["br0", "br-lan"], vec![]]);
-        for bad in ["br0", "a=", "a=../x", "c=br0"] {
-            assert!(of(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -108,8 +108,25 @@ pub struct Settings {
 /// A variable of an earlier version, and the one that has its value now. Ignored, it would leave the portal with other hosts.
 pub(super) const RENAMED: (&str, &str) = ("SNOWGLOBE_LIBVIRT_URI", "hosts");
 
-/// The only setting that is never shown.
-pub(super) const SECRET: &str = "metrics_token";
+/// A secret of nothing but itself, which is refused as a flag.
+pub(super) const TOKEN: &str = "metrics_token";
+
+/// Settings that are never shown: in nix.conf stand access tokens, and URLs with passwords in them.
+pub(super) const SECRETS: [&str; 2] = [TOKEN, "nix_config"];
+
+/// A text without the passwords of the URLs in it, for people's eyes.
+pub(super) fn without_passwords(text: &str) -> String {
+    let parts = text.split("://").map(|part| {
+        // Farther than a URL's authority goes: a password may hold what it must not.
+        let end = part.find(char::is_whitespace).unwrap_or(part.len());
+        let (url, rest) = part.split_at(end);
+        match url.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host))) {
+            Some((user, host)) => format!("{user}:…@{host}{rest}"),
+            None => part.to_owned(),
+        }
+    });
+    parts.collect::<Vec<_>>().join("://")
+}
 
 /// Every setting in the order in which they are shown.
 pub fn all() -> Vec<Arg> {
@@ -137,12 +154,15 @@ pub fn listing(matches: &ArgMatches) -> String {
     for setting in all() {
         let id = setting.get_id().as_str();
         let raw = matches.get_raw(id).and_then(|mut values| values.next());
-        let (value, source) = match (raw, matches.value_source(id)) {
-            (None, _) => ("(none)".to_owned(), "default"),
-            (Some(_), _) if id == SECRET => ("(set, not shown)".to_owned(), "environment"),
-            (Some(value), Some(ValueSource::CommandLine)) => (value.display().to_string(), "flag"),
-            (Some(value), Some(ValueSource::EnvVariable)) => (value.display().to_string(), "environment"),
-            (Some(value), _) => (value.display().to_string(), "default"),
+        let source = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => "flag",
+            Some(ValueSource::EnvVariable) => "environment",
+            _ => "default",
+        };
+        let value = match raw {
+            None => "(none)".to_owned(),
+            Some(_) if SECRETS.contains(&id) => "(set, not shown)".to_owned(),
+            Some(value) => without_passwords(&value.to_string_lossy()),
         };
         let help = setting.get_help().map(ToString::to_string).unwrap_or_default();
         lines.push_str(&format!("{:<27} {value}\n{:<27} {help}. [{source}]\n", variable(id), ""));
@@ -198,6 +218,24 @@ mod tests {
             assert_eq!(setting.get_long().unwrap(), id.replace('_', "-"));
             assert!(setting.is_global_set(), "--{id} may stand after the subcommand");
             assert!(setting.get_help().is_some());
+        }
+    }
+
+    #[test]
+    fn the_password_in_a_url_is_not_shown() {
+        for (value, shown) in [
+            (
+                "a=qemu+tcp://ada:hunter2@h/system, b=qemu:///system",
+                "a=qemu+tcp://ada:…@h/system, b=qemu:///system",
+            ),
+            ("https://ada:hun@t/er2@h", "https://ada:…@h"),
+            ("ada:hunter2@h", "ada:…@h"),
+            ("x://:hunter2@h,y://b:hunter2@h:1?c", "x://:…@h,y://b:…@h:1?c"),
+            ("qemu+ssh://root@h/system?keyfile=/k", "qemu+ssh://root@h/system?keyfile=/k"),
+            ("https://[::1]:3000", "https://[::1]:3000"),
+            ("127.0.0.1:3000", "127.0.0.1:3000"),
+        ] {
+            assert_eq!(without_passwords(value), shown);
         }
     }
 

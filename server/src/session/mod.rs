@@ -130,7 +130,7 @@ fn fault(error: &tower_sessions::session::Error) -> Fault {
 pub fn client_address(server: &Server, request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
     let lines = request.headers().get_all("x-forwarded-for");
-    let forwarded: Vec<&str> = lines.iter().filter_map(|value| value.to_str().ok()).collect();
+    let forwarded: Vec<&[u8]> = lines.iter().map(|value| value.as_bytes()).collect();
     Some(origin::client(peer, &forwarded, &server.trusted_proxies))
 }
 

@@ -37,7 +37,8 @@ impl Reply {
     }
 }
 
-/// Sends one request on a connection of its own and reads the answer to its end; of a socket, only the handshake.
+/// Sends one request on a connection of its own and reads the answer to its end; of a socket, only the handshake. A character of a
+/// header up to ÿ is sent as the one byte of that number.
 pub async fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
@@ -48,7 +49,8 @@ pub async fn send(address: &str, method: &str, path: &str, headers: &[(&str, &st
         head.push_str("connection: close\r\n");
     }
     head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let head: Vec<u8> = head.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    stream.write_all(&head).await.unwrap();
     // A server may answer and close before it has read a body that it does not want.
     let _ = stream.write_all(body).await;
     read(stream).await

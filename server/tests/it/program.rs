@@ -66,7 +66,10 @@ impl Serving {
 
 pub fn folders() -> (tempfile::TempDir, tempfile::TempDir) {
     let (state, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    std::fs::write(site.path().join("favicon.svg"), "<svg/>").unwrap();
+    std::fs::create_dir(site.path().join("pkg")).unwrap();
+    for file in app::routes::assets::ALL {
+        std::fs::write(site.path().join(file.trim_start_matches('/')), "x").unwrap();
+    }
     (state, site)
 }
 
@@ -165,6 +168,24 @@ async fn an_administrator_can_be_made_from_standard_input() {
 }
 
 #[tokio::test]
+async fn nobody_but_the_owner_of_the_state_directory_opens_it() {
+    let (state, site) = folders();
+    // Root can give a directory away; anybody else finds one that is not theirs.
+    let given = std::os::unix::fs::chown(state.path(), Some(65_534), None).is_ok();
+    let foreign = if given { state.path() } else { Path::new("/usr") };
+    for task in [&["create-admin", "ada"][..], &["migrate"], &["serve"]] {
+        let (refused, said) = output(snowglobe(foreign, site.path()).args(task)).await;
+        assert!(!refused.status.success(), "{said}");
+        let state = foreign.display();
+        assert!(said.contains("belongs to the user ") && said.contains("“sudo -u "), "{said}");
+        assert!(said.contains(&format!(" snowglobe --state {state} {}”", task.join(" "))), "{said}");
+    }
+    assert!(std::fs::read_dir(state.path()).unwrap().next().is_none(), "nothing was opened");
+    let (shown, said) = output(snowglobe(foreign, site.path()).arg("check-config")).await;
+    assert!(shown.status.success(), "looking is free: {said}");
+}
+
+#[tokio::test]
 async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let (state, site) = folders();
     let mut command = snowglobe(state.path(), site.path());
@@ -182,11 +203,47 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
     let mut command = snowglobe(state.path(), site.path());
     let (slip, said) = output(command.env("SNOWGLOBE_LITSEN", "x").arg("check-config")).await;
     assert!(slip.status.success() && said.contains("Did you mean SNOWGLOBE_LISTEN?"), "{said}");
+    let mut command = snowglobe(state.path(), site.path());
+    let (wide, said) = output(command.env("SNOWGLOBE_TRUSTED_PROXIES", "::/0").arg("check-config")).await;
+    assert!(wide.status.success() && said.contains("warning: SNOWGLOBE_TRUSTED_PROXIES has ::/0"), "{said}");
     let (bad, said) =
         output(snowglobe(state.path(), site.path()).args(["check-config", "--accel", "fast"])).await;
     assert!(!bad.status.success() && said.contains("SNOWGLOBE_ACCEL: “fast” is not"), "{said}");
-    let (none, said) = output(snowglobe(state.path(), Path::new("/nowhere")).arg("serve")).await;
-    assert!(!none.status.success() && said.contains("cargo xtask build"), "{said}");
+}
+
+#[tokio::test]
+async fn a_site_that_is_missing_or_not_whole_is_no_site() {
+    let (state, site) = folders();
+    std::fs::remove_file(site.path().join("pkg/frontend_bg.wasm")).unwrap();
+    let nowhere = "no files for browsers: /nowhere is no directory";
+    for (site, why) in [(site.path(), "lacks /pkg/frontend_bg.wasm."), (Path::new("/nowhere"), nowhere)] {
+        let (refused, said) = output(snowglobe(state.path(), site).arg("serve")).await;
+        assert!(!refused.status.success() && said.contains(why), "{said}");
+        assert!(said.contains("cargo xtask build") && said.contains("SNOWGLOBE_SITE"), "{said}");
+        let (shown, said) = output(snowglobe(state.path(), site).arg("check-config")).await;
+        assert!(shown.status.success() && said.contains("warning: ") && said.contains(why), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn check_config_shows_no_secret_whether_all_is_well_or_not() {
+    const HOSTS: &str = "a=test+tcp://ada:swordfish-1234567@h/default, b=test:///default";
+    let secrets = [
+        ("SNOWGLOBE_METRICS_TOKEN", "swordfish-1234567"),
+        ("SNOWGLOBE_NIX_CONFIG", "access-tokens = github.com=swordfish-1234567"),
+        ("SNOWGLOBE_HOSTS", HOSTS),
+        ("SNOWGLOBE_PUBLIC_URL", "https://ada:swordfish-1234567@vms.example.org"),
+        ("SNOWGLOBE_METRIC_TOKEN", "swordfish-1234567"),
+    ];
+    let (state, site) = folders();
+    for accel in ["tcg", "fast"] {
+        for (name, value) in secrets {
+            let mut command = snowglobe(state.path(), site.path());
+            let (_, said) = output(command.env(name, value).args(["check-config", "--accel", accel])).await;
+            assert!(said.contains(name) && said.contains("[flag]"), "{said}");
+            assert!(!said.contains("swordfish"), "{name}: {said}");
+        }
+    }
 }
 
 #[tokio::test]

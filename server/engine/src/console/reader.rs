@@ -7,7 +7,7 @@
 //! ```
 //! The machine's own stop ends a boot; a stream that breaks does not.
 
-use super::line::{Line, Link, Shared, MachineNews};
+use super::line::{Line, Link, MachineNews, Shared};
 use super::transcript::{Transcript, Transcripts};
 use crate::backoff::Backoff;
 use bytes::{Bytes, BytesMut};

@@ -198,8 +198,11 @@ mod tests {
 
     #[test]
     fn a_failure_is_remembered_longer_each_time_and_a_changed_flake_is_asked_about_at_once() {
-        let known =
-            |failures| LastAnswer { failures, asked: Some((Time(0), Some("a".to_owned()))), ..LastAnswer::default() };
+        let known = |failures| LastAnswer {
+            failures,
+            asked: Some((Time(0), Some("a".to_owned()))),
+            ..LastAnswer::default()
+        };
         let due_at = |failures| {
             let known = known(failures);
             (0..).step_by(1000).find(|ms| known.is_due(Some("a"), Time(*ms)))

@@ -3,8 +3,8 @@
 //! (`adopt`).
 
 pub(crate) mod adopt;
+pub(crate) mod entry;
 pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod fresh;
-pub(crate) mod entry;

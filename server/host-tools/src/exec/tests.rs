@@ -25,6 +25,21 @@ async fn arguments_input_and_environment_arrive_as_given_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn programs_have_the_limit_of_open_files_that_this_process_began_with() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum }).unwrap();
+    for _ in 0..2 {
+        assert_eq!(raise_open_files(), Ok(maximum));
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum, "ours is raised");
+        // It looks once it has been given something to read, which comes after its start.
+        let out = shell("read -r go && ulimit -Sn && ulimit -Hn").input("go\n").run().await.unwrap();
+        let hard = maximum.map_or_else(|| "unlimited".to_owned(), |files| files.to_string());
+        assert_eq!(out.stdout.text().trim(), format!("256\n{hard}"));
+    }
+}
+
+#[tokio::test]
 async fn a_failure_tells_the_code_and_the_last_words() {
     let error = shell("echo first >&2; echo last words >&2; exit 3").run().await.unwrap_err().to_string();
     assert!(error.contains("exit code 3") && error.contains("last words"), "{error}");
