@@ -148,9 +148,9 @@ async fn join_build(
 ) -> Result<Submitted> {
     db::jobs::add_asker(&mut tx, job, cx.user_id()?).await?;
     let subject = subject(operation, facts);
-    let detail = Some("joined the build that is under way");
     let action = operation.kind().as_str();
-    core.audit.done(&mut tx, cx, action, subject.as_deref(), detail).await?;
+    // It ends with the job, and as the job does.
+    core.audit.begin(&mut tx, cx, action, subject.as_deref(), Some(job)).await?;
     tx.commit().await?;
     Ok(Submitted { job })
 }

@@ -48,7 +48,8 @@ pub(crate) async fn give_up(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     db::steering::unstick(&mut tx, id).await?;
     db::jobs::set_failure(&mut tx, id, Some(&failure)).await?;
     db::jobs::finish(&mut tx, id, JobState::Failed, now).await?;
-    core.audit.complete(&mut tx, job.audit_seq, Outcome::Failed, Some(&failure.message)).await?;
+    let detail = Some(failure.message.as_str());
+    core.audit.complete_job(&mut tx, id, job.audit_seq, Outcome::Failed, detail).await?;
     let detail = format!("{}. {}", job.operation.title(), may_be_left(&left));
     core.audit.done(&mut tx, cx, "give_up", subject.as_deref(), Some(&detail)).await?;
     tx.commit().await?;

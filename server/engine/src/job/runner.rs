@@ -276,7 +276,7 @@ impl Run<'_> {
         let mut tx = self.core.db.begin().await?;
         db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
         db::jobs::finish(&mut tx, self.job.id, state, now).await?;
-        self.core.audit.complete(&mut tx, self.job.audit_seq, outcome, detail).await?;
+        self.core.audit.complete_job(&mut tx, self.job.id, self.job.audit_seq, outcome, detail).await?;
         tx.commit().await?;
         tracing::info!(outcome = outcome.as_str(), "a job ended");
         self.core.counts.job_ended(self.job.operation.kind(), state);
@@ -300,7 +300,8 @@ async fn end_damaged(core: &Core, live: &LiveJob, error: &Error) {
         let now = core.clock.now();
         db::jobs::finish(&mut tx, live.id, JobState::Failed, now).await?;
         if let Some(seq) = db::jobs::audit_seq(&mut tx, live.id).await? {
-            core.audit.complete(&mut tx, seq, Outcome::Failed, Some(&failure.message)).await?;
+            let detail = Some(failure.message.as_str());
+            core.audit.complete_job(&mut tx, live.id, seq, Outcome::Failed, detail).await?;
         }
         tx.commit().await?;
         Ok::<_, Error>(())
