@@ -176,12 +176,13 @@ impl MemoryHypervisor {
         lock(&self.world).disks.keys().cloned().collect()
     }
 
-    /// All there is on the host: definitions and states, disks with sizes and files.
+    /// All there is on the host: places, definitions and states, disks with sizes and files.
     pub fn picture(&self) -> Vec<String> {
         let world = lock(&self.world);
         let domains =
             world.domains.values().map(|d| format!("domain {} {:?} {:?}", d.name, d.state, d.definition));
         let mut all: Vec<String> = domains.collect();
+        all.extend(world.places.iter().map(|(name, place)| format!("place {name} {}", place.host_ref)));
         for (name, disk) in &world.disks {
             all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
             let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
