@@ -16,7 +16,7 @@ use model::plan::Consent;
 use model::portal::Portal as _;
 use ports::hypervisor::HypervisorError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn refused() -> HypervisorError {
     HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() }
@@ -113,6 +113,34 @@ async fn giving_up_does_not_wait_for_the_step_under_way() {
         MachineState::Configured
     );
     succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_job_that_needs_attention_is_kept() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let job = stuck(&world, &engine, &ada).await;
+    engine.shut_down().await;
+    let log = |job| world.settings.state.join(format!("jobs/{job}.log"));
+    let changed = |job, seconds| {
+        let file = std::fs::File::options().create(true).append(true).open(log(job)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    };
+    // Both are past their time; the other one, of a job that is over, would be the second to go.
+    let over = JobId(uuid::Uuid::now_v7());
+    changed(job, 0);
+    changed(over, 1);
+    let engine = world.open().await;
+    let tidied = async {
+        while log(over).exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(tidied).await;
+    assert!(log(job).exists());
+    engine.give_up(&ada, job).await.unwrap();
     engine.shut_down().await;
 }
 
