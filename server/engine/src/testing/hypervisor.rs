@@ -41,6 +41,8 @@ struct World {
     domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
+    /// Whoever wants the host checked waits for ever.
+    hangs: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
     deaf: bool,
     /// How a running machine's address is known, or that it has none.
@@ -91,6 +93,11 @@ impl MemoryHypervisor {
         lock(&self.world).unreachable = !reachable;
         let why = || "connection refused".to_owned();
         self.tell(if reachable { HostEvent::Connected } else { HostEvent::Disconnected { why: why() } });
+    }
+
+    /// Has whoever wants the host checked wait for ever, or lets them go on.
+    pub fn set_hanging(&self, hangs: bool) {
+        lock(&self.world).hangs = hangs;
     }
 
     /// The next call of this name fails so; ordered twice, the next two.
