@@ -1,6 +1,6 @@
 //! What an operation would do, shown before the button is pressed.
 
-use crate::machine::MachineName;
+use crate::machine::{MachineId, MachineName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +18,8 @@ pub struct PlannedStep {
 pub struct Plan {
     /// The operation in words: “Create web-1”.
     pub title: String,
+    /// The machine that it is done to. A name may belong to another machine by the time somebody agrees.
+    pub machine: Option<MachineId>,
     /// Steps in order.
     pub steps: Vec<PlannedStep>,
     /// How long the machine will be unavailable, in words; none if it is not affected.
@@ -45,11 +47,11 @@ crate::validated_string!(
 );
 
 impl Plan {
-    /// SHA-256 over what matters to whoever agreed: steps, downtime, what is lost and kept, what must be confirmed. Not over
-    /// the words it is shown with.
+    /// SHA-256 over what matters to whoever agreed: which machine, steps, downtime, what is lost and kept, what must be
+    /// confirmed. Not over the words it is shown with.
     pub fn digest(&self) -> PlanDigest {
         let steps: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
-        let agreed = (steps, &self.downtime, &self.loses, &self.keeps, &self.confirm);
+        let agreed = (steps, &self.downtime, &self.loses, &self.keeps, &self.confirm, &self.machine);
         // Lists of strings always serialise; were it ever not so, an empty text differs from every plan shown.
         let json = serde_json::to_vec(&agreed).unwrap_or_default();
         PlanDigest(hex::encode(Sha256::digest(json)))

@@ -181,6 +181,7 @@ pub fn image() -> ImageSummary {
 pub fn plan(title: &str, confirm: bool) -> Plan {
     Plan {
         title: title.to_owned(),
+        machine: None,
         steps: vec![PlannedStep { name: "image.build".to_owned(), what: HOSTILE.to_owned() }],
         downtime: Some(HOSTILE.to_owned()),
         keeps: vec![HOSTILE.to_owned()],

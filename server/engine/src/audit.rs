@@ -36,6 +36,8 @@ use tokio::time::MissedTickBehavior;
 const SUMMARISE_EVERY: Duration = Duration::from_secs(10);
 /// How often the anchor is written.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60 * 60);
+/// What is said of those who wanted what somebody else's job was making already.
+const JOINED: &str = "joined a build that was under way";
 /// The act under which is written what was wrong with the log when the portal started.
 const CHECK: &str = "check_audit_log";
 
@@ -179,6 +181,26 @@ impl Audit {
         detail: Option<&str>,
     ) -> Result<()> {
         db::audit::complete(tx, &self.keys.current, seq, outcome, detail, self.clock.now()).await
+    }
+
+    /// Completes the entries of a job: `seq`, of who asked for it, and those of people who joined it.
+    pub async fn complete_job(
+        &self,
+        tx: &mut Tx,
+        job: JobId,
+        seq: i64,
+        outcome: Outcome,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        let joined = match detail {
+            Some(detail) => format!("{JOINED}: {detail}"),
+            None => JOINED.to_owned(),
+        };
+        for open in db::audit::open_of_job(tx, job).await? {
+            let detail = if open == seq { detail } else { Some(joined.as_str()) };
+            self.complete(tx, open, outcome, detail).await?;
+        }
+        Ok(())
     }
 
     /// Writes an act that has been done.

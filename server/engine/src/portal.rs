@@ -9,6 +9,7 @@ mod machines;
 
 use crate::auth::{login, sessions};
 use crate::engine::Engine;
+use crate::job::accept::Agreement;
 use async_trait::async_trait;
 use model::Fault;
 use model::account::{
@@ -42,7 +43,8 @@ impl Portal for Engine {
         consent: Consent,
     ) -> Result<Submitted, Fault> {
         let cx = self.core.cx(actor);
-        jobs::submit(&self.core, &cx, operation, Some(consent)).await.map_err(|e| cx.fault(e))
+        let agreement = Agreement::Consent(consent);
+        jobs::submit(&self.core, &cx, operation, agreement).await.map_err(|e| cx.fault(e))
     }
 
     async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault> {

@@ -57,10 +57,13 @@ pub(crate) async fn tidy(core: &Core) -> Result<()> {
     db::sessions::delete_expired(&mut tx, now).await?;
     let folders: HashSet<String> =
         db::machines::names(&mut tx).await?.iter().map(|(name, id)| folder_name(name, *id)).collect();
+    // Those that need attention as well, which have no runner.
+    let open: HashSet<JobId> = db::jobs::open(&mut tx).await?.into_iter().collect();
     tx.commit().await?;
     let (jobs, console) = (core.jobs.clone(), core.settings.state.join("console"));
     let work = move || {
-        let is_old_log = |path: &Path| job_of(path).is_some_and(|job| jobs.get(job).is_none());
+        let is_over = |job: &JobId| jobs.get(*job).is_none() && !open.contains(job);
+        let is_old_log = |path: &Path| job_of(path).is_some_and(|job| is_over(&job));
         let logs = files(jobs.dir(), is_old_log);
         remove(over(logs, LOGS, Some(now.plus_millis(-LOG_AGE))));
         tidy_transcripts(&console, &folders, TRANSCRIPTS);
@@ -118,10 +121,10 @@ struct Old {
     size: u64,
 }
 
-/// The files of a folder that may go.
+/// The files of a folder that may go. Nothing but files: the portal makes no links there, so whoever has made one wants it there.
 fn files(dir: &Path, may_go: impl Fn(&Path) -> bool) -> Vec<Old> {
     let about = |path: PathBuf| {
-        let about = or_log(&path, fs::metadata(&path))?;
+        let about = or_log(&path, fs::symlink_metadata(&path)).filter(fs::Metadata::is_file)?;
         let changed =
             or_log(&path, about.modified())?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let changed = Time(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX));
@@ -239,9 +242,14 @@ mod tests {
             put(&log(job), 1, changed);
         }
         put(&core.jobs.dir().join("notes.txt"), 1, 0);
+        let elsewhere = dir.path().join("elsewhere.log");
+        put(&elsewhere, 1, 0);
+        let link = log(JobId(Uuid::now_v7()));
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
         tidy(core).await.unwrap();
         assert_eq!([ancient, recent, open].map(|job| log(job).exists()), [false, true, true]);
         assert!(core.jobs.dir().join("notes.txt").exists(), "what is not ours stays");
+        assert!(link.is_symlink() && elsewhere.exists(), "a link is not ours either");
         engine.shut_down().await;
     }
 }

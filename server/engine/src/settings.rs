@@ -41,6 +41,8 @@ pub struct Settings {
     pub address_limit: Duration,
     /// How long a job waits for a host that is away, going forward or undoing, before that counts as a failure.
     pub host_patience: Duration,
+    /// How long a host or Nix may take to answer somebody who wants it tested.
+    pub check_limit: Duration,
     /// The pauses between two tries of whatever is tried again.
     pub retry: Backoff,
     /// How many unfinished jobs one user may have.
@@ -64,6 +66,7 @@ impl Settings {
             shut_down_limit: Duration::from_secs(120),
             address_limit: Duration::from_secs(120),
             host_patience: Duration::from_secs(15 * 60),
+            check_limit: Duration::from_secs(10),
             retry: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) },
             jobs_per_user: 50,
             builds_per_user: 20,

@@ -11,7 +11,7 @@ mod consoles;
 mod guests;
 mod inventory;
 
-pub(crate) use checks::check;
+pub(crate) use checks::check_now;
 pub(crate) use inventory::take_inventory;
 
 use crate::core::Core;

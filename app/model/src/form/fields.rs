@@ -1,5 +1,6 @@
 //! Which fields each form has, as data.
 
+use crate::size::DiskGib;
 use serde::{Deserialize, Serialize};
 
 /// How a field is entered.
@@ -147,7 +148,7 @@ pub(crate) fn machine_groups() -> Vec<Group> {
                 field(
                     "disk",
                     "Disk",
-                    number("GiB", 1, 65_536, &[20, 30, 50, 100]),
+                    number("GiB", DiskGib::MIN, DiskGib::NEW_MAX, &[20, 30, 50, 100]),
                     "30",
                     "Takes up only the space that is used; can be enlarged later.",
                 ),

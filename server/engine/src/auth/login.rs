@@ -25,14 +25,12 @@ pub(crate) async fn login(
         None => Attempt::Stranger { account: name, from: cx.actor.from },
     };
     throttle(core, &attempt)?;
-    let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
-    let is_known = found.is_some();
-    let (user, stored) = match found {
-        Some(c) if !c.disabled => (Some(c.user), Some(c.password)),
-        _ => (None, None),
+    let (proof, is_known) = prove(core, name, password).await?;
+    let logged_in = match &proof {
+        Some(proof) => enter(core, cx, proof, browser).await?,
+        None => None,
     };
-    let fits = core.passwords.verify(&cut(password), stored).await?;
-    let Some(user) = user.filter(|_| fits) else {
+    let Some(logged_in) = logged_in else {
         // An unknown name is what somebody typed, a password in the wrong field for one: the log, which never forgets, does
         // not learn it.
         core.counts.login_refused();
@@ -42,12 +40,45 @@ pub(crate) async fn login(
         return Err(Fault::invalid("password", "The name or the password is wrong.").into());
     };
     core.throttle.succeeded(&attempt);
+    Ok(logged_in)
+}
+
+/// Somebody has given the password of an enabled account. Verifying takes long enough for either to change meanwhile, so
+/// whatever rests on it asks again in its own transaction ([`Proof::user`]).
+struct Proof {
+    user: SessionUser,
+    /// The hash that the password fitted.
+    hash: String,
+}
+
+impl Proof {
+    /// The user as they are now, if the account is still enabled and has the same password.
+    async fn user(&self, tx: &mut Tx) -> Result<Option<SessionUser>> {
+        let now = db::users::credentials(tx, self.user.name.as_str()).await?;
+        let same = now.filter(|c| c.user.id == self.user.id && !c.disabled && c.password == self.hash);
+        Ok(same.map(|c| c.user))
+    }
+}
+
+/// Verifies a password, and says whether there is a user of this name at all.
+async fn prove(core: &Core, name: &str, password: &Secret) -> Result<(Option<Proof>, bool)> {
+    let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
+    let is_known = found.is_some();
+    let enabled = found.filter(|c| !c.disabled).map(|c| Proof { user: c.user, hash: c.password });
+    let stored = enabled.as_ref().map(|proof| proof.hash.clone());
+    let fits = core.passwords.verify(&cut(password), stored).await?;
+    Ok((enabled.filter(|_| fits), is_known))
+}
+
+/// Begins a session; `None` if the proof no longer holds.
+async fn enter(core: &Core, cx: &Cx, proof: &Proof, browser: &Browser<'_>) -> Result<Option<LoggedIn>> {
     let mut tx = core.db.begin().await?;
+    let Some(user) = proof.user(&mut tx).await? else { return Ok(None) };
     let logged_in = begin(core, &mut tx, cx, user, browser).await?;
     let by = acting_as(cx, &logged_in.user);
     core.audit.done(&mut tx, &by, "login", Some(logged_in.user.name.as_str()), None).await?;
     tx.commit().await?;
-    Ok(logged_in)
+    Ok(Some(logged_in))
 }
 
 /// Makes the first administrator by the setup link, and logs in.
@@ -126,23 +157,33 @@ pub(crate) async fn change_password(
     let name = user.name.as_str();
     let attempt = Attempt::Session(user.id);
     throttle(core, &attempt)?;
-    let stored = db::users::credentials(&mut *core.db.read().await?, name).await?.map(|c| c.password);
-    if !core.passwords.verify(&cut(old), stored).await? {
-        core.audit.denied(cx, "change_password", Some(name), None).await?;
-        return Err(Fault::invalid("old_password", "That is not your present password.").into());
-    }
+    let Some(proof) = prove(core, name, old).await?.0 else { return not_present(core, cx, name).await };
     core.throttle.succeeded(&attempt);
     if let Some(fault) = password_fault(new.reveal()) {
         return Err(Fault::invalid("new_password", fault).into());
     }
     let hash = core.passwords.hash(new).await?;
-    let mut tx = core.db.begin().await?;
-    db::users::set_password(&mut tx, user.id, &hash).await?;
-    db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
-    core.audit.done(&mut tx, cx, "change_password", Some(name), None).await?;
-    tx.commit().await?;
+    if !replace(core, cx, token, &proof, &hash).await? {
+        return not_present(core, cx, name).await;
+    }
     sessions::rights_changed(core, user.id);
     Ok(())
+}
+
+/// Writes another password's hash; not if the proof no longer holds.
+async fn replace(core: &Core, cx: &Cx, token: &Secret, proof: &Proof, hash: &str) -> Result<bool> {
+    let mut tx = core.db.begin().await?;
+    let Some(user) = proof.user(&mut tx).await? else { return Ok(false) };
+    db::users::set_password(&mut tx, user.id, hash).await?;
+    db::sessions::delete_others(&mut tx, user.id, Some(&digest(token))).await?;
+    core.audit.done(&mut tx, cx, "change_password", Some(user.name.as_str()), None).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn not_present(core: &Core, cx: &Cx, name: &str) -> Result<()> {
+    core.audit.denied(cx, "change_password", Some(name), None).await?;
+    Err(Fault::invalid("old_password", "That is not your present password.").into())
 }
 
 /// Whether there is no user yet.
@@ -207,3 +248,6 @@ fn acting_as(cx: &Cx, user: &SessionUser) -> Cx {
     by.actor.user = Some(user.clone());
     by
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use model::account::{Secret, SessionUser, UserId};
 
 /// A session's use is written down at most this often, in milliseconds: pages are read much more often than that.
 const TOUCH_EVERY: u64 = 60_000;
+/// How many sessions one user has at most. Who logs in again and again, as a script does, ends the one that was not used for the
+/// longest time.
+const MOST: u32 = 50;
 /// How much is kept of what a browser says of itself, in characters.
 const AGENT_MAX: usize = 200;
 
@@ -26,6 +29,7 @@ pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: &SessionUser, agent: Optio
         agent,
     };
     db::sessions::delete_expired(tx, cx.now).await?;
+    db::sessions::delete_beyond(tx, user.id, MOST - 1).await?;
     db::sessions::insert(tx, &new).await?;
     db::users::logged_in(tx, user.id, cx.now).await?;
     Ok(token)

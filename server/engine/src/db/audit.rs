@@ -17,6 +17,7 @@ use crate::key::Key;
 use futures::TryStreamExt as _;
 use model::Time;
 use model::audit::{ChainState, Outcome};
+use model::job::JobId;
 use seal::{Proof, Walk};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -141,6 +142,14 @@ pub(crate) async fn begin(tx: &mut Tx, key: &Key, begin: &Begin<'_>) -> Result<i
 pub(crate) async fn left_open(conn: &mut Conn) -> Result<Vec<i64>> {
     let rows =
         sqlx::query_scalar!("select seq from audit where end_link is null and job_id is null order by seq");
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// The acts that end with a job, and have not ended.
+pub(crate) async fn open_of_job(conn: &mut Conn, job: JobId) -> Result<Vec<i64>> {
+    let job = job.to_string();
+    let rows =
+        sqlx::query_scalar!("select seq from audit where job_id = ? and end_link is null order by seq", job);
     Ok(rows.fetch_all(conn).await?)
 }
 

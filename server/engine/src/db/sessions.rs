@@ -147,6 +147,20 @@ pub(crate) async fn delete_others(tx: &mut Tx, user: UserId, keep: Option<&str>)
     Ok(())
 }
 
+/// Ends all sessions of a user but those that were used last, so many.
+pub(crate) async fn delete_beyond(tx: &mut Tx, user: UserId, most: u32) -> Result<()> {
+    let user = user.to_string();
+    sqlx::query!(
+        "delete from sessions where user_id = ?1 and token_hash not in \
+         (select token_hash from sessions where user_id = ?1 order by used desc, began desc, rowid desc limit ?2)",
+        user,
+        most,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Removes what no longer stands.
 pub(crate) async fn delete_expired(tx: &mut Tx, now: Time) -> Result<()> {
     let used_after = now.0 - IDLE;

@@ -1,6 +1,6 @@
 //! What the image builder last said of its profiles. Nix takes a second to answer, and a minute where something is wrong
 //! with it; pages are opened all the time. So they get the last answer at once, and where it may be out of date somebody is
-//! sent to ask: one at a time, and after a failure less and less often. Only [`Catalogue::ask`] waits.
+//! sent to ask: one at a time, and after a failure less and less often. Only [`Catalogue::ask`] waits, and not for ever.
 
 use crate::error::chain;
 use crate::sync::lock;
@@ -10,7 +10,9 @@ use model::image::Profiles;
 use ports::clock::Clock;
 use ports::image_builder::{BuildError, ImageBuilder};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -88,13 +90,7 @@ impl Catalogue {
         let source = self.builder.source().await;
         let is_due = lock(&self.known).is_due(source.as_deref().ok(), self.clock.now());
         if is_due && let Ok(asking) = self.asking.clone().try_lock_owned() {
-            let (this, closing) = (self.clone(), self.closing.clone());
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = closing.cancelled() => {}
-                    () = this.ask_holding(asking) => {}
-                }
-            });
+            drop(self.spawn_ask(asking));
         }
         let known = lock(&self.known);
         let failure = match known.asked {
@@ -108,10 +104,24 @@ impl Catalogue {
         }
     }
 
-    /// Asks Nix now, and waits for its answer.
-    pub async fn ask(&self) {
-        let asking = self.asking.clone().lock_owned().await;
-        self.ask_holding(asking).await;
+    /// Asks Nix now, and waits so long for its answer. One that comes later is known to whoever looks next.
+    pub async fn ask(&self, limit: Duration) {
+        let answer = async {
+            let asking = self.asking.clone().lock_owned().await;
+            // Nobody waiting for it may be what ends it.
+            let _ = self.spawn_ask(asking).await;
+        };
+        let _ = tokio::time::timeout(limit, answer).await;
+    }
+
+    fn spawn_ask(&self, asking: OwnedMutexGuard<()>) -> JoinHandle<()> {
+        let (this, closing) = (self.clone(), self.closing.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = this.ask_holding(asking) => {}
+            }
+        })
     }
 
     /// Waits until there has been an answer.

@@ -7,7 +7,7 @@
 use model::image::ProfileName;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -89,7 +89,7 @@ impl Flake {
     }
 }
 
-/// The users' profile files; other files in the folder are none of our business.
+/// The users' profile files, whatever can be read of them; other files in the folder are none of our business.
 fn own_profiles(dir: &Path) -> io::Result<Vec<Stamp>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -99,12 +99,35 @@ fn own_profiles(dir: &Path) -> io::Result<Vec<Stamp>> {
     let mut stamps = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if profile_file_name(&path).is_some() && fs::metadata(&path)?.is_file() {
-            stamps.push(stamp(path)?);
+        if profile_file_name(&path).is_none() {
+            continue;
+        }
+        // Of a link what it leads to, which is what may change; of one that leads nowhere, itself.
+        let about = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
+        match about {
+            Ok(about) if about.is_dir() => {}
+            Ok(about) => stamps.push(stamp_of(path, &about)),
+            // Removed a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     stamps.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(stamps)
+}
+
+/// What is in a user's profile: a file in the folder, or a link to one. A link that leads out of it could bring any file that the
+/// portal may read into the Nix store, which everybody can read.
+fn read_profile(path: &Path) -> io::Result<Vec<u8>> {
+    let folder = fs::canonicalize(path.parent().unwrap_or(path))?;
+    let real = fs::canonicalize(path)?;
+    if !real.starts_with(&folder) {
+        return Err(io::Error::other("the link leads out of the folder of profiles"));
+    }
+    if !fs::metadata(&real)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    fs::read(real)
 }
 
 /// `<name>.nix`, if the name is a profile's.
@@ -139,9 +162,13 @@ fn all_files(dir: &Path) -> io::Result<Vec<Stamp>> {
 
 fn stamp(path: PathBuf) -> io::Result<Stamp> {
     let about = fs::symlink_metadata(&path)?;
+    Ok(stamp_of(path, &about))
+}
+
+fn stamp_of(path: PathBuf, about: &Metadata) -> Stamp {
     // The change time, not the modification time: it cannot be set back.
     let changed = (about.ctime(), about.ctime_nsec());
-    Ok(Stamp { path, inode: about.ino(), size: about.len(), changed })
+    Stamp { path, inode: about.ino(), size: about.len(), changed }
 }
 
 /// Lengths go in as well, so that no two different sets of files feed the same bytes.
@@ -172,8 +199,13 @@ fn write_embedded(flakes: &Path, own: &[Stamp]) -> io::Result<Current> {
     let mut files: BTreeMap<String, Vec<u8>> =
         EMBEDDED.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
     for Stamp { path, .. } in own {
-        if let Some(name) = profile_file_name(path) {
-            files.insert(format!("profiles/{name}"), fs::read(path)?);
+        let Some(name) = profile_file_name(path) else { continue };
+        match read_profile(path) {
+            Ok(content) => drop(files.insert(format!("profiles/{name}"), content)),
+            // One that cannot be read must not cost all the others.
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "a profile is left out: it cannot be read");
+            }
         }
     }
     let mut hasher = Sha256::new();
@@ -251,6 +283,31 @@ mod tests {
             flake.current().unwrap();
         }
         assert_eq!(fs::read_dir(state.path().join("flake")).unwrap().count(), KEEP);
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_read_is_left_out_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let profiles = state.path().join("profiles");
+        fs::create_dir(&profiles).unwrap();
+        fs::write(profiles.join("mine.nix"), "{ }").unwrap();
+        fs::write(state.path().join("secret"), "a key").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, profiles.join(name)).unwrap();
+        link("/nowhere", "dangling.nix");
+        link("round.nix", "round.nix");
+        link("../secret", "out.nix");
+        link("/dev/zero", "device.nix");
+        link("mine.nix", "alias.nix");
+        let flake = Flake::new(FlakeSource::Embedded, state.path());
+        let current = flake.current().unwrap();
+        let there = |name: &str| fs::read_to_string(current.dir.join("profiles").join(name)).ok();
+        assert_eq!([there("mine.nix"), there("alias.nix")], [(); 2].map(|()| Some("{ }".to_owned())));
+        for name in ["dangling.nix", "round.nix", "out.nix", "device.nix"] {
+            assert_eq!(there(name), None, "{name}");
+        }
+        assert_eq!(flake.current().unwrap(), current);
+        fs::write(profiles.join("mine.nix"), "{ a }").unwrap();
+        assert_ne!(flake.current().unwrap().hash, current.hash);
     }
 
     #[test]

@@ -58,6 +58,27 @@ fn still_theirs(facts: &Facts, owner: UserId) -> Result<()> {
     }
 }
 
+/// What somebody who submits an operation has agreed to.
+#[derive(Clone, Debug)]
+pub(crate) enum Agreement {
+    /// What they were shown.
+    Consent(Consent),
+    /// A job that has ended without success, which is tried again on this machine.
+    Earlier(Option<MachineId>),
+}
+
+/// A machine that was purged may have left its name to another, which nobody meant when the job was accepted.
+fn same_machine(facts: &Facts, before: Option<MachineId>) -> std::result::Result<(), Fault> {
+    match &facts.machine {
+        Some(machine) if before != Some(machine.id) => Err(Fault::refused(format!(
+            "The machine that this job worked on is gone, and another one is named {} now. If you want this done to the \
+             new one, ask for it on its page.",
+            machine.spec.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// What was agreed to must be what would happen, and as much as the operation asks for.
 fn agreed(operation: &Operation, plan: &Plan, consent: &Consent) -> std::result::Result<(), Fault> {
     if consent.plan.as_ref().is_some_and(|digest| *digest != plan.digest()) {
@@ -69,13 +90,12 @@ fn agreed(operation: &Operation, plan: &Plan, consent: &Consent) -> std::result:
     Ok(())
 }
 
-/// Accepts an operation: from here on it will be done or undone, whatever happens to the process. Without a consent, the
-/// operation is one that somebody agreed to before.
+/// Accepts an operation: from here on it will be done or undone, whatever happens to the process.
 pub(crate) async fn submit(
     core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
-    consent: Option<Consent>,
+    agreement: Agreement,
 ) -> Result<Submitted> {
     if core.closing.is_cancelled() {
         return Err(Fault::refused("The portal is being stopped. Try again when it is back.").into());
@@ -85,8 +105,11 @@ pub(crate) async fn submit(
     let mut tx = core.db.begin().await?;
     let facts = facts::inside(core, &mut tx, &operation, outside).await?;
     still_theirs(&facts, owner)?;
+    if let Agreement::Earlier(machine) = agreement {
+        same_machine(&facts, machine)?;
+    }
     let plan = ops::plan(&operation, &facts).map_err(Fault::from)?;
-    if let Some(consent) = &consent {
+    if let Agreement::Consent(consent) = &agreement {
         agreed(&operation, &plan, consent)?;
     }
     let id = JobId(Uuid::now_v7());
@@ -125,9 +148,9 @@ async fn join_build(
 ) -> Result<Submitted> {
     db::jobs::add_asker(&mut tx, job, cx.user_id()?).await?;
     let subject = subject(operation, facts);
-    let detail = Some("joined the build that is under way");
     let action = operation.kind().as_str();
-    core.audit.done(&mut tx, cx, action, subject.as_deref(), detail).await?;
+    // It ends with the job, and as the job does.
+    core.audit.begin(&mut tx, cx, action, subject.as_deref(), Some(job)).await?;
     tx.commit().await?;
     Ok(Submitted { job })
 }

@@ -48,7 +48,8 @@ pub(crate) async fn give_up(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     db::steering::unstick(&mut tx, id).await?;
     db::jobs::set_failure(&mut tx, id, Some(&failure)).await?;
     db::jobs::finish(&mut tx, id, JobState::Failed, now).await?;
-    core.audit.complete(&mut tx, job.audit_seq, Outcome::Failed, Some(&failure.message)).await?;
+    let detail = Some(failure.message.as_str());
+    core.audit.complete_job(&mut tx, id, job.audit_seq, Outcome::Failed, detail).await?;
     let detail = format!("{}. {}", job.operation.title(), may_be_left(&left));
     core.audit.done(&mut tx, cx, "give_up", subject.as_deref(), Some(&detail)).await?;
     tx.commit().await?;
@@ -97,18 +98,23 @@ mod tests {
         let row = |name: &str, after, state| StepRow { name: name.to_owned(), after, state };
         let create = [
             row("record.new", After::Undo, StepState::Done),
+            row("host.reserve", After::Undo, StepState::Done),
             row("image.build", After::Nothing, StepState::Done),
             row("disks.create", After::Undo, StepState::Failed),
             row("definition.put", After::Undo, StepState::Undone),
             row("power.start", After::Undo, StepState::Pending),
         ];
-        assert_eq!(left_behind(&create), ["its configuration, in the portal", "its disks"]);
+        let disks = "its disks, with the root that keeps their image";
+        let left = ["its configuration, in the portal", "its place on the host", disks];
+        assert_eq!(left_behind(&create), left);
         let destroy = [
             row("power.kill", After::Forward, StepState::Done),
             row("definition.remove", After::Forward, StepState::Running),
             row("disks.retire", After::Forward, StepState::Pending),
+            row("host.release", After::Forward, StepState::Pending),
         ];
-        assert_eq!(may_be_left(&left_behind(&destroy)), "It may leave behind: its definition and its disks.");
+        assert_eq!(left_behind(&destroy), ["its definition", disks, "its place on the host"]);
+        assert_eq!(may_be_left(&["its definition", disks]), format!("It may leave behind: its definition and {disks}."));
         assert_eq!(may_be_left(&[]), "It leaves nothing behind.");
     }
 }

@@ -323,6 +323,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_log_that_is_removed_while_it_is_read_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = JobLog::open(dir.path(), JobId(uuid::Uuid::now_v7()));
+        append(&log, "one");
+        let mut reader = Reader::new(log.path().to_owned(), None);
+        assert!(reader.next(u64::MAX).await.unwrap().is_some());
+        append(&log, "two");
+        std::fs::remove_file(log.path()).unwrap();
+        assert_eq!(reader.next(u64::MAX).await.unwrap(), None);
+    }
+
+    #[tokio::test]
     async fn half_a_line_after_a_crash_is_cut_off_and_numbers_go_on() {
         let dir = tempfile::tempdir().unwrap();
         let job = JobId(uuid::Uuid::now_v7());

@@ -124,15 +124,13 @@ impl Run<'_> {
             let Some(row) = self.steps.get(index).copied().filter(|row| row.state != StepState::Done) else {
                 continue;
             };
-            let slot = if row.step.only_waits { None } else { self.slot().await };
+            let slot = self.slot(row).await;
             if let Some(end) = self.asked_to_stop() {
                 return Ok(end);
             }
             self.live.begin();
             self.mark(index, StepState::Running).await?;
-            let outcome = self.attempt(index, row).await;
-            drop(slot);
-            match outcome {
+            match self.attempt(index, row, slot).await {
                 Ok(()) => self.mark(index, StepState::Done).await?,
                 Err(error) if error.stopped => match self.asked_to_stop() {
                     // The step stays marked as running: the next start takes it up.
@@ -151,8 +149,11 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// A slot among the jobs that work; none if the job is to stop before it gets one.
-    async fn slot(&self) -> Option<Slot> {
+    /// A slot among the jobs that work; none for a step that only waits, or if the job is to stop before it gets one.
+    async fn slot(&self, row: StepRow) -> Option<Slot> {
+        if row.step.only_waits {
+            return None;
+        }
         let stop = self.stop();
         tokio::select! {
             biased;
@@ -181,8 +182,13 @@ impl Run<'_> {
     }
 
     /// Does a step. A host that is away is waited for: what the job has made so far, such as an image that took an hour, is
-    /// worth more than those minutes.
-    async fn attempt(&mut self, index: usize, row: StepRow) -> std::result::Result<(), StepError> {
+    /// worth more than those minutes. It is waited for without the slot, which others need meanwhile.
+    async fn attempt(
+        &mut self,
+        index: usize,
+        row: StepRow,
+        mut slot: Option<Slot>,
+    ) -> std::result::Result<(), StepError> {
         let mut tries = Tries::new(self.core);
         loop {
             self.still_wanted(row)?;
@@ -194,7 +200,12 @@ impl Run<'_> {
                 return Err(error);
             }
             self.say_in(row, LogLevel::Warning, &format!("{error} Trying again."));
+            drop(slot);
             tries.pause(&self.stop()).await?;
+            slot = self.slot(row).await;
+            if self.stop().is_cancelled() {
+                return Err(StepError::stopped());
+            }
         }
     }
 
@@ -265,7 +276,7 @@ impl Run<'_> {
         let mut tx = self.core.db.begin().await?;
         db::jobs::set_failure(&mut tx, self.job.id, failure.as_ref()).await?;
         db::jobs::finish(&mut tx, self.job.id, state, now).await?;
-        self.core.audit.complete(&mut tx, self.job.audit_seq, outcome, detail).await?;
+        self.core.audit.complete_job(&mut tx, self.job.id, self.job.audit_seq, outcome, detail).await?;
         tx.commit().await?;
         tracing::info!(outcome = outcome.as_str(), "a job ended");
         self.core.counts.job_ended(self.job.operation.kind(), state);
@@ -289,7 +300,8 @@ async fn end_damaged(core: &Core, live: &LiveJob, error: &Error) {
         let now = core.clock.now();
         db::jobs::finish(&mut tx, live.id, JobState::Failed, now).await?;
         if let Some(seq) = db::jobs::audit_seq(&mut tx, live.id).await? {
-            core.audit.complete(&mut tx, seq, Outcome::Failed, Some(&failure.message)).await?;
+            let detail = Some(failure.message.as_str());
+            core.audit.complete_job(&mut tx, live.id, seq, Outcome::Failed, detail).await?;
         }
         tx.commit().await?;
         Ok::<_, Error>(())

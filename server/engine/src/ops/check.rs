@@ -6,6 +6,7 @@ use model::image::conflicts;
 use model::machine::Network;
 use model::operation::Operation;
 use model::plan::Plan;
+use model::size::DiskGib;
 use model::spec::Spec;
 
 /// The machine of an operation on one, which nothing else may be working on.
@@ -33,6 +34,18 @@ pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Re
     };
     let found = conflicts(&builder.profiles, profiles, mode);
     if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
+}
+
+/// The disk must be one that can be made.
+pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
+    if u64::from(spec.disk) <= DiskGib::NEW_MAX {
+        return Ok(());
+    }
+    let why = format!(
+        "A disk can have at most {} GiB, just under 16 TiB: that is the largest file that ext4 holds. Choose a smaller one.",
+        DiskGib::NEW_MAX
+    );
+    Err(Refusal::Field { field: "disk", why })
 }
 
 /// The host must answer and offer the bridge. One that nobody knows is refused: it may be the network of the host itself, or of

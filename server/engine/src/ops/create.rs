@@ -1,6 +1,6 @@
 //! `create` and `configure`: a machine that there was not, or its configuration alone.
 
-use super::check::{check_image, check_placement};
+use super::check::{check_disk, check_image, check_placement};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
@@ -44,6 +44,7 @@ impl Op for New {
             let why = format!("There is no host “{}”; choose one of the list.", spec.host);
             return Err(Refusal::Field { field: "host", why });
         }
+        check_disk(spec)?;
         check_image(operation, facts)?;
         if operation.kind() == OperationKind::Create {
             check_placement(spec, facts, plan)?;

@@ -27,7 +27,7 @@ impl Op for Forget {
         }
         plan.loses.push("Its configuration, from which it can be created again".to_owned());
         plan.keeps.push("Its jobs and audit entries".to_owned());
-        if machine.created {
+        if machine.created || machine.placed {
             plan.warnings.push(format!(
                 "Whatever is on host “{host}” stays there: the machine, which may be running, and its disks. Remove them by hand."
             ));

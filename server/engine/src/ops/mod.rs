@@ -60,6 +60,7 @@ pub(crate) fn plan(operation: &Operation, facts: &Facts) -> Result<Plan, Refusal
     };
     let mut plan = Plan {
         title: operation.title(),
+        machine: facts.machine.as_ref().map(|machine| machine.id),
         steps: op.steps().iter().map(planned).collect(),
         downtime: None,
         keeps: Vec::new(),

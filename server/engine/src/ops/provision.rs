@@ -1,6 +1,6 @@
 //! `provision`: a machine of which there is only the configuration, or one whose domain is gone.
 
-use super::check::{check_image, check_placement, idle};
+use super::check::{check_disk, check_image, check_placement, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
@@ -33,6 +33,9 @@ impl Op for Provision {
             MachineState::Configured => {}
             MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
             _ => return Err(Refusal::State("This machine has been created already.".to_owned())),
+        }
+        if !machine.created {
+            check_disk(&machine.spec)?;
         }
         check_image(operation, facts)?;
         check_placement(&machine.spec, facts, plan)?;

@@ -128,6 +128,8 @@ fn a_new_machine_is_checked_against_what_there_is() {
     assert_eq!(field(create(|s| s.profiles = "docker,python,rust".parse().unwrap(), &free)), "profiles");
     assert_eq!(field(create(|s| s.network = "bridge:br7".parse().unwrap(), &free)), "network");
     assert!(create(|s| s.network = "bridge:br0".parse().unwrap(), &free).is_ok());
+    assert!(create(|s| s.disk = 16_383.try_into().unwrap(), &free).is_ok());
+    assert_eq!(field(create(|s| s.disk = 16_384.try_into().unwrap(), &free)), "disk");
     let mut unasked = free.clone();
     unasked.host.as_mut().unwrap().bridges.clear();
     assert!(create(|_| {}, &unasked).is_ok());
@@ -223,6 +225,8 @@ fn what_is_lost_decides_the_digest_and_the_words_of_a_step_do_not() {
     let off = plan(&destroy, &facts(Some(machine(MachineState::Off)))).unwrap();
     let running = plan(&destroy, &facts(Some(machine(MachineState::Running)))).unwrap();
     assert_ne!(off.digest(), running.digest());
+    let other = MachineFacts { id: MachineId(Uuid::from_u128(1)), ..machine(MachineState::Off) };
+    assert_ne!(off.digest(), plan(&destroy, &facts(Some(other))).unwrap().digest(), "another of the name");
 }
 
 #[test]

@@ -20,10 +20,7 @@ pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<HostView>> {
 pub(super) async fn check(core: &Core, cx: &Cx, name: &HostName) -> Result<HostView> {
     authorize(core, cx, Action::CheckHost, Subject::Portal, Some(name.as_str())).await?;
     let entry = core.hosts.get(name).ok_or_else(|| Fault::not_found("host"))?.clone();
-    // Somebody wants to know whether it works now, not whether it did.
-    core.catalogue.ask().await;
-    watch::check(core, &entry).await;
-    watch::take_inventory(core, &entry).await;
+    watch::check_now(core, &entry).await;
     core.audit.done_now(cx, Action::CheckHost.name(), Some(name.as_str()), None).await?;
     Ok(view(core, &entry))
 }

@@ -5,14 +5,14 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::job::{accept, follow, give_up, run, view};
+use crate::job::accept::{self, Agreement};
+use crate::job::{follow, give_up, run, view};
 use model::Fault;
 use model::account::UserId;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
 use model::operation::Operation;
 use model::permission::{Action, Subject};
-use model::plan::Consent;
 use model::portal::Submitted;
 use model::view::job::{JobFilter, JobSummary, JobView};
 use std::sync::Arc;
@@ -27,15 +27,15 @@ async fn apart<T: Send + 'static>(
     core.tasks.spawn(work).await.map_err(ended)?
 }
 
-/// Accepts an operation; without a consent, as somebody agreed to it before.
+/// Accepts an operation.
 pub(super) async fn submit(
     core: &Arc<Core>,
     cx: &Cx,
     operation: Operation,
-    consent: Option<Consent>,
+    agreement: Agreement,
 ) -> Result<Submitted> {
     let (on, cx) = (core.clone(), cx.clone());
-    let submit = async move { accept::submit(&on, &cx, operation, consent).await };
+    let submit = async move { accept::submit(&on, &cx, operation, agreement).await };
     apart(core, "the answer to a submitted operation", submit).await
 }
 
@@ -123,7 +123,9 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
             let why = "The passwords of this job are no longer stored. Open its form again and type them.";
             Err(Fault::refused(why).into())
         }
-        JobState::Failed | JobState::Cancelled => submit(core, cx, job.operation, None).await,
+        JobState::Failed | JobState::Cancelled => {
+            submit(core, cx, job.operation, Agreement::Earlier(job.work.machine)).await
+        }
         JobState::NeedsAttention => {
             let (on, cx) = (core.clone(), cx.clone());
             let undo = async move { give_up::undo_again(&on, &cx, id).await };

@@ -19,11 +19,11 @@ use ports::image_builder::IMAGE_FILE;
 pub(crate) static CREATE: Step =
     Step::new("disks.create", "Make the disks", |cx, lease| create(cx, lease).boxed())
         .undone_by(|cx, lease| undo_create(cx, lease).boxed())
-        .leaving("its disks");
+        .leaving("its disks, with the root that keeps their image");
 /// `disks.retire`
 pub(crate) static RETIRE: Step =
     Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed())
-        .removing("its disks");
+        .removing("its disks, with the root that keeps their image");
 
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {

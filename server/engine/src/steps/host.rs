@@ -13,10 +13,12 @@ use ports::hypervisor::HostRef;
 /// `host.reserve`
 pub(crate) static RESERVE: Step =
     Step::new("host.reserve", "Take its place on the host", |cx, lease| reserve(cx, lease).boxed())
-        .undone_by(|cx, lease| undo_reserve(cx, lease).boxed());
+        .undone_by(|cx, lease| undo_reserve(cx, lease).boxed())
+        .leaving("its place on the host");
 /// `host.release`
 pub(crate) static RELEASE: Step =
-    Step::new("host.release", "Give up its place on the host", |cx, lease| release(cx, lease).boxed());
+    Step::new("host.release", "Give up its place on the host", |cx, lease| release(cx, lease).boxed())
+        .removing("its place on the host");
 
 /// Takes the place, or finds it taken for this machine.
 async fn reserve(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -43,10 +45,11 @@ async fn undo_reserve(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     }
 }
 
-/// Gives the place up; the machine is only a configuration then.
+/// Gives the place up; the machine is only a configuration then. Also one that the row does not know: a job that was given up
+/// may have taken it and not have come to writing it down.
 async fn release(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     match cx.record().await? {
-        Some(record) if record.host_ref.is_some() => give_up(cx, &record).await,
+        Some(record) if !cx.work.without_host => give_up(cx, &record).await,
         _ => Ok(()),
     }
 }

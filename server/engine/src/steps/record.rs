@@ -93,6 +93,9 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
                     volumes.join(", ")
                 )
             }
+            None if record.host_ref.is_some() => {
+                format!("Host “{host}” may still have its place and disks that were not finished.")
+            }
             None => format!("Host “{host}” should have nothing of it."),
         };
         cx.warn(&remark);

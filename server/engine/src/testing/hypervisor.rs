@@ -41,6 +41,8 @@ struct World {
     domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
+    /// Whoever wants the host checked waits for ever.
+    hangs: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
     deaf: bool,
     /// How a running machine's address is known, or that it has none.
@@ -91,6 +93,11 @@ impl MemoryHypervisor {
         lock(&self.world).unreachable = !reachable;
         let why = || "connection refused".to_owned();
         self.tell(if reachable { HostEvent::Connected } else { HostEvent::Disconnected { why: why() } });
+    }
+
+    /// Has whoever wants the host checked wait for ever, or lets them go on.
+    pub fn set_hanging(&self, hangs: bool) {
+        lock(&self.world).hangs = hangs;
     }
 
     /// The next call of this name fails so; ordered twice, the next two.
@@ -176,12 +183,13 @@ impl MemoryHypervisor {
         lock(&self.world).disks.keys().cloned().collect()
     }
 
-    /// All there is on the host: definitions and states, disks with sizes and files.
+    /// All there is on the host: places, definitions and states, disks with sizes and files.
     pub fn picture(&self) -> Vec<String> {
         let world = lock(&self.world);
         let domains =
             world.domains.values().map(|d| format!("domain {} {:?} {:?}", d.name, d.state, d.definition));
         let mut all: Vec<String> = domains.collect();
+        all.extend(world.places.iter().map(|(name, place)| format!("place {name} {}", place.host_ref)));
         for (name, disk) in &world.disks {
             all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
             let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();

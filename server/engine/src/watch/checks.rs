@@ -10,29 +10,65 @@ use model::host::{Finding, Level};
 use model::machine::MachineId;
 use ports::hypervisor::{Belonging, Hypervisor};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Most findings about things that belong to no machine; more would hide the others.
 const MOST_STRAYS: usize = 20;
 
 /// Looks at a host: its own findings, its bridges, what lies there that belongs to nobody, and what Nix last
 /// said, which is the same for all.
-pub(crate) async fn check(core: &Core, entry: &HostEntry) {
+pub(super) async fn check(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
-    adopt_all(core, entry, hypervisor.as_ref()).await;
-    let (mut findings, bridges, strays, nix) = tokio::join!(
-        hypervisor.check(),
-        hypervisor.bridges(),
-        strays(core, hypervisor.as_ref()),
-        core.catalogue.latest()
-    );
+    let (mut findings, bridges) = look(core, entry, hypervisor.as_ref()).await;
+    findings.push(core.catalogue.latest().await.finding());
+    entry.checked(findings, bridges, core.clock.now());
+}
+
+/// The same and an inventory, for somebody who wants to know whether it works now and waits for the answer: that a host does not
+/// give one is an answer too.
+pub(crate) async fn check_now(core: &Core, entry: &HostEntry) {
+    let limit = core.settings.check_limit;
+    let look = async {
+        let hypervisor = entry.hypervisor()?;
+        let seen = look(core, entry, hypervisor.as_ref()).await;
+        take_inventory(core, entry).await;
+        Some(seen)
+    };
+    let (seen, ()) = tokio::join!(tokio::time::timeout(limit, look), core.catalogue.ask(limit));
+    let (mut findings, bridges) = match seen {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return,
+        Err(_) => (vec![no_answer(limit)], None),
+    };
+    findings.push(core.catalogue.latest().await.finding());
+    entry.checked(findings, bridges, core.clock.now());
+}
+
+fn no_answer(limit: Duration) -> Finding {
+    Finding {
+        name: "connection".to_owned(),
+        level: Level::Error,
+        what: format!("The host did not answer within {limit:?}."),
+        fix: Some("See on the host what keeps its hypervisor busy, restart it if it hangs, then test again.".to_owned()),
+    }
+}
+
+/// What the host itself says, its bridges, and what lies there that belongs to nobody.
+async fn look(
+    core: &Core,
+    entry: &HostEntry,
+    hypervisor: &dyn Hypervisor,
+) -> (Vec<Finding>, Option<Vec<String>>) {
+    adopt_all(core, entry, hypervisor).await;
+    let (mut findings, bridges, strays) =
+        tokio::join!(hypervisor.check(), hypervisor.bridges(), strays(core, hypervisor));
     match strays {
         Ok(strays) => findings.extend(strays),
         Err(error) => {
             tracing::debug!(host.name = %entry.name, error = chain(&error), "what lies on the host is not known");
         }
     }
-    findings.push(nix.finding());
-    entry.checked(findings, bridges.ok(), core.clock.now());
+    (findings, bridges.ok())
 }
 
 /// Machines from before there were marks get theirs, where the host answers and everything agrees.

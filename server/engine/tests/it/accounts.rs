@@ -115,6 +115,27 @@ async fn a_session_slides_ends_and_is_not_in_the_database_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_user_who_logs_in_again_and_again_keeps_fifty_sessions() {
+    let world = World::new();
+    let engine = world.open().await;
+    admin(&engine).await;
+    let mut sessions = Vec::new();
+    for _ in 0..51 {
+        sessions.push(login(&engine, "ada", PASSWORD).await.unwrap());
+        world.clock.advance_millis(60_000);
+        // The first one is in use all the time.
+        assert!(engine.session(&sessions[0].token).await.unwrap().is_some());
+    }
+    assert_eq!(engine.session(&sessions[1].token).await.unwrap(), None, "unused for the longest time");
+    for session in [&sessions[0], &sessions[2], &sessions[50]] {
+        assert!(engine.session(&session.token).await.unwrap().is_some());
+    }
+    let row = "select count(*) from sessions";
+    assert_eq!(sqlx::query_scalar::<_, i64>(row).fetch_one(&mut world.sql().await).await.unwrap(), 50);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
 async fn changing_the_password_ends_the_other_sessions() {
     let world = World::new();
     let engine = world.open().await;

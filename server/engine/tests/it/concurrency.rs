@@ -3,8 +3,11 @@
 use crate::harness::{
     World, admin, begin, build, create, ended, member, name, on, patiently, succeed, until_said,
 };
+use engine::Engine;
 use futures::future::poll_fn;
 use model::Fault;
+use model::account::Actor;
+use model::audit::{AuditFilter, Outcome};
 use model::job::{JobState, StepState};
 use model::operation::OperationKind;
 use model::plan::Consent;
@@ -95,6 +98,42 @@ async fn two_who_want_one_image_share_one_build() {
     assert!(log(first).contains("line 2") && log(machine).contains("line 2"), "both logs tell the build");
     assert_eq!(engine.images(&bob).await.unwrap().len(), 1);
     engine.shut_down().await;
+}
+
+/// Who built something and how that ended, by what the audit log says.
+async fn audited_builds(engine: &Engine, ada: &Actor) -> Vec<(String, Outcome, bool)> {
+    let filter = AuditFilter { action: Some("build".to_owned()), ..AuditFilter::default() };
+    let rows = engine.audit(ada, &filter).await.unwrap().rows.into_iter();
+    let mut builds: Vec<_> =
+        rows.map(|row| (row.actor.unwrap(), row.outcome, row.detail.is_some_and(|d| d.contains("joined")))).collect();
+    builds.sort_by(|a, b| a.0.cmp(&b.0));
+    builds
+}
+
+#[tokio::test]
+async fn who_joins_a_build_has_an_audit_entry_that_ends_as_the_build_does() {
+    for end in [Outcome::Succeeded, Outcome::Cancelled, Outcome::Failed] {
+        let world = World::new();
+        let engine = world.open().await;
+        let ada = admin(&engine).await;
+        let bob = member(&engine, "bob").await;
+        world.builder.hold(true);
+        let job = begin(&engine, &ada, build("docker")).await;
+        world.builder.begun(1).await;
+        assert_eq!(begin(&engine, &bob, build("docker")).await, job);
+        let both = |outcome| vec![("ada".to_owned(), outcome, false), ("bob".to_owned(), outcome, true)];
+        let open = audited_builds(&engine, &ada).await;
+        assert!(open.iter().all(|(_, outcome, _)| *outcome == Outcome::Pending), "{open:?}");
+        match end {
+            Outcome::Cancelled => engine.cancel(&ada, job).await.unwrap(),
+            Outcome::Failed => engine.give_up(&ada, job).await.unwrap(),
+            _ => {}
+        }
+        world.builder.hold(false);
+        ended(&engine, &ada, job).await;
+        assert_eq!(audited_builds(&engine, &ada).await, both(end));
+        engine.shut_down().await;
+    }
 }
 
 #[tokio::test]

@@ -46,7 +46,13 @@ impl Mischievous {
 
     pub fn arm(&self, mischief: Option<Mischief>, fails: Option<(usize, When)>) {
         *self.fails.lock().unwrap() = fails;
+        self.halted.send_replace(false);
         self.armed.send_replace(mischief);
+    }
+
+    /// Waits until a runner has stopped for ever.
+    pub async fn halted(&self) {
+        let _ = self.halted.subscribe().wait_for(|halted| *halted).await;
     }
 
     async fn halt(&self) -> Verdict {
@@ -128,9 +134,8 @@ pub fn crash(
         let before = world.snapshot().await;
         probe.arm(Some(mischief), fails);
         let job = begin(&engine, &ada, operation).await;
-        let mut halted = probe.halted.subscribe();
         let reached = tokio::select! {
-            _ = halted.wait_for(|halted| *halted) => true,
+            () = probe.halted() => true,
             _ = ended(&engine, &ada, job) => false,
         };
         Crashed { job, reached, before }

@@ -20,6 +20,7 @@ mod migrations;
 mod places;
 mod recovery;
 mod rights;
+mod same_name;
 mod secrets;
 mod story;
 mod stuck;

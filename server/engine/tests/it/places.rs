@@ -10,6 +10,7 @@ use model::operation::{Operation, OperationKind};
 use model::portal::Portal as _;
 use model::spec::Spec;
 use ports::hypervisor::{Hypervisor as _, HypervisorError, Volume};
+use std::time::Duration;
 
 /// The disks of the host with what is on them.
 async fn disks(world: &World) -> Vec<(String, Option<Vec<u8>>)> {
@@ -160,6 +161,21 @@ async fn a_host_that_is_configured_under_another_address_is_warned_of() {
         found[0].what.contains("memory:///") && found[0].what.contains("memory://elsewhere/"),
         "{found:?}"
     );
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn whoever_tests_a_host_that_hangs_is_told_that_it_does() {
+    let mut world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    assert!(findings(&engine, &ada, "connection").await.iter().all(|found| found.level == Level::Ok));
+    engine.shut_down().await;
+    world.settings.check_limit = Duration::from_millis(1);
+    world.hypervisor.set_hanging(true);
+    let engine = world.open().await;
+    let found = patiently(findings(&engine, &ada, "connection")).await;
+    assert!(found.len() == 1 && found[0].what.contains("did not answer within 1ms"), "{found:?}");
     engine.shut_down().await;
 }
 

@@ -1,9 +1,11 @@
 //! Hosts that are away are waited for; what cannot be undone needs a person, who tries again or gives up.
 
+use crate::crash::{Mischief, Mischievous};
 use crate::harness::{
-    World, admin, begin, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
+    World, admin, begin, build, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
 };
 use engine::Engine;
+use engine::probe::When;
 use model::Fault;
 use model::account::Actor;
 use model::audit::{AuditFilter, Outcome};
@@ -14,7 +16,7 @@ use model::plan::Consent;
 use model::portal::Portal as _;
 use ports::hypervisor::HypervisorError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn refused() -> HypervisorError {
     HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() }
@@ -74,7 +76,7 @@ async fn an_administrator_gives_a_job_up_and_is_told_what_is_left() {
     assert_eq!(engine.job(&bob, job).await.unwrap().give_up, None);
     assert!(matches!(engine.give_up(&bob, job).await, Err(Fault::Denied { .. })));
     let left = engine.job(&ada, job).await.unwrap().give_up.unwrap();
-    for what in ["configuration", "disks", "definition", "running"] {
+    for what in ["configuration", "place", "disks", "root", "definition", "running"] {
         assert!(left.contains(what), "{left}");
     }
     engine.give_up(&ada, job).await.unwrap();
@@ -111,6 +113,75 @@ async fn giving_up_does_not_wait_for_the_step_under_way() {
         MachineState::Configured
     );
     succeed(&engine, &ada, on(OperationKind::Provision, "web")).await;
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_job_that_needs_attention_is_kept() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let job = stuck(&world, &engine, &ada).await;
+    engine.shut_down().await;
+    let log = |job| world.settings.state.join(format!("jobs/{job}.log"));
+    let changed = |job, seconds| {
+        let file = std::fs::File::options().create(true).append(true).open(log(job)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    };
+    // Both are past their time; the other one, of a job that is over, would be the second to go.
+    let over = JobId(uuid::Uuid::now_v7());
+    changed(job, 0);
+    changed(over, 1);
+    let engine = world.open().await;
+    let tidied = async {
+        while log(over).exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(tidied).await;
+    assert!(log(job).exists());
+    engine.give_up(&ada, job).await.unwrap();
+    engine.shut_down().await;
+}
+
+/// Gives a create up inside one of its steps, which has waited so many times; false if the step does not wait so often.
+async fn give_up_inside(engine: &Arc<Engine>, ada: &Actor, probe: &Mischievous, step: usize, rests: usize) -> bool {
+    probe.arm(Some(Mischief::HaltInside(step, When::BeforeRun, rests)), None);
+    let job = begin(engine, ada, create("web")).await;
+    let reached = tokio::select! {
+        () = probe.halted() => true,
+        _ = ended(engine, ada, job) => false,
+    };
+    probe.arm(None, None);
+    if reached {
+        engine.give_up(ada, job).await.unwrap();
+    }
+    reached
+}
+
+#[tokio::test]
+async fn what_a_create_leaves_that_was_given_up_is_created_again_or_purged_wherever_it_stood() {
+    let world = World::new();
+    let probe = Mischievous::new();
+    let engine = world.open_probed(probe.clone()).await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, build("docker")).await;
+    let provision = on(OperationKind::Provision, "web");
+    let mut given_up = 0;
+    for step in 1..=6 {
+        let mut rests = 1;
+        while give_up_inside(&engine, &ada, &probe, step, rests).await {
+            given_up += 1;
+            if rests % 2 == 0 && engine.plan(&ada, &provision).await.is_ok() {
+                succeed(&engine, &ada, provision.clone()).await;
+            }
+            succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+            assert_eq!(world.snapshot().await, Vec::<String>::new(), "step {step}, {rests} rests");
+            rests += 1;
+        }
+        succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+    }
+    assert!(given_up > 6, "{given_up}");
     engine.shut_down().await;
 }
 

@@ -1,10 +1,12 @@
 //! Many jobs of many users: limits, turns, and stopping them all.
 
-use crate::harness::{World, admin, begin, build, create, ended, member, succeed, until_said};
+use crate::harness::{World, admin, begin, build, create, ended, member, on, succeed, until_said};
 use model::Fault;
 use model::job::JobState;
+use model::operation::OperationKind;
 use model::plan::Consent;
 use model::portal::Portal as _;
+use ports::hypervisor::HypervisorError;
 
 #[tokio::test]
 async fn one_user_has_a_limit_of_jobs_and_of_builds_and_others_do_not_feel_it() {
@@ -81,5 +83,25 @@ async fn all_jobs_of_a_user_are_cancelled_by_the_user_or_by_an_administrator() {
     assert_eq!(engine.cancel_all(&ada, bobs).await, Ok(0));
     assert_eq!(engine.cancel_all(&ada, eves).await, Ok(1));
     assert_eq!(ended(&engine, &ada, other).await.summary.badge.state, JobState::Cancelled);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_host_keeps_nobody_from_working() {
+    let mut world = World::new();
+    world.settings.job_slots = 1;
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let bob = member(&engine, "bob").await;
+    succeed(&engine, &bob, create("db")).await;
+    for _ in 0..10_000 {
+        world.hypervisor.fail_next("put_definition", HypervisorError::Unreachable { why: "gone".to_owned() });
+    }
+    let waiting = begin(&engine, &ada, create("web")).await;
+    until_said(&engine, &ada, waiting, "Trying again.").await;
+    succeed(&engine, &bob, on(OperationKind::ForceOff, "db")).await;
+    assert_eq!(engine.job(&ada, waiting).await.unwrap().summary.badge.state, JobState::Running);
+    engine.cancel(&ada, waiting).await.unwrap();
+    assert_eq!(ended(&engine, &ada, waiting).await.summary.badge.state, JobState::Cancelled);
     engine.shut_down().await;
 }

@@ -8,13 +8,19 @@ use super::disks::{NVRAM, Store, blocking, io_error, make_dir, none_if_gone};
 use super::error::failed;
 use model::machine::{MachineId, MachineName};
 use ports::hypervisor::{Belonging, HypervisorError, MachineRef, Result, Volume};
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file in a machine's folder that says whose it is.
 const MARKER: &str = ".snowglobe-machine";
+/// The largest marker, in bytes: an id takes 37.
+const MARKER_MAX: u64 = 256;
+/// The same before it is whole.
+const UNFINISHED_MARKER: &str = ".snowglobe-machine.new";
 /// How a folder begins that is not in its place yet.
 const UNFINISHED: &str = ".new-";
 
@@ -82,10 +88,14 @@ impl Store {
             Owner::Nobody => return Ok(false),
             Owner::Unmarked => {}
         }
+        if folder.is_symlink() {
+            return Ok(false);
+        }
         let mut named: Vec<PathBuf> = disks.iter().map(|disk| PathBuf::from(&disk.0)).collect();
         named.sort();
         let mut lying = self.files(&folder).await?;
-        lying.retain(|path| path.file_name().is_none_or(|name| name != NVRAM));
+        // A marker that a crash kept from its place says nothing, and is written again.
+        lying.retain(|path| path.file_name().is_none_or(|name| name != NVRAM && name != UNFINISHED_MARKER));
         if lying != named {
             return Ok(false);
         }
@@ -170,12 +180,15 @@ fn owner(folder: &Path) -> Result<Owner> {
 }
 
 fn read_owner(folder: &Path) -> io::Result<Owner> {
-    match fs::read_to_string(folder.join(MARKER)) {
-        // A marker that does not read back says nothing.
-        Ok(text) => Ok(text.trim().parse().map_or(Owner::Unmarked, Owner::Machine)),
+    // Neither a link is followed, nor is waited for the other end of a pipe.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(MARKER));
+    match opened.and_then(|marker| read_marker(&marker)) {
+        Ok(owner) => Ok(owner),
         Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::NotADirectory) => {
             Ok(Owner::Unmarked)
         }
+        Err(e) if Errno::from_io_error(&e) == Some(Errno::LOOP) => Ok(Owner::Unmarked),
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let mut entries = none_if_gone(fs::read_dir(folder))?.into_iter().flatten();
             Ok(if entries.next().is_some() { Owner::Unmarked } else { Owner::Nobody })
@@ -184,11 +197,23 @@ fn read_owner(folder: &Path) -> io::Result<Owner> {
     }
 }
 
+/// What a marker says: nothing if it is not a small file with an id in it.
+fn read_marker(marker: &File) -> io::Result<Owner> {
+    let about = marker.metadata()?;
+    if !about.is_file() || about.len() > MARKER_MAX {
+        return Ok(Owner::Unmarked);
+    }
+    let mut text = String::new();
+    marker.take(MARKER_MAX).read_to_string(&mut text)?;
+    Ok(text.trim().parse().map_or(Owner::Unmarked, Owner::Machine))
+}
+
 /// Written whole or not at all: beside its place first.
 fn write_marker(folder: &Path, id: MachineId) -> io::Result<()> {
-    let unfinished = folder.join(format!("{MARKER}.new"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let unfinished = folder.join(UNFINISHED_MARKER);
+    none_if_gone(fs::remove_file(&unfinished))?;
+    // What is there now is no file of ours, and a link may lead anywhere.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
     fs::rename(unfinished, folder.join(MARKER))
@@ -198,6 +223,7 @@ fn write_marker(folder: &Path, id: MachineId) -> io::Result<()> {
 mod tests {
     use super::*;
     use ports::hypervisor::HostRef;
+    use rustix::fs::{FileType, Mode};
     use uuid::Uuid;
 
     struct World {
@@ -236,6 +262,39 @@ mod tests {
         // A marker that makes no sense is none.
         fs::write(folder.join(MARKER), "?").unwrap();
         is_foreign(store.reserve(one.id, &one.name).await);
+    }
+
+    #[tokio::test]
+    async fn a_marker_is_a_small_file_and_nothing_else() {
+        let World { store, _dir } = world();
+        let (one, folder) = (machine(1), store.root().join("web"));
+        let volume = Volume(folder.join("boot.qcow2").to_str().unwrap().to_owned());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&volume.0, "somebody's").unwrap();
+        let (marker, elsewhere) = (folder.join(MARKER), store.root().join("elsewhere"));
+        fs::write(&elsewhere, one.id.to_string()).unwrap();
+        let put: [&dyn Fn(); 4] = [
+            &|| std::os::unix::fs::symlink(&elsewhere, &marker).unwrap(),
+            &|| fs::write(&marker, format!("{}{}", one.id, " ".repeat(4096))).unwrap(),
+            &|| fs::write(&marker, [0xff; 8]).unwrap(),
+            &|| rustix::fs::mknodat(rustix::fs::CWD, &marker, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+        ];
+        for put in put {
+            put();
+            is_foreign(store.reserve(one.id, &one.name).await);
+            is_foreign(store.reserved_folder(&one));
+            store.release(one.id, &one.name).await.unwrap();
+            assert_eq!(fs::read_to_string(&volume.0).unwrap(), "somebody's");
+            fs::remove_file(&marker).unwrap();
+        }
+        // What adopting writes does not go through a link, and neither does the folder.
+        std::os::unix::fs::symlink(&elsewhere, folder.join(UNFINISHED_MARKER)).unwrap();
+        assert!(store.adopt(one.id, &one.name, &[volume]).await.unwrap());
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), one.id.to_string());
+        fs::remove_file(&marker).unwrap();
+        std::os::unix::fs::symlink(&folder, store.root().join("link")).unwrap();
+        let linked = Volume(store.root().join("link/boot.qcow2").to_str().unwrap().to_owned());
+        assert!(!store.adopt(one.id, &"link".parse().unwrap(), &[linked]).await.unwrap());
     }
 
     #[tokio::test]

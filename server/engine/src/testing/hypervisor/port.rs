@@ -77,6 +77,9 @@ impl Hypervisor for MemoryHypervisor {
     }
 
     async fn check(&self) -> Vec<Finding> {
+        if lock(&self.world).hangs {
+            std::future::pending::<()>().await;
+        }
         let unreachable = lock(&self.world).unreachable;
         let (level, what) = if unreachable {
             (Level::Error, "The host does not answer: connection refused.")
