@@ -254,15 +254,7 @@ mod tests {
         // 255 bytes are allowed to a name and 4095 to a path, with the endings of compressed forms.
         let long = [253, 255, 256, 4096, 8000].map(|length| format!("/pkg/{}", "a".repeat(length)));
         let deep = format!("/pkg{}", "/a".repeat(3000));
-        let odd = [
-            "/pkg/%00",
-            "/pkg/a%00.wasm",
-            "/pkg/%ff",
-            "/pkg/a.wasm%2f",
-            "/pkg/a.wasm/b",
-            "/pkg/%",
-            "/pkg/%2",
-        ];
+        let odd = ["/pkg/%00", "/pkg/a%00.wasm", "/pkg/%ff", "/pkg/a.wasm/b", "/pkg/%", "/pkg/%2"];
         for path in long.iter().map(String::as_str).chain([deep.as_str()]).chain(odd) {
             for method in [Method::GET, Method::HEAD] {
                 for accept in ["", "gzip, br"] {

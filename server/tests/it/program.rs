@@ -240,7 +240,7 @@ async fn check_config_shows_no_secret_whether_all_is_well_or_not() {
         for (name, value) in secrets {
             let mut command = snowglobe(state.path(), site.path());
             let (_, said) = output(command.env(name, value).args(["check-config", "--accel", accel])).await;
-            assert!(said.contains(name) && said.contains("[flag]"), "{said}");
+            assert!(said.contains("[flag]"), "{said}");
             assert!(!said.contains("swordfish"), "{name}: {said}");
         }
     }
