@@ -100,6 +100,7 @@ fn summary(state: JobState) -> JobSummary {
         machine_exists: true,
         actor: HOSTILE.to_owned(),
         created: Time(1_000),
+        began: Some(Time(4_000)),
         ended: state.is_over().then_some(Time(9_000)),
     }
 }
