@@ -45,8 +45,12 @@ impl Guest {
     }
 }
 
-/// A host that gives out the consoles that the test has plugged in, and refuses when there is none.
-struct Plugs(Mutex<mpsc::Receiver<ConsoleStream>>);
+/// A host that gives out the consoles that the test has plugged in, and refuses when there is none. It knows the machine in one
+/// place only.
+struct Plugs {
+    plugged: Mutex<mpsc::Receiver<ConsoleStream>>,
+    place: std::sync::Mutex<HostRef>,
+}
 
 fn unsupported<T>() -> Result<T> {
     Err(HypervisorError::Unsupported { what: "everything but consoles".to_owned() })
@@ -124,8 +128,11 @@ impl Hypervisor for Plugs {
         unsupported()
     }
     async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {
-        let plugged = self.0.lock().await.try_recv();
-        plugged.map_err(|_| HypervisorError::NoSuchMachine { name: machine.name.clone() })
+        let nothing = || HypervisorError::NoSuchMachine { name: machine.name.clone() };
+        if *self.place.lock().unwrap() != machine.host_ref {
+            return Err(nothing());
+        }
+        self.plugged.lock().await.try_recv().map_err(|_| nothing())
     }
     async fn addresses(&self, _: &MachineRef) -> Result<Vec<Address>> {
         unsupported()
@@ -154,14 +161,16 @@ impl World {
     fn new() -> Self {
         let (plug, plugs) = mpsc::channel(8);
         let dir = tempfile::tempdir().unwrap();
+        let host_ref = HostRef("1".to_owned());
+        let host = Plugs { plugged: Mutex::new(plugs), place: std::sync::Mutex::new(host_ref.clone()) };
         Self {
             hub: Hub::new(dir.path().to_owned(), Arc::new(Ticks(AtomicI64::new(1_763_854_215_123)))),
-            host: Arc::new(Plugs(Mutex::new(plugs))),
+            host: Arc::new(host),
             plug,
             machine: MachineRef {
                 id: MachineId(Uuid::from_u128(2)),
                 name: "web-1".parse().unwrap(),
-                host_ref: HostRef("1".to_owned()),
+                host_ref,
             },
             id: MachineId(Uuid::from_u128(2)),
             dir,
@@ -174,6 +183,12 @@ impl World {
         let (input, hears) = input();
         self.plug.try_send(ConsoleStream { output, input }).unwrap();
         Guest { says, hears }
+    }
+
+    /// The machine is created anew, and the host has another place for it.
+    fn replace(&mut self, place: &str) {
+        self.machine.host_ref = HostRef(place.to_owned());
+        *self.host.place.lock().unwrap() = self.machine.host_ref.clone();
     }
 
     async fn attach(&self, who: &str, role: ConsoleRole, from: Option<u64>) -> Attachment {

@@ -1,4 +1,4 @@
-//! A machine that stops, starts, reboots and goes; a stream that breaks.
+//! A machine that stops, starts, reboots, is created anew and goes; a stream that breaks.
 
 use super::*;
 
@@ -89,4 +89,25 @@ async fn a_console_that_opens_while_the_portal_ends_keeps_nobody_waiting() {
     let mut late = world.attach("ann", ConsoleRole::Watcher, None).await;
     notice(&mut late, |n| matches!(n, ConsoleNotice::Closing { why } if why == "end")).await;
     within(world.hub.ended()).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_created_anew_is_read_in_its_new_place() {
+    let mut world = World::new();
+    let guest = world.plug();
+    let mut viewer = world.attach("ann", ConsoleRole::Watcher, None).await;
+    world.hub.set_state(world.id, MachineState::Running);
+    guest.say("one").await;
+    read_to(&mut viewer, "one").await;
+    drop(guest);
+    world.hub.set_state(world.id, MachineState::Configured);
+    notice(&mut viewer, |n| *n == ConsoleNotice::Off).await;
+
+    world.replace("2");
+    let guest = world.plug();
+    world.hub.follow(world.machine.clone(), world.id, world.host.clone()).await;
+    world.hub.set_state(world.id, MachineState::Running);
+    notice(&mut viewer, |n| *n == ConsoleNotice::On).await;
+    guest.say("two").await;
+    read_to(&mut viewer, "two").await;
 }
