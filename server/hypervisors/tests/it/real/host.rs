@@ -163,3 +163,17 @@ async fn real_machine_from_before_there_were_marks_is_adopted_where_everything_a
     real.host.put_definition(&machine, &definition).await.unwrap();
     real.remove(&machine).await;
 }
+
+#[tokio::test]
+async fn real_machine_starts_with_a_watchdog_that_resets_it() {
+    let Some(real) = real().await else { return };
+    let (machine, _) = real.create("watched").await;
+    real.host.power(&machine, Power::Start).await.unwrap();
+    let outside = Connect::open(Some(&real.uri)).unwrap();
+    let xml = outside.lookup_domain_by_uuid(machine.id.0).unwrap().get_xml_desc(0).unwrap();
+    assert!(xml.contains("<watchdog model='i6300esb' action='reset'>"), "{xml}");
+    // libvirt may add the chipset's own to it; what that does must be the same.
+    assert_eq!(xml.matches("<watchdog ").count(), xml.matches("action='reset'").count(), "{xml}");
+    real.host.power(&machine, Power::ForceOff).await.unwrap();
+    real.remove(&machine).await;
+}
