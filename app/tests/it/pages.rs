@@ -295,6 +295,25 @@ async fn a_title_says_the_state_first() {
     assert!(title(&routes::job(model::job::JobId(ID))).await.starts_with("Failed · "));
 }
 
+#[tokio::test]
+async fn a_machine_whose_record_cannot_be_read_is_named_and_an_administrator_can_forget_it() {
+    for (role, may_forget) in [(Role::Administrator, true), (Role::Member, false)] {
+        for machines in [0, 3] {
+            let html = get(World { machines }, actor(role), "/", FormState::default()).await.html;
+            let notice = html.split_once("<strong>broken</strong>").unwrap().1;
+            assert!(
+                notice.contains("its record cannot be read") && notice.contains("from a backup"),
+                "{html}"
+            );
+            let forget = routes::operate(&"broken".parse().unwrap(), OperationKind::Forget);
+            let links = tags(&html).into_iter().filter(|t| t.get("href") == Some(forget.as_str())).count();
+            assert_eq!(links, usize::from(may_forget));
+        }
+    }
+    let page = show("/machines/broken/do/forget").await;
+    assert_eq!(page.status, StatusCode::OK, "its record is not needed for that: {}", page.html);
+}
+
 /// A live region of a job's page.
 fn region(job: &JobView, name: &str) -> String {
     let regions = app::parts::job::regions(job, model::time::Time(9_000));

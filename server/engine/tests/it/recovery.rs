@@ -112,30 +112,6 @@ async fn a_machine_keeps_its_addresses_over_a_restart_until_its_host_tells_them(
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_hides_no_other() {
-    let world = World::new();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("good")).await;
-    succeed(&engine, &ada, create("bad")).await;
-    engine.shut_down().await;
-    let mut sql = world.sql().await;
-    for damage in [
-        "update machines set spec = '{}' where name = 'bad'",
-        "update jobs set kind = 'of a later version' where machine = 'bad'",
-    ] {
-        sqlx::query(damage).execute(&mut sql).await.unwrap();
-    }
-    drop(sql);
-    let engine = world.open().await;
-    let page = engine.machines(&ada, &MachineFilter::default()).await.unwrap();
-    assert_eq!(page.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["good"]);
-    let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();
-    assert_eq!(jobs.iter().map(|job| job.badge.title.as_str()).collect::<Vec<_>>(), ["Create good"]);
-    engine.shut_down().await;
-}
-
-#[tokio::test]
 async fn a_failed_build_shows_the_derivation_and_touches_no_machine() {
     let world = World::new();
     let engine = world.open().await;
