@@ -104,6 +104,17 @@ in
       description = "File with further settings as NAME=value lines, read by systemd; for secrets.";
     };
 
+    auditKeyFile = mkOption {
+      type = types.nullOr (types.strMatching "/.+");
+      default = null;
+      example = "/run/keys/snowglobe-audit";
+      description = ''
+        File with the key that the audit log's entries are chained with, at least 32 bytes. systemd reads it and gives it to the
+        portal as a credential, so the portal's user needs no access to it. Without one the portal makes a key of its own in its
+        state directory, where whoever takes the directory over has it too.
+      '';
+    };
+
     libvirt = mkOption {
       type = types.bool;
       default = true;
@@ -175,6 +186,7 @@ in
         # Jobs are finished or undone after a restart; a stop lets the running steps come to their end.
         TimeoutStopSec = "90s";
         EnvironmentFile = lib.mkIf (cfg.environmentFile != null) cfg.environmentFile;
+        LoadCredential = lib.mkIf (cfg.auditKeyFile != null) "audit-key:${cfg.auditKeyFile}";
 
         User = "snowglobe";
         Group = "snowglobe";

@@ -9,7 +9,9 @@ testers.runNixOSTest {
       enable = true;
       publicUrl = "https://machines.example.org";
       trustedProxies = [ "127.0.0.1" ];
+      auditKeyFile = "/run/keys/audit";
     };
+    systemd.tmpfiles.rules = [ "f /run/keys/audit 0400 root root - 0123456789abcdef0123456789abcdef" ];
     virtualisation.memorySize = 2048;
   };
 
@@ -29,5 +31,10 @@ testers.runNixOSTest {
     with subtest("its files are closed to others"):
         assert machine.succeed("stat -c '%U %a' /var/lib/snowglobe").split() == ["snowglobe", "711"]
         machine.succeed("stat -c '%a' /var/lib/snowglobe/snowglobe.db | grep -qE '^6[04]0$'")
+
+    with subtest("the key of its audit log is one that only root can read, and it makes none of its own"):
+        machine.fail("su -s /bin/sh snowglobe -c 'cat /run/keys/audit'")
+        machine.succeed("test -e /var/lib/snowglobe/audit.head")
+        machine.fail("test -e /var/lib/snowglobe/audit.key")
   '';
 }

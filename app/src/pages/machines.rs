@@ -1,6 +1,6 @@
 //! `/`: the machines. Search, filter and order are in the URL; the rows are live where JavaScript runs.
 
-use super::page;
+use super::{may, page};
 use crate::cx::Cx;
 use crate::islands::live_machines::LiveMachines;
 use crate::parts::frame::{Section, heading};
@@ -11,6 +11,8 @@ use crate::routes;
 use leptos::prelude::*;
 use model::catalog;
 use model::machine::MachineState;
+use model::operation::OperationKind;
+use model::permission::Action;
 use model::sort::Sort;
 use model::view::machine::{MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 
@@ -35,6 +37,7 @@ pub fn Machines() -> impl IntoView {
             {heading("Machines", new)}
             {faults::summary(&cx.form, &[])}
             {faults::confirmation(&cx)}
+            {unreadable(&cx, &found)}
             {search(&filter, &found)}
             {bulk()}
             {rows(&found, &filter)}
@@ -52,6 +55,37 @@ fn filter(cx: &Cx) -> MachineFilter {
         sort: cx.query_as("sort"),
         page: cx.query_as("page").unwrap_or(0),
     }
+}
+
+/// Machines whose record cannot be read: named here, so that nobody takes them for gone.
+fn unreadable(cx: &Cx, found: &MachinePage) -> Option<AnyView> {
+    let may_forget = may(cx, Action::Operate(OperationKind::Forget));
+    let machines = found.unreadable.iter().map(|machine| {
+        let forget = may_forget.then(|| {
+            let label = format!("Forget {}", machine.name);
+            let href = routes::operate(&machine.name, OperationKind::Forget);
+            view! { " "<a class="button" href=href aria-label=label>"Forget…"</a> }
+        });
+        view! {
+            <li>
+                <strong>{machine.name.to_string()}</strong>
+                {format!(", of {}, on host {}: its record cannot be read.", machine.owner, machine.host)}
+                {forget}
+            </li>
+        }
+    });
+    let what_to_do = "Somebody edited the portal's database, or a later version of Snowglobe wrote it. Nothing happens to these \
+                      machines. Run that version, or restore the database from a backup, and restart the portal. An \
+                      administrator can also have the portal forget them.";
+    (!found.unreadable.is_empty()).then(|| {
+        view! {
+            <div class="notice" data-tone="bad">
+                <ul>{machines.collect_view()}</ul>
+                <p>{what_to_do}</p>
+            </div>
+        }
+        .into_any()
+    })
 }
 
 /// The search box; left out while there is nothing to search.

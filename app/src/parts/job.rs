@@ -32,7 +32,7 @@ pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
     ]
 }
 
-/// The machine, who started the job and when. Without a link once the machine is gone.
+/// The machine, who started the job, when, and how long it was in the queue. Without a link once the machine is gone.
 fn about(job: &JobView) -> impl IntoView + use<> {
     let machine = job.summary.machine.as_ref().map(|name| {
         let words = name.to_string();
@@ -47,6 +47,7 @@ fn about(job: &JobView) -> impl IntoView + use<> {
             <span>{format!("started by {}", job.summary.actor)}</span>
             " "
             <span>{time::relative(job.summary.created)}</span>
+            {waited(&job.summary).map(|waited| view! { " "<span>{format!("waited {waited} for its turn")}</span> })}
         </p>
     }
 }
@@ -139,9 +140,16 @@ fn took(step: &StepView, now: Time) -> String {
     }
 }
 
-/// How long a job took or has taken.
+/// How long a job took or has taken, without its time in the queue; until it begins, how long it has been there.
 pub fn duration(job: &JobSummary, now: Time) -> String {
-    time::span(job.created.millis_until(job.ended.unwrap_or(now)))
+    time::span(job.began.unwrap_or(job.created).millis_until(job.ended.unwrap_or(now)))
+}
+
+/// How long a job that has begun was in the queue, if for long enough that somebody wonders.
+fn waited(job: &JobSummary) -> Option<String> {
+    const UNNOTICED: u64 = 1_000;
+    let millis = job.created.millis_until(job.began?);
+    (millis >= UNNOTICED).then(|| time::span(millis))
 }
 
 /// Why a job failed: the message first, then the last lines of the failing derivation.

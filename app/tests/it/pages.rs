@@ -14,6 +14,7 @@ use model::form::{self, FormData};
 use model::job::{JobState, StepState};
 use model::operation::OperationKind;
 use model::portal::Portal;
+use model::view::job::JobView;
 use std::sync::Arc;
 
 struct Answer {
@@ -295,11 +296,35 @@ async fn a_title_says_the_state_first() {
 }
 
 #[tokio::test]
+async fn a_machine_whose_record_cannot_be_read_is_named_and_an_administrator_can_forget_it() {
+    for (role, may_forget) in [(Role::Administrator, true), (Role::Member, false)] {
+        for machines in [0, 3] {
+            let html = get(World { machines }, actor(role), "/", FormState::default()).await.html;
+            let notice = html.split_once("<strong>broken</strong>").unwrap().1;
+            assert!(
+                notice.contains("its record cannot be read") && notice.contains("from a backup"),
+                "{html}"
+            );
+            let forget = routes::operate(&"broken".parse().unwrap(), OperationKind::Forget);
+            let links = tags(&html).into_iter().filter(|t| t.get("href") == Some(forget.as_str())).count();
+            assert_eq!(links, usize::from(may_forget));
+        }
+    }
+    let page = show("/machines/broken/do/forget").await;
+    assert_eq!(page.status, StatusCode::OK, "its record is not needed for that: {}", page.html);
+}
+
+/// A live region of a job's page.
+fn region(job: &JobView, name: &str) -> String {
+    let regions = app::parts::job::regions(job, model::time::Time(9_000));
+    let (_, view) = regions.into_iter().find(|(found, _)| *found == name).unwrap();
+    leptos::prelude::RenderHtml::to_html(view)
+}
+
+#[tokio::test]
 async fn the_steps_of_a_job_fold_once_it_has_succeeded() {
     let fold = |state| {
-        let regions = app::parts::job::regions(&job(state), model::time::Time(9_000));
-        let (_, steps) = regions.into_iter().find(|(name, _)| *name == "job-steps").unwrap();
-        let html = leptos::prelude::RenderHtml::to_html(steps);
+        let html = region(&job(state), "job-steps");
         tags(&html).into_iter().find(|t| t.name == "details").unwrap()
     };
     assert!(fold(JobState::Running).get("open").is_some());
@@ -312,12 +337,25 @@ async fn a_job_that_was_asked_to_stop_says_so() {
     let head = |cancelling| {
         let mut job = job(JobState::Running);
         job.summary.badge.cancelling = cancelling;
-        let regions = app::parts::job::regions(&job, model::time::Time(9_000));
-        let (_, head) = regions.into_iter().find(|(name, _)| *name == "job-head").unwrap();
-        leptos::prelude::RenderHtml::to_html(head)
+        region(&job, "job-head")
     };
     assert!(head(true).contains("Cancelling; the current step has to finish first."));
     assert!(!head(false).contains("Cancelling"));
+}
+
+#[tokio::test]
+async fn a_job_says_how_long_it_was_in_the_queue_and_does_not_count_it() {
+    let shown = |began: Option<i64>| {
+        let mut job = job(JobState::Succeeded);
+        job.summary.began = began.map(model::time::Time);
+        (region(&job, "job-about"), region(&job, "job-head"))
+    };
+    let (about, head) = shown(Some(4_000));
+    assert!(about.contains("waited 3.0 s for its turn") && head.contains(">5.0 s<"), "{about} {head}");
+    let (about, head) = shown(Some(1_400));
+    assert!(!about.contains("waited") && head.contains(">7.6 s<"), "{about} {head}");
+    let (about, head) = shown(None);
+    assert!(!about.contains("waited") && head.contains(">8.0 s<"), "cancelled in the queue: {about} {head}");
 }
 
 #[tokio::test]

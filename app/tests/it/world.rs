@@ -100,6 +100,7 @@ fn summary(state: JobState) -> JobSummary {
         machine_exists: true,
         actor: HOSTILE.to_owned(),
         created: Time(1_000),
+        began: Some(Time(4_000)),
         ended: state.is_over().then_some(Time(9_000)),
     }
 }
@@ -229,6 +230,11 @@ fn profiles() -> Profiles {
 #[async_trait]
 impl Portal for World {
     async fn plan(&self, _: &Actor, operation: &Operation) -> Result<Plan, Fault> {
+        if let Operation::OnMachine { machine, .. } = operation
+            && !["web-1", "broken"].contains(&machine.as_str())
+        {
+            return Err(Fault::not_found("machine"));
+        }
         Ok(plan(&operation.title(), operation.kind() == OperationKind::Purge))
     }
     async fn submit(&self, _: &Actor, _: Operation, _: Consent) -> Result<Submitted, Fault> {
@@ -237,7 +243,13 @@ impl Portal for World {
     async fn machines(&self, actor: &Actor, _: &MachineFilter) -> Result<MachinePage, Fault> {
         actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
         let rows: Vec<MachineRow> = (0..self.machines).map(row).collect();
-        Ok(MachinePage { rows, matching: self.machines as u64, total: self.machines as u64 })
+        let total = self.machines as u64;
+        let unreadable = UnreadableMachine {
+            name: "broken".parse().unwrap(),
+            owner: HOSTILE.to_owned(),
+            host: "local".parse().unwrap(),
+        };
+        Ok(MachinePage { rows, matching: total, total, unreadable: vec![unreadable] })
     }
     async fn machine(&self, _: &Actor, name: &MachineName) -> Result<MachineDetail, Fault> {
         if name.as_str() != "web-1" {

@@ -231,10 +231,7 @@ impl Audit {
         subject: Option<&str>,
         detail: Option<&str>,
     ) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        self.done(&mut tx, cx, action, subject, detail).await?;
-        tx.commit().await?;
-        Ok(())
+        self.over_now(cx, action, subject, Outcome::Succeeded, detail).await
     }
 
     /// Writes that the actor was not allowed to do something, or counts it for a summary when that happens often.
@@ -246,7 +243,7 @@ impl Audit {
         detail: Option<&str>,
     ) -> Result<()> {
         match self.denials.take(cx, action) {
-            Taken::Entry => self.write_denial(cx, action, subject, detail).await,
+            Taken::Entry => self.over_now(cx, action, subject, Outcome::Denied, detail).await,
             Taken::Summary(summary) => self.write_summary(&summary).await,
             Taken::Counted => Ok(()),
         }
@@ -297,18 +294,21 @@ impl Audit {
     }
 
     async fn write_summary(&self, summary: &Summary) -> Result<()> {
-        self.write_denial(&summary.cx, &summary.action, None, Some(&summary.detail)).await
+        let (action, detail) = (&summary.action, &summary.detail);
+        self.over_now(&summary.cx, action, None, Outcome::Denied, Some(detail)).await
     }
 
-    async fn write_denial(
+    /// Writes an act that is over, in a transaction of its own.
+    async fn over_now(
         &self,
         cx: &Cx,
         action: &str,
         subject: Option<&str>,
+        outcome: Outcome,
         detail: Option<&str>,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        self.over(&mut tx, cx, action, subject, Outcome::Denied, detail).await?;
+        self.over(&mut tx, cx, action, subject, outcome, detail).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::db::Visible;
 use crate::error::Result;
 use crate::machine::fleet::MachineEntry;
 use model::Fault;
+use model::account::UserId;
 use model::machine::MachineName;
 use model::permission::{Action, Scope, Subject, can, scope};
 use std::sync::Arc;
@@ -48,17 +49,44 @@ pub(crate) async fn allow_machine(
     action: Action,
     name: &MachineName,
 ) -> Result<Arc<MachineEntry>> {
-    let user = cx.user()?;
-    let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
-    let owners = [known.owner];
+    cx.user()?;
+    if let Some(known) = core.fleet.get(name) {
+        allow_owned(core, cx, action, name, known.owner).await?;
+        return Ok(known);
+    }
+    let outline = core.fleet.unreadable(name).ok_or_else(|| Fault::not_found("machine"))?;
+    allow_owned(core, cx, action, name, outline.owner).await?;
+    Err(Fault::refused(format!(
+        "The record of {name} in the portal's database cannot be read: somebody edited it, or a later version of Snowglobe wrote \
+         it. Run that version, or restore the database from a backup and restart the portal. Otherwise an administrator can \
+         forget the machine."
+    ))
+    .into())
+}
+
+/// Who owns the machine of this name, if the actor may do this to it, whether or not its record can be read.
+pub(crate) async fn allow_outline(
+    core: &Core,
+    cx: &Cx,
+    action: Action,
+    name: &MachineName,
+) -> Result<UserId> {
+    let Some(outline) = core.fleet.unreadable(name) else {
+        return Ok(allow_machine(core, cx, action, name).await?.owner);
+    };
+    allow_owned(core, cx, action, name, outline.owner).await?;
+    Ok(outline.owner)
+}
+
+async fn allow_owned(core: &Core, cx: &Cx, action: Action, name: &MachineName, owner: UserId) -> Result<()> {
+    let owners = [owner];
     let subject = Subject::owned_by(&owners);
-    if !can(user, Action::SeeMachine, subject) {
+    if !can(cx.user()?, Action::SeeMachine, subject) {
         // Not even that only an administrator may do it: that would tell that there is such a machine.
         core.audit.denied(cx, action.name(), Some(name.as_str()), None).await?;
         return Err(Fault::not_found("machine").into());
     }
-    authorize(core, cx, action, subject, Some(name.as_str())).await?;
-    Ok(known)
+    authorize(core, cx, action, subject, Some(name.as_str())).await
 }
 
 fn denied() -> Fault {

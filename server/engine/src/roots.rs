@@ -80,15 +80,16 @@ async fn restore(core: &Core) -> Result<()> {
 
 async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> Result<()> {
     let mut conn = core.db.read().await?;
-    let Some(machine) = db::machines::by_id(&mut conn, id).await? else { return Ok(()) };
-    let Some(disks) = machine.disks else { return Ok(()) };
-    let Some(image) = db::images::by_id(&mut conn, disks.image).await? else { return Ok(()) };
+    // Also of one whose record cannot be read: its disks still build on its image.
+    let Some(machine) = db::machines::outline(&mut conn, id).await? else { return Ok(()) };
+    let Some(image) = machine.image else { return Ok(()) };
+    let Some(image) = db::images::by_id(&mut conn, image).await? else { return Ok(()) };
     drop(conn);
     let name = of_machine(id);
     // What the machine boots is what its root pointed at; the image's row may be of a later build.
     let path = core.builder.root(&name).await?.unwrap_or(image.store_path);
     let gone = if store.keep(&name, &path).await? { None } else { Some(path) };
-    core.fleet.set_image_gone(&machine.spec.name, gone);
+    core.fleet.set_image_gone(&machine.name, gone);
     Ok(())
 }
 

@@ -24,14 +24,10 @@ pub struct ImageKey {
 pub struct Built {
     /// The store path; the image file is `nixos.qcow2` in it.
     pub store_path: PathBuf,
-    /// The derivation.
-    pub drv_path: Option<PathBuf>,
     /// Size of the image file in bytes.
     pub size: u64,
     /// Size of the closure in bytes.
     pub closure_size: Option<u64>,
-    /// Contents of `flake.lock` that the build used.
-    pub lock: Option<String>,
 }
 
 /// The image file's name in the store path.

@@ -22,6 +22,8 @@ pub struct JobSummary {
     pub actor: String,
     /// When it was accepted.
     pub created: Time,
+    /// When its turn came; until then it waits in the queue.
+    pub began: Option<Time>,
     /// When it ended.
     pub ended: Option<Time>,
 }

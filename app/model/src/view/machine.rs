@@ -183,4 +183,17 @@ pub struct MachinePage {
     pub matching: u64,
     /// How many there are that the actor may see.
     pub total: u64,
+    /// Those besides whose record cannot be read, whatever the filter asks for.
+    pub unreadable: Vec<UnreadableMachine>,
+}
+
+/// A machine whose record in the database cannot be read: somebody edited it, or a later version wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableMachine {
+    /// Its name.
+    pub name: MachineName,
+    /// Who owns it.
+    pub owner: String,
+    /// The host that it is on.
+    pub host: HostName,
 }

@@ -28,8 +28,10 @@ pub fn Operate() -> impl IntoView {
         if row.on != On::Machine {
             return Err(Fault::not_found("operation"));
         }
-        // Queried first, so that a machine that does not exist is “not found” and not a refusal.
-        cx.portal.machine(&cx.actor, &name).await?;
+        // Where there is no plan yet that would say so, a machine that does not exist is “not found” and not an empty form.
+        if form::on_machine(kind, &name).is_none() {
+            cx.portal.machine(&cx.actor, &name).await?;
+        }
         let title = format!("{} {name}", row.title);
         let body = body(&cx, row, &name).await?;
         Ok(view! {

@@ -205,6 +205,7 @@ impl Hub {
     fn line(&self, lines: &mut HashMap<MachineId, Arc<Line>>, new: New) -> Arc<Line> {
         let inner = &self.inner;
         if let Some(line) = lines.get(&new.id) {
+            line.set_machine(new.machine);
             return line.clone();
         }
         let first = first_offset(inner.clock.as_ref());

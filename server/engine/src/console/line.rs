@@ -45,6 +45,8 @@ struct Viewer {
 /// What changes.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Which machine it is on its host. One that is destroyed and created again may have another place there.
+    machine: MachineRef,
     pub(super) history: History,
     /// When the current boot's output began.
     pub(super) since: Option<Time>,
@@ -143,7 +145,6 @@ impl Shared {
 /// One machine's console.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) machine: MachineRef,
     shared: Mutex<Shared>,
     changed: watch::Sender<()>,
     news: watch::Sender<MachineNews>,
@@ -157,6 +158,7 @@ impl Line {
     /// A console that has said so much in earlier runs of the portal. `offset` is that of the first byte.
     pub(super) fn new(machine: MachineRef, offset: u64, past: Bytes, stop: CancellationToken) -> Self {
         let shared = Shared {
+            machine,
             history: History::recalling(offset, past),
             since: None,
             link: Link::Unknown,
@@ -169,7 +171,17 @@ impl Line {
             next_viewer: 0,
         };
         let (changed, news) = (watch::Sender::new(()), watch::Sender::new(MachineNews::default()));
-        Self { machine, shared: Mutex::new(shared), changed, news, stop, ended: CancellationToken::new() }
+        Self { shared: Mutex::new(shared), changed, news, stop, ended: CancellationToken::new() }
+    }
+
+    /// Which machine it is on its host, as far as anybody has said.
+    pub(super) fn machine(&self) -> MachineRef {
+        self.look(|s| s.machine.clone())
+    }
+
+    /// Takes over where the machine is now; the next stream is opened there.
+    pub(super) fn set_machine(&self, machine: MachineRef) {
+        lock(&self.shared).machine = machine;
     }
 
     /// Looks at the shared state.

@@ -71,7 +71,8 @@ impl Reader {
                 }
                 continue;
             }
-            match self.hypervisor.console(&self.line.machine).await {
+            let machine = self.line.machine();
+            match self.hypervisor.console(&machine).await {
                 Ok(ConsoleStream { output, input }) => {
                     self.begin_boot();
                     self.line.update(|s| s.connect(input));
@@ -83,7 +84,7 @@ impl Reader {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(machine.name = %self.line.machine.name, error = chain(&error), "no console");
+                    tracing::debug!(machine.name = %machine.name, error = chain(&error), "no console");
                 }
             }
             self.disconnect();

@@ -81,27 +81,24 @@ pub(crate) async fn upsert(
     let profiles = key.profiles.to_string();
     let mode = key.mode.as_str();
     let store_path = built.store_path.to_string_lossy().into_owned();
-    let drv_path = built.drv_path.as_ref().map(|path| path.to_string_lossy().into_owned());
     let size = integer(built.size);
     let closure_size = built.closure_size.map(integer);
     let job = origin.job.to_string();
     let row = sqlx::query_as!(
         Found,
-        r#"insert into images (id, profiles, mode, source, store_path, drv_path, size, closure_size, lock, built,
-        built_by, job_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        r#"insert into images (id, profiles, mode, source, store_path, size, closure_size, built, built_by, job_id)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         on conflict (profiles, mode, source) do update set
         rooted = (rooted and store_path = excluded.store_path), store_path = excluded.store_path,
-        drv_path = excluded.drv_path, size = excluded.size, closure_size = excluded.closure_size,
-        lock = excluded.lock returning id as "id!: Text<ImageId>", store_path as "store_path!", rooted as "rooted!: bool""#,
+        size = excluded.size, closure_size = excluded.closure_size
+        returning id as "id!: Text<ImageId>", store_path as "store_path!", rooted as "rooted!: bool""#,
         id,
         profiles,
         mode,
         key.source,
         store_path,
-        drv_path,
         size,
         closure_size,
-        built.lock,
         origin.now.0,
         origin.by,
         job,

@@ -102,6 +102,84 @@ macro_rules! select_machines {
     };
 }
 
+/// What can be told of a machine whose specification cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline {
+    pub id: MachineId,
+    pub name: MachineName,
+    pub owner: UserId,
+    pub owner_name: String,
+    pub host: HostName,
+    /// The image that its disks were made from.
+    pub image: Option<ImageId>,
+    pub volumes: Vec<Volume>,
+    /// Where it is on its host, while it has a place there.
+    pub host_ref: Option<HostRef>,
+}
+
+struct OutlineRow {
+    id: Text<MachineId>,
+    name: Text<MachineName>,
+    owner_id: Text<UserId>,
+    owner_name: String,
+    host_name: Text<HostName>,
+    image_id: Option<Text<ImageId>>,
+    boot: Option<String>,
+    data: Option<String>,
+    host_ref: Option<String>,
+}
+
+impl OutlineRow {
+    fn outline(self) -> Result<Outline> {
+        Ok(Outline {
+            id: self.id.read()?,
+            name: self.name.read()?,
+            owner: self.owner_id.read()?,
+            owner_name: self.owner_name,
+            host: self.host_name.read()?,
+            image: self.image_id.read()?,
+            volumes: self.boot.into_iter().chain(self.data).map(Volume).collect(),
+            host_ref: self.host_ref.map(HostRef),
+        })
+    }
+}
+
+macro_rules! select_outlines {
+    ($rest:literal $(, $argument:expr)?) => {
+        sqlx::query_as!(
+            OutlineRow,
+            r#"select m.id as "id: Text<MachineId>", m.name as "name: Text<MachineName>",
+            m.owner_id as "owner_id: Text<UserId>", u.name as owner_name, h.name as "host_name: Text<HostName>",
+            m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.host_ref
+            from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
+            $(, $argument)?
+        )
+    };
+}
+
+/// The outline of the machine of this id.
+pub(crate) async fn outline(conn: &mut Conn, id: MachineId) -> Result<Option<Outline>> {
+    let id = id.to_string();
+    let row = select_outlines!("where m.id = ?", id).fetch_optional(conn).await?;
+    row.map(OutlineRow::outline).transpose()
+}
+
+/// The outlines of all machines by name.
+pub(crate) async fn outlines(conn: &mut Conn) -> Result<Vec<Outline>> {
+    let rows = select_outlines!("order by m.name").fetch_all(conn).await?;
+    Ok(readable(rows, OutlineRow::outline))
+}
+
+/// Whether there is a machine of this name, readable or not.
+pub(crate) async fn is_taken(conn: &mut Conn, name: &MachineName) -> Result<bool> {
+    let name = name.as_str();
+    let taken = sqlx::query_scalar!(
+        r#"select exists (select 1 from machines where name = ?) as "taken!: bool""#,
+        name
+    );
+    Ok(taken.fetch_one(conn).await?)
+}
+
 /// All machines by name that can be read.
 pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<MachineRecord>> {
     let rows = select_machines!("order by m.name").fetch_all(conn).await?;

@@ -24,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A first NixOS image without a cache compiles for hours; a build that takes longer hangs.
 const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
-/// A lock file is a few kilobytes.
-const LOCK_MAX: u64 = 1 << 20;
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -50,8 +48,6 @@ pub struct NixBuilder {
 /// One element of what `nix build --json` prints.
 #[derive(Deserialize)]
 struct Realised {
-    #[serde(rename = "drvPath")]
-    drv_path: Option<PathBuf>,
     outputs: BTreeMap<String, PathBuf>,
 }
 
@@ -98,13 +94,11 @@ impl NixBuilder {
         Ok(dir)
     }
 
-    async fn finish(&self, output: &Output, flake: &Path) -> Result<Built, BuildError> {
+    async fn finish(&self, output: &Output) -> Result<Built, BuildError> {
         let realised: Vec<Realised> = serde_json::from_slice(&output.stdout.bytes)
             .map_err(|e| other("the answer of “nix build” is not understood", e))?;
         let first = realised.into_iter().next();
-        let Some((drv_path, store_path)) =
-            first.and_then(|r| Some((r.drv_path, r.outputs.get("out")?.clone())))
-        else {
+        let Some(store_path) = first.and_then(|realised| realised.outputs.get("out").cloned()) else {
             return Err(refused("“nix build” succeeded and named no output."));
         };
         let image = store_path.join(IMAGE_FILE);
@@ -117,7 +111,7 @@ impl NixBuilder {
             }
         };
         let closure_size = self.closure_size(&store_path).await;
-        Ok(Built { store_path, drv_path, size, closure_size, lock: read_lock(&flake.join("flake.lock")) })
+        Ok(Built { store_path, size, closure_size })
     }
 
     /// In the plain form, because the JSON differs between versions: the path, blanks, the size in bytes.
@@ -151,11 +145,6 @@ fn wrapper(key: &ImageKey, flake: &str) -> String {
 }}
 "
     )
-}
-
-fn read_lock(path: &Path) -> Option<String> {
-    let small = fs::metadata(path).is_ok_and(|about| about.len() <= LOCK_MAX);
-    small.then(|| fs::read_to_string(path).ok()).flatten()
 }
 
 /// Why a build failed, the failed derivation first, Nix' own words next.
@@ -205,7 +194,7 @@ impl ImageBuilder for NixBuilder {
             .stream(&mut |line| log.line(line, &mut |event| sink(event)), cancel)
             .await;
         match built {
-            Ok(output) => self.finish(&output, &current.dir).await,
+            Ok(output) => self.finish(&output).await,
             Err(error) => Err(explain(&log, error)),
         }
     }

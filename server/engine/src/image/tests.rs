@@ -98,7 +98,6 @@ async fn real_nix_builds_an_image_once_and_keeps_it_by_its_root() {
     assert_eq!(fs::read_to_string(built.store_path.join("nixos.qcow2")).unwrap(), "an image");
     assert_eq!(built.size, 8);
     assert!(built.closure_size.is_some_and(|size| size >= 8));
-    assert!(built.drv_path.is_some());
     assert!(lines(&events).contains(&"building core web"), "{events:?}");
     assert!(events.iter().any(|e| matches!(e, BuildEvent::Progress(p) if (p.built, p.to_build) == (1, 1))));
 

@@ -1,6 +1,6 @@
 //! Accepting operations: authorise, plan, one transaction, start.
 
-use crate::authorize::{allow_machine, authorize};
+use crate::authorize::{allow_machine, allow_outline, authorize};
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::constraint::{Constraint, violated};
@@ -15,7 +15,7 @@ use model::Fault;
 use model::account::UserId;
 use model::job::JobId;
 use model::machine::MachineId;
-use model::operation::{Operation, OperationKind};
+use model::operation::{MachineAction, Operation, OperationKind};
 use model::permission::{Action, Subject};
 use model::plan::{Consent, Plan};
 use model::portal::Submitted;
@@ -34,6 +34,9 @@ pub(crate) async fn allow(core: &Core, cx: &Cx, operation: &Operation) -> Result
         Operation::RemoveImage { image } => {
             authorize(core, cx, action, Subject::Portal, Some(&image.to_string())).await?;
             Ok(me)
+        }
+        Operation::OnMachine { machine, action: MachineAction::Forget } => {
+            allow_outline(core, cx, action, machine).await
         }
         Operation::OnMachine { machine, .. } => Ok(allow_machine(core, cx, action, machine).await?.owner),
     }
@@ -236,7 +239,7 @@ fn work_of(operation: &Operation, facts: &Facts) -> Work {
     let machine = facts.machine.as_ref();
     let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
     Work {
-        machine: machine.map(|m| m.id),
+        machine: machine.map(|m| m.id).or(facts.unreadable.as_ref().map(|machine| machine.id)),
         had_disks: operation.kind() == OperationKind::Provision && machine.is_some_and(|m| m.created),
         key: needed.and_then(|(profiles, mode)| facts.key(profiles, mode)),
         removing: match operation {

@@ -21,6 +21,8 @@ use ports::image_builder::ImageKey;
 pub(crate) struct Facts {
     /// The machine that the operation is done to.
     pub machine: Option<MachineFacts>,
+    /// The machine that the operation is done to, if its record cannot be read.
+    pub unreadable: Option<UnreadableFacts>,
     /// Whether a machine has the name that the operation gives.
     pub name_taken: bool,
     /// The host that the operation needs.
@@ -45,6 +47,15 @@ pub(crate) struct MachineFacts {
     pub created: bool,
     /// Whether it has a place on its host; the last that goes when it is destroyed.
     pub placed: bool,
+    /// The open job that holds it.
+    pub busy: Option<JobId>,
+}
+
+/// A machine whose record cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct UnreadableFacts {
+    pub id: MachineId,
+    pub host: HostName,
     /// The open job that holds it.
     pub busy: Option<JobId>,
 }
@@ -135,10 +146,16 @@ pub(crate) async fn inside(
 ) -> Result<Facts> {
     let mut facts = outside;
     if let Operation::OnMachine { machine: name, .. } = operation {
-        facts.machine = machine(core, conn, name).await?;
+        match core.fleet.unreadable(name) {
+            Some(outline) => {
+                let busy = db::jobs::open_on(conn, name).await?;
+                facts.unreadable = Some(UnreadableFacts { id: outline.id, host: outline.host.clone(), busy });
+            }
+            None => facts.machine = machine(core, conn, name).await?,
+        }
     }
     if let Some(name) = operation.new_name() {
-        facts.name_taken = db::machines::by_name(conn, name).await?.is_some();
+        facts.name_taken = db::machines::is_taken(conn, name).await?;
     }
     let new = operation.new_machine().map(|spec| &spec.host);
     let host = new.or(facts.machine.as_ref().map(|m| &m.spec.host));

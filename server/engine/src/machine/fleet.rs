@@ -12,7 +12,7 @@ mod tests;
 
 pub(crate) use super::entry::{Domain, MachineEntry};
 use crate::db::Visible;
-use crate::db::machines::MachineRecord;
+use crate::db::machines::{MachineRecord, Outline};
 use crate::db::{self, Db};
 use crate::error::Result;
 use crate::hosts::Hosts;
@@ -24,7 +24,9 @@ use model::host::HostName;
 use model::image::{ImageId, ProfileSet};
 use model::job::JobBadge;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
-use model::view::machine::{Figures, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
+use model::view::machine::{
+    Figures, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage, UnreadableMachine,
+};
 use ports::hypervisor::{HostRef, Seen};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ struct Inner {
     /// Each host has its own terms for where a machine is.
     by_host_ref: HashMap<HostName, HashMap<HostRef, MachineName>>,
     newest: HashMap<(ProfileSet, Mode), ImageId>,
+    /// Those whose record could not be read at the start. Nothing is done with them, and no host is asked about them.
+    unreadable: BTreeMap<MachineName, Arc<Outline>>,
 }
 
 /// One change.
@@ -69,7 +73,11 @@ impl Fleet {
         let records = db::machines::all(&mut conn).await?;
         let newest = db::images::newest(&mut conn).await?;
         let mut addresses = db::machines::last_addresses(&mut conn).await?;
+        let mut unreadable = db::machines::outlines(&mut conn).await?;
+        unreadable.retain(|outline| records.iter().all(|record| record.id != outline.id));
         let fleet = Self { inner: Arc::default(), changes: broadcast::Sender::new(LAG) };
+        write(&fleet.inner).unreadable =
+            unreadable.into_iter().map(|outline| (outline.name.clone(), Arc::new(outline))).collect();
         for record in &records {
             fleet.put(record);
             if let Some(last) = addresses.remove(&record.id) {
@@ -86,6 +94,11 @@ impl Fleet {
     /// The machine of this name.
     pub fn get(&self, name: &MachineName) -> Option<Arc<MachineEntry>> {
         read(&self.inner).machines.get(name).cloned()
+    }
+
+    /// The machine of this name, if its record cannot be read.
+    pub fn unreadable(&self, name: &MachineName) -> Option<Arc<Outline>> {
+        read(&self.inner).unreadable.get(name).cloned()
     }
 
     /// The machine in this place on a host.
@@ -118,7 +131,14 @@ impl Fleet {
             rest.sort_by(|a, b| sort.compare(&MACHINE_COLUMNS, &a.row, &b.row));
         }
         let page = first.into_iter().chain(rest).skip(skip).take(per_page);
-        MachinePage { rows: page.map(|known| known.row.clone()).collect(), matching, total }
+        let rows = page.map(|known| known.row.clone()).collect();
+        let unreadable = inner.unreadable.values().filter(|outline| sees.includes(outline.owner));
+        let unreadable = unreadable.map(|outline| UnreadableMachine {
+            name: outline.name.clone(),
+            owner: outline.owner_name.clone(),
+            host: outline.host.clone(),
+        });
+        MachinePage { rows, matching, total, unreadable: unreadable.collect() }
     }
 
     /// The machines of which `is_wanted` says so, as they are, and every change after that.
@@ -167,6 +187,11 @@ impl Fleet {
             inner.leave(&known);
             self.publish(Changed::Gone { id: known.row.id, owner: known.owner });
         }
+    }
+
+    /// Forgets a machine whose record could not be read.
+    pub fn remove_unreadable(&self, id: MachineId) {
+        write(&self.inner).unreadable.retain(|_, outline| outline.id != id);
     }
 
     /// Shows on a machine which job holds it.

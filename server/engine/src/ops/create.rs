@@ -8,6 +8,7 @@ use crate::machine::facts::Facts;
 use crate::steps::{Step, address, definition, disks, host, identity, image, power, record};
 use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
+use model::spec::Spec;
 
 pub(super) struct New {
     steps: &'static [Cell],
@@ -61,9 +62,13 @@ impl Op for New {
     }
 
     fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
-        let spec = operation.new_machine()?;
-        image::what(step, operation, facts)
-            .or_else(|| disks::what(step, spec, facts))
-            .or_else(|| definition::what(step, spec))
+        what(step, operation, operation.new_machine()?, facts)
     }
+}
+
+/// What a step will do that makes a machine of this specification.
+pub(super) fn what(step: &Step, operation: &Operation, spec: &Spec, facts: &Facts) -> Option<String> {
+    image::what(step, operation, facts)
+        .or_else(|| disks::what(step, spec, facts))
+        .or_else(|| definition::what(step, spec))
 }

@@ -1,11 +1,11 @@
 //! `provision`: a machine of which there is only the configuration, or one whose domain is gone.
 
 use super::check::{check_disk, check_image, check_placement, idle};
+use super::create::{self, CREATE};
 use super::refusal::Refusal;
 use super::{Cell, Op};
-use crate::job::step::After::{Nothing, Undo};
 use crate::machine::facts::Facts;
-use crate::steps::{Step, address, definition, disks, host, identity, image, power};
+use crate::steps::{Step, disks, image};
 use model::machine::MachineState;
 use model::operation::Operation;
 use model::plan::Plan;
@@ -14,17 +14,8 @@ pub(super) struct Provision;
 
 impl Op for Provision {
     fn steps(&self) -> &'static [Cell] {
-        const {
-            &[
-                (&host::RESERVE, Undo),
-                (&image::BUILD, Nothing),
-                (&disks::CREATE, Undo),
-                (&identity::WRITE, Nothing),
-                (&definition::PUT, Undo),
-                (&power::START, Undo),
-                (&address::AWAIT, Nothing),
-            ]
-        }
+        // Those of create after the first, which writes the row that is there already.
+        CREATE.steps().get(1..).unwrap_or_default()
     }
 
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
@@ -54,8 +45,6 @@ impl Op for Provision {
         if machine.created && *step == disks::CREATE {
             return Some("Check that the disks are there".to_owned());
         }
-        image::what(step, operation, facts)
-            .or_else(|| disks::what(step, &machine.spec, facts))
-            .or_else(|| definition::what(step, &machine.spec))
+        create::what(step, operation, &machine.spec, facts)
     }
 }

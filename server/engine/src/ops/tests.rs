@@ -57,6 +57,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
     let profiles = MemoryBuilder::new().known_profiles();
     Facts {
         machine,
+        unreadable: None,
         name_taken: false,
         host: Some(HostFacts {
             name: "local".parse().unwrap(),

@@ -81,22 +81,18 @@ async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// Removes the row, and says in the audit log what may still be on the host.
 async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if let Some(id) = cx.work.machine
-        && let Some(record) = db::machines::by_id(&mut *cx.core.db.read().await?, id).await?
+        && let Some(outline) = db::machines::outline(&mut *cx.core.db.read().await?, id).await?
     {
-        let host = &record.spec.host;
-        let remark = match record.disks {
-            Some(disks) => {
-                let volumes: Vec<String> =
-                    std::iter::once(disks.boot).chain(disks.data).map(|v| v.0).collect();
-                format!(
-                    "Host “{host}” may still have its definition, running, and its disks: {}.",
-                    volumes.join(", ")
-                )
-            }
-            None if record.host_ref.is_some() => {
+        let host = &outline.host;
+        let volumes: Vec<String> = outline.volumes.into_iter().map(|volume| volume.0).collect();
+        let remark = match volumes.join(", ") {
+            none if none.is_empty() && outline.host_ref.is_some() => {
                 format!("Host “{host}” may still have its place and disks that were not finished.")
             }
-            None => format!("Host “{host}” should have nothing of it."),
+            none if none.is_empty() => format!("Host “{host}” should have nothing of it."),
+            volumes => {
+                format!("Host “{host}” may still have its definition, running, and its disks: {volumes}.")
+            }
         };
         cx.warn(&remark);
         cx.work.remark = Some(remark);
@@ -113,13 +109,14 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
 async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(id) = cx.work.machine else { return Ok(()) };
     let mut tx = cx.core.db.begin().await?;
-    let record = db::machines::by_id(&mut tx, id).await?;
+    let outline = db::machines::outline(&mut tx, id).await?;
     db::machines::delete(&mut tx, id).await?;
     tx.commit().await?;
-    if let Some(record) = &record {
-        cx.say(format!("The configuration of {} is removed.", record.spec.name));
+    cx.core.fleet.remove_unreadable(id);
+    if let Some(outline) = &outline {
+        cx.say(format!("The configuration of {} is removed.", outline.name));
     }
-    if let Some(name) = record.as_ref().map(|record| &record.spec.name).or(cx.job.operation.machine()) {
+    if let Some(name) = outline.as_ref().map(|outline| &outline.name).or(cx.job.operation.machine()) {
         // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
         let forgotten = cx.core.consoles.forget(name, id, "The machine has been removed.").await;
         if let Err(error) = forgotten {

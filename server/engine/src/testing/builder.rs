@@ -235,7 +235,7 @@ impl ImageBuilder for MemoryBuilder {
         let hash: String = hex::encode(Sha256::digest(name)).chars().take(32).collect();
         let store_path = PathBuf::from(format!("/nix/store/{hash}-nixos-image"));
         store.paths.insert(store_path.clone());
-        Ok(Built { store_path, drv_path: None, size: 20 << 20, closure_size: Some(40 << 20), lock: None })
+        Ok(Built { store_path, size: 20 << 20, closure_size: Some(40 << 20) })
     }
 
     fn reproduce(&self, key: &ImageKey) -> String {

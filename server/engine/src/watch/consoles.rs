@@ -4,14 +4,19 @@
 use crate::core::Core;
 use crate::machine::fleet::{Changed, MachineEntry};
 use model::machine::{MachineId, MachineState};
+use ports::hypervisor::HostRef;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
+/// What the hub was last told of a machine: how and where it is. One that was destroyed and created again while changes were
+/// missed may be as it was, and somewhere else.
+type Said = (MachineState, Option<HostRef>);
+
 /// Relays for ever.
 pub(super) async fn relay(core: Arc<Core>) {
     let mut changes = core.fleet.changes();
-    let mut states: HashMap<MachineId, MachineState> = HashMap::new();
+    let mut states: HashMap<MachineId, Said> = HashMap::new();
     for known in core.fleet.all() {
         tell(&core, &mut states, &known).await;
     }
@@ -35,12 +40,14 @@ pub(super) async fn relay(core: Arc<Core>) {
     }
 }
 
-async fn tell(core: &Core, states: &mut HashMap<MachineId, MachineState>, known: &MachineEntry) {
+async fn tell(core: &Core, states: &mut HashMap<MachineId, Said>, known: &MachineEntry) {
     let state = known.row.observed.state;
     let id = known.row.id;
-    if states.insert(id, state) == Some(state) {
+    let told = (state, known.host_ref.clone());
+    if states.get(&id) == Some(&told) {
         return;
     }
+    states.insert(id, told);
     if state.is_active()
         && let Ok(hypervisor) = core.hosts.hypervisor(&known.row.host)
         && let Some(machine) = known.on_host()

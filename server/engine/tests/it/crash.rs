@@ -6,7 +6,9 @@ use engine::probe::{Moment, Probe, Verdict, When};
 use model::account::Actor;
 use model::job::JobId;
 use model::operation::Operation;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -19,6 +21,8 @@ pub enum Mischief {
     Twice,
     /// The step fails.
     Fail(usize, When),
+    /// Nothing, but it is noted where a death would leave something new ([`Mischievous::deaths`]).
+    Note,
     /// The runner stops for ever.
     Halt(usize, When),
     /// The runner stops for ever inside the step, or inside its undoing, when that waits for the so-manieth time.
@@ -32,16 +36,54 @@ pub struct Mischievous {
     fails: Mutex<Option<(usize, When)>>,
     halted: watch::Sender<bool>,
     repeated: Mutex<HashSet<(JobId, usize, When)>>,
+    /// What a process that dies now leaves, as a number.
+    remains: Box<dyn Fn() -> u64 + Send + Sync>,
+    noted: Mutex<Noted>,
 }
 
+#[derive(Default)]
+struct Noted {
+    remains: HashMap<(usize, When), u64>,
+    deaths: Deaths,
+}
+
+/// For each step and undoing, after how many rests in it more, or less, lies outside the process than at the rest before. To die
+/// at any other rest is to die at one of these: nobody remembers how often the dead have waited.
+pub type Deaths = HashMap<(usize, When), Vec<usize>>;
+
 impl Mischievous {
-    pub fn new() -> Arc<Self> {
+    pub fn new(world: &World) -> Arc<Self> {
+        let (hypervisor, builder) = (world.hypervisor.clone(), world.builder.clone());
+        let database = world.database().with_extension("db-shm");
+        let remains = move || {
+            // The head of the index of SQLite's log changes with each commit (sqlite.org/walformat.html).
+            let mut head = [0; 48];
+            let _ = std::fs::File::open(&database).and_then(|mut file| file.read(&mut head));
+            let mut hasher = DefaultHasher::new();
+            (head, format!("{hypervisor:?} {builder:?}")).hash(&mut hasher);
+            hasher.finish()
+        };
         Arc::new(Self {
             armed: watch::Sender::new(None),
             fails: Mutex::default(),
             halted: watch::Sender::new(false),
             repeated: Mutex::default(),
+            remains: Box::new(remains),
+            noted: Mutex::default(),
         })
+    }
+
+    /// What was noted.
+    pub fn deaths(&self) -> Deaths {
+        self.noted.lock().unwrap().deaths.clone()
+    }
+
+    fn note(&self, moment: Moment, rests: usize) {
+        let (at, now) = ((moment.index, moment.when), (self.remains)());
+        let mut noted = self.noted.lock().unwrap();
+        if noted.remains.insert(at, now) != Some(now) {
+            noted.deaths.entry(at).or_default().push(rests);
+        }
     }
 
     pub fn arm(&self, mischief: Option<Mischief>, fails: Option<(usize, When)>) {
@@ -83,6 +125,10 @@ impl Probe for Mischievous {
         let stops = match *self.armed.borrow() {
             Some(Mischief::HaltInside(index, when, after)) => {
                 (index, when) == (moment.index, moment.when) && rests >= after
+            }
+            Some(Mischief::Note) => {
+                self.note(moment, rests);
+                false
             }
             _ => false,
         };
@@ -127,7 +173,7 @@ pub fn crash(
 ) -> Crashed {
     let runtime = runtime();
     let crashed = runtime.block_on(async {
-        let probe = Mischievous::new();
+        let probe = Mischievous::new(world);
         let engine = world.open_probed(probe.clone()).await;
         let ada = admin(&engine).await;
         let operation = prepare(&engine, &ada).await;

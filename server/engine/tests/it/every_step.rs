@@ -4,7 +4,7 @@
 //!
 //! What is compared is the whole world: definitions, disks with their sizes and contents, roots, rows.
 
-use crate::crash::{Crashed, Mischief, Mischievous, crash, on_portal, runtime};
+use crate::crash::{Crashed, Deaths, Mischief, Mischievous, crash, on_portal, runtime};
 use crate::harness::{World, admin, build, create, ended, on, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
@@ -20,9 +20,6 @@ use model::view::job::{JobFilter, JobView, StepView};
 use ports::hypervisor::Capabilities;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// More often than any step waits: a step that has not ended then waits for something that does not come.
-const MOST_RESTS: usize = 200;
 
 /// Brings the world to where the operation makes sense, and gives the operation.
 async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Operation {
@@ -73,6 +70,8 @@ struct Case {
     /// Names and marks.
     steps: Vec<(&'static str, &'static str)>,
     target: Target,
+    /// Where to die inside a step when all goes well, and inside an undoing when the last step fails.
+    deaths: Deaths,
 }
 
 /// The whole world; images stay when what needed them is undone, so they stand apart.
@@ -99,7 +98,33 @@ impl Case {
             succeed(&engine, &ada, operation).await;
             Target::of(&world).await
         });
-        Self { capabilities, kind, steps, target }
+        let mut case = Self { capabilities, kind, steps, target, deaths: Deaths::new() };
+        case.deaths = case.note(None);
+        if case.has("undo") {
+            let back = case.note(Some(case.last()));
+            case.deaths.extend(back.into_iter().filter(|((_, when), _)| *when == When::BeforeUndo));
+        }
+        case
+    }
+
+    /// What fails where there is an undoing to be looked at.
+    fn last(&self) -> (usize, When) {
+        (self.steps.len() - 1, When::AfterRun)
+    }
+
+    /// Where to die inside steps and undoings.
+    fn note(&self, fails: Option<(usize, When)>) -> Deaths {
+        let world = world(self.capabilities);
+        runtime().block_on(async {
+            let probe = Mischievous::new(&world);
+            let engine = world.open_probed(probe.clone()).await;
+            let ada = admin(&engine).await;
+            let operation = prepare(&world, &engine, &ada, self.kind).await;
+            probe.arm(Some(Mischief::Note), fails);
+            run(&engine, &ada, operation).await;
+            engine.shut_down().await;
+            probe.deaths()
+        })
     }
 
     fn has(&self, mark: &str) -> bool {
@@ -113,8 +138,12 @@ impl Case {
     }
 
     fn all(&self) {
+        for index in self.run() {
+            // Each step at least asks the database where it stands.
+            assert!(self.deaths.contains_key(&(index, When::BeforeRun)), "{} step {index}", self.kind);
+        }
         self.lives_through(Mischief::Twice);
-        let last = (self.steps.len() - 1, When::AfterRun);
+        let last = self.last();
         for index in self.run() {
             for when in [When::BeforeRun, When::AfterRun] {
                 self.lives_through(Mischief::Fail(index, when));
@@ -132,12 +161,11 @@ impl Case {
         }
     }
 
-    /// Kills the process when a step waits for something: each other time, and the rest on the other kind of host.
+    /// Kills the process when a step waits for something, once for each thing that it can leave.
     fn dies_inside(&self, index: usize, when: When, fails: Option<(usize, When)>) {
-        let died = |rests: &usize| self.dies_of(Mischief::HaltInside(index, when, *rests), fails);
-        let first = if self.capabilities == THIN { 1 } else { 2 };
-        let ended = (first..MOST_RESTS).step_by(2).find(|rests| !died(rests));
-        assert!(ended.is_some(), "{} step {index} has no end", self.kind);
+        for rests in self.deaths.get(&(index, when)).into_iter().flatten() {
+            self.dies_of(Mischief::HaltInside(index, when, *rests), fails);
+        }
     }
 
     /// The engine lives through the mischief.
@@ -145,7 +173,7 @@ impl Case {
         let context = format!("{} {mischief:?}", self.kind);
         let world = world(self.capabilities);
         runtime().block_on(async {
-            let probe = Mischievous::new();
+            let probe = Mischievous::new(&world);
             let engine = world.open_probed(probe.clone()).await;
             let ada = admin(&engine).await;
             let operation = prepare(&world, &engine, &ada, self.kind).await;

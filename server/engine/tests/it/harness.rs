@@ -18,7 +18,7 @@ use model::portal::Portal as _;
 use model::spec::Spec;
 use model::view::job::{JobFrame, JobView};
 use model::view::machine::MachineRow;
-use ports::hypervisor::Capabilities;
+use ports::hypervisor::{Capabilities, HypervisorError};
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
@@ -294,6 +294,27 @@ pub fn on(kind: OperationKind, name: &str) -> Operation {
 
 pub fn name(text: &str) -> MachineName {
     text.parse().unwrap()
+}
+
+/// A create that is in the midst of its build, and stays there while the builder holds.
+pub async fn building(world: &World, engine: &Arc<Engine>, actor: &Actor) -> JobId {
+    world.builder.hold(true);
+    let job = begin(engine, actor, create("web")).await;
+    world.builder.begun(1).await;
+    job
+}
+
+/// What a host says that will not do something.
+pub fn refused() -> HypervisorError {
+    HypervisorError::Failed { what: "doing it".to_owned(), why: "the device is busy".to_owned() }
+}
+
+/// The next create fails when it has made disks, and the host is away so many times when they are to be removed.
+pub fn fail_and_go_away(world: &World, times: usize) {
+    world.hypervisor.fail_next("put_definition", refused());
+    for _ in 0..times {
+        world.hypervisor.fail_next("remove_disks", HypervisorError::Unreachable { why: "gone".to_owned() });
+    }
 }
 
 /// Submits and waits for the end.

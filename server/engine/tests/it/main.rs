@@ -11,6 +11,7 @@ mod accounts;
 mod concurrency;
 mod contract;
 mod crash;
+mod damaged;
 mod every_step;
 mod guests;
 mod harness;

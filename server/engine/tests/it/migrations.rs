@@ -3,6 +3,7 @@
 
 use crate::harness::{World, actor, name};
 use futures::StreamExt as _;
+use model::Time;
 use model::audit::ChainState;
 use model::job::StepState;
 use model::portal::Portal as _;
@@ -53,6 +54,7 @@ async fn every_migration_works_on_data_and_the_engine_opens_it() {
     assert!(!engine.job(&ada, jobs[2].badge.id).await.unwrap().can_retry);
     let cancelled = engine.job(&ada, jobs[3].badge.id).await.unwrap();
     assert_eq!(cancelled.steps[0].state, StepState::Cancelled);
+    assert_eq!(cancelled.summary.began, Some(Time(10)), "a column that nobody read before");
     let mut frames = engine.follow_job(&ada, jobs[4].badge.id, None).await.unwrap();
     let mut said = Vec::new();
     while let Some(frame) = frames.next().await {
@@ -61,7 +63,7 @@ async fn every_migration_works_on_data_and_the_engine_opens_it() {
         }
     }
     assert!(said.len() == 1 && said[0].contains("not been kept"), "a log that is gone says so: {said:?}");
-    assert_eq!(engine.images(&ada).await.unwrap().len(), 1);
+    assert_eq!(engine.images(&ada).await.unwrap().len(), 2);
     assert!(matches!(engine.verify_audit(&ada).await.unwrap(), ChainState::Intact { entries: 0, .. }));
     engine.shut_down().await;
 }

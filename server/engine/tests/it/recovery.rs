@@ -1,8 +1,8 @@
 //! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
 
 use crate::harness::{
-    World, actor, admin, begin, create, ended, name, next, on, patiently, run, succeed, until_row,
-    until_state,
+    World, actor, admin, building, create, ended, fail_and_go_away, name, next, on, patiently, refused, run,
+    succeed, until_row, until_state,
 };
 use futures::StreamExt as _;
 use model::Fault;
@@ -16,12 +16,7 @@ use model::plan::Consent;
 use model::portal::Portal as _;
 use model::view::job::JobFilter;
 use model::view::machine::MachineFilter;
-use ports::hypervisor::HypervisorError;
 use std::time::Instant;
-
-fn refused() -> HypervisorError {
-    HypervisorError::Failed { what: "defining".to_owned(), why: "out of memory".to_owned() }
-}
 
 #[tokio::test]
 async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
@@ -34,7 +29,7 @@ async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
     let failure = job.failure.clone().unwrap();
     assert_eq!(failure.step, "definition.put");
     assert!(
-        failure.message.contains("out of memory") && failure.message.contains("try again"),
+        failure.message.contains("device is busy") && failure.message.contains("try again"),
         "{failure:?}"
     );
     let states: Vec<StepState> = job.steps.iter().map(|s| s.state).collect();
@@ -56,9 +51,7 @@ async fn a_build_that_somebody_cancels_has_not_failed() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     engine.cancel(&ada, job).await.unwrap();
     let job = ended(&engine, &ada, job).await;
     assert_eq!((job.summary.badge.state, job.failure), (JobState::Cancelled, None));
@@ -73,9 +66,7 @@ async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     assert!(!engine.job(&ada, job).await.unwrap().summary.badge.cancelling);
     // As after a crash in the middle of cancelling: a step that does not listen would look like this as well.
     sqlx::query("update jobs set cancel = 1").execute(&mut world.sql().await).await.unwrap();
@@ -108,30 +99,6 @@ async fn a_machine_keeps_its_addresses_over_a_restart_until_its_host_tells_them(
     world.hypervisor.set_address(Some(AddressSource::Agent));
     succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
     until_row(&engine, &ada, "web", |row| row.observed.addresses == told).await;
-    engine.shut_down().await;
-}
-
-#[tokio::test]
-async fn a_row_that_cannot_be_read_hides_no_other() {
-    let world = World::new();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("good")).await;
-    succeed(&engine, &ada, create("bad")).await;
-    engine.shut_down().await;
-    let mut sql = world.sql().await;
-    for damage in [
-        "update machines set spec = '{}' where name = 'bad'",
-        "update jobs set kind = 'of a later version' where machine = 'bad'",
-    ] {
-        sqlx::query(damage).execute(&mut sql).await.unwrap();
-    }
-    drop(sql);
-    let engine = world.open().await;
-    let page = engine.machines(&ada, &MachineFilter::default()).await.unwrap();
-    assert_eq!(page.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["good"]);
-    let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();
-    assert_eq!(jobs.iter().map(|job| job.badge.title.as_str()).collect::<Vec<_>>(), ["Create good"]);
     engine.shut_down().await;
 }
 
@@ -197,8 +164,7 @@ async fn a_job_whose_host_goes_away_while_it_is_undone_waits_for_it() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.hypervisor.fail_next("put_definition", refused());
-    world.hypervisor.fail_next("remove_disks", HypervisorError::Unreachable { why: "gone".to_owned() });
+    fail_and_go_away(&world, 1);
     let job = run(&engine, &ada, create("web")).await;
     assert_eq!(job.summary.badge.state, JobState::Failed);
     assert_eq!(world.snapshot().await, Vec::<String>::new());
@@ -251,9 +217,7 @@ async fn a_shutdown_leaves_an_open_job_for_the_next_start() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = engine.submit(&ada, create("web"), Consent::default()).await.unwrap().job;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     let mut frames = engine.follow_job(&ada, job, None).await.unwrap();
     let mut events = engine.follow_events(&ada, None).await.unwrap();
     engine.shut_down().await;
@@ -291,9 +255,7 @@ async fn a_log_that_cannot_be_opened_keeps_neither_the_portal_nor_the_job() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = begin(&engine, &ada, create("web")).await;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     engine.shut_down().await;
     let log = world.settings.state.join(format!("jobs/{job}.log"));
     std::fs::remove_file(&log).unwrap();

@@ -2,7 +2,8 @@
 
 use crate::crash::{Mischief, Mischievous};
 use crate::harness::{
-    World, admin, begin, build, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
+    World, admin, begin, building, create, ended, fail_and_go_away, member, name, on, patiently, refused,
+    run, spec, succeed, until_said,
 };
 use engine::Engine;
 use engine::probe::When;
@@ -17,10 +18,6 @@ use model::portal::Portal as _;
 use ports::hypervisor::HypervisorError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-fn refused() -> HypervisorError {
-    HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() }
-}
 
 /// A create that was cancelled when its machine ran, and whose machine cannot be switched off.
 async fn stuck(world: &World, engine: &Arc<Engine>, ada: &Actor) -> JobId {
@@ -100,9 +97,7 @@ async fn giving_up_does_not_wait_for_the_step_under_way() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = begin(&engine, &ada, create("web")).await;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     engine.give_up(&ada, job).await.unwrap();
     let view = ended(&engine, &ada, job).await;
     assert_eq!(view.summary.badge.state, JobState::Failed);
@@ -190,10 +185,7 @@ async fn a_host_that_is_no_longer_configured_does_not_keep_its_jobs_for_ever() {
     let mut world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.hypervisor.fail_next("put_definition", refused());
-    for _ in 0..1000 {
-        world.hypervisor.fail_next("remove_disks", HypervisorError::Unreachable { why: "gone".to_owned() });
-    }
+    fail_and_go_away(&world, 1000);
     let job = begin(&engine, &ada, create("web")).await;
     until_said(&engine, &ada, job, "Trying again to undo it.").await;
     engine.shut_down().await;
@@ -221,6 +213,8 @@ async fn a_bare_configuration_is_purged_without_its_host() {
     for name in ["near", "far"] {
         succeed(&engine, &ada, Operation::Configure { spec: Box::new(spec(name)) }).await;
     }
+    succeed(&engine, &ada, create("former")).await;
+    succeed(&engine, &ada, on(OperationKind::Destroy, "former")).await;
     world.hypervisor.set_reachable(false);
     let away = async {
         while engine.hosts(&ada).await.unwrap()[0].reachable {
@@ -232,7 +226,9 @@ async fn a_bare_configuration_is_purged_without_its_host() {
     engine.shut_down().await;
     world.has_host = false;
     let engine = world.open().await;
-    succeed(&engine, &ada, on(OperationKind::Purge, "far")).await;
+    for name in ["far", "former"] {
+        succeed(&engine, &ada, on(OperationKind::Purge, name)).await;
+    }
     assert_eq!(world.snapshot().await, Vec::<String>::new());
     engine.shut_down().await;
 }
@@ -242,9 +238,7 @@ async fn a_host_that_goes_away_for_a_moment_undoes_nothing() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = begin(&engine, &ada, create("web")).await;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     world.hypervisor.set_reachable(false);
     world.builder.hold(false);
     until_said(&engine, &ada, job, "Trying again.").await;
@@ -260,9 +254,7 @@ async fn waiting_for_a_host_can_be_cancelled() {
     let world = World::new();
     let engine = world.open().await;
     let ada = admin(&engine).await;
-    world.builder.hold(true);
-    let job = begin(&engine, &ada, create("web")).await;
-    world.builder.begun(1).await;
+    let job = building(&world, &engine, &ada).await;
     world.hypervisor.set_reachable(false);
     world.builder.hold(false);
     until_said(&engine, &ada, job, "Trying again.").await;

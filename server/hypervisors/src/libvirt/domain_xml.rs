@@ -162,6 +162,9 @@ fn devices(x: &mut Xml, machine: &Definition, platform: &Platform) -> io::Result
     element(x, "memballoon", &[("model", "virtio"), ("freePageReporting", "on")], |x| {
         empty(x, "stats", &[("period", BALLOON_PERIOD)])
     })?;
+    // A guest whose systemd has stopped is reset. The chipset's own watchdog (itco) is one that libvirt before 9.1 neither adds nor
+    // knows; this one every libvirt has.
+    empty(x, "watchdog", &[("model", "i6300esb"), ("action", "reset")])?;
     // No screen, no sound, no USB: the machine is used by its serial line and by SSH, and memory is for guests.
     empty(x, "controller", &[("type", "usb"), ("model", "none")])?;
     element(x, "video", &[], |x| empty(x, "model", &[("type", "none")]))

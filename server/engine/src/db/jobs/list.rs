@@ -19,6 +19,7 @@ struct SummaryRow {
     actor: String,
     state: Word<JobState>,
     created: i64,
+    began: Option<i64>,
     ended: Option<i64>,
     step: Option<String>,
     cancelling: bool,
@@ -43,6 +44,7 @@ impl SummaryRow {
             machine_exists: self.machine_exists,
             actor: self.actor,
             created: Time(self.created),
+            began: self.began.map(Time),
             ended: self.ended.map(Time),
         })
     }
@@ -54,7 +56,7 @@ macro_rules! select_summaries {
             SummaryRow,
             r#"select j.id as "id: Text<JobId>", j.kind as "kind: Text<OperationKind>", j.title,
             j.machine as "machine: Text<MachineName>", j.actor,
-            iif(j.stuck is null, j.state, 'needs_attention') as "state!: Word<JobState>", j.created, j.ended,
+            iif(j.stuck is null, j.state, 'needs_attention') as "state!: Word<JobState>", j.created, j.began, j.ended,
             exists (select 1 from machines m where m.name = j.machine) as "machine_exists!: bool",
             (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as "step?",
             (j.cancel = 1 and j.state in ('queued', 'running')) as "cancelling!: bool",

@@ -102,7 +102,8 @@ fn words_outside_the_protocol_are_passed_on() {
 #[test]
 fn endless_logs_keep_a_bounded_amount() {
     let mut text = String::new();
-    for n in 0..20_000 {
+    // Three times as many as are known at a time: each line costs a look at all that are.
+    for n in 0..3 * ACTIVITIES {
         text += &format!(
             "@nix {{\"action\":\"start\",\"id\":{n},\"type\":105,\"fields\":[\"/nix/store/x{n}.drv\"]}}\n"
         );
@@ -140,7 +141,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), as_nix in any::<bool>()) {
