@@ -2,7 +2,7 @@
 
 use crate::crash::{Mischief, Mischievous};
 use crate::harness::{
-    World, admin, begin, building, create, ended, fail_and_go_away, member, name, on, patiently, refused,
+    World, admin, begin, build, building, create, ended, fail_and_go_away, member, name, on, patiently, refused,
     run, spec, succeed, until_said,
 };
 use engine::Engine;
@@ -157,7 +157,7 @@ async fn give_up_inside(engine: &Arc<Engine>, ada: &Actor, probe: &Mischievous, 
 #[tokio::test]
 async fn what_a_create_leaves_that_was_given_up_is_created_again_or_purged_wherever_it_stood() {
     let world = World::new();
-    let probe = Mischievous::new();
+    let probe = Mischievous::new(&world);
     let engine = world.open_probed(probe.clone()).await;
     let ada = admin(&engine).await;
     succeed(&engine, &ada, build("docker")).await;

@@ -116,6 +116,6 @@ async fn a_setup_link_used_twice_at_once_makes_one_administrator() {
         setup(core, &cx, &token, "eve", &password, &browser),
     );
     assert!(ada.is_ok() != eve.is_ok());
-    assert_eq!(db::users::all(&mut *core.db.read().await.unwrap()).await.unwrap().len(), 1);
+    assert_eq!(db::users::all(&mut core.db.read().await.unwrap()).await.unwrap().len(), 1);
     engine.shut_down().await;
 }
