@@ -170,7 +170,7 @@ async fn real_machine_starts_with_a_watchdog_that_resets_it() {
     let (machine, _) = real.create("watched").await;
     real.host.power(&machine, Power::Start).await.unwrap();
     let outside = Connect::open(Some(&real.uri)).unwrap();
-    let xml = outside.lookup_domain_by_uuid(machine.id.0).unwrap().get_xml_desc(0).unwrap();
+    let xml = outside.lookup_domain_by_uuid(machine.id.0).unwrap().xml_desc(0).unwrap();
     assert!(xml.contains("<watchdog model='i6300esb' action='reset'>"), "{xml}");
     // libvirt may add the chipset's own to it; what that does must be the same.
     assert_eq!(xml.matches("<watchdog ").count(), xml.matches("action='reset'").count(), "{xml}");
