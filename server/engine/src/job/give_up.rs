@@ -114,7 +114,10 @@ mod tests {
             row("host.release", After::Forward, StepState::Pending),
         ];
         assert_eq!(left_behind(&destroy), ["its definition", disks, "its place on the host"]);
-        assert_eq!(may_be_left(&["its definition", disks]), format!("It may leave behind: its definition and {disks}."));
+        assert_eq!(
+            may_be_left(&["its definition", disks]),
+            format!("It may leave behind: its definition and {disks}.")
+        );
         assert_eq!(may_be_left(&[]), "It leaves nothing behind.");
     }
 }

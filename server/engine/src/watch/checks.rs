@@ -49,7 +49,10 @@ fn no_answer(limit: Duration) -> Finding {
         name: "connection".to_owned(),
         level: Level::Error,
         what: format!("The host did not answer within {limit:?}."),
-        fix: Some("See on the host what keeps its hypervisor busy, restart it if it hangs, then test again.".to_owned()),
+        fix: Some(
+            "See on the host what keeps its hypervisor busy, restart it if it hangs, then test again."
+                .to_owned(),
+        ),
     }
 }
 

@@ -104,8 +104,9 @@ async fn two_who_want_one_image_share_one_build() {
 async fn audited_builds(engine: &Engine, ada: &Actor) -> Vec<(String, Outcome, bool)> {
     let filter = AuditFilter { action: Some("build".to_owned()), ..AuditFilter::default() };
     let rows = engine.audit(ada, &filter).await.unwrap().rows.into_iter();
-    let mut builds: Vec<_> =
-        rows.map(|row| (row.actor.unwrap(), row.outcome, row.detail.is_some_and(|d| d.contains("joined")))).collect();
+    let mut builds: Vec<_> = rows
+        .map(|row| (row.actor.unwrap(), row.outcome, row.detail.is_some_and(|d| d.contains("joined"))))
+        .collect();
     builds.sort_by(|a, b| a.0.cmp(&b.0));
     builds
 }

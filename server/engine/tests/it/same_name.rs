@@ -39,13 +39,17 @@ async fn a_job_is_not_tried_again_on_another_machine_of_the_name() {
     let engine = world.open().await;
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
-    let busy = HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() };
+    let busy =
+        HypervisorError::Failed { what: "switching off".to_owned(), why: "the device is busy".to_owned() };
     world.hypervisor.fail_next("power", busy);
     let failed = run(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
     assert_eq!(failed.summary.badge.state, JobState::Failed);
     replace_web(&engine, &ada).await;
     let fault = engine.retry(&ada, failed.summary.badge.id).await.unwrap_err();
-    assert!(matches!(&fault, Fault::Refused { why } if why.contains("another one is named web")), "{fault:?}");
+    assert!(
+        matches!(&fault, Fault::Refused { why } if why.contains("another one is named web")),
+        "{fault:?}"
+    );
     assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
     engine.shut_down().await;
 }

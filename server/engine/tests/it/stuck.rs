@@ -2,8 +2,8 @@
 
 use crate::crash::{Mischief, Mischievous};
 use crate::harness::{
-    World, admin, begin, build, building, create, ended, fail_and_go_away, member, name, on, patiently, refused,
-    run, spec, succeed, until_said,
+    World, admin, begin, build, building, create, ended, fail_and_go_away, member, name, on, patiently,
+    refused, run, spec, succeed, until_said,
 };
 use engine::Engine;
 use engine::probe::When;
@@ -140,7 +140,13 @@ async fn the_log_of_a_job_that_needs_attention_is_kept() {
 }
 
 /// Gives a create up inside one of its steps, which has waited so many times; false if the step does not wait so often.
-async fn give_up_inside(engine: &Arc<Engine>, ada: &Actor, probe: &Mischievous, step: usize, rests: usize) -> bool {
+async fn give_up_inside(
+    engine: &Arc<Engine>,
+    ada: &Actor,
+    probe: &Mischievous,
+    step: usize,
+    rests: usize,
+) -> bool {
     probe.arm(Some(Mischief::HaltInside(step, When::BeforeRun, rests)), None);
     let job = begin(engine, ada, create("web")).await;
     let reached = tokio::select! {
