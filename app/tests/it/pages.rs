@@ -300,11 +300,8 @@ async fn a_machine_whose_record_cannot_be_read_is_named_and_an_administrator_can
     for (role, may_forget) in [(Role::Administrator, true), (Role::Member, false)] {
         for machines in [0, 3] {
             let html = get(World { machines }, actor(role), "/", FormState::default()).await.html;
-            let notice = html.split_once("<strong>broken</strong>").unwrap().1;
-            assert!(
-                notice.contains("its record cannot be read") && notice.contains("from a backup"),
-                "{html}"
-            );
+            let parts = ["<strong>broken<", "its record cannot be read", "from a backup"];
+            assert!(parts.iter().all(|part| html.contains(part)), "{html}");
             let forget = routes::operate(&"broken".parse().unwrap(), OperationKind::Forget);
             let links = tags(&html).into_iter().filter(|t| t.get("href") == Some(forget.as_str())).count();
             assert_eq!(links, usize::from(may_forget));

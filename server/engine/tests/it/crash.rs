@@ -6,7 +6,7 @@ use engine::probe::{Moment, Probe, Verdict, When};
 use model::account::Actor;
 use model::job::JobId;
 use model::operation::Operation;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -21,11 +21,10 @@ pub enum Mischief {
     Twice,
     /// The step fails.
     Fail(usize, When),
-    /// Nothing, but it is noted where a death would leave something new ([`Mischievous::deaths`]).
-    Note,
     /// The runner stops for ever.
     Halt(usize, When),
-    /// The runner stops for ever inside the step, or inside its undoing, when that waits for the so-manieth time.
+    /// The runner stops for ever inside the step, or inside its undoing, at a rest where what lies outside the process has changed
+    /// for the so-manieth time; at the first rest for 0. At any other rest the next process would find the same.
     HaltInside(usize, When, usize),
 }
 
@@ -38,18 +37,9 @@ pub struct Mischievous {
     repeated: Mutex<HashSet<(JobId, usize, When)>>,
     /// What a process that dies now leaves, as a number.
     remains: Box<dyn Fn() -> u64 + Send + Sync>,
-    noted: Mutex<Noted>,
+    /// The last of them inside the step, and how often they have changed there.
+    changes: Mutex<Option<(u64, usize)>>,
 }
-
-#[derive(Default)]
-struct Noted {
-    remains: HashMap<(usize, When), u64>,
-    deaths: Deaths,
-}
-
-/// For each step and undoing, after how many rests in it more, or less, lies outside the process than at the rest before. To die
-/// at any other rest is to die at one of these: nobody remembers how often the dead have waited.
-pub type Deaths = HashMap<(usize, When), Vec<usize>>;
 
 impl Mischievous {
     pub fn new(world: &World) -> Arc<Self> {
@@ -69,21 +59,19 @@ impl Mischievous {
             halted: watch::Sender::new(false),
             repeated: Mutex::default(),
             remains: Box::new(remains),
-            noted: Mutex::default(),
+            changes: Mutex::default(),
         })
     }
 
-    /// What was noted.
-    pub fn deaths(&self) -> Deaths {
-        self.noted.lock().unwrap().deaths.clone()
-    }
-
-    fn note(&self, moment: Moment, rests: usize) {
-        let (at, now) = ((moment.index, moment.when), (self.remains)());
-        let mut noted = self.noted.lock().unwrap();
-        if noted.remains.insert(at, now) != Some(now) {
-            noted.deaths.entry(at).or_default().push(rests);
-        }
+    /// How often the remains have changed since the first rest.
+    fn changes(&self) -> usize {
+        let now = (self.remains)();
+        let mut changes = self.changes.lock().unwrap();
+        let (_, count) = match *changes {
+            Some((before, count)) => *changes.insert((now, count + usize::from(before != now))),
+            None => *changes.insert((now, 0)),
+        };
+        count
     }
 
     pub fn arm(&self, mischief: Option<Mischief>, fails: Option<(usize, When)>) {
@@ -121,14 +109,12 @@ impl Probe for Mischievous {
         }
     }
 
-    fn stops_inside(&self, moment: Moment, rests: usize) -> bool {
+    fn stops_inside(&self, moment: Moment, _: usize) -> bool {
         let stops = match *self.armed.borrow() {
-            Some(Mischief::HaltInside(index, when, after)) => {
-                (index, when) == (moment.index, moment.when) && rests >= after
-            }
-            Some(Mischief::Note) => {
-                self.note(moment, rests);
-                false
+            Some(Mischief::HaltInside(index, when, after))
+                if (index, when) == (moment.index, moment.when) =>
+            {
+                self.changes() >= after
             }
             _ => false,
         };
