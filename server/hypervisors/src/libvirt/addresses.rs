@@ -55,7 +55,7 @@ async fn ask(
         let mut cards = Vec::new();
         for (source, number) in sources {
             match interface_addresses(&domain, *number) {
-                Ok(cards) => cards.push((*source, cards)),
+                Ok(found) => cards.push((*source, found)),
                 Err(error) => match of_machine("Asking for addresses", &machine)(error) {
                     lost @ HypervisorError::Unreachable { .. } => return Err(lost),
                     silent => {
