@@ -88,6 +88,9 @@ impl Hypervisor for Plugs {
     ) -> Result<Option<HostRef>> {
         unsupported()
     }
+    async fn rename(&self, _: &MachineRef, _: &MachineName, _: &[Volume]) -> Result<Vec<Volume>> {
+        unsupported()
+    }
     async fn put_definition(&self, _: &MachineRef, _: &Definition) -> Result<()> {
         unsupported()
     }
