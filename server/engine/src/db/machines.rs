@@ -125,6 +125,19 @@ pub(crate) async fn by_name(conn: &mut Conn, name: &MachineName) -> Result<Optio
     row.map(MachineRow::record).transpose()
 }
 
+/// The id of the machine of this name, or of the one that had it last.
+pub(crate) async fn called(conn: &mut Conn, name: &MachineName) -> Result<Option<MachineId>> {
+    let name = name.as_str();
+    let found = sqlx::query_scalar!(
+        r#"select id as "id!: Text<MachineId>" from (
+            select id, null as until from machines where name = ?1
+            union all select machine_id, until from former_names where name = ?1)
+        order by until is not null, until desc limit 1"#,
+        name,
+    );
+    found.fetch_optional(conn).await?.read()
+}
+
 /// The machine of this id.
 pub(crate) async fn by_id(conn: &mut Conn, id: MachineId) -> Result<Option<MachineRecord>> {
     let id = id.to_string();

@@ -176,7 +176,7 @@ async fn accept(
     let marks: Vec<After> = ops::op(new.operation.kind()).steps().iter().map(|(_, after)| *after).collect();
     if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, &marks, done).await {
         return Err(match violated(&error) {
-            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation).await?,
+            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation, work.machine).await?,
             _ => error,
         });
     }
@@ -199,11 +199,14 @@ async fn show_new(core: &Core, machine: Option<MachineId>) {
 }
 
 /// The job that was quicker.
-async fn busy(tx: &mut Tx, operation: &Operation) -> Result<Error> {
-    let job = match operation.machine() {
+async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) -> Result<Error> {
+    let mut job = match machine {
         Some(machine) => db::jobs::open_on(tx, machine).await?,
         None => None,
     };
+    if let (None, Some(name)) = (job, operation.machine()) {
+        job = db::jobs::open_under(tx, name).await?;
+    }
     let ended = || Fault::refused("Another job has just ended on this machine. Try again.");
     Ok(job.map_or_else(ended, |job| Fault::Busy { job }).into())
 }

@@ -182,11 +182,12 @@ pub(super) async fn show(core: &Core, id: JobId) {
         let Some(summary) = db::jobs::summary(&mut conn, id).await? else { return Ok(()) };
         let mut people = db::jobs::owners(&mut conn, id).await?;
         people.extend(db::jobs::askers(&mut conn, id).await?);
-        if let Some(machine) = &summary.machine {
+        let machine = db::jobs::machine(&mut conn, id).await?;
+        if let Some(machine) = machine {
             let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
             core.fleet.set_job(machine, badge);
         }
-        core.fleet.tell_job(summary.badge, summary.machine.as_ref(), people);
+        core.fleet.tell_job(summary.badge, machine, people);
         Ok::<_, Error>(())
     };
     if let Err(error) = tell.await {

@@ -123,7 +123,10 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
             let why = "The passwords of this job are no longer stored. Open its form again and type them.";
             Err(Fault::refused(why).into())
         }
-        JobState::Failed | JobState::Cancelled => submit(core, cx, job.operation, None).await,
+        JobState::Failed | JobState::Cancelled => {
+            let operation = on_same_machine(core, job).await?;
+            submit(core, cx, operation, None).await
+        }
         JobState::NeedsAttention => {
             let (on, cx) = (core.clone(), cx.clone());
             let undo = async move { give_up::undo_again(&on, &cx, id).await };
@@ -135,6 +138,18 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
         }
         _ => Err(Fault::refused("The job is still under way.").into()),
     }
+}
+
+/// The operation of a job on the machine that it was about, whatever that is called now. Another machine that has got the name
+/// since is not meant.
+async fn on_same_machine(core: &Core, job: db::jobs::JobRecord) -> Result<Operation> {
+    let Operation::OnMachine { action, .. } = job.operation else { return Ok(job.operation) };
+    let record = match job.work.machine {
+        Some(id) => db::machines::by_id(&mut *core.db.read().await?, id).await?,
+        None => None,
+    };
+    let record = record.ok_or_else(|| Fault::not_found("machine"))?;
+    Ok(action.on(record.spec.name))
 }
 
 /// Ends a job in whatever state it is.

@@ -123,11 +123,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
             tracing::warn!(machine.name = %name, %error, "transcripts are left; they are removed within the hour");
         }
     }
-    // By the id, not only when the row was there: after a crash in between the row is gone and the name may still be shown.
-    if let Some(name) = cx.job.operation.machine()
-        && cx.core.fleet.get(name).is_some_and(|known| known.row.id == id)
-    {
-        cx.core.fleet.remove(name);
-    }
+    // Not only when the row was there: after a crash in between the row is gone and the machine may still be shown.
+    cx.core.fleet.remove(id);
     Ok(())
 }
