@@ -116,12 +116,9 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(record) = &record {
         cx.say(format!("The configuration of {} is removed.", record.spec.name));
     }
-    if let Some(name) = record.as_ref().map(|record| &record.spec.name).or(cx.job.operation.machine()) {
-        // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
-        let forgotten = cx.core.consoles.forget(name, id, "The machine has been removed.").await;
-        if let Err(error) = forgotten {
-            tracing::warn!(machine.name = %name, %error, "transcripts are left; they are removed within the hour");
-        }
+    // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
+    if let Err(error) = cx.core.consoles.forget(id, "The machine has been removed.").await {
+        tracing::warn!(machine.id = %id, %error, "transcripts are left; they are removed within the hour");
     }
     // Not only when the row was there: after a crash in between the row is gone and the machine may still be shown.
     cx.core.fleet.remove(id);
