@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db::Visible;
+use crate::db::{self, Visible};
 use crate::error::Result;
 use crate::machine::fleet::MachineEntry;
 use model::Fault;
@@ -41,7 +41,8 @@ pub(crate) async fn authorize(
     Err(fault.into())
 }
 
-/// The machine of this name, if the actor may do this to it.
+/// The machine of this name, if the actor may do this to it. A name that it had before is as good for looking at it, so that links
+/// and open pages go on; to change something, its present one has to be used.
 pub(crate) async fn allow_machine(
     core: &Core,
     cx: &Cx,
@@ -49,7 +50,7 @@ pub(crate) async fn allow_machine(
     name: &MachineName,
 ) -> Result<Arc<MachineEntry>> {
     let user = cx.user()?;
-    let known = core.fleet.get(name).ok_or_else(|| Fault::not_found("machine"))?;
+    let known = find(core, name).await?.ok_or_else(|| Fault::not_found("machine"))?;
     let owners = [known.owner];
     let subject = Subject::owned_by(&owners);
     if !can(user, Action::SeeMachine, subject) {
@@ -58,7 +59,25 @@ pub(crate) async fn allow_machine(
         return Err(Fault::not_found("machine").into());
     }
     authorize(core, cx, action, subject, Some(name.as_str())).await?;
-    Ok(known)
+    match action {
+        Action::Operate(_) if known.row.name != *name => {
+            let now = &known.row.name;
+            Err(Fault::refused(format!(
+                "{name} is now called {now}. Open the page of {now} and try again there."
+            ))
+            .into())
+        }
+        _ => Ok(known),
+    }
+}
+
+/// The machine of this name, or else the one that had it last.
+async fn find(core: &Core, name: &MachineName) -> Result<Option<Arc<MachineEntry>>> {
+    if let Some(known) = core.fleet.get(name) {
+        return Ok(Some(known));
+    }
+    let id = db::machines::called(&mut *core.db.read().await?, name).await?;
+    Ok(id.and_then(|id| core.fleet.by_id(id)))
 }
 
 fn denied() -> Fault {

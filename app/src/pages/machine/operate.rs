@@ -1,6 +1,7 @@
 //! `/machines/{name}/do/{operation}`: any operation on a machine that has fields or needs a confirmation. The fields, what will
 //! happen, and what has to be confirmed all come from its row in the catalog and its plan.
 
+use super::leads_on;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::pages::page;
@@ -29,7 +30,10 @@ pub fn Operate() -> impl IntoView {
             return Err(Fault::not_found("operation"));
         }
         // Queried first, so that a machine that does not exist is “not found” and not a refusal.
-        cx.portal.machine(&cx.actor, &name).await?;
+        let machine = cx.portal.machine(&cx.actor, &name).await?;
+        if leads_on(&cx, &name, &machine) {
+            return Ok(().into_any());
+        }
         let title = format!("{} {name}", row.title);
         let body = body(&cx, row, &name).await?;
         Ok(view! {
