@@ -77,6 +77,11 @@ impl Form {
         Self { has_fields: false, ..Self::new(Vec::new, read) }
     }
 
+    /// Whether there is something to fill in.
+    pub fn has_fields(&self) -> bool {
+        self.has_fields
+    }
+
     /// Its fields, in groups.
     #[cfg(any(feature = "portal", test))]
     pub fn groups(&self) -> Vec<Group> {
@@ -289,7 +294,7 @@ impl OperationKind {
 impl OperationRow {
     /// Whether a person decides something before it is asked for, so that its button leads to a page of its own.
     pub fn has_page(&self) -> bool {
-        self.confirm > Confirm::Nothing || self.form.has_fields
+        self.confirm > Confirm::Nothing || self.form.has_fields()
     }
 }
 

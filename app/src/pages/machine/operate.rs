@@ -35,7 +35,12 @@ pub fn Operate() -> impl IntoView {
             return Ok(().into_any());
         }
         let title = format!("{} {name}", row.title);
-        let body = body(&cx, row, &name).await?;
+        let refused =
+            machine.actions.into_iter().find(|offered| offered.kind == kind).and_then(|o| o.refused);
+        let body = match refused.filter(|_| row.form.has_fields()) {
+            Some(why) => refusal(&why, &name),
+            None => body(&cx, row, &name).await?,
+        };
         Ok(view! {
             <Title text=title.clone()/>
             <nav class="crumbs" aria-label="Breadcrumb">
@@ -55,11 +60,7 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
     let shown = match plan_of(cx, row, name).await {
         Ok(shown) => shown,
         Err(fault @ (Fault::Refused { .. } | Fault::Busy { .. } | Fault::Denied { .. })) => {
-            return Ok(view! {
-                <p class="notice" data-tone="warn">{fault.to_string()}</p>
-                <p><a class="button" href=routes::machine(name)>"Back"</a></p>
-            }
-            .into_any());
+            return Ok(refusal(&fault.to_string(), name));
         }
         Err(fault) => return Err(fault),
     };
@@ -88,6 +89,14 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
         {helped.then(|| view! { <FormHelp form=FORM.to_owned() kind=kind/> })}
     }
     .into_any())
+}
+
+fn refusal(why: &str, name: &MachineName) -> AnyView {
+    view! {
+        <p class="notice" data-tone="warn">{why.to_owned()}</p>
+        <p><a class="button" href=routes::machine(name)>"Back"</a></p>
+    }
+    .into_any()
 }
 
 /// The plan that was requested or has changed; otherwise that of an operation that needs no more than its machine.

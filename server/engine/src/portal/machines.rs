@@ -59,8 +59,8 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     })
 }
 
-/// What may be done now, and why the rest may not: the same plan that submitting would make. An operation with fields of
-/// its own is judged by its page.
+/// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be said
+/// before its form is filled in.
 async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
     let provision = MachineAction::Provision.on(name.clone());
     let outside = facts::outside(core, &provision).await;
@@ -73,7 +73,7 @@ async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Availab
         let refused = match form::on_machine(row.kind, name) {
             _ if denied => Some("Only an administrator may do this.".to_owned()),
             Some(operation) => ops::plan(&operation, &facts).err().map(|why| Fault::from(why).to_string()),
-            None => None,
+            None => ops::op(row.kind).fits(&facts).err().map(|why| Fault::from(why).to_string()),
         };
         Available { kind: row.kind, refused }
     });
