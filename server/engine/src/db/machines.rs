@@ -203,6 +203,41 @@ pub(crate) async fn set_host_ref(tx: &mut Tx, id: MachineId, host_ref: Option<&H
     Ok(())
 }
 
+/// Gives a machine another name, and keeps the one it had as a former one. Violates `MachineName` when the name is taken.
+pub(crate) async fn rename(tx: &mut Tx, id: MachineId, to: &MachineName, now: Time) -> Result<()> {
+    let (id, to) = (id.to_string(), to.as_str());
+    sqlx::query!(
+        "insert into former_names (name, machine_id, until) select name, id, ?3 from machines where id = ?1 and name <> ?2
+        on conflict (name, machine_id) do update set until = excluded.until",
+        id,
+        to,
+        now.0,
+    )
+    .execute(&mut **tx)
+    .await?;
+    set_name(tx, &id, to).await
+}
+
+/// Gives a machine the name back that [`rename`] took from it, as if it had never had another one.
+pub(crate) async fn rename_back(tx: &mut Tx, id: MachineId, to: &MachineName) -> Result<()> {
+    let (id, to) = (id.to_string(), to.as_str());
+    sqlx::query!("delete from former_names where machine_id = ? and name = ?", id, to)
+        .execute(&mut **tx)
+        .await?;
+    set_name(tx, &id, to).await
+}
+
+async fn set_name(tx: &mut Tx, id: &str, name: &str) -> Result<()> {
+    sqlx::query!(
+        "update machines set name = ?2, spec = json_set(spec, '$.name', ?2) where id = ?1",
+        id,
+        name
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Forgets a machine; its name is free again.
 pub(crate) async fn delete(tx: &mut Tx, id: MachineId) -> Result<()> {
     let id = id.to_string();

@@ -14,7 +14,7 @@ use crate::steps::record;
 use model::Fault;
 use model::account::UserId;
 use model::job::JobId;
-use model::machine::MachineId;
+use model::machine::{MachineId, MachineState};
 use model::operation::{Operation, OperationKind};
 use model::permission::{Action, Subject};
 use model::plan::{Consent, Plan};
@@ -217,7 +217,8 @@ fn work_of(operation: &Operation, facts: &Facts) -> Work {
     let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
     Work {
         machine: machine.map(|m| m.id),
-        had_disks: operation.kind() == OperationKind::Provision && machine.is_some_and(|m| m.created),
+        had_disks: machine.is_some_and(|m| m.created),
+        was_defined: machine.is_some_and(|m| m.created && m.state != MachineState::Configured),
         key: needed.and_then(|(profiles, mode)| facts.key(profiles, mode)),
         removing: match operation {
             Operation::RemoveImage { image } => Some(*image),

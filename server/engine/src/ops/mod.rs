@@ -21,7 +21,6 @@ pub(crate) use op::{Cell, Op};
 pub(crate) use refusal::Refusal;
 
 use crate::machine::facts::Facts;
-use crate::steps::Step;
 use model::operation::{Operation, OperationKind};
 use model::plan::{Confirm, Plan, PlannedStep};
 
@@ -43,12 +42,6 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Purge => &remove::PURGE,
         OperationKind::Forget => &forget::Forget,
     }
-}
-
-/// The step of this name, if any operation has one.
-pub(crate) fn step(name: &str) -> Option<&'static Step> {
-    let cells = OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps());
-    cells.map(|(step, _)| *step).find(|step| step.name == name)
 }
 
 /// What the operation would do now.

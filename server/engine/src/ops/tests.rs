@@ -276,7 +276,7 @@ fn nothing_that_goes_only_forward_comes_before_something_that_is_undone() {
 #[test]
 fn one_name_is_one_step_and_whatever_is_undone_has_an_undo() {
     for (step, after) in OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps()) {
-        assert!(std::ptr::eq(super::step(step.name).unwrap(), *step), "{step:?}");
+        assert!(std::ptr::eq(crate::steps::named(step.name).unwrap(), *step), "{step:?}");
         assert!(*after != After::Undo || step.undo.is_some(), "{step:?}");
     }
 }

@@ -34,6 +34,12 @@ pub(crate) static ABANDON: Step =
     })
     .removing("its configuration, in the portal");
 
+/// `record.rename`
+pub(crate) static RENAME: Step =
+    Step::new("record.rename", "Save the new name", |cx, lease| rename(cx, lease).boxed())
+        .undone_by(|cx, lease| undo_rename(cx, lease).boxed())
+        .leaving("its new name, in the portal");
+
 /// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
 const DRAWS: usize = 8;
 
@@ -76,6 +82,38 @@ async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say(format!("The configuration of {} is saved.", record.spec.name));
     }
     Ok(())
+}
+
+/// Writes the new name. It was free when the job was accepted; if somebody else has it by now, nothing has been done yet.
+async fn rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, to) = cx.names()?;
+    let said = format!("{from} is now called {to}.");
+    if let Some(id) = cx.work.machine {
+        let mut tx = cx.core.db.begin().await?;
+        db::machines::rename(&mut tx, id, to, cx.core.clock.now()).await.map_err(|error| {
+            match violated(&error) {
+                Some(Constraint::MachineName) => Error::Fault(name_taken()),
+                _ => error,
+            }
+        })?;
+        tx.commit().await?;
+    }
+    cx.refresh_machine().await?;
+    cx.say(&said);
+    cx.work.remark = Some(said);
+    Ok(())
+}
+
+/// Undoes `rename`. The job holds the old name as long as it is open, so nobody else can have it.
+async fn undo_rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, _) = cx.names()?;
+    if let Some(id) = cx.work.machine {
+        let mut tx = cx.core.db.begin().await?;
+        db::machines::rename_back(&mut tx, id, from).await?;
+        tx.commit().await?;
+    }
+    cx.work.remark = None;
+    cx.refresh_machine().await
 }
 
 /// Removes the row, and says in the audit log what may still be on the host.
