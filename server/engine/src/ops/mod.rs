@@ -14,6 +14,7 @@ mod provision;
 mod refusal;
 mod remove;
 mod remove_image;
+mod rename;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Suspend => &power::SUSPEND,
         OperationKind::Resume => &power::RESUME,
         OperationKind::ForceOff => &power::FORCE_OFF,
+        OperationKind::Rename => &rename::Rename,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,
         OperationKind::Forget => &forget::Forget,

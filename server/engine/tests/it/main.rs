@@ -19,6 +19,7 @@ mod live;
 mod migrations;
 mod places;
 mod recovery;
+mod rename;
 mod rights;
 mod secrets;
 mod story;
