@@ -378,6 +378,32 @@ test("a shut-down inside the guest shows; start beside the console and force off
   await expect(head).toContainText("Off");
 });
 
+test("a machine that is off gets another name: its old page leads on, and its guest knows", async () => {
+  const renamed = `${machine}-2`;
+  const head = page.locator("[data-live=head]");
+  const rename = async (from: string, to: string) => {
+    await page.goto(`${url()}/machines/${from}`);
+    await choose(page, `Rename ${from}`);
+    await page.getByLabel("New name (required)").fill(to);
+    await expect(page.locator("#plan-place")).toContainText(`Write its new host name, ${to}`);
+    await accessible(page);
+    await page.locator("form#machine-form").getByRole("button", { name: "Rename" }).click();
+    await jobDone(page);
+    await page.goto(`${url()}/machines/${from}/console`);
+    await expect(page).toHaveURL(`${url()}/machines/${to}/console`);
+    await expect(head).toContainText("Off");
+    expect(virsh("list", "--all", "--name").split("\n")).toContain(to);
+  };
+  await rename(machine, renamed);
+  await page.locator("[data-live=console-power]").getByRole("button", { name: `Start ${renamed}` }).click();
+  await new Terminal(page).shows(new RegExp(`${renamed} login: ?$`));
+  await page.goto(`${url()}/machines/${renamed}`);
+  await choose(page, `Force off ${renamed}`);
+  await page.getByRole("button", { name: "Force off" }).click();
+  await expect(head).toContainText("Off");
+  await rename(renamed, machine);
+});
+
 test("images: built, in use, built for several profiles, removed", async () => {
   await page.goto(`${url()}/images`);
   await expect(page.locator("table.images")).toContainText(machine);

@@ -2,7 +2,7 @@
 //!
 //! Forms, pages, permissions and the planner all read this table; what an operation does stands in the engine's `ops/`.
 
-use crate::form::fields::{Group, machine_groups, profiles_group};
+use crate::form::fields::{Group, machine_groups, new_name_group, profiles_group};
 use crate::form::reader::Reader;
 use crate::machine::MachineState;
 use crate::operation::{MachineAction, Operation, OperationKind};
@@ -75,6 +75,11 @@ impl Form {
     /// One without: a button.
     const fn button(read: Read) -> Self {
         Self { has_fields: false, ..Self::new(Vec::new, read) }
+    }
+
+    /// Whether there is something to fill in.
+    pub fn has_fields(&self) -> bool {
+        self.has_fields
     }
 
     /// Its fields, in groups.
@@ -243,6 +248,15 @@ pub static TABLE: &[OperationRow] = &[
         ..ON_MACHINE
     },
     OperationRow {
+        kind: OperationKind::Rename,
+        title: "Rename",
+        form: Form::new(new_name_group, |form| {
+            form.on_machine(|form| Some(MachineAction::Rename { name: form.value("name")? }))
+        }),
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
         kind: OperationKind::Destroy,
         title: "Destroy",
         form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Destroy))),
@@ -289,7 +303,7 @@ impl OperationKind {
 impl OperationRow {
     /// Whether a person decides something before it is asked for, so that its button leads to a page of its own.
     pub fn has_page(&self) -> bool {
-        self.confirm > Confirm::Nothing || self.form.has_fields
+        self.confirm > Confirm::Nothing || self.form.has_fields()
     }
 }
 
@@ -303,6 +317,9 @@ impl Operation {
             Operation::Configure { spec } => format!("Save {}", spec.name),
             Operation::OnMachine { machine, action: MachineAction::Provision } => {
                 format!("Create {machine} from its configuration")
+            }
+            Operation::OnMachine { machine, action: MachineAction::Rename { name } } => {
+                format!("Rename {machine} to {name}")
             }
             Operation::OnMachine { machine, action } => format!("{} {machine}", action.kind().title()),
         }

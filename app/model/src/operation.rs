@@ -66,6 +66,11 @@ pub enum MachineAction {
     Suspend,
     /// Let the processors run again.
     Resume,
+    /// Give a machine that is off another name.
+    Rename {
+        /// The new one.
+        name: MachineName,
+    },
     /// Remove domain and disks; keep the configuration.
     Destroy,
     /// Remove domain, disks and configuration.
@@ -115,6 +120,8 @@ pub enum OperationKind {
     Resume,
     /// [`MachineAction::ForceOff`]
     ForceOff,
+    /// [`MachineAction::Rename`]
+    Rename,
     /// [`MachineAction::Destroy`]
     Destroy,
     /// [`MachineAction::Purge`]
@@ -154,6 +161,7 @@ impl MachineAction {
             MachineAction::ForceOff => OperationKind::ForceOff,
             MachineAction::Suspend => OperationKind::Suspend,
             MachineAction::Resume => OperationKind::Resume,
+            MachineAction::Rename { .. } => OperationKind::Rename,
             MachineAction::Destroy => OperationKind::Destroy,
             MachineAction::Purge => OperationKind::Purge,
             MachineAction::Forget => OperationKind::Forget,
@@ -206,7 +214,10 @@ impl Operation {
 
     /// The name that a machine has once this is done and did not have before; nobody else may have it.
     pub fn new_name(&self) -> Option<&MachineName> {
-        self.new_machine().map(|spec| &spec.name)
+        match self {
+            Operation::OnMachine { action: MachineAction::Rename { name }, .. } => Some(name),
+            _ => self.new_machine().map(|spec| &spec.name),
+        }
     }
 }
 

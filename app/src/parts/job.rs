@@ -32,13 +32,18 @@ pub fn regions(job: &JobView, now: Time) -> [(&'static str, AnyView); 6] {
     ]
 }
 
-/// The machine, who started the job, when, and how long it was in the queue. Without a link once the machine is gone.
+/// The machine, who started the job, when, and how long it was in the queue. Without a link once the machine is gone; with
+/// both names if it has another one since.
 fn about(job: &JobView) -> impl IntoView + use<> {
     let machine = job.summary.machine.as_ref().map(|name| {
         let words = name.to_string();
-        match job.summary.machine_exists {
-            true => view! { <a href=routes::machine(name)>{words}</a>" " }.into_any(),
-            false => view! { <span>{words}</span>" " }.into_any(),
+        match &job.summary.machine_now {
+            Some(now) if now == name => view! { <a href=routes::machine(now)>{words}</a>" " }.into_any(),
+            Some(now) => {
+                view! { <span>{words}", now "<a href=routes::machine(now)>{now.to_string()}</a></span>" " }
+                    .into_any()
+            }
+            None => view! { <span>{words}</span>" " }.into_any(),
         }
     });
     view! {

@@ -97,7 +97,7 @@ fn summary(state: JobState) -> JobSummary {
         badge: badge(state),
         kind: OperationKind::Create,
         machine: Some("web-1".parse().unwrap()),
-        machine_exists: true,
+        machine_now: Some("web".parse().unwrap()),
         actor: HOSTILE.to_owned(),
         created: Time(1_000),
         began: Some(Time(4_000)),

@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db::Visible;
+use crate::db::{self, Visible};
 use crate::error::Result;
 use crate::machine::fleet::MachineEntry;
 use model::Fault;
@@ -42,7 +42,8 @@ pub(crate) async fn authorize(
     Err(fault.into())
 }
 
-/// The machine of this name, if the actor may do this to it.
+/// The machine of this name, if the actor may do this to it. A name that it had before is as good for looking at it, so that links
+/// and open pages go on; to change something, its present one has to be used.
 pub(crate) async fn allow_machine(
     core: &Core,
     cx: &Cx,
@@ -50,9 +51,9 @@ pub(crate) async fn allow_machine(
     name: &MachineName,
 ) -> Result<Arc<MachineEntry>> {
     cx.user()?;
-    if let Some(known) = core.fleet.get(name) {
+    if let Some(known) = find(core, name).await? {
         allow_owned(core, cx, action, name, known.owner).await?;
-        return Ok(known);
+        return by_present_name(known, action, name);
     }
     let outline = core.fleet.unreadable(name).ok_or_else(|| Fault::not_found("machine"))?;
     allow_owned(core, cx, action, name, outline.owner).await?;
@@ -87,6 +88,36 @@ async fn allow_owned(core: &Core, cx: &Cx, action: Action, name: &MachineName, o
         return Err(Fault::not_found("machine").into());
     }
     authorize(core, cx, action, subject, Some(name.as_str())).await
+}
+
+/// What changes a machine uses its present name.
+fn by_present_name(
+    known: Arc<MachineEntry>,
+    action: Action,
+    name: &MachineName,
+) -> Result<Arc<MachineEntry>> {
+    match action {
+        Action::Operate(_) if known.row.name != *name => {
+            let now = &known.row.name;
+            Err(Fault::refused(format!(
+                "{name} is now called {now}. Open the page of {now} and try again there."
+            ))
+            .into())
+        }
+        _ => Ok(known),
+    }
+}
+
+/// The machine of this name, or else the one that had it last. A record that cannot be read has its name nonetheless.
+async fn find(core: &Core, name: &MachineName) -> Result<Option<Arc<MachineEntry>>> {
+    if let Some(known) = core.fleet.get(name) {
+        return Ok(Some(known));
+    }
+    if core.fleet.unreadable(name).is_some() {
+        return Ok(None);
+    }
+    let id = db::machines::called(&mut *core.db.read().await?, name).await?;
+    Ok(id.and_then(|id| core.fleet.by_id(id)))
 }
 
 fn denied() -> Fault {

@@ -8,7 +8,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::sync::{lock, read, write};
 use model::host::{Finding, HostId, HostName, HostView, Level};
-use model::machine::{BridgeName, MachineName};
+use model::machine::{BridgeName, MachineId};
 use model::{Fault, Time};
 use ports::hypervisor::{Capabilities, Hypervisor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ pub(crate) struct HostEntry {
     /// True once the host has been looked at since the engine opened, whether or not it answered.
     looked: watch::Sender<bool>,
     /// Machines whose addresses should be asked for at once.
-    eager: Mutex<BTreeSet<MachineName>>,
+    eager: Mutex<BTreeSet<MachineId>>,
     eager_there: Notify,
     /// What the last check found may no longer hold.
     in_doubt: Notify,
@@ -176,13 +176,13 @@ impl HostEntry {
     }
 
     /// Has the addresses of a machine asked for at once.
-    pub fn look_at(&self, machine: &MachineName) {
-        lock(&self.eager).insert(machine.clone());
+    pub fn look_at(&self, machine: MachineId) {
+        lock(&self.eager).insert(machine);
         self.eager_there.notify_one();
     }
 
     /// Machines to be looked at at once.
-    pub fn take_eager(&self) -> BTreeSet<MachineName> {
+    pub fn take_eager(&self) -> BTreeSet<MachineId> {
         std::mem::take(&mut *lock(&self.eager))
     }
 

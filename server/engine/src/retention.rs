@@ -10,7 +10,6 @@
 //!
 //! One of the reconciler's tasks (`watch.rs`) does it, at the start and then every hour.
 
-use crate::console::folder_name;
 use crate::core::Core;
 use crate::db;
 use crate::error::{Error, Result, chain};
@@ -56,7 +55,7 @@ pub(crate) async fn tidy(core: &Core) -> Result<()> {
     let mut tx = core.db.begin().await?;
     db::sessions::delete_expired(&mut tx, now).await?;
     let folders: HashSet<String> =
-        db::machines::names(&mut tx).await?.iter().map(|(name, id)| folder_name(name, *id)).collect();
+        db::machines::names(&mut tx).await?.iter().map(|(_, id)| id.to_string()).collect();
     // Those that need attention as well, which have no runner.
     let open: HashSet<JobId> = db::jobs::open(&mut tx).await?.into_iter().collect();
     tx.commit().await?;

@@ -89,7 +89,7 @@ async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> R
     // What the machine boots is what its root pointed at; the image's row may be of a later build.
     let path = core.builder.root(&name).await?.unwrap_or(image.store_path);
     let gone = if store.keep(&name, &path).await? { None } else { Some(path) };
-    core.fleet.set_image_gone(&machine.name, gone);
+    core.fleet.set_image_gone(id, gone);
     Ok(())
 }
 

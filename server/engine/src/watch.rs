@@ -90,7 +90,7 @@ impl Watched {
             }
             HostEvent::Rebooted { machine } => {
                 if let Some(known) = fleet.at(&self.entry.name, &machine) {
-                    fleet.rebooted(&known.row.name);
+                    fleet.rebooted(known.row.id);
                     self.core.consoles.rebooted(known.row.id);
                 }
                 self.look_at(&machine);
@@ -125,7 +125,7 @@ impl Watched {
     /// Has a machine asked for its addresses soon.
     fn look_at(&self, machine: &HostRef) {
         if let Some(known) = self.core.fleet.at(&self.entry.name, machine) {
-            self.entry.look_at(&known.row.name);
+            self.entry.look_at(known.row.id);
         }
     }
 
@@ -170,7 +170,7 @@ impl Watched {
             let (then, at) = before.get(&machine).copied().unwrap_or((Counters::default(), now));
             let nanos = u64::try_from(now.duration_since(at).as_nanos()).unwrap_or(u64::MAX);
             let figures = counters.since(&then, nanos, known.row.vcpus.get());
-            self.core.fleet.set_figures(&known.row.name, figures);
+            self.core.fleet.set_figures(known.row.id, figures);
             fresh.insert(machine, (counters, now));
         }
         *before = fresh;

@@ -347,6 +347,16 @@ pub trait Hypervisor: Send + Sync + 'static {
         disks: &[Volume],
     ) -> Result<Option<HostRef>>;
 
+    /// Gives the place of a machine that is off another name, and with it what is known by the machine's name: its domain, and
+    /// its disks where a disk's name says whose it is. `machine` has the name from before. The disks may be given by the names
+    /// they had or by those they get, and are answered in the same order as they are called now. What a broken-off call has
+    /// done already is fine; the same call the other way round takes it back.
+    ///
+    /// # Errors
+    /// [`HypervisorError::Foreign`] if something of the new name is there already; nothing is changed then. While the machine
+    /// runs; nothing is changed then either.
+    async fn rename(&self, machine: &MachineRef, to: &MachineName, disks: &[Volume]) -> Result<Vec<Volume>>;
+
     /// Makes the domain as given, new or changed.
     async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()>;
     /// Removes the domain with its firmware variables and snapshot records, not its disks. Gone already is fine.

@@ -19,6 +19,7 @@ mod monitoring;
 mod persona;
 mod program;
 mod real_kill;
+mod rename;
 mod routes;
 mod socket;
 mod sockets;

@@ -108,6 +108,13 @@ pub(crate) fn profiles_group() -> Group {
     }
 }
 
+/// What a machine is called from now on.
+pub(crate) fn new_name_group() -> Vec<Group> {
+    let help = "Lower-case letters, digits and “-”; also the machine's host name.";
+    let name = Field { required: true, ..field("name", "New name", Entry::Line, "", help) };
+    vec![Group { title: "Name", fields: vec![name] }]
+}
+
 /// Everything about a machine.
 pub(crate) fn machine_groups() -> Vec<Group> {
     let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {

@@ -13,11 +13,11 @@ pub struct JobSummary {
     pub badge: JobBadge,
     /// The operation's kind.
     pub kind: OperationKind,
-    /// The machine concerned.
+    /// The machine concerned, by the name that it had then.
     pub machine: Option<MachineName>,
-    /// Whether there is a machine of that name now. A create that failed has taken its machine back, and a purge has removed it:
-    /// then there is no page to link to.
-    pub machine_exists: bool,
+    /// The name that it has now. A create that failed has taken its machine back, and a purge has removed it: then there is no
+    /// page to link to.
+    pub machine_now: Option<MachineName>,
     /// Who asked.
     pub actor: String,
     /// When it was accepted.

@@ -29,6 +29,9 @@ where
     page(Section::Machines, move |cx| async move {
         let name: MachineName = cx.param("name", "machine")?;
         let machine = cx.portal.machine(&cx.actor, &name).await?;
+        if leads_on(&cx, &name, &machine) {
+            return Ok(().into_any());
+        }
         let title = title::machine(&machine.row, (tab != Tab::Overview).then(|| tab.title()));
         let header = header(&cx, &machine, tab);
         let id = machine.row.id;
@@ -41,6 +44,18 @@ where
         }
         .into_any())
     })
+}
+
+/// Leads from a name that the machine had before to the same page under its present one. What became of a posted form is shown
+/// where it was posted. Not for ever: another machine may get the name.
+fn leads_on(cx: &Cx, name: &MachineName, machine: &MachineDetail) -> bool {
+    let here = cx.here();
+    let rest = here.strip_prefix(&routes::machine(name)).unwrap_or_default();
+    let leads = machine.row.name != *name && cx.form.data.0.is_empty();
+    if leads {
+        cx.redirect(&format!("{}{rest}", routes::machine(&machine.row.name)));
+    }
+    leads
 }
 
 /// Name, state and address; the possible actions; the tabs. What is kept up to date has `data-live`. The console has its power

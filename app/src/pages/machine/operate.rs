@@ -1,6 +1,7 @@
 //! `/machines/{name}/do/{operation}`: any operation on a machine that has fields or needs a confirmation. The fields, what will
 //! happen, and what has to be confirmed all come from its row in the catalog and its plan.
 
+use super::leads_on;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::pages::page;
@@ -28,12 +29,22 @@ pub fn Operate() -> impl IntoView {
         if row.on != On::Machine {
             return Err(Fault::not_found("operation"));
         }
-        // Where there is no plan yet that would say so, a machine that does not exist is “not found” and not an empty form.
-        if form::on_machine(kind, &name).is_none() {
-            cx.portal.machine(&cx.actor, &name).await?;
+        // Queried first, so that a machine that does not exist is “not found” and not a refusal.
+        let machine = match cx.portal.machine(&cx.actor, &name).await {
+            // Its record cannot be read: what needs no more than its name has a plan all the same.
+            Err(Fault::Refused { .. }) if form::on_machine(kind, &name).is_some() => None,
+            machine => Some(machine?),
+        };
+        if machine.as_ref().is_some_and(|machine| leads_on(&cx, &name, machine)) {
+            return Ok(().into_any());
         }
         let title = format!("{} {name}", row.title);
-        let body = body(&cx, row, &name).await?;
+        let mut actions = machine.into_iter().flat_map(|machine| machine.actions);
+        let refused = actions.find(|offered| offered.kind == kind).and_then(|offered| offered.refused);
+        let body = match refused.filter(|_| row.form.has_fields()) {
+            Some(why) => refusal(&why, &name),
+            None => body(&cx, row, &name).await?,
+        };
         Ok(view! {
             <Title text=title.clone()/>
             <nav class="crumbs" aria-label="Breadcrumb">
@@ -53,11 +64,7 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
     let shown = match plan_of(cx, row, name).await {
         Ok(shown) => shown,
         Err(fault @ (Fault::Refused { .. } | Fault::Busy { .. } | Fault::Denied { .. })) => {
-            return Ok(view! {
-                <p class="notice" data-tone="warn">{fault.to_string()}</p>
-                <p><a class="button" href=routes::machine(name)>"Back"</a></p>
-            }
-            .into_any());
+            return Ok(refusal(&fault.to_string(), name));
         }
         Err(fault) => return Err(fault),
     };
@@ -86,6 +93,14 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
         {helped.then(|| view! { <FormHelp form=FORM.to_owned() kind=kind/> })}
     }
     .into_any())
+}
+
+fn refusal(why: &str, name: &MachineName) -> AnyView {
+    view! {
+        <p class="notice" data-tone="warn">{why.to_owned()}</p>
+        <p><a class="button" href=routes::machine(name)>"Back"</a></p>
+    }
+    .into_any()
 }
 
 /// The plan that was requested or has changed; otherwise that of an operation that needs no more than its machine.

@@ -7,12 +7,12 @@ use super::transcript::Transcripts;
 use crate::sync::lock;
 use bytes::Bytes;
 use model::console::ConsoleRole;
-use model::machine::{MachineId, MachineName, MachineState};
+use model::machine::{MachineId, MachineState};
 use ports::clock::Clock;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -43,8 +43,10 @@ struct Inner {
 }
 
 impl Hub {
-    /// A hub that keeps transcripts below `dir`, in a folder per machine.
+    /// A hub that keeps transcripts below `dir`, in a folder per machine that is called by the machine's id: its name can change,
+    /// and become another one's.
     pub fn new(dir: PathBuf, clock: Arc<dyn Clock>) -> Self {
+        rename_old_folders(&dir);
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         let (lines, ending, tasks) = (Mutex::default(), Mutex::default(), TaskTracker::new());
@@ -125,14 +127,14 @@ impl Hub {
     ///
     /// # Errors
     /// Why something is left on disk.
-    pub(crate) async fn forget(&self, machine: &MachineName, id: MachineId, why: &str) -> io::Result<()> {
+    pub(crate) async fn forget(&self, id: MachineId, why: &str) -> io::Result<()> {
         self.close(id, why);
         let ending = lock(&self.inner.ending).clone();
         for (_, ended) in ending.iter().filter(|(machine, _)| *machine == id) {
             // What it still has to write would come back after the folder is gone.
             ended.cancelled().await;
         }
-        self.transcripts(machine, id).remove().await
+        self.transcripts(id).remove().await
     }
 
     /// Closes all consoles because the portal ends.
@@ -150,8 +152,8 @@ impl Hub {
     }
 
     /// What is on disk of a machine's console.
-    pub(crate) fn transcripts(&self, machine: &MachineName, id: MachineId) -> Transcripts {
-        Transcripts::of(self.inner.dir.join(folder_name(machine, id)))
+    pub(crate) fn transcripts(&self, id: MachineId) -> Transcripts {
+        Transcripts::of(self.inner.dir.join(id.to_string()))
     }
 
     /// How many viewers there are in all.
@@ -196,7 +198,7 @@ impl Hub {
     /// What it takes to read a machine's console, with what is on disk of its past unless it is read already.
     async fn recall(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) -> New {
         let inner = &self.inner;
-        let transcripts = self.transcripts(&machine.name, id);
+        let transcripts = self.transcripts(id);
         let is_read = lock(&inner.lines).contains_key(&id);
         let past = if is_read { Vec::new() } else { transcripts.end(RECALL).await };
         New { machine, id, hypervisor, transcripts, past: past.into() }
@@ -242,10 +244,18 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// The folder of a machine's transcripts: the name is for people, the identifier keeps what a machine said from whoever has
-/// another one of that name later.
-pub(crate) fn folder_name(name: &MachineName, id: MachineId) -> String {
-    format!("{name}.{id}")
+/// Gives the folders of earlier versions, `<name>.<id>`, the name that they have now. One that cannot be renamed costs a past, and
+/// is only logged.
+fn rename_old_folders(dir: &Path) {
+    for folder in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = folder.file_name();
+        let id = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<MachineId>().ok());
+        if let Some(id) = id
+            && let Err(error) = std::fs::rename(folder.path(), dir.join(id.to_string()))
+        {
+            tracing::warn!(folder = %folder.path().display(), %error, "transcripts of an earlier version are left behind");
+        }
+    }
 }
 
 /// Offsets begin at 1024 for every millisecond since 1970: a console would have to say more than 1 MB/s without a pause

@@ -26,4 +26,3 @@ mod transcript;
 
 pub use attachment::{Attachment, ConsoleItem};
 pub use hub::Hub;
-pub(crate) use hub::folder_name;

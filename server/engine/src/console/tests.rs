@@ -94,6 +94,9 @@ impl Hypervisor for Plugs {
     ) -> Result<Option<HostRef>> {
         unsupported()
     }
+    async fn rename(&self, _: &MachineRef, _: &MachineName, _: &[Volume]) -> Result<Vec<Volume>> {
+        unsupported()
+    }
     async fn put_definition(&self, _: &MachineRef, _: &Definition) -> Result<()> {
         unsupported()
     }
@@ -199,7 +202,7 @@ impl World {
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < Duration::from_secs(60), "the transcripts were not written");
-            let dir = self.dir.path().join(super::folder_name(&self.machine.name, self.id));
+            let dir = self.dir.path().join(self.id.to_string());
             let mut files: Vec<_> =
                 std::fs::read_dir(&dir).into_iter().flatten().map(|e| e.unwrap().path()).collect();
             files.sort();

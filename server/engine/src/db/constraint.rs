@@ -28,6 +28,7 @@ const TABLE: &[(&str, Constraint)] = &[
     ("machines.mac", Constraint::HardwareId),
     ("machines.uuid", Constraint::HardwareId),
     ("jobs.machine", Constraint::OneJobPerMachine),
+    ("jobs.machine_id", Constraint::OneJobPerMachine),
     ("jobs.build_key", Constraint::OneJobPerBuild),
     ("users.name", Constraint::UserName),
     ("constraint last_administrator", Constraint::LastAdministrator),

@@ -15,7 +15,7 @@ use crate::job::step::{After, Work};
 use model::Time;
 use model::account::UserId;
 use model::job::{Failure, JobId, JobState};
-use model::machine::MachineName;
+use model::machine::{MachineId, MachineName};
 use model::operation::Operation;
 use model::plan::PlannedStep;
 
@@ -68,14 +68,16 @@ pub(crate) async fn insert(
     let actor = new.actor.to_string();
     let owner = new.owner.map(|owner| owner.to_string());
     let work = to_json(new.work)?;
+    let machine_id = new.work.machine.map(|id| id.to_string());
     sqlx::query!(
-        "insert into jobs (id, kind, title, operation, machine, actor_id, actor, owner_id, state, work, build_key, \
-         audit_seq, created) values (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+        "insert into jobs (id, kind, title, operation, machine, machine_id, actor_id, actor, owner_id, state, work, \
+         build_key, audit_seq, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
         id,
         kind,
         new.title,
         operation,
         machine,
+        machine_id,
         actor,
         new.actor_name,
         owner,
@@ -171,13 +173,34 @@ pub(crate) async fn open(conn: &mut Conn) -> Result<Vec<JobId>> {
     rows.into_iter().map(Text::read).collect()
 }
 
+/// The machine that a job is about; it may be gone.
+pub(crate) async fn machine(conn: &mut Conn, id: JobId) -> Result<Option<MachineId>> {
+    let id = id.to_string();
+    let row =
+        sqlx::query_scalar!(r#"select machine_id as "machine: Text<MachineId>" from jobs where id = ?"#, id,);
+    row.fetch_optional(conn).await?.flatten().read()
+}
+
 /// The open job that holds a machine.
-pub(crate) async fn open_on(conn: &mut Conn, machine: &MachineName) -> Result<Option<JobId>> {
-    let machine = machine.as_str();
+pub(crate) async fn open_on(conn: &mut Conn, machine: MachineId) -> Result<Option<JobId>> {
+    let machine = machine.to_string();
+    sqlx::query_scalar!(
+        r#"select id as "id: Text<JobId>" from jobs
+        where state in ('queued', 'running', 'undoing') and machine_id = ?"#,
+        machine,
+    )
+    .fetch_optional(conn)
+    .await?
+    .read()
+}
+
+/// The open job that holds a name: its machine had it when the job was accepted, and may get it back.
+pub(crate) async fn open_under(conn: &mut Conn, name: &MachineName) -> Result<Option<JobId>> {
+    let name = name.as_str();
     sqlx::query_scalar!(
         r#"select id as "id: Text<JobId>" from jobs
         where state in ('queued', 'running', 'undoing') and machine = ?"#,
-        machine,
+        name,
     )
     .fetch_optional(conn)
     .await?

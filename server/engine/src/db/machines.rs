@@ -203,6 +203,19 @@ pub(crate) async fn by_name(conn: &mut Conn, name: &MachineName) -> Result<Optio
     row.map(MachineRow::record).transpose()
 }
 
+/// The id of the machine of this name, or of the one that had it last.
+pub(crate) async fn called(conn: &mut Conn, name: &MachineName) -> Result<Option<MachineId>> {
+    let name = name.as_str();
+    let found = sqlx::query_scalar!(
+        r#"select id as "id!: Text<MachineId>" from (
+            select id, null as until from machines where name = ?1
+            union all select machine_id, until from former_names where name = ?1)
+        order by until is not null, until desc limit 1"#,
+        name,
+    );
+    found.fetch_optional(conn).await?.read()
+}
+
 /// The machine of this id.
 pub(crate) async fn by_id(conn: &mut Conn, id: MachineId) -> Result<Option<MachineRecord>> {
     let id = id.to_string();
@@ -265,6 +278,41 @@ pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>)
 pub(crate) async fn set_host_ref(tx: &mut Tx, id: MachineId, host_ref: Option<&HostRef>) -> Result<()> {
     let (id, host_ref) = (id.to_string(), host_ref.map(|at| at.0.as_str()));
     sqlx::query!("update machines set host_ref = ? where id = ?", host_ref, id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Gives a machine another name, and keeps the one it had as a former one. Violates `MachineName` when the name is taken.
+pub(crate) async fn rename(tx: &mut Tx, id: MachineId, to: &MachineName, now: Time) -> Result<()> {
+    let (id, to) = (id.to_string(), to.as_str());
+    sqlx::query!(
+        "insert into former_names (name, machine_id, until) select name, id, ?3 from machines where id = ?1 and name <> ?2
+        on conflict (name, machine_id) do update set until = excluded.until",
+        id,
+        to,
+        now.0,
+    )
+    .execute(&mut **tx)
+    .await?;
+    set_name(tx, &id, to).await
+}
+
+/// Gives a machine the name back that [`rename`] took from it, as if it had never had another one.
+pub(crate) async fn rename_back(tx: &mut Tx, id: MachineId, to: &MachineName) -> Result<()> {
+    let (id, to) = (id.to_string(), to.as_str());
+    sqlx::query!("delete from former_names where machine_id = ? and name = ?", id, to)
+        .execute(&mut **tx)
+        .await?;
+    set_name(tx, &id, to).await
+}
+
+async fn set_name(tx: &mut Tx, id: &str, name: &str) -> Result<()> {
+    sqlx::query!(
+        "update machines set name = ?2, spec = json_set(spec, '$.name', ?2) where id = ?1",
+        id,
+        name
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::steps::record;
 use model::Fault;
 use model::account::UserId;
 use model::job::JobId;
-use model::machine::MachineId;
+use model::machine::{MachineId, MachineState};
 use model::operation::{MachineAction, Operation, OperationKind};
 use model::permission::{Action, Subject};
 use model::plan::{Consent, Plan};
@@ -202,7 +202,7 @@ async fn accept(
     let marks: Vec<After> = ops::op(new.operation.kind()).steps().iter().map(|(_, after)| *after).collect();
     if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, &marks, done).await {
         return Err(match violated(&error) {
-            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation).await?,
+            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation, work.machine).await?,
             _ => error,
         });
     }
@@ -225,11 +225,14 @@ async fn show_new(core: &Core, machine: Option<MachineId>) {
 }
 
 /// The job that was quicker.
-async fn busy(tx: &mut Tx, operation: &Operation) -> Result<Error> {
-    let job = match operation.machine() {
+async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) -> Result<Error> {
+    let mut job = match machine {
         Some(machine) => db::jobs::open_on(tx, machine).await?,
         None => None,
     };
+    if let (None, Some(name)) = (job, operation.machine()) {
+        job = db::jobs::open_under(tx, name).await?;
+    }
     let ended = || Fault::refused("Another job has just ended on this machine. Try again.");
     Ok(job.map_or_else(ended, |job| Fault::Busy { job }).into())
 }
@@ -240,7 +243,8 @@ fn work_of(operation: &Operation, facts: &Facts) -> Work {
     let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
     Work {
         machine: machine.map(|m| m.id).or(facts.unreadable.as_ref().map(|machine| machine.id)),
-        had_disks: operation.kind() == OperationKind::Provision && machine.is_some_and(|m| m.created),
+        had_disks: machine.is_some_and(|m| m.created),
+        was_defined: machine.is_some_and(|m| m.created && m.state != MachineState::Configured),
         key: needed.and_then(|(profiles, mode)| facts.key(profiles, mode)),
         removing: match operation {
             Operation::RemoveImage { image } => Some(*image),

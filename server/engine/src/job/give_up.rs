@@ -7,7 +7,7 @@ use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, jobs::StepRow};
 use crate::error::Result;
-use crate::ops;
+use crate::steps;
 use model::Fault;
 use model::audit::Outcome;
 use model::job::{Failure, JobId, JobState, StepState};
@@ -62,7 +62,7 @@ pub(crate) async fn give_up(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
 /// What a job that ends now may leave behind, in the order of its steps.
 pub(crate) fn left_behind(steps: &[StepRow]) -> Vec<&'static str> {
     let left = |row: &StepRow| {
-        let step = ops::step(&row.name)?;
+        let step = steps::named(&row.name)?;
         match row.after {
             After::Undo => {
                 step.leaves.filter(|_| !matches!(row.state, StepState::Pending | StepState::Undone))

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::db::{self, jobs::JobRecord};
 use crate::error::{Error, Result, chain};
 use crate::probe::{Moment, Verdict, When};
-use crate::steps::{Step, StepCx, StepError};
+use crate::steps::{Step, StepCx, StepError, power};
 use backon::ExponentialBackoff;
 use model::job::{Failure, JobId, JobState, LogLevel, StepState};
 use std::future::poll_fn;
@@ -29,7 +29,9 @@ pub(super) struct StepRow {
 impl StepRow {
     /// Whether it presses a button for somebody, as opposed to a step towards a machine that is being made or removed.
     pub fn is_wish(&self) -> bool {
-        self.after == After::Nothing && self.step.name.starts_with("power.")
+        self.after == After::Nothing
+            && self.step.name.starts_with("power.")
+            && *self.step != power::REQUIRE_OFF
     }
 }
 
@@ -182,11 +184,12 @@ pub(super) async fn show(core: &Core, id: JobId) {
         let Some(summary) = db::jobs::summary(&mut conn, id).await? else { return Ok(()) };
         let mut people = db::jobs::owners(&mut conn, id).await?;
         people.extend(db::jobs::askers(&mut conn, id).await?);
-        if let Some(machine) = &summary.machine {
+        let machine = db::jobs::machine(&mut conn, id).await?;
+        if let Some(machine) = machine {
             let badge = (!summary.badge.state.is_over()).then(|| summary.badge.clone());
             core.fleet.set_job(machine, badge);
         }
-        core.fleet.tell_job(summary.badge, summary.machine.as_ref(), people);
+        core.fleet.tell_job(summary.badge, machine, people);
         Ok::<_, Error>(())
     };
     if let Err(error) = tell.await {

@@ -12,10 +12,9 @@ use crate::core::Core;
 use crate::db;
 use crate::error::{Error, Result, chain};
 use crate::job::step::After;
-use crate::ops;
 use crate::probe::{Verdict, When};
 use crate::slots::Slot;
-use crate::steps::StepError;
+use crate::steps::{self, StepError};
 use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
@@ -107,7 +106,7 @@ fn resolve(row: &db::jobs::StepRow) -> Result<StepRow> {
         let why = format!("there is no step “{}” in this version", row.name);
         Error::Damaged { what: "a job's step", source: why.into() }
     };
-    let step = ops::step(&row.name).ok_or_else(unknown)?;
+    let step = steps::named(&row.name).ok_or_else(unknown)?;
     Ok(StepRow { step, after: row.after, state: row.state })
 }
 

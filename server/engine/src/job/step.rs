@@ -39,6 +39,8 @@ pub(crate) struct Work {
     pub machine: Option<MachineId>,
     /// True when the machine had disks before the job: they hold somebody's data, and undoing must not remove them.
     pub had_disks: bool,
+    /// True when the machine was defined on its host before the job: undoing must not remove the definition.
+    pub was_defined: bool,
     /// What the job's image is made from.
     pub key: Option<ImageKey>,
     /// The image, once there is one.

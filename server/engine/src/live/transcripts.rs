@@ -41,13 +41,7 @@ impl Engine {
         let open = async {
             let action = Action::WatchConsole;
             let known = allow_machine(&self.core, &cx, action, machine).await?;
-            let parts = self
-                .core
-                .consoles
-                .transcripts(machine, known.row.id)
-                .parts(boot)
-                .await
-                .map_err(unreadable)?;
+            let parts = self.core.consoles.transcripts(known.row.id).parts(boot).await.map_err(unreadable)?;
             if parts.is_empty() {
                 return Err(Fault::not_found("transcript").into());
             }
@@ -62,7 +56,7 @@ impl Engine {
 /// The boots of which something is kept, the latest first.
 pub(crate) async fn boots(core: &Core, cx: &Cx, machine: &MachineName) -> Inner<Vec<Boot>> {
     let known = allow_machine(core, cx, Action::WatchConsole, machine).await?;
-    core.consoles.transcripts(machine, known.row.id).boots().await.map_err(unreadable)
+    core.consoles.transcripts(known.row.id).boots().await.map_err(unreadable)
 }
 
 fn unreadable(source: io::Error) -> Error {

@@ -148,14 +148,16 @@ pub(crate) async fn inside(
     if let Operation::OnMachine { machine: name, .. } = operation {
         match core.fleet.unreadable(name) {
             Some(outline) => {
-                let busy = db::jobs::open_on(conn, name).await?;
+                let busy = db::jobs::open_on(conn, outline.id).await?;
                 facts.unreadable = Some(UnreadableFacts { id: outline.id, host: outline.host.clone(), busy });
             }
             None => facts.machine = machine(core, conn, name).await?,
         }
     }
     if let Some(name) = operation.new_name() {
-        facts.name_taken = db::machines::is_taken(conn, name).await?;
+        // A new machine of a name that a job holds is refused as the job's row is written.
+        facts.name_taken = db::machines::is_taken(conn, name).await?
+            || operation.new_machine().is_none() && db::jobs::open_under(conn, name).await?.is_some();
     }
     let new = operation.new_machine().map(|spec| &spec.host);
     let host = new.or(facts.machine.as_ref().map(|m| &m.spec.host));
@@ -175,8 +177,8 @@ pub(crate) async fn inside(
 
 async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Option<MachineFacts>> {
     let Some(record) = db::machines::by_name(conn, name).await? else { return Ok(None) };
-    let busy = db::jobs::open_on(conn, name).await?;
-    let known = core.fleet.get(name);
+    let busy = db::jobs::open_on(conn, record.id).await?;
+    let known = core.fleet.by_id(record.id);
     Ok(Some(MachineFacts {
         id: record.id,
         owner: record.owner,

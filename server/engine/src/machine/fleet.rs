@@ -47,9 +47,11 @@ pub(crate) struct Fleet {
 struct Inner {
     /// Counts what hosts say, to tell newer from older.
     stamp: u64,
+    /// In the order of lists. Everything but a list goes by the id: a name can become another machine's.
     machines: BTreeMap<MachineName, Arc<MachineEntry>>,
+    names: HashMap<MachineId, MachineName>,
     /// Each host has its own terms for where a machine is.
-    by_host_ref: HashMap<HostName, HashMap<HostRef, MachineName>>,
+    by_host_ref: HashMap<HostName, HashMap<HostRef, MachineId>>,
     newest: HashMap<(ProfileSet, Mode), ImageId>,
     /// Those whose record could not be read at the start. Nothing is done with them, and no host is asked about them.
     unreadable: BTreeMap<MachineName, Arc<Outline>>,
@@ -81,7 +83,7 @@ impl Fleet {
         for record in &records {
             fleet.put(record);
             if let Some(last) = addresses.remove(&record.id) {
-                fleet.update(&record.spec.name, |known| known.remember_addresses(last));
+                fleet.update(record.id, |known| known.remember_addresses(last));
             }
         }
         for entry in hosts.all().filter(|entry| entry.hypervisor().is_none()) {
@@ -101,11 +103,16 @@ impl Fleet {
         read(&self.inner).unreadable.get(name).cloned()
     }
 
+    /// The machine of this id.
+    pub fn by_id(&self, id: MachineId) -> Option<Arc<MachineEntry>> {
+        read(&self.inner).by_id(id).cloned()
+    }
+
     /// The machine in this place on a host.
     pub fn at(&self, host: &HostName, host_ref: &HostRef) -> Option<Arc<MachineEntry>> {
         let inner = read(&self.inner);
-        let name = inner.by_host_ref.get(host)?.get(host_ref)?;
-        inner.machines.get(name).cloned()
+        let id = inner.by_host_ref.get(host)?.get(host_ref)?;
+        inner.by_id(*id).cloned()
     }
 
     /// All machines by name.
@@ -157,10 +164,10 @@ impl Fleet {
         self.changes.subscribe()
     }
 
-    /// Adds a machine, or takes over its changed record.
+    /// Adds a machine, or takes over its changed record; its name may be another one now.
     pub fn put(&self, record: &MachineRecord) {
         let mut inner = write(&self.inner);
-        let before = inner.machines.get(&record.spec.name).cloned();
+        let before = inner.by_id(record.id).cloned();
         let same_place = before.as_ref().filter(|known| known.host_ref == record.host_ref);
         let domain = match same_place {
             Some(known) => known.domain.clone(),
@@ -176,16 +183,19 @@ impl Fleet {
         if let Some(before) = &before {
             inner.leave(before);
         }
+        // Whoever had the name is gone from the database, and will be removed here in a moment.
+        if let Some(gone) = inner.machines.get(&record.spec.name).cloned() {
+            self.take_out(&mut inner, &gone);
+        }
         inner.settle(&known);
         self.store(&mut inner, before, known);
     }
 
     /// Forgets a machine.
-    pub fn remove(&self, name: &MachineName) {
+    pub fn remove(&self, id: MachineId) {
         let mut inner = write(&self.inner);
-        if let Some(known) = inner.machines.remove(name) {
-            inner.leave(&known);
-            self.publish(Changed::Gone { id: known.row.id, owner: known.owner });
+        if let Some(known) = inner.by_id(id).cloned() {
+            self.take_out(&mut inner, &known);
         }
     }
 
@@ -194,15 +204,20 @@ impl Fleet {
         write(&self.inner).unreadable.retain(|_, outline| outline.id != id);
     }
 
+    fn take_out(&self, inner: &mut Inner, known: &MachineEntry) {
+        inner.leave(known);
+        self.publish(Changed::Gone { id: known.row.id, owner: known.owner });
+    }
+
     /// Shows on a machine which job holds it.
-    pub fn set_job(&self, name: &MachineName, job: Option<JobBadge>) {
-        self.update(name, |known| known.row.job = job);
+    pub fn set_job(&self, id: MachineId, job: Option<JobBadge>) {
+        self.update(id, |known| known.row.job = job);
     }
 
     /// Tells that a job began, moved on or ended.
-    pub fn tell_job(&self, badge: JobBadge, machine: Option<&MachineName>, people: Vec<UserId>) {
+    pub fn tell_job(&self, badge: JobBadge, machine: Option<MachineId>, people: Vec<UserId>) {
         let inner = write(&self.inner);
-        let machine = machine.and_then(|name| inner.machines.get(name)).map(|known| known.row.id);
+        let machine = machine.filter(|id| inner.names.contains_key(id));
         self.publish(Changed::Job { badge, machine, people });
     }
 
@@ -211,7 +226,7 @@ impl Fleet {
         write(&self.inner).newest = newest.into_iter().map(|(p, m, id)| ((p, m), id)).collect();
         for known in self.all() {
             let newer = read(&self.inner).has_newer(&known);
-            self.update(&known.row.name, |known| known.row.update_available = newer);
+            self.update(known.row.id, |known| known.row.update_available = newer);
         }
     }
 
@@ -224,7 +239,7 @@ impl Fleet {
     pub fn seen(&self, host: &HostName, host_ref: &HostRef, domain: Domain) {
         let Some(known) = self.at(host, host_ref) else { return };
         let stamp = self.next_stamp();
-        self.update(&known.row.name, |known| {
+        self.update(known.row.id, |known| {
             known.domain = domain;
             known.stamp = stamp;
         });
@@ -234,7 +249,7 @@ impl Fleet {
     /// is newer and stays.
     pub fn answered(&self, host: &HostName, stamp: u64, host_ref: &HostRef, domain: Domain) {
         let Some(known) = self.at(host, host_ref) else { return };
-        self.update(&known.row.name, |known| {
+        self.update(known.row.id, |known| {
             if known.stamp <= stamp {
                 known.domain = domain;
             }
@@ -252,7 +267,7 @@ impl Fleet {
                 None => Domain::Absent,
             };
             if known.domain != domain {
-                self.update(&known.row.name, |known| {
+                self.update(known.row.id, |known| {
                     if known.stamp <= stamp {
                         known.domain = domain;
                     }
@@ -265,7 +280,7 @@ impl Fleet {
     pub fn host_lost(&self, host: &HostName, why: &str) {
         let stamp = self.next_stamp();
         for known in self.on_host(host) {
-            self.update(&known.row.name, |known| {
+            self.update(known.row.id, |known| {
                 known.domain = Domain::Unknown(why.to_owned());
                 known.stamp = stamp;
             });
@@ -273,18 +288,18 @@ impl Fleet {
     }
 
     /// Takes over figures.
-    pub fn set_figures(&self, name: &MachineName, figures: Figures) {
-        self.update(name, |known| known.set_figures(figures));
+    pub fn set_figures(&self, id: MachineId, figures: Figures) {
+        self.update(id, |known| known.set_figures(figures));
     }
 
     /// Takes over the addresses that a host tells.
-    pub fn set_addresses(&self, name: &MachineName, addresses: Vec<Address>) {
-        self.update(name, |known| known.set_addresses(addresses));
+    pub fn set_addresses(&self, id: MachineId, addresses: Vec<Address>) {
+        self.update(id, |known| known.set_addresses(addresses));
     }
 
     /// Takes over what a guest said of itself in this boot; an answer from the boot before is no news.
-    pub fn set_guest(&self, name: &MachineName, boot: u64, guest: Guest) {
-        self.update(name, |known| {
+    pub fn set_guest(&self, id: MachineId, boot: u64, guest: Guest) {
+        self.update(id, |known| {
             if known.boot == boot {
                 known.row.observed.guest = Some(Box::new(guest));
             }
@@ -292,20 +307,20 @@ impl Fleet {
     }
 
     /// Notes that what a machine's disks build on is gone from this path, or that it is there.
-    pub fn set_image_gone(&self, name: &MachineName, gone: Option<PathBuf>) {
-        self.update(name, |known| known.image_gone = gone);
+    pub fn set_image_gone(&self, id: MachineId, gone: Option<PathBuf>) {
+        self.update(id, |known| known.image_gone = gone);
     }
 
     /// Something has been built that lies at this path.
     pub fn image_is_back(&self, path: &Path) {
         for known in self.all().iter().filter(|known| known.image_gone.as_deref() == Some(path)) {
-            self.set_image_gone(&known.row.name, None);
+            self.set_image_gone(known.row.id, None);
         }
     }
 
     /// A guest has begun its next boot without having been off.
-    pub fn rebooted(&self, name: &MachineName) {
-        self.update(name, MachineEntry::forget_boot);
+    pub fn rebooted(&self, id: MachineId) {
+        self.update(id, MachineEntry::forget_boot);
     }
 
     /// The machines of a host.
@@ -325,9 +340,9 @@ impl Fleet {
     }
 
     /// Changes a machine and tells about it if it shows.
-    fn update(&self, name: &MachineName, change: impl FnOnce(&mut MachineEntry)) {
+    fn update(&self, id: MachineId, change: impl FnOnce(&mut MachineEntry)) {
         let mut inner = write(&self.inner);
-        let Some(before) = inner.machines.get(name).cloned() else { return };
+        let Some(before) = inner.by_id(id).cloned() else { return };
         let mut known = MachineEntry::clone(&before);
         change(&mut known);
         known.settle();
@@ -350,19 +365,26 @@ impl Fleet {
 }
 
 impl Inner {
-    /// Notes in which place a machine is.
+    fn by_id(&self, id: MachineId) -> Option<&Arc<MachineEntry>> {
+        self.machines.get(self.names.get(&id)?)
+    }
+
+    /// Notes by which name and in which place a machine is found.
     fn settle(&mut self, known: &MachineEntry) {
+        self.names.insert(known.row.id, known.row.name.clone());
         if let Some(host_ref) = known.host_ref.clone() {
             let of_host = self.by_host_ref.entry(known.row.host.clone()).or_default();
-            of_host.insert(host_ref, known.row.name.clone());
+            of_host.insert(host_ref, known.row.id);
         }
     }
 
-    /// A machine is no longer in its place. Another one that has the place by now keeps it.
+    /// A machine is no longer found by its name, nor in its place. Another one that has the place by now keeps it.
     fn leave(&mut self, known: &MachineEntry) {
+        self.machines.remove(&known.row.name);
+        self.names.remove(&known.row.id);
         if let Some(host_ref) = &known.host_ref
             && let Some(of_host) = self.by_host_ref.get_mut(&known.row.host)
-            && of_host.get(host_ref) == Some(&known.row.name)
+            && of_host.get(host_ref) == Some(&known.row.id)
         {
             of_host.remove(host_ref);
         }

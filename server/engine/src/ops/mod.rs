@@ -14,6 +14,7 @@ mod provision;
 mod refusal;
 mod remove;
 mod remove_image;
+mod rename;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,6 @@ pub(crate) use op::{Cell, Op};
 pub(crate) use refusal::Refusal;
 
 use crate::machine::facts::Facts;
-use crate::steps::Step;
 use model::operation::{Operation, OperationKind};
 use model::plan::{Confirm, Plan, PlannedStep};
 
@@ -39,16 +39,11 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Suspend => &power::SUSPEND,
         OperationKind::Resume => &power::RESUME,
         OperationKind::ForceOff => &power::FORCE_OFF,
+        OperationKind::Rename => &rename::Rename,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,
         OperationKind::Forget => &forget::Forget,
     }
-}
-
-/// The step of this name, if any operation has one.
-pub(crate) fn step(name: &str) -> Option<&'static Step> {
-    let cells = OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps());
-    cells.map(|(step, _)| *step).find(|step| step.name == name)
 }
 
 /// What the operation would do now.

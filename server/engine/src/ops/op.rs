@@ -15,6 +15,12 @@ pub(crate) trait Op: Sync {
     /// Its steps in order.
     fn steps(&self) -> &'static [Cell];
 
+    /// Refuses what cannot be done to the machine now, whatever is filled in: its form says so instead of asking. Only for operations
+    /// that have one.
+    fn fits(&self, _facts: &Facts) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Adds to the plan what it costs, or refuses.
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal>;
 

@@ -12,6 +12,7 @@ use model::identity::Identity;
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::{MachineId, MachineState, Mode, Network};
+use model::operation::MachineAction;
 use model::plan::Consent;
 use model::spec::Spec;
 use proptest::prelude::*;
@@ -85,6 +86,9 @@ fn operation(kind: OperationKind) -> Operation {
         OperationKind::Create => Operation::Create { spec },
         OperationKind::Configure => Operation::Configure { spec },
         OperationKind::RemoveImage => Operation::RemoveImage { image: ImageId(Uuid::nil()) },
+        OperationKind::Rename => {
+            MachineAction::Rename { name: "db".parse().unwrap() }.on("web".parse().unwrap())
+        }
         other => on_web(other),
     }
 }
@@ -94,18 +98,20 @@ fn every_state_allows_just_what_fits_it() {
     use MachineState as State;
     use OperationKind as Op;
     for (state, allowed) in [
-        (State::Configured, vec![Op::Provision, Op::Purge]),
-        (State::Off, vec![Op::Start, Op::Destroy, Op::Purge]),
+        (State::Configured, vec![Op::Provision, Op::Rename, Op::Purge]),
+        (State::Off, vec![Op::Start, Op::Rename, Op::Destroy, Op::Purge]),
         (State::Running, vec![Op::ShutDown, Op::Reboot, Op::ForceOff, Op::Suspend, Op::Destroy, Op::Purge]),
         (State::ShuttingDown, vec![Op::ShutDown, Op::ForceOff, Op::Destroy, Op::Purge]),
         (State::Paused, vec![Op::ForceOff, Op::Resume, Op::Destroy, Op::Purge]),
-        (State::Crashed, vec![Op::Start, Op::Destroy, Op::Purge]),
+        (State::Crashed, vec![Op::Start, Op::Rename, Op::Destroy, Op::Purge]),
         (State::Unknown, vec![]),
     ] {
         let facts = facts(Some(machine(state)));
         for kind in OperationKind::ALL {
-            let Some(operation) = form::on_machine(*kind, &"web".parse().unwrap()) else { continue };
-            let planned = plan(&operation, &facts);
+            if kind.row().on != On::Machine {
+                continue;
+            }
+            let planned = plan(&operation(*kind), &facts);
             assert_eq!(planned.is_ok(), allowed.contains(kind), "{kind} while {state:?}: {planned:?}");
         }
     }
@@ -281,7 +287,7 @@ fn nothing_that_goes_only_forward_comes_before_something_that_is_undone() {
 #[test]
 fn one_name_is_one_step_and_whatever_is_undone_has_an_undo() {
     for (step, after) in OperationKind::ALL.iter().flat_map(|kind| op(*kind).steps()) {
-        assert!(std::ptr::eq(super::step(step.name).unwrap(), *step), "{step:?}");
+        assert!(std::ptr::eq(crate::steps::named(step.name).unwrap(), *step), "{step:?}");
         assert!(*after != After::Undo || step.undo.is_some(), "{step:?}");
     }
 }

@@ -124,7 +124,9 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
             Err(Fault::refused(why).into())
         }
         JobState::Failed | JobState::Cancelled => {
-            submit(core, cx, job.operation, Agreement::Earlier(job.work.machine)).await
+            let machine = job.work.machine;
+            let operation = on_same_machine(core, job).await?;
+            submit(core, cx, operation, Agreement::Earlier(machine)).await
         }
         JobState::NeedsAttention => {
             let (on, cx) = (core.clone(), cx.clone());
@@ -137,6 +139,16 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
         }
         _ => Err(Fault::refused("The job is still under way.").into()),
     }
+}
+
+/// The operation of a job on the machine that it was about, whatever that is called now.
+async fn on_same_machine(core: &Core, job: db::jobs::JobRecord) -> Result<Operation> {
+    let Operation::OnMachine { machine, action } = job.operation else { return Ok(job.operation) };
+    let record = match job.work.machine {
+        Some(id) => db::machines::by_id(&mut *core.db.read().await?, id).await?,
+        None => None,
+    };
+    Ok(action.on(record.map_or(machine, |record| record.spec.name)))
 }
 
 /// Ends a job in whatever state it is.

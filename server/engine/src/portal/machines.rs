@@ -14,7 +14,7 @@ use model::machine::MachineName;
 use model::operation::MachineAction;
 use model::permission::{Action, Subject, can};
 use model::view::job::JobFilter;
-use model::view::machine::{Available, MachineDetail, MachineFilter, MachinePage};
+use model::view::machine::{Available, MachineDetail, MachineFilter, MachinePage, MachineRow};
 
 /// How many jobs a machine's page shows.
 const JOBS_SHOWN: usize = 20;
@@ -29,9 +29,10 @@ pub(super) async fn list(core: &Core, cx: &Cx, filter: &MachineFilter) -> Result
 pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<MachineDetail> {
     let known = allow_machine(core, cx, Action::SeeMachine, name).await?;
     let mut conn = core.db.read().await?;
-    let record = db::machines::by_name(&mut conn, name).await?;
     // By the id: meanwhile the name may have become somebody else's.
-    let record = record.filter(|r| r.id == known.row.id).ok_or_else(|| Fault::not_found("machine"))?;
+    let record = db::machines::by_id(&mut conn, known.row.id).await?;
+    let record = record.ok_or_else(|| Fault::not_found("machine"))?;
+    let name = &record.spec.name;
     let filter = JobFilter { machine: Some(name.clone()), ..JobFilter::default() };
     let mut jobs = db::jobs::list(&mut conn, &filter, &visible(cx, Action::SeeJob)?).await?;
     jobs.truncate(JOBS_SHOWN);
@@ -41,12 +42,13 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     };
     drop(conn);
     let actions = actions(core, cx, name).await?;
+    let name = name.clone();
     let mut spec = record.spec;
     // Whether there is a root password may be known, its hash may not.
     let has_root_password = spec.identity.root_password.is_some();
     spec.identity.hide_secrets();
     Ok(MachineDetail {
-        row: known.row.clone(),
+        row: MachineRow { name, ..known.row.clone() },
         spec,
         has_root_password,
         hardware: record.hardware,
@@ -57,8 +59,8 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     })
 }
 
-/// What may be done now, and why the rest may not: the same plan that submitting would make. An operation with fields of
-/// its own is judged by its page.
+/// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be said
+/// before its form is filled in.
 async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
     let provision = MachineAction::Provision.on(name.clone());
     let outside = facts::outside(core, &provision).await;
@@ -71,7 +73,7 @@ async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Availab
         let refused = match form::on_machine(row.kind, name) {
             _ if denied => Some("Only an administrator may do this.".to_owned()),
             Some(operation) => ops::plan(&operation, &facts).err().map(|why| Fault::from(why).to_string()),
-            None => None,
+            None => ops::op(row.kind).fits(&facts).err().map(|why| Fault::from(why).to_string()),
         };
         Available { kind: row.kind, refused }
     });

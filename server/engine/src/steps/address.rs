@@ -25,7 +25,6 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 /// Waits until the guest has an address. A machine without one is there all the same, so its absence is a warning.
 async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
-    let name = &target.machine.name;
     let host = cx.core.hosts.get(&target.record.spec.host).cloned();
     let mut changes = cx.core.fleet.changes();
     let limit = cx.core.settings.address_limit;
@@ -33,7 +32,7 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let mut from_before = HashSet::new();
     let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
-        let Some(known) = cx.core.fleet.get(name) else { return Ok(()) };
+        let Some(known) = cx.core.fleet.by_id(target.machine.id) else { return Ok(()) };
         let observed = &known.row.observed;
         if begun.elapsed() < TOO_SOON {
             from_before.extend(observed.addresses.iter().filter(|a| may_be_old(a)).cloned());
@@ -66,7 +65,7 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
             }
             // Whatever changed, and however much was missed: look again.
             _ = changes.recv() => {}
-            _ = ask.tick() => if let Some(host) = &host { host.look_at(name) },
+            _ = ask.tick() => if let Some(host) = &host { host.look_at(target.machine.id) },
         }
     }
 }

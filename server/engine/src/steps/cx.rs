@@ -7,6 +7,7 @@ use crate::job::log::JobLog;
 use crate::job::step::Work;
 use crate::machine::adopt::adopt;
 use model::job::LogLevel;
+use model::machine::MachineName;
 use ports::hypervisor::{Hypervisor, MachineRef};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,20 @@ impl StepCx<'_> {
             Some(_) => "There is only a configuration. Create the machine from it first.",
             None => "The machine's configuration is gone. Somebody has purged it; there is nothing to do.",
         }))
+    }
+
+    /// The machine's name before and after an operation that gives it another one.
+    pub fn names(&self) -> Result<(&MachineName, &MachineName), StepError> {
+        let operation = &self.job.operation;
+        operation.machine().zip(operation.new_name()).ok_or_else(|| {
+            StepError::new("The job gives no new name. That is a fault of the portal; report it.")
+        })
+    }
+
+    /// Whether there is nothing of the machine on any host, so that nothing has to follow there.
+    pub async fn is_configuration(&self) -> Result<bool, StepError> {
+        let record = self.record().await?;
+        Ok(record.is_some_and(|record| record.host_ref.is_none() && record.disks.is_none()))
     }
 
     /// The connection to a machine's host.

@@ -23,6 +23,9 @@ pub(crate) static REMOVE: Step =
 
 /// Defines the domain.
 async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    if cx.is_configuration().await? {
+        return Ok(());
+    }
     let target = cx.machine().await?;
     let disks = target.record.disks.clone().ok_or_else(|| {
         StepError::new("The machine has no disks to boot from. Destroy it, then create it again.")
@@ -58,9 +61,9 @@ async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Undoes `put`: the operations that put a definition today all make a machine that had none.
+/// Undoes `put` of a machine that had no definition. One that had keeps it: what of it has changed is undone where it came from.
 async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    remove(cx, lease).await
+    if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await }
 }
 
 /// With what, for plans.

@@ -5,10 +5,11 @@ use super::cx::StepCx;
 use super::error::StepError;
 use super::step::Step;
 use crate::db;
-use crate::db::machines::MachineRecord;
+use crate::db::machines::{Disks, MachineRecord};
 use crate::job::lease::Lease;
 use futures::FutureExt as _;
-use ports::hypervisor::HostRef;
+use model::machine::MachineName;
+use ports::hypervisor::{HostRef, MachineRef, Volume};
 
 /// `host.reserve`
 pub(crate) static RESERVE: Step =
@@ -19,6 +20,12 @@ pub(crate) static RESERVE: Step =
 pub(crate) static RELEASE: Step =
     Step::new("host.release", "Give up its place on the host", |cx, lease| release(cx, lease).boxed())
         .removing("its place on the host");
+
+/// `host.rename`
+pub(crate) static RENAME: Step =
+    Step::new("host.rename", "Rename it on the host", |cx, lease| rename(cx, lease).boxed())
+        .undone_by(|cx, lease| undo_rename(cx, lease).boxed())
+        .leaving("its new name, on the host");
 
 /// Takes the place, or finds it taken for this machine.
 async fn reserve(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -60,6 +67,37 @@ async fn give_up(cx: &StepCx<'_>, record: &MachineRecord) -> Result<(), StepErro
     released.map_err(|error| StepError::host("Giving up the machine's place", host, error))?;
     note(cx, record, None).await?;
     cx.say(format!("Its place on host {host} is given up."));
+    Ok(())
+}
+
+/// Has everything on the host follow the machine's new name.
+async fn rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, to) = cx.names()?;
+    give_name(cx, from, to).await
+}
+
+/// Undoes `rename`.
+async fn undo_rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, to) = cx.names()?;
+    give_name(cx, to, from).await
+}
+
+async fn give_name(cx: &StepCx<'_>, from: &MachineName, to: &MachineName) -> Result<(), StepError> {
+    let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    let machine = MachineRef { name: from.clone(), ..target.machine.clone() };
+    let disks = target.record.disks.clone();
+    let volumes: Vec<Volume> =
+        disks.iter().flat_map(|disks| std::iter::once(&disks.boot).chain(&disks.data)).cloned().collect();
+    let renamed = target.hypervisor.rename(&machine, to, &volumes).await;
+    let mut renamed = renamed.map_err(target.host_error("Renaming the machine"))?.into_iter();
+    if let Some(disks) = disks {
+        let disks = Disks { boot: renamed.next().unwrap_or(disks.boot), data: renamed.next(), ..disks };
+        let mut tx = cx.core.db.begin().await?;
+        db::machines::set_disks(&mut tx, target.record.id, Some(&disks)).await?;
+        tx.commit().await?;
+        cx.refresh_machine().await?;
+    }
+    cx.say(format!("On host {} it is called {to}.", target.record.spec.host));
     Ok(())
 }
 

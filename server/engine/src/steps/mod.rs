@@ -24,3 +24,36 @@ mod step;
 pub(crate) use cx::StepCx;
 pub(crate) use error::StepError;
 pub(crate) use step::Step;
+
+/// Every step there is, by family. A job is read back by the names of its steps, also one of a version that put them together
+/// differently.
+pub(crate) static ALL: &[&Step] = &[
+    &address::AWAIT,
+    &definition::PUT,
+    &definition::REMOVE,
+    &disks::CREATE,
+    &disks::RETIRE,
+    &host::RELEASE,
+    &host::RENAME,
+    &host::RESERVE,
+    &identity::WRITE,
+    &image::BUILD,
+    &image::FORGET,
+    &power::FORCE_OFF,
+    &power::KILL,
+    &power::REBOOT,
+    &power::REQUIRE_OFF,
+    &power::RESUME,
+    &power::SHUT_DOWN,
+    &power::START,
+    &power::SUSPEND,
+    &record::ABANDON,
+    &record::FORGET,
+    &record::NEW,
+    &record::RENAME,
+];
+
+/// The step of this name, if there is one.
+pub(crate) fn named(name: &str) -> Option<&'static Step> {
+    ALL.iter().copied().find(|step| step.name == name)
+}

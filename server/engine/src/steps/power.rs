@@ -39,6 +39,10 @@ pub(crate) static SUSPEND: Step =
 pub(crate) static RESUME: Step =
     Step::new("power.resume", "Let it run again", |cx, lease| resume(cx, lease).boxed());
 
+/// `power.require_off`
+pub(crate) static REQUIRE_OFF: Step =
+    Step::new("power.require_off", "Make sure that it is off", |cx, lease| require_off(cx, lease).boxed());
+
 /// A guest that is still booting does not hear the power button, so it is pressed again now and then.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -70,6 +74,17 @@ async fn kill(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The machine is off.");
     }
     tell(cx, &target).await
+}
+
+/// Fails unless the machine is off. Somebody may have started it on the host since the job was accepted.
+async fn require_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    if state(&target).await?.is_active() {
+        return Err(StepError::new("The machine is running. Shut it down, then try again."));
+    }
+    tell(cx, &target).await?;
+    cx.say("The machine is off.");
+    Ok(())
 }
 
 /// Pulls the plug because somebody asked for it.

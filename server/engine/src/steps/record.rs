@@ -34,6 +34,12 @@ pub(crate) static ABANDON: Step =
     })
     .removing("its configuration, in the portal");
 
+/// `record.rename`
+pub(crate) static RENAME: Step =
+    Step::new("record.rename", "Save the new name", |cx, lease| rename(cx, lease).boxed())
+        .undone_by(|cx, lease| undo_rename(cx, lease).boxed())
+        .leaving("its new name, in the portal");
+
 /// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
 const DRAWS: usize = 8;
 
@@ -78,6 +84,38 @@ async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Writes the new name. It was free when the job was accepted; if somebody else has it by now, nothing has been done yet.
+async fn rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, to) = cx.names()?;
+    let said = format!("{from} is now called {to}.");
+    if let Some(id) = cx.work.machine {
+        let mut tx = cx.core.db.begin().await?;
+        db::machines::rename(&mut tx, id, to, cx.core.clock.now()).await.map_err(|error| {
+            match violated(&error) {
+                Some(Constraint::MachineName) => Error::Fault(name_taken()),
+                _ => error,
+            }
+        })?;
+        tx.commit().await?;
+    }
+    cx.refresh_machine().await?;
+    cx.say(&said);
+    cx.work.remark = Some(said);
+    Ok(())
+}
+
+/// Undoes `rename`. The job holds the old name as long as it is open, so nobody else can have it.
+async fn undo_rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let (from, _) = cx.names()?;
+    if let Some(id) = cx.work.machine {
+        let mut tx = cx.core.db.begin().await?;
+        db::machines::rename_back(&mut tx, id, from).await?;
+        tx.commit().await?;
+    }
+    cx.work.remark = None;
+    cx.refresh_machine().await
+}
+
 /// Removes the row, and says in the audit log what may still be on the host.
 async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if let Some(id) = cx.work.machine
@@ -116,18 +154,11 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(outline) = &outline {
         cx.say(format!("The configuration of {} is removed.", outline.name));
     }
-    if let Some(name) = outline.as_ref().map(|outline| &outline.name).or(cx.job.operation.machine()) {
-        // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
-        let forgotten = cx.core.consoles.forget(name, id, "The machine has been removed.").await;
-        if let Err(error) = forgotten {
-            tracing::warn!(machine.name = %name, %error, "transcripts are left; they are removed within the hour");
-        }
+    // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
+    if let Err(error) = cx.core.consoles.forget(id, "The machine has been removed.").await {
+        tracing::warn!(machine.id = %id, %error, "transcripts are left; they are removed within the hour");
     }
-    // By the id, not only when the row was there: after a crash in between the row is gone and the name may still be shown.
-    if let Some(name) = cx.job.operation.machine()
-        && cx.core.fleet.get(name).is_some_and(|known| known.row.id == id)
-    {
-        cx.core.fleet.remove(name);
-    }
+    // Not only when the row was there: after a crash in between the row is gone and the machine may still be shown.
+    cx.core.fleet.remove(id);
     Ok(())
 }

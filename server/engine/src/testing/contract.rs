@@ -51,6 +51,8 @@ pub async fn holds(subject: &Subject) {
     a_single_disk_grows_and_takes_its_identity(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
+    a_machine_gets_another_name_and_its_own_again(subject).await;
+    nothing_is_renamed_over_what_is_there_or_while_it_runs(subject).await;
     power_goes_through_its_states_and_tells(subject).await;
     the_console_lives_as_long_as_the_machine_runs(subject).await;
 }
@@ -247,6 +249,84 @@ pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
     assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
     assert_eq!(host.state(&theirs.name()).await.unwrap(), MachineState::Off);
     theirs.remove(subject).await;
+}
+
+/// Renamed, renamed once more as after a crash, and back: everything follows, and nothing else changes.
+pub async fn a_machine_gets_another_name_and_its_own_again(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "renamed").await.with_disks(subject).await;
+    host.put_definition(&made.name(), &made.definition()).await.unwrap();
+    let before = [made.boot(), made.data()];
+    let other = Machine { name: format!("{}-b", made.name).parse().unwrap(), ..made.clone() };
+    let moved = host.rename(&made.name(), &other.name, &before).await.unwrap();
+    // The same again, with the disks as they were called and as they are called.
+    assert_eq!(host.rename(&made.name(), &other.name, &before).await.unwrap(), moved);
+    assert_eq!(host.rename(&made.name(), &other.name, &moved).await.unwrap(), moved);
+    let other = Machine { disks: Some((moved[0].clone(), moved[1].clone())), ..other };
+    is_whole(subject, &other, "one").await;
+    host.write_identity(&other.data(), DiskRole::Data, &identity("two")).await.unwrap();
+    host.put_definition(&other.name(), &other.definition()).await.unwrap();
+    host.power(&other.name(), Power::Start).await.unwrap();
+    host.power(&other.name(), Power::ForceOff).await.unwrap();
+    for disks in [&moved, &before.to_vec()] {
+        assert_eq!(host.rename(&other.name(), &made.name, disks).await.unwrap(), before);
+    }
+    is_whole(subject, &made, "two").await;
+    host.power(&made.name(), Power::Start).await.unwrap();
+    made.remove(subject).await;
+    // A place in which nothing has been made yet.
+    let bare = Machine::reserved(subject, "bare").await;
+    let other = Machine { name: format!("{}-b", bare.name).parse().unwrap(), ..bare.clone() };
+    assert_eq!(host.rename(&bare.name(), &other.name, &[]).await.unwrap(), []);
+    other.remove(subject).await;
+    assert!(host.rename(&other.name(), &bare.name, &[]).await.is_err(), "there is no place to rename");
+}
+
+/// The one domain of a machine has its name, and its place and disks are its own.
+async fn is_whole(subject: &Subject, made: &Machine, hostname: &str) {
+    let host = &subject.hypervisor;
+    let seen = host.inventory().await.unwrap();
+    let seen: Vec<_> = seen.iter().filter(|seen| seen.machine == made.host_ref).collect();
+    assert!(
+        seen.len() == 1 && seen[0].name == made.name.as_str() && seen[0].state == MachineState::Off,
+        "{seen:?}"
+    );
+    let mut belongings = host.belongings().await.unwrap();
+    belongings.retain(|found| found.owner == Some(made.id));
+    assert!(
+        belongings.len() == 2 && belongings.iter().all(|found| found.what.contains(made.name.as_str())),
+        "{belongings:?}"
+    );
+    let disks = host.disks(&made.name()).await.unwrap();
+    assert!(disks.len() == 2 && disks.contains(&made.boot()) && disks.contains(&made.data()), "{disks:?}");
+    let read = host.read_identity(&made.data(), DiskRole::Data, "hostname").await.unwrap();
+    assert_eq!(read.as_deref(), Some(hostname.as_bytes()));
+}
+
+/// The wanted name is another's, or the machine runs: both stay as they were.
+pub async fn nothing_is_renamed_over_what_is_there_or_while_it_runs(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let theirs = Machine::reserved(subject, "theirs").await.with_disks(subject).await;
+    host.put_definition(&theirs.name(), &theirs.definition()).await.unwrap();
+    let placed = Machine::reserved(subject, "placed").await;
+    let made = Machine::reserved(subject, "stays").await.with_disks(subject).await;
+    host.put_definition(&made.name(), &made.definition()).await.unwrap();
+    let disks = [made.boot(), made.data()];
+    for taken in [&theirs.name, &placed.name] {
+        let answer = host.rename(&made.name(), taken, &disks).await;
+        assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
+    }
+    let not_ours = MachineRef { id: made.id, ..theirs.name() };
+    let free = format!("{}-b", made.name).parse().unwrap();
+    assert!(host.rename(&not_ours, &free, &[]).await.is_err(), "another's place");
+    host.power(&made.name(), Power::Start).await.unwrap();
+    assert!(host.rename(&made.name(), &free, &disks).await.is_err(), "it runs");
+    host.power(&made.name(), Power::ForceOff).await.unwrap();
+    is_whole(subject, &made, "one").await;
+    is_whole(subject, &theirs, "one").await;
+    for machine in [&made, &placed, &theirs] {
+        machine.remove(subject).await;
+    }
 }
 
 /// Every verb, twice, with the state and the event that follow.

@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use model::address::Address;
 use model::guest::{BOOTED_FILE, Guest, GuestImage, IMAGE_FILE};
-use model::machine::{MachineName, MachineState};
+use model::machine::{MachineId, MachineState};
 use ports::hypervisor::{HypervisorError, MachineRef};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -33,11 +33,11 @@ const AT_ONCE: usize = 4;
 #[derive(Default)]
 struct Schedule {
     /// When each running machine's time comes, and how long to wait after that.
-    due: HashMap<MachineName, (Instant, Duration)>,
+    due: HashMap<MachineId, (Instant, Duration)>,
     /// Whose time has come.
-    queue: VecDeque<MachineName>,
+    queue: VecDeque<MachineId>,
     /// Who is in the queue or is being asked.
-    waiting: HashSet<MachineName>,
+    waiting: HashSet<MachineId>,
 }
 
 impl Watched {
@@ -48,14 +48,14 @@ impl Watched {
         let mut next = Instant::now();
         loop {
             while asked.len() < AT_ONCE
-                && let Some(name) = schedule.queue.pop_front()
+                && let Some(id) = schedule.queue.pop_front()
             {
-                asked.push(self.ask(name));
+                asked.push(self.ask(id));
             }
             tokio::select! {
-                Some(name) = asked.next(), if !asked.is_empty() => {
+                Some(id) = asked.next(), if !asked.is_empty() => {
                     // Somebody may have wanted it asked anew while it was being asked.
-                    if schedule.done(&name) {
+                    if schedule.done(id) {
                         next = next.min(Instant::now() + PACE);
                     }
                 }
@@ -68,35 +68,35 @@ impl Watched {
     /// Queues whose time has come; answers when to look again.
     fn plan(&self, schedule: &mut Schedule) -> Instant {
         let now = Instant::now();
-        for name in self.entry.take_eager() {
-            schedule.due.insert(name, (now, SOON));
+        for id in self.entry.take_eager() {
+            schedule.due.insert(id, (now, SOON));
         }
         let mut running = self.core.fleet.on_host(&self.entry.name);
         running.retain(|known| is_running(known.row.observed.state));
-        let names: HashSet<&MachineName> = running.iter().map(|known| &known.row.name).collect();
-        schedule.due.retain(|name, _| names.contains(name));
+        let ids: HashSet<MachineId> = running.iter().map(|known| known.row.id).collect();
+        schedule.due.retain(|id, _| ids.contains(id));
         let mut next = now + SELDOM;
-        for name in names {
-            let (at, pause) = schedule.due.get(name).copied().unwrap_or((now, SOON));
+        for id in ids {
+            let (at, pause) = schedule.due.get(&id).copied().unwrap_or((now, SOON));
             if at > now {
                 next = next.min(at);
-            } else if schedule.waiting.insert(name.clone()) {
-                schedule.queue.push_back(name.clone());
-                schedule.due.insert(name.clone(), (now + pause, (pause * 2).min(SELDOM)));
+            } else if schedule.waiting.insert(id) {
+                schedule.queue.push_back(id);
+                schedule.due.insert(id, (now + pause, (pause * 2).min(SELDOM)));
                 next = next.min(now + pause);
             }
         }
         next.max(now + PACE)
     }
 
-    /// Asks one machine; answers its name.
-    async fn ask(&self, name: MachineName) -> MachineName {
-        let known = self.core.fleet.get(&name);
+    /// Asks one machine; answers its id.
+    async fn ask(&self, id: MachineId) -> MachineId {
+        let known = self.core.fleet.by_id(id);
         if let Some(known) = known.filter(|known| is_running(known.row.observed.state)) {
             self.ask_addresses(&known).await;
             self.ask_guest(&known).await;
         }
-        name
+        id
     }
 
     async fn ask_addresses(&self, known: &MachineEntry) {
@@ -104,7 +104,7 @@ impl Watched {
         match self.hypervisor.addresses(&machine).await {
             Ok(addresses) => {
                 self.keep_addresses(known, &addresses).await;
-                self.core.fleet.set_addresses(&known.row.name, addresses);
+                self.core.fleet.set_addresses(known.row.id, addresses);
             }
             Err(error) => {
                 tracing::debug!(machine.name = %known.row.name, error = chain(&error), "no addresses");
@@ -152,7 +152,7 @@ impl Watched {
         };
         let guest = Guest { booted: booted.is_some(), image };
         if guest != Guest::default() {
-            self.core.fleet.set_guest(&machine.name, known.boot, guest);
+            self.core.fleet.set_guest(known.row.id, known.boot, guest);
         }
     }
 
@@ -172,9 +172,9 @@ impl Watched {
 
 impl Schedule {
     /// A machine has been asked. True if its time has come again meanwhile.
-    fn done(&mut self, name: &MachineName) -> bool {
-        self.waiting.remove(name);
-        self.due.get(name).is_some_and(|(at, _)| *at <= Instant::now())
+    fn done(&mut self, id: MachineId) -> bool {
+        self.waiting.remove(&id);
+        self.due.get(&id).is_some_and(|(at, _)| *at <= Instant::now())
     }
 }
 

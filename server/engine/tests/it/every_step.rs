@@ -5,7 +5,7 @@
 //! What is compared is the whole world: definitions, disks with their sizes and contents, roots, rows.
 
 use crate::crash::{Crashed, Mischief, Mischievous, crash, on_portal, runtime};
-use crate::harness::{World, admin, build, create, ended, on, run, spec, succeed, until_state};
+use crate::harness::{World, admin, build, create, ended, name, on, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
 use engine::testing::hypervisor::{THICK, THIN};
@@ -14,7 +14,7 @@ use model::account::Actor;
 use model::audit::ChainState;
 use model::job::{JobId, JobState, StepState};
 use model::machine::MachineState;
-use model::operation::{Operation, OperationKind};
+use model::operation::{MachineAction, Operation, OperationKind};
 use model::portal::Portal as _;
 use model::view::job::{JobFilter, JobView, StepView};
 use ports::hypervisor::Capabilities;
@@ -42,6 +42,11 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
         Op::Start => {
             succeed(engine, ada, create("web")).await;
             succeed(engine, ada, on(Op::ForceOff, "web")).await;
+        }
+        Op::Rename => {
+            succeed(engine, ada, create("web")).await;
+            succeed(engine, ada, on(Op::ForceOff, "web")).await;
+            return MachineAction::Rename { name: name("db") }.on(name("web"));
         }
         Op::Resume => {
             succeed(engine, ada, create("web")).await;
@@ -280,6 +285,7 @@ operations! {
     force_off: ForceOff;
     suspend: Suspend;
     resume: Resume;
+    rename: Rename;
     destroy: Destroy;
     purge: Purge;
     forget: Forget;

@@ -133,6 +133,7 @@ impl World {
         let mut all = self.hypervisor.picture();
         all.extend(self.builder.root_names().into_iter().filter(|root| root.starts_with("machine-")));
         all.extend(self.rows("machines").await);
+        all.extend(self.rows("former_names").await);
         self.without_ids(all).await
     }
 

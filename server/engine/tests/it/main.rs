@@ -20,6 +20,7 @@ mod live;
 mod migrations;
 mod places;
 mod recovery;
+mod rename;
 mod rights;
 mod same_name;
 mod secrets;

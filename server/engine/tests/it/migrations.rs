@@ -41,6 +41,8 @@ async fn every_migration_works_on_data_and_the_engine_opens_it() {
     let ada = actor(&engine, "ada").await;
     let web = engine.machine(&ada, &name("web")).await.unwrap();
     assert_eq!((web.row.owner.as_str(), web.has_root_password), ("bob", false));
+    let former = engine.machine(&ada, &name("www")).await.unwrap();
+    assert_eq!(former.row.id, web.row.id, "a name that it had before leads to it");
     assert!(web.image.is_some() && web.row.observed.warning.is_some());
     assert_eq!(engine.users(&ada).await.unwrap().len(), 2);
     let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();

@@ -36,13 +36,13 @@ async fn a_create_that_fails_leaves_nothing_and_its_form_opens_again() {
     use StepState::{Done, Pending, Undone};
     assert_eq!(states, [Undone, Undone, Done, Undone, Done, Undone, Pending, Pending]);
     assert!(job.can_retry && job.form_again && !job.can_cancel);
-    assert!(!job.summary.machine_exists, "there is no page to link to");
+    assert!(job.summary.machine_now.is_none(), "there is no page to link to");
     assert_eq!(world.snapshot().await, Vec::<String>::new());
     assert_eq!(engine.form_of_job(&ada, job.summary.badge.id).await.unwrap().get("name"), "web");
 
     let again = engine.retry(&ada, job.summary.badge.id).await.unwrap().job;
     let again = ended(&engine, &ada, again).await;
-    assert!(again.summary.badge.state == JobState::Succeeded && again.summary.machine_exists);
+    assert!(again.summary.badge.state == JobState::Succeeded && again.summary.machine_now.is_some());
     engine.shut_down().await;
 }
 

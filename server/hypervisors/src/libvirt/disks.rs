@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Ends what a crash in the middle of an edit left: its folder holds a mount, and cannot be removed before.
-    async fn clear_scratch(&self, folder: &Path) -> Result<()> {
+    pub(super) async fn clear_scratch(&self, folder: &Path) -> Result<()> {
         let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
         for entry in entries.flatten() {
             let name = entry.file_name();

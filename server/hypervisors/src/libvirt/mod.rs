@@ -5,6 +5,7 @@
 //! | `connect.rs` | the connection: opened, watched, opened again; blocking calls off the async threads |
 //! | `events.rs` | libvirt's event loop and its events in the port's words |
 //! | `ownership.rs`, `places.rs`, `domain_mark.rs` | whose what is: a machine's place, its folder, its domain |
+//! | `rename.rs` | a machine's place under another name |
 //! | `definition.rs`, `domain_xml.rs` | domains: defined, removed, written as XML |
 //! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
 //! | `power.rs` | states, starting and stopping |
@@ -36,6 +37,7 @@ mod network;
 mod ownership;
 mod places;
 mod power;
+mod rename;
 mod stats;
 mod sys;
 
@@ -147,6 +149,10 @@ impl Hypervisor for Libvirt {
         disks: &[Volume],
     ) -> Result<Option<HostRef>> {
         self.adopt_machine(id, name, hardware, disks).await
+    }
+
+    async fn rename(&self, machine: &MachineRef, to: &MachineName, disks: &[Volume]) -> Result<Vec<Volume>> {
+        self.rename_place(machine, to, disks).await
     }
 
     async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()> {

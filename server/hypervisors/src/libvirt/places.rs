@@ -49,13 +49,11 @@ impl Store {
         let place = folder.clone();
         let taken = blocking("Making the folder", unfinished, move |unfinished| {
             write_marker(unfinished, id)?;
-            // Replaces nothing but an empty folder (rename(2)).
-            match fs::rename(unfinished, &place) {
-                Err(e) if matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
-                    fs::remove_dir_all(unfinished).map(|()| false)
-                }
-                renamed => renamed.map(|()| true),
+            let is_taken = rename_to_free(unfinished, &place)?;
+            if !is_taken {
+                fs::remove_dir_all(unfinished)?;
             }
+            Ok(is_taken)
         });
         if taken.await? { Ok(()) } else { Err(foreign(&folder)) }
     }
@@ -78,6 +76,28 @@ impl Store {
             none_if_gone(fs::remove_dir(folder)).map(drop)
         })
         .await
+    }
+
+    /// Moves the folder of this machine to another name, or finds it moved. Answers where it was and where it is.
+    ///
+    /// # Errors
+    /// [`HypervisorError::Foreign`] if there is something of that name; nothing is changed then.
+    pub async fn move_folder(&self, machine: &MachineRef, to: &MachineName) -> Result<(PathBuf, PathBuf)> {
+        let (from, folder) = (self.folder(&machine.name), self.folder(to));
+        let is_ours = |owner: Owner| owner == Owner::Machine(machine.id);
+        let (before, after) = (owner(&from)?, owner(&folder)?);
+        if is_ours(after) && !is_ours(before) {
+            return Ok((from, folder));
+        }
+        if after != Owner::Nobody {
+            return Err(foreign(&folder));
+        }
+        let source = self.reserved_folder(machine)?;
+        self.clear_scratch(&source).await?;
+        let place = folder.clone();
+        let is_moved =
+            blocking("Moving the folder", source, move |source| rename_to_free(source, &place)).await?;
+        if is_moved { Ok((from, folder)) } else { Err(foreign(&folder)) }
     }
 
     /// Marks the folder of a machine from before there were markers; false, and nothing is changed, unless it has just these disks.
@@ -168,6 +188,14 @@ impl Store {
 
     fn unfinished(&self, id: MachineId) -> PathBuf {
         self.root().join(format!("{UNFINISHED}{id}"))
+    }
+}
+
+/// Renames a folder to a place where nothing is but an empty folder (rename(2)); false if something is.
+fn rename_to_free(folder: &Path, place: &Path) -> io::Result<bool> {
+    match fs::rename(folder, place) {
+        Err(e) if matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => Ok(false),
+        renamed => renamed.map(|()| true),
     }
 }
 
@@ -317,6 +345,42 @@ mod tests {
         }
         assert!(!folder.exists());
         assert_eq!(store.belongings().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_folder_moves_with_all_that_is_in_it_and_only_to_where_nothing_is() {
+        let World { store, _dir } = world();
+        let (one, two) = (machine(1), machine(2));
+        let called = |name: &str| MachineRef { name: name.parse().unwrap(), ..one.clone() };
+        store.reserve(one.id, &one.name).await.unwrap();
+        let folder = store.reserved_folder(&one).unwrap();
+        fs::write(folder.join("boot.qcow2"), "x").unwrap();
+        let taken = called("taken").name;
+        store.reserve(two.id, &taken).await.unwrap();
+        fs::create_dir(store.root().join("unmarked")).unwrap();
+        fs::write(store.root().join("unmarked/data.qcow2"), "y").unwrap();
+        fs::write(store.root().join("file"), "z").unwrap();
+        for occupied in ["taken", "unmarked", "file"] {
+            is_foreign(store.move_folder(&one, &called(occupied).name).await);
+        }
+        assert_eq!(fs::read_to_string(folder.join("boot.qcow2")).unwrap(), "x");
+        // An empty folder is what a broken-off reservation leaves.
+        fs::create_dir(store.root().join("db")).unwrap();
+        for _ in 0..2 {
+            let (from, to) = store.move_folder(&one, &called("db").name).await.unwrap();
+            assert_eq!((from, to), (folder.clone(), store.root().join("db")));
+        }
+        assert!(!folder.exists() && store.root().join("db/boot.qcow2").exists());
+        // Somebody else has the old name by now: moved is moved.
+        store.reserve(two.id, &one.name).await.unwrap();
+        store.move_folder(&one, &called("db").name).await.unwrap();
+        is_foreign(store.move_folder(&called("db"), &one.name).await);
+        store.release(two.id, &one.name).await.unwrap();
+        for _ in 0..2 {
+            store.move_folder(&called("db"), &one.name).await.unwrap();
+        }
+        assert!(folder.join("boot.qcow2").exists());
+        assert!(store.move_folder(&two, &called("nowhere").name).await.is_err(), "another's folder");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::support::{PATIENCE, connected, event, hardware, host, machine, place, state};
 use model::host::Level;
 use model::machine::{MachineId, MachineState};
-use ports::hypervisor::{HostEvent, HostRef, Hypervisor, HypervisorError, Power};
+use ports::hypervisor::{HostEvent, HostRef, Hypervisor, HypervisorError, Power, Volume};
 use std::collections::HashSet;
 use std::time::Instant;
 use uuid::Uuid;
@@ -206,4 +206,44 @@ async fn domains_with_a_mark_are_told_with_whose_they_are_and_others_are_not_our
     for uuid in [marked, old, foreign] {
         outside.lookup_domain_by_uuid(uuid).unwrap().undefine().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_rename_that_was_broken_off_anywhere_is_gone_on_with_and_taken_back() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    let folder = |name: &str| state.path().join("machines").join(name);
+    let uuid = Uuid::new_v4();
+    let (web, db) = (machine("broken-web", uuid), machine("broken-db", uuid));
+    host.reserve(web.id, &web.name, &hardware(uuid)).await.unwrap();
+    let mark = format!("<s:machine xmlns:s='urn:snowglobe:machine:1' id='{}' name='broken-web'/>", web.id);
+    let disk = folder("broken-web").join("boot.qcow2");
+    std::fs::write(&disk, "x").unwrap();
+    let xml = format!(
+        "<domain type='test'><name>broken-web</name><uuid>{uuid}</uuid><metadata>{mark}</metadata>\
+         <memory unit='MiB'>8</memory><os><type>hvm</type></os><devices><disk type='file' device='disk'>\
+         <source file='{}'/><target dev='vda' bus='virtio'/></disk></devices></domain>",
+        disk.display()
+    );
+    outside.define_domain_xml(&xml).unwrap();
+    let volumes = [Volume(disk.display().to_string())];
+    let definition = || outside.lookup_domain_by_uuid(uuid).unwrap().xml_desc(0).unwrap();
+    let before = definition();
+    // After the folder, and after the domain's name: what a kill leaves.
+    for with_domain in [false, true] {
+        for (goes_to, came_from) in [(&db, &web), (&web, &db)] {
+            std::fs::rename(folder("broken-web"), folder("broken-db")).unwrap();
+            if with_domain {
+                outside.lookup_domain_by_uuid(uuid).unwrap().rename("broken-db", 0).unwrap();
+            }
+            let moved = host.rename(came_from, &goes_to.name, &volumes).await.unwrap();
+            let name = goes_to.name.as_str();
+            assert_eq!(moved, [Volume(folder(name).join("boot.qcow2").display().to_string())]);
+            assert_eq!(std::fs::read_to_string(folder(name).join("boot.qcow2")).unwrap(), "x");
+            host.rename(&db, &web.name, &moved).await.unwrap();
+            assert_eq!(definition(), before);
+        }
+    }
+    host.remove_definition(&web).await.unwrap();
 }

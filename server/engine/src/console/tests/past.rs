@@ -88,17 +88,34 @@ async fn a_console_that_nobody_looks_at_is_forgotten_with_its_machine_off_and_re
 async fn what_a_machine_said_goes_with_it_even_what_is_still_to_be_written() {
     let world = World::new();
     let guest = world.plug();
-    let folder = world.dir.path().join(folder_name(&world.machine.name, world.id));
+    let folder = world.dir.path().join(world.id.to_string());
     let mut viewer = world.attach("ann", ConsoleRole::Watcher, None).await;
     guest.say("secrets").await;
     read_to(&mut viewer, "secrets").await;
     world.transcripts(7).await;
     guest.say(" and more").await;
     read_to(&mut viewer, " and more").await;
-    within(world.hub.forget(&world.machine.name, world.id, "The machine has been removed.")).await.unwrap();
+    within(world.hub.forget(world.id, "The machine has been removed.")).await.unwrap();
     assert!(!folder.exists());
     within(world.hub.ended()).await;
     assert!(!folder.exists(), "nothing is written behind its back");
     notice(&mut viewer, |n| matches!(n, ConsoleNotice::Closing { .. })).await;
-    within(world.hub.forget(&world.machine.name, world.id, "again")).await.unwrap();
+    within(world.hub.forget(world.id, "again")).await.unwrap();
+}
+
+#[test]
+fn what_an_earlier_version_kept_under_the_machines_name_is_found_by_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = MachineId(Uuid::from_u128(2));
+    let at = |folder: &str| dir.path().join(folder);
+    for folder in [format!("web-1.{id}"), "notes".to_owned(), "web.notes".to_owned()] {
+        std::fs::create_dir(at(&folder)).unwrap();
+        std::fs::write(at(&folder).join("20251122T233015.123Z.log"), "hello").unwrap();
+    }
+    for _ in 0..2 {
+        Hub::new(dir.path().to_owned(), Arc::new(Ticks(AtomicI64::new(0))));
+        let kept = std::fs::read_to_string(at(&id.to_string()).join("20251122T233015.123Z.log"));
+        assert_eq!(kept.unwrap(), "hello");
+        assert!(!at(&format!("web-1.{id}")).exists() && at("notes").exists() && at("web.notes").exists());
+    }
 }

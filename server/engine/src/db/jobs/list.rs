@@ -2,11 +2,11 @@
 //! same however many jobs there have been; hence one statement for each index.
 
 use crate::db::column::{Read as _, Text, Word, readable};
-use crate::db::{Conn, Visible};
+use crate::db::{Conn, Visible, machines};
 use crate::error::Result;
 use model::Time;
 use model::job::{JobBadge, JobId, JobState};
-use model::machine::MachineName;
+use model::machine::{MachineId, MachineName};
 use model::operation::OperationKind;
 use model::view::job::{JOBS_PER_PAGE, JobFilter, JobSummary};
 
@@ -15,7 +15,7 @@ struct SummaryRow {
     kind: Text<OperationKind>,
     title: String,
     machine: Option<Text<MachineName>>,
-    machine_exists: bool,
+    machine_now: Option<Text<MachineName>>,
     actor: String,
     state: Word<JobState>,
     created: i64,
@@ -41,7 +41,7 @@ impl SummaryRow {
             },
             kind: self.kind.read()?,
             machine: self.machine.read()?,
-            machine_exists: self.machine_exists,
+            machine_now: self.machine_now.read()?,
             actor: self.actor,
             created: Time(self.created),
             began: self.began.map(Time),
@@ -57,7 +57,7 @@ macro_rules! select_summaries {
             r#"select j.id as "id: Text<JobId>", j.kind as "kind: Text<OperationKind>", j.title,
             j.machine as "machine: Text<MachineName>", j.actor,
             iif(j.stuck is null, j.state, 'needs_attention') as "state!: Word<JobState>", j.created, j.began, j.ended,
-            exists (select 1 from machines m where m.name = j.machine) as "machine_exists!: bool",
+            (select m.name from machines m where m.id = j.machine_id) as "machine_now?: Text<MachineName>",
             (select s.what from job_steps s where s.job_id = j.id and s.state = 'running' limit 1) as "step?",
             (j.cancel = 1 and j.state in ('queued', 'running')) as "cancelling!: bool",
             (select count(*) from job_steps s where s.job_id = j.id and s.state = 'done') as "done!: u32",
@@ -80,7 +80,10 @@ pub(crate) async fn list(conn: &mut Conn, filter: &JobFilter, sees: &Visible) ->
     // Above every id there is: those are hexadecimal.
     let before = filter.before.map_or_else(|| "~".to_owned(), |id| id.to_string());
     let rows = match (&filter.machine, user) {
-        (Some(machine), user) => of_machine(conn, machine, filter.open, user, &before).await?,
+        (Some(name), user) => match machines::called(conn, name).await? {
+            Some(machine) => of_machine(conn, machine, filter.open, user, &before).await?,
+            None => of_name(conn, name, filter.open, user, &before).await?,
+        },
         (None, user) if filter.open => open(conn, user, &before).await?,
         (None, Some(user)) => of_user(conn, &user, &before).await?,
         (None, None) => all(conn, &before).await?,
@@ -94,7 +97,32 @@ async fn all(conn: &mut Conn, before: &str) -> sqlx::Result<Vec<SummaryRow>> {
         .await
 }
 
+/// Jobs on a machine, whatever it was called at their time.
 async fn of_machine(
+    conn: &mut Conn,
+    machine: MachineId,
+    only_open: bool,
+    user: Option<String>,
+    before: &str,
+) -> sqlx::Result<Vec<SummaryRow>> {
+    let machine = machine.to_string();
+    select_summaries!(
+        "where j.machine_id = ?1 and (?2 = 0 or j.state in ('queued', 'running', 'undoing'))
+        and (?3 is null or j.actor_id = ?3 or j.owner_id = ?3 or exists
+        (select 1 from job_askers a where a.job_id = j.id and a.user_id = ?3))
+        and j.id < ?4 order by j.id desc limit ?5",
+        machine,
+        only_open,
+        user,
+        before,
+        JOBS_PER_PAGE
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Jobs on machines that had this name and are gone.
+async fn of_name(
     conn: &mut Conn,
     machine: &MachineName,
     only_open: bool,

@@ -85,9 +85,9 @@ fn what_changes_nothing_is_no_news() {
     fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
     fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
     let noise = Figures { net_rx_rate: Some(17), cpu_percent: Some(0.2), ..Figures::default() };
-    fleet.set_figures(&web.spec.name, noise);
-    fleet.set_figures(&web.spec.name, Figures { net_rx_rate: Some(900), ..noise });
-    fleet.remove(&web.spec.name);
+    fleet.set_figures(web.id, noise);
+    fleet.set_figures(web.id, Figures { net_rx_rate: Some(900), ..noise });
+    fleet.remove(web.id);
     let mut told = Vec::new();
     while let Ok(changed) = changes.try_recv() {
         told.push(changed);
@@ -100,6 +100,33 @@ fn what_changes_nothing_is_no_news() {
 }
 
 #[test]
+fn a_machine_of_another_name_is_the_same_one_and_its_old_name_is_free() {
+    let ada = UserId(Uuid::now_v7());
+    let web = record("web", ada);
+    let fleet = fleet_of(std::slice::from_ref(&web));
+    fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Off));
+    fleet.set_figures(web.id, Figures { disk_used: Some(7 << 20), ..Figures::default() });
+    let (_, mut changes) = fleet.follow(|_| true);
+    let db = MachineRecord { spec: Spec { name: "db".parse().unwrap(), ..web.spec.clone() }, ..web.clone() };
+    fleet.put(&db);
+    let known = fleet.get(&db.spec.name).unwrap();
+    assert_eq!((known.row.id, known.row.observed.state), (web.id, MachineState::Off));
+    assert_eq!(known.row.observed.figures.disk_used, Some(7 << 20));
+    assert!(fleet.get(&web.spec.name).is_none() && fleet.all().len() == 1);
+    assert!(matches!(&*changes.try_recv().unwrap(), Changed::Machine(told) if told.row.name == db.spec.name));
+    assert!(changes.try_recv().is_err(), "it is not gone");
+    // Another machine takes the old name; what is told of the first one does not reach it.
+    let other = MachineRecord { host_ref: Some(at("other")), ..record("web", ada) };
+    fleet.put(&other);
+    fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));
+    fleet.set_job(web.id, None);
+    assert_eq!((state(&fleet, "db"), state(&fleet, "web")), (MachineState::Running, MachineState::Unknown));
+    fleet.remove(web.id);
+    assert_eq!(fleet.get(&web.spec.name).unwrap().row.id, other.id);
+    assert!(fleet.at(&local(), &at("web")).is_none());
+}
+
+#[test]
 fn what_a_guest_said_in_one_boot_is_not_believed_of_the_next() {
     let web = record("web", UserId(Uuid::now_v7()));
     let fleet = fleet_of(std::slice::from_ref(&web));
@@ -109,16 +136,16 @@ fn what_a_guest_said_in_one_boot_is_not_believed_of_the_next() {
     let domain = |state| fleet.seen(&local(), &at("web"), Domain::Present(state));
     domain(MachineState::Running);
     let asked = fleet.get(name).unwrap().boot;
-    fleet.rebooted(name);
-    fleet.set_guest(name, asked, said.clone());
+    fleet.rebooted(web.id);
+    fleet.set_guest(web.id, asked, said.clone());
     assert!(!booted(), "asked before the reboot, answered after it");
-    fleet.set_guest(name, fleet.get(name).unwrap().boot, said.clone());
+    fleet.set_guest(web.id, fleet.get(name).unwrap().boot, said.clone());
     fleet.put(&web);
     assert!(booted(), "a changed record is no new boot");
     let asked = fleet.get(name).unwrap().boot;
     domain(MachineState::Off);
     domain(MachineState::Running);
-    fleet.set_guest(name, asked, said);
+    fleet.set_guest(web.id, asked, said);
     assert!(!booted());
 }
 
@@ -131,7 +158,7 @@ fn a_list_is_sorted_before_it_is_cut_into_pages() {
     for (n, record) in records.iter().enumerate().take(149) {
         let name = &record.spec.name;
         fleet.seen(&local(), &at(name.as_str()), Domain::Present(MachineState::Running));
-        fleet.set_figures(name, figures(n));
+        fleet.set_figures(record.id, figures(n));
     }
     let names = |sort: &str, page: u32| -> Vec<String> {
         let filter = MachineFilter { sort: sort.parse().ok(), page, ..MachineFilter::default() };

@@ -47,6 +47,26 @@ impl MemoryHypervisor {
         let names = (0..).map(|number| format!("{}-disk-{number}", machine.host_ref));
         names.into_iter().find(|name| !world.disks.contains_key(name)).unwrap_or_default()
     }
+
+    /// What a disk is called when its machine's name is another one.
+    fn renamed(&self, disk: &str, from: &MachineName, to: &MachineName) -> String {
+        let rest = disk.strip_prefix(from.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        let rest = rest.filter(|_| self.capabilities.linked_clones);
+        rest.map_or_else(|| disk.to_owned(), |rest| format!("{to}/{rest}"))
+    }
+
+    fn move_place(&self, world: &mut World, from: &MachineName, to: &MachineName) {
+        let place = world.places.remove(from);
+        world.places.extend(place.map(|place| (to.clone(), place)));
+        let disks = std::mem::take(&mut world.disks).into_iter().map(|(name, mut disk)| {
+            if disk.place != *from {
+                return (name, disk);
+            }
+            disk.place = to.clone();
+            (self.renamed(&name, from, to), disk)
+        });
+        world.disks = disks.collect();
+    }
 }
 
 /// Disks are made only in a place that was reserved.
@@ -186,6 +206,41 @@ impl Hypervisor for MemoryHypervisor {
         domain.owner = Some(id);
         place.owner = Some(id);
         Ok(Some(place.host_ref.clone()))
+    }
+
+    async fn rename(&self, machine: &MachineRef, to: &MachineName, disks: &[Volume]) -> Result<Vec<Volume>> {
+        let mut guard = self.world("rename")?;
+        let world = &mut *guard;
+        let from = &machine.name;
+        let owner = |name: &MachineName| world.places.get(name).map(|place| place.owner);
+        let ours = Some(Some(machine.id));
+        let is_done = owner(to) == ours && owner(from) != ours;
+        match (owner(from), owner(to)) {
+            _ if is_done => {}
+            (_, Some(_)) => return Err(foreign("place", to)),
+            (None, None) => return Err(failed("renaming the machine", "it has no place")),
+            (theirs, None) if theirs != ours => return Err(foreign("place", from)),
+            _ => {}
+        }
+        if let Some(error) = world.in_the_way(machine.id, to, &machine.host_ref) {
+            return Err(error);
+        }
+        if world.domains.get(&machine.host_ref).is_some_and(|domain| domain.state.is_active()) {
+            return Err(failed("renaming the machine", "it is running"));
+        }
+        if !is_done {
+            self.move_place(world, from, to);
+        }
+        let now = |volume: &Volume| Volume(self.renamed(&volume.0, from, to));
+        if let Some(domain) = world.domains.get_mut(&machine.host_ref) {
+            domain.name = to.clone();
+            domain.definition.boot = now(&domain.definition.boot);
+            domain.definition.data = domain.definition.data.as_ref().map(now);
+        }
+        drop(guard);
+        self.tell(HostEvent::Undefined { machine: machine.host_ref.clone() });
+        self.tell(HostEvent::Defined { machine: machine.host_ref.clone() });
+        Ok(disks.iter().map(now).collect())
     }
 
     async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()> {
