@@ -252,6 +252,9 @@ impl Portal for World {
         Ok(MachinePage { rows, matching: total, total, unreadable: vec![unreadable] })
     }
     async fn machine(&self, _: &Actor, name: &MachineName) -> Result<MachineDetail, Fault> {
+        if name.as_str() == "broken" {
+            return Err(Fault::refused("The record of broken cannot be read."));
+        }
         if name.as_str() != "web-1" {
             return Err(Fault::not_found("machine"));
         }
