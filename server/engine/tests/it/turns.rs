@@ -49,7 +49,7 @@ async fn builds_take_turns_between_users() {
     world.builder.begun(1).await;
     for (who, profiles) in [(&ada, "docker"), (&ada, "python"), (&bob, "rust,python")] {
         let job = begin(&engine, who, build(profiles)).await;
-        until_said(&engine, who, job, "Waiting for another build to end.").await;
+        until_said(&engine, who, job, "Waiting for another build to finish.").await;
         jobs.push(job);
     }
     world.builder.hold(false);
