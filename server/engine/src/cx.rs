@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(crate) struct Cx {
     /// The person and the address that the request came from.
     pub actor: Actor,
-    /// Names the request in the log; a person who meets [`Fault::Internal`] is shown it.
+    /// Identifies the request in the log; shown to a person who meets [`Fault::Internal`].
     pub request: Uuid,
     /// When the request was taken up.
     pub now: Time,

@@ -70,7 +70,7 @@ text_columns! {
     Text<T> where [FromStr<Err: Into<BoxDynError>>] by |text: &str| text.parse().map_err(Into::into);
     /// An enumeration by serde's name for it.
     Word<T> where [DeserializeOwned] by word;
-    /// What has a shape of its own.
+    /// A structured value, stored as JSON.
     Json<T> where [DeserializeOwned] by |text| serde_json::from_str(text).map_err(BoxDynError::from);
 }
 

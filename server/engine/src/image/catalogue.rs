@@ -108,7 +108,7 @@ impl Catalogue {
     pub async fn ask(&self, limit: Duration) {
         let answer = async {
             let asking = self.asking.clone().lock_owned().await;
-            // Nobody waiting for it may be what ends it.
+            // It must not end because its waiter left.
             let _ = self.spawn_ask(asking).await;
         };
         let _ = tokio::time::timeout(limit, answer).await;

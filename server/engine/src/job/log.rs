@@ -122,7 +122,7 @@ impl Writer {
 
     fn complain(&mut self, path: &Path, error: &std::io::Error) {
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(path = %path.display(), %error, "a job's log cannot be written; its job continues without it");
+            tracing::error!(path = %path.display(), %error, "a job's log cannot be written; the job continues");
         }
     }
 }
