@@ -64,7 +64,7 @@ impl MachineFacts {
     /// Why nothing can be done to a machine that its host does not have, and what to do first.
     pub fn not_created(&self) -> &'static str {
         if self.created {
-            "The host has no such machine any more; its disks are still there. Create it from its configuration first."
+            "The host no longer has this machine; its disks are still there. Create it from its configuration first."
         } else {
             "This machine has only a configuration. Create it from its configuration first."
         }

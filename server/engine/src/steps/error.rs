@@ -24,7 +24,7 @@ pub(crate) struct StepError {
 }
 
 impl StepError {
-    /// A failure that only a person can mend.
+    /// A failure that only a person can fix.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), retriable: false, stopped: false, build: None, source: None }
     }
