@@ -1,4 +1,4 @@
-//! The first administrator, login and logout, one's own password and one's own sessions.
+//! The first administrator, login and logout, one's own password and sessions.
 
 use super::decode::{entered, posted};
 use crate::session::Visitor;
@@ -39,7 +39,7 @@ pub struct Setup {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// The password a second time, where it was typed blindly.
+    /// The password a second time, where it was typed hidden.
     #[serde(default, deserialize_with = "posted")]
     pub password_again: Option<Secret>,
 }
@@ -71,11 +71,11 @@ pub async fn logout(portal: &dyn Portal, visitor: &Visitor, _: Logout) -> Result
 /// The fields of [`change_password`].
 #[derive(Debug, Deserialize)]
 pub struct ChangePassword {
-    /// The present password.
+    /// The current password.
     pub old_password: Secret,
-    /// The one from now on.
+    /// The new password.
     pub new_password: Secret,
-    /// The new one a second time, where it was typed blindly.
+    /// The new one a second time, where it was typed hidden.
     #[serde(default, deserialize_with = "posted")]
     pub new_password_again: Option<Secret>,
 }
@@ -83,8 +83,8 @@ pub struct ChangePassword {
 /// Changes one's own password and ends one's other sessions.
 ///
 /// # Errors
-/// [`Portal::change_password`]'s, and [`Fault::Invalid`] for a new password that will not do: that is said before the present
-/// one is verified, and so does not count as a try.
+/// [`Portal::change_password`]'s, and [`Fault::Invalid`] for an unacceptable new password: that is reported before the
+/// current one is verified, and so does not count as a try.
 pub async fn change_password(
     portal: &dyn Portal,
     visitor: &Visitor,

@@ -9,7 +9,7 @@ use crate::exec::{Output, Program};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Checking and growing look at all inode tables, which on a slow disk of many TiB takes its time.
+/// Checking and growing read all inode tables, which takes a while on a slow disk of many TiB.
 pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// One entry of a directory.

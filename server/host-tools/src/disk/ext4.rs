@@ -95,7 +95,7 @@ pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Op
 /// Grows a data disk and its file system to so many bytes. Already that large is fine; smaller is refused.
 ///
 /// # Errors
-/// When a machine uses the disk, it is no data disk of ours, it would shrink, or its file system cannot be mended.
+/// When a machine uses the disk, it is no data disk of ours, it would shrink, or its file system cannot be repaired.
 pub async fn grow(path: &Path, bytes: u64) -> Result<()> {
     let now = qcow::info(path).await?.virtual_size;
     if now > bytes {
