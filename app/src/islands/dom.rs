@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement, Node};
 
-/// Attributes that the person or `js/page.js` sets, and no view.
+/// Attributes set by the person or `js/page.js`, never by a view.
 const USER_STATE: [&str; 3] = ["open", "data-copied", "data-exact"];
 
 /// The page's document.

@@ -57,7 +57,7 @@ fn filter(cx: &Cx) -> MachineFilter {
     }
 }
 
-/// Machines whose record cannot be read: named here, so that nobody takes them for gone.
+/// Machines whose record cannot be read: named here, so that nobody thinks they are gone.
 fn unreadable(cx: &Cx, found: &MachinePage) -> Option<AnyView> {
     let may_forget = may(cx, Action::Operate(OperationKind::Forget));
     let machines = found.unreadable.iter().map(|machine| {
