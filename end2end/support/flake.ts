@@ -65,7 +65,7 @@ export class Teller {
   private readonly pipe: number;
 
   constructor(state: string) {
-    // For reading too: then opening waits for nobody, and what is said before the build listens is kept for it.
+    // Also opened for reading: then opening blocks on nobody, and output before the build listens is kept for it.
     this.pipe = openSync(pipe(state), "r+");
   }
 

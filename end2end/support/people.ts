@@ -71,7 +71,7 @@ export async function addMember(administrator: Page): Promise<void> {
 export async function describeMachine(page: Page, name: string): Promise<void> {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill(name);
-  // Two processors on a busy computer hang an emulated guest's kernel: a timer of one waits for the other for ever.
+  // Two processors on a busy computer hang an emulated guest's kernel: a timer of one waits for the other forever.
   await page.getByRole("textbox", { name: "Processors" }).fill("1");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");

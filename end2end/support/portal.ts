@@ -71,7 +71,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
     stdio: ["ignore", out, out],
   });
   const url = `http://${listen}`;
-  // A portal that ends is noticed at once, however busy the computer is.
+  // A portal that exits is noticed at once, however busy the computer is.
   for (let tries = 0; tries < 1800; tries++) {
     if (child.exitCode !== null) throw new Error(`the portal ended: ${readFileSync(log, "utf8").slice(-2000)}`);
     // Over a new state directory the last thing printed is the setup link; over a used one there is none.

@@ -1,5 +1,6 @@
 # Reads NixOS modules without nixpkgs: which options they declare and which they set. For `nix/check`, which compares the
-# first with their descriptions and the second with the table in README.md, where each option stands beside the nixpkgs file
+# first with their descriptions and the second with the table in README.md, where each option is listed with the nixpkgs
+# file
 # that declares it.
 #
 # Modules are called with a stand-in for nixpkgs' `lib` that keeps properties (mkIf, mkForce, …) as plain marks. Values are
@@ -96,7 +97,7 @@ let
   plain = value: if isMarked "property" value then concatMap plain value.contents else [ value ];
 
   # A module and all that it imports, nixpkgs' own left out, each as { options, config, stray }. Beside `options` or `config`
-  # NixOS refuses settings that do not stand below `config`: they are stray.
+  # NixOS refuses settings that are not below `config`: they are stray.
   flatten =
     module:
     let

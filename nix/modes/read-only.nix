@@ -115,7 +115,7 @@ in
     # What the skeleton's links point at belongs to the system, or it would be missing from the image.
     extraDependencies = [ skeleton ];
 
-    # In /etc/os-release, for programs that know nothing of ours.
+    # In /etc/os-release, for programs that know nothing about ours.
     image = {
       id = "snowglobe";
       version =

@@ -1,8 +1,8 @@
 # services.snowglobe: the portal as a systemd service.
 #
-# It runs as a user of its own, reaches libvirt through the group libvirtd and libvirt of other hosts through SSH, builds images
-# through the Nix daemon, and keeps everything it knows below one state directory. It speaks plain HTTP on a local address;
-# TLS is a reverse proxy's work.
+# It runs as its own user, reaches libvirt through the group libvirtd and libvirt on other hosts through SSH, builds
+# images through the Nix daemon, and keeps all its data below one state directory. It speaks plain HTTP on a local
+# address; TLS is a reverse proxy's job.
 flake:
 {
   config,
@@ -144,7 +144,7 @@ in
     # Disks are edited through FUSE.
     programs.fuse.enable = true;
 
-    # Images are built through the daemon, as by any other user: to be trusted by it would amount to root.
+    # Images are built through the daemon, as by any other user: being trusted by it would amount to root.
     nix.settings.experimental-features = [
       "nix-command"
       "flakes"
@@ -183,7 +183,7 @@ in
         ExecStartPre = "${lib.getExe cfg.package} check-config";
         ExecStart = "${lib.getExe cfg.package} serve";
         Restart = "on-failure";
-        # Jobs are finished or undone after a restart; a stop lets the running steps come to their end.
+        # Jobs are finished or undone after a restart; a stop lets the running steps finish.
         TimeoutStopSec = "90s";
         EnvironmentFile = lib.mkIf (cfg.environmentFile != null) cfg.environmentFile;
         LoadCredential = lib.mkIf (cfg.auditKeyFile != null) "audit-key:${cfg.auditKeyFile}";
@@ -193,7 +193,7 @@ in
         StateDirectory = lib.mkIf (lib.hasPrefix "/var/lib/" cfg.stateDir) (
           lib.removePrefix "/var/lib/" cfg.stateDir
         );
-        # QEMU's user must pass to the disks inside, which are closed to others themselves.
+        # QEMU's user must be able to reach the disks inside, which are themselves closed to others.
         StateDirectoryMode = "0711";
         WorkingDirectory = cfg.stateDir;
         UMask = "0027";

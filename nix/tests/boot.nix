@@ -79,7 +79,7 @@ harness.test {
           machine.start()
           wait_up(machine)
           assert machine.succeed("cat /etc/machine-id").strip() == first, "the id of the first boot was not kept"
-          # What wait_up looks at holds the boot before this one as well.
+          # What wait_up checks includes the previous boot.
           assert len(machine.succeed("journalctl --list-boots --quiet --no-pager").splitlines()) == 2
     '';
 }

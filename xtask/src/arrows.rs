@@ -1,7 +1,7 @@
 //! The arrows between our packages and inside them, and who may use which library, read from `cargo metadata` and the
 //! sources.
 //!
-//! A layer that is only a habit is gone after a year. Changing a rule means changing this table, where a
+//! A layer that is only a habit does not last a year. Changing a rule means changing this table, where a
 //! reviewer sees it. Called by `cargo xtask test`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +27,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("wasm-glue", &[]),
 ];
 
-/// What tests may use besides: the contract suite for hypervisors stands beside the rules that rely on it.
+/// What tests may use besides: the contract suite for hypervisors is beside the rules that rely on it.
 const TEST_ARROWS: [(&str, &str); 1] = [("hypervisors", "engine")];
 
-/// Libraries (a trailing `*` stands for any ending) and the only packages of ours that may name them.
+/// Libraries (a trailing `*` matches any ending) and the only packages of ours that may name them.
 const RESERVED: [(&str, &[&str]); 10] = [
     ("virt", &["hypervisors"]),
     ("virt-sys", &["hypervisors"]),
@@ -44,7 +44,7 @@ const RESERVED: [(&str, &[&str]); 10] = [
     ("web-sys", &["app", "frontend"]),
 ];
 
-/// What the vocabulary must not bring along, not even through others: IO, threads of its own, a framework.
+/// What the vocabulary must not pull in, not even transitively: IO, threads of its own, a framework.
 const NOT_IN_MODEL: [&str; 10] =
     ["tokio*", "async-std*", "sqlx*", "axum*", "hyper*", "leptos*", "virt*", "russh*", "reqwest*", "web-sys"];
 

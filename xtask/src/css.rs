@@ -44,7 +44,7 @@ fn import(line: &str) -> Result<Option<&str>> {
     }
 }
 
-/// Takes out comments, and runs of blanks around what separates by itself; leaves strings alone.
+/// Removes comments, and blanks around characters that already separate; leaves strings alone.
 fn minify(css: &str) -> String {
     let mut out = String::with_capacity(css.len());
     let mut rest = css.chars().peekable();
@@ -63,7 +63,7 @@ fn minify(css: &str) -> String {
         } else if c.is_ascii_whitespace() {
             blank = true;
         } else {
-            // Only these never need the blank beside them; around `+`, `-` and `:` it can mean something.
+            // Only these never need a blank beside them; around `+`, `-` and `:` it can be significant.
             let separates = |c: char| matches!(c, '{' | '}' | ';' | ',');
             if blank && !out.is_empty() && !separates(c) && !out.ends_with(separates) {
                 out.push(' ');

@@ -27,7 +27,7 @@ const TABLES: [(&str, Table); 1] = [("engine", ENGINE)];
 
 #[rustfmt::skip]
 const ENGINE: Table = &[
-    // Words and small tools.
+    // Vocabulary and small tools.
     ("sync", &[]),
     ("text", &[]),
     ("probe", &[]),
@@ -74,7 +74,7 @@ const ENGINE: Table = &[
     ("portal", &["auth", "error", "cx", "db", "hosts", "core", "authorize", "auth/sessions", "auth/login", "machine/facts", "ops", "job", "watch", "engine", "live"]),
 ];
 
-/// Checks the crates of `package`, whose roots are these files. Returns what is against the rules.
+/// Checks the crates of `package`, whose roots are these files. Returns the violations.
 ///
 /// # Errors
 /// When a file cannot be read as Rust.
@@ -163,7 +163,7 @@ mod tests {
         Crate::read(files[0].0, &read).unwrap()
     }
 
-    /// The edges in words, `from → to`.
+    /// The edges as text, `from → to`.
     fn edges_of(files: &[(&str, &str)]) -> Vec<String> {
         let found = crate_of(files);
         let name = |(from, to)| format!("{} → {}", found.name(from), found.name(to));

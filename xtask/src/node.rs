@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
 
-/// What decides which packages are installed, and how.
+/// What determines which packages are installed, and how.
 const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-/// Makes sure that the packages of the lock file are there, and returns the directory that holds them.
+/// Ensures that the packages of the lock file are installed, and returns the directory that holds them.
 pub fn install(project: &Project, log: &Log) -> Result<PathBuf> {
     let end2end = project.root.join("end2end");
     let mut key = Vec::new();

@@ -1,4 +1,4 @@
-//! Where things lie: the checkout, its build output, and the caches that outlive it.
+//! Where things are: the checkout, its build output, and the caches that outlive it.
 //!
 //! Made once in `main` and handed to everything else.
 
@@ -61,12 +61,12 @@ impl Project {
         Cmd::new(self.cargo_program()).dir(&self.root)
     }
 
-    /// The program that `cargo` is here: the one that runs us, if one does.
+    /// The `cargo` to call: the one that runs us, if any.
     pub fn cargo_program(&self) -> OsString {
         std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
     }
 
-    /// What `cargo metadata` says.
+    /// The output of `cargo metadata`.
     ///
     /// # Errors
     /// When a manifest is wrong.
@@ -78,7 +78,7 @@ impl Project {
     /// The version of a package in Cargo.lock.
     ///
     /// # Errors
-    /// When nothing uses it.
+    /// If nothing uses it.
     pub fn locked_version(&self, name: &str) -> Result<String> {
         let metadata = self.metadata(&[])?;
         let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
@@ -102,7 +102,7 @@ pub fn short_hash(bytes: &[u8], len: usize) -> String {
     hex
 }
 
-/// Removes a directory that may not be there.
+/// Removes a directory that may not exist.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

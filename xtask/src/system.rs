@@ -1,11 +1,11 @@
-//! What this computer must have, and how its package manager calls it.
+//! What this computer must have, and its name in each package manager.
 //!
 //! `NEEDS` is the whole list: a program or file, what it is for, its packages per family of distributions. `up`
-//! installs what is missing before anything else; `doctor` only says it. On NixOS nothing is installed: the
+//! installs what is missing before anything else; `doctor` only reports it. On NixOS nothing is installed: the
 //! flake's development shell brings everything (`enter_dev_shell`).
 //!
-//! Debian 12 installs by this table in every run of the tests. The names of the others come from their package lists; should
-//! one be renamed, `up` says what is still missing and what for.
+//! Debian 12 is installed by this table in every run of the tests. Names for the others come from their package lists;
+//! if one is renamed, `up` reports what is still missing and what it is for.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub enum For {
     Tests,
 }
 
-/// How to see that a thing is there.
+/// How to check that a thing is installed.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
     /// A program, under any one of these names.
@@ -39,11 +39,11 @@ enum Probe {
     File(&'static [&'static str]),
 }
 
-/// One thing that must be there.
+/// One thing that must be installed.
 #[derive(Debug)]
 pub struct Need {
     probe: Probe,
-    /// What it is for, in words that follow "needed to".
+    /// What it is for, to follow "needed to".
     pub purpose: &'static str,
     /// Which work needs it.
     pub why: For,
@@ -68,7 +68,7 @@ pub const INSIDE_DEV_SHELL: &str = "SNOWGLOBE_DEV_SHELL";
 /// Programs that run the browser tests, the likeliest first.
 pub const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-/// Packages of Debian that Ubuntu calls otherwise.
+/// Debian packages with different names in Ubuntu.
 const ON_UBUNTU: [(&str, &str); 1] = [("chromium", "chromium-browser")];
 
 /// UEFI without Secure Boot: Debian and Ubuntu, Fedora (two generations), Arch, NixOS (nixpkgs' `libvirtd.nix`).
@@ -117,7 +117,7 @@ const COREUTILS: &[&str] = &[
 
 #[rustfmt::skip]
 static NEEDS: &[Need] = &[
-    // Most systems have these; the smallest ones of containers do not.
+    // Most systems have these; minimal container images do not.
     need(Portal, Programs(&["sh"]), "run scripts", [&["dash"], &["bash"], &["bash"]]),
     need(Portal, Programs(COREUTILS), "work with files", [&["coreutils"], &["coreutils"], &["coreutils"]]),
     need(Portal, Programs(&["find", "xargs"]), "work with files", [&["findutils"], &["findutils"], &["findutils"]]),
@@ -164,7 +164,7 @@ static NEEDS: &[Need] = &[
 ];
 
 impl Need {
-    /// Whether it is there.
+    /// Whether it is installed.
     fn met(&self) -> bool {
         match self.probe {
             Probe::Programs(names) => names.iter().all(|name| sh::find_program(name).is_some()),
@@ -187,7 +187,7 @@ impl Need {
         }
     }
 
-    /// The packages that bring it on this family; none where we do not know.
+    /// The packages that provide it on this family; none if unknown.
     pub fn packages(&self, family: Family) -> Vec<&'static str> {
         match family {
             Family::Apt => self.apt.to_vec(),
@@ -250,7 +250,7 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
     still_missing(reasons, family)
 }
 
-/// A package manager may succeed without bringing what we look for: better said now than by a failing build.
+/// A package manager may succeed without bringing what we look for: better reported now than by a failing build.
 fn still_missing(reasons: &[For], family: Family) -> Result<()> {
     let missing = missing(reasons);
     if missing.is_empty() { Ok(()) } else { bail!("{}", refusal(family, &missing)) }
@@ -273,7 +273,7 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
     )
 }
 
-/// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.
+/// On NixOS, runs this command again inside the flake's development shell. Returns if that is not needed.
 pub fn enter_dev_shell(project: &Project) -> Result<()> {
     if Family::detect() != Family::NixOs || std::env::var_os(INSIDE_DEV_SHELL).is_some() {
         return Ok(());

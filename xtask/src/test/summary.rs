@@ -1,6 +1,6 @@
 //! The closing lines of the test runners.
 //!
-//! A runner that ended well without having run a test has failed: the reason is always that it did not find them.
+//! A runner that succeeded without running a test has failed: the reason is always that it did not find them.
 
 use anyhow::{Result, bail};
 
