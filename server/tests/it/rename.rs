@@ -19,7 +19,7 @@ async fn a_machine_is_renamed_from_its_form_and_its_old_pages_lead_to_the_new_on
     assert!(owner.get(page).await.body.contains("name=\"name\""));
     let fields = |name| [("intent", "rename"), ("machine", "web-1"), ("name", name)];
     for (wrong, why) in
-        [("Web 2", "must start with a lower-case letter"), ("web-1", "It is called web-1 already")]
+        [("Web 2", "must start with a lower-case letter"), ("web-1", "It is already called web-1")]
     {
         let reply = owner.post(page, &fields(wrong)).await;
         assert_eq!(reply.status, 422, "{wrong}");

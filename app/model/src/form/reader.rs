@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         if parsed.is_none() {
             self.errors.push(FieldError::new(
                 name,
-                "This page is out of date. Load it again and repeat what you did.",
+                "This page is out of date. Reload it and try again.",
             ));
         }
         parsed

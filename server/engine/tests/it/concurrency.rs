@@ -210,7 +210,7 @@ async fn what_only_goes_forward_cannot_be_cancelled_half_way() {
     assert!(view.summary.badge.state == JobState::Running && !view.can_cancel, "{view:#?}");
     let refused = engine.cancel(&ada, job).await.unwrap_err();
     assert!(
-        matches!(&refused, Fault::Refused { why } if why.contains("cannot be stopped any more")),
+        matches!(&refused, Fault::Refused { why } if why.contains("can no longer be stopped")),
         "{refused:?}"
     );
     world.hypervisor.forget_faults();

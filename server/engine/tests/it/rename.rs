@@ -109,8 +109,8 @@ async fn what_does_not_fit_is_refused_with_what_to_do() {
     create_off(&engine, &ada, "web").await;
     succeed(&engine, &ada, create("db")).await;
     let plan = async |from: &str, to: &str| why(engine.plan(&ada, &rename(from, to)).await);
-    assert!(plan("web", "db").await.contains("There is a machine named db already"));
-    assert!(plan("web", "web").await.contains("It is called web already"));
+    assert!(plan("web", "db").await.contains("There already is a machine named db"));
+    assert!(plan("web", "web").await.contains("It is already called web"));
     assert!(plan("db", "mail").await.contains("Shut it down first"));
     let actions = engine.machine(&ada, &name("db")).await.unwrap().actions;
     let refused = actions.into_iter().find(|offered| offered.kind == OperationKind::Rename).unwrap().refused;
@@ -150,7 +150,7 @@ async fn nobody_gets_the_old_name_before_the_rename_is_done() {
     let taken = engine.submit(&ada, create("web"), Consent::default()).await;
     assert_eq!(taken.unwrap_err(), Fault::Busy { job });
     assert!(
-        why(engine.plan(&ada, &rename("mail", "web")).await).contains("There is a machine named web already")
+        why(engine.plan(&ada, &rename("mail", "web")).await).contains("There already is a machine named web")
     );
     let busy = engine.submit(&ada, on(OperationKind::Start, "db"), Consent::default()).await;
     assert_eq!(busy.unwrap_err(), Fault::Busy { job });
