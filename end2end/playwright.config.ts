@@ -1,7 +1,7 @@
 /**
  * The browser tests: real Chromium, the built wasm, the real portal over real Nix, libvirt and QEMU.
  *
- * `cargo xtask test --only e2e` builds what they need, gives them a libvirt of their own and sets the environment;
+ * `cargo xtask test --only e2e` builds what they need, gives them a private libvirt and sets the environment;
  * `cargo xtask test --only e2e -- NAME` runs one. Without it, support/portal.ts says which variable is missing.
  */
 import { defineConfig } from "@playwright/test";

@@ -1,4 +1,4 @@
-/** Builds that do not go straight: one that fails after 100,000 lines, one that is cancelled, one that two people want, one that is followed over a bad line. */
+/** Builds that do not go smoothly: one that fails after 100,000 lines, one that is cancelled, one that two people want, one that is followed over a bad line. */
 import { type Page, expect, test } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { BROKEN, LAST_WORDS, LINES, TOLD, Teller, repairBroken } from "../support/flake";

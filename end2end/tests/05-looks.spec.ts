@@ -70,7 +70,7 @@ async function removeLink(page: Page): Promise<string> {
   return (await link.getAttribute("href")) ?? "";
 }
 
-/** A job that failed: one of the tests before, or, where this file runs by itself, one of its own. */
+/** A failed job: one from earlier tests, or one of its own if this file runs alone. */
 async function failedJob(page: Page): Promise<string> {
   await page.goto(`${url()}/jobs`);
   const link = page.getByRole("row", { name: /Failed/ }).getByRole("link").first();

@@ -1,5 +1,5 @@
 /**
- * What a guest may do to the pages of those who look at its console: nothing but draw. No sequence of a few bytes may keep a page busy.
+ * What a guest may do to the pages of its console's viewers: nothing but draw. No sequence of a few bytes may keep a page busy.
  */
 import { expect, test } from "@playwright/test";
 import { url } from "../support/people";
@@ -12,7 +12,7 @@ const FINALS = Array.from({ length: 0x7f - 0x40 }, (_, n) => String.fromCharCode
 const EVERY = ["", "?", ">", "=", "<"].flatMap((prefix) =>
   ["", " ", "!", '"', "#", "$", "'", "*"].flatMap((intermediate) =>
     FINALS.map((final) => `\x1b[${prefix}${MOST};${MOST}${intermediate}${final}`)));
-/** Those that do something often, as often as they may, one after the other. */
+/** Those that repeat something, with the largest count, one after another. */
 const MANY = ["b", "L", "M", "S", "T", "I", "Z"].map((final) => `\x1b[500${final}`.repeat(200));
 
 test("no control sequence keeps a viewer's page busy, whatever numbers a guest puts into it", async ({ page }, info) => {

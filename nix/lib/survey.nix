@@ -142,7 +142,7 @@ let
     else
       concatMap (name: declaredBelow (path ++ [ name ]) value.${name}) (attrNames value);
 
-  # `<name>` in a row of the table stands for any name.
+  # `<name>` in a row of the table matches any name.
   fits = name: part: part == name || part == "<name>";
   begins =
     row: path:

@@ -88,7 +88,7 @@ in
     };
   };
 
-  # The check of /var before it is mounted. The name is that of the device, escaped.
+  # The check of /var before it is mounted. The name is the device's, escaped.
   boot.initrd.systemd.services."systemd-fsck@dev-disk-by\\x2dlabel-var" = {
     overrideStrategy = "asDropin";
     requiredBy = [ "sysroot-var.mount" ];

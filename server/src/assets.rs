@@ -242,7 +242,10 @@ mod tests {
             let file = dir.path().join(name.trim_start_matches('/'));
             std::fs::remove_file(&file).unwrap();
             let said = check(dir.path()).unwrap_err().to_string();
-            assert!(said.contains(&format!("files for browsers: {name}.")) && said.contains("cargo xtask build"), "{said}");
+            assert!(
+                said.contains(&format!("files for browsers: {name}.")) && said.contains("cargo xtask build"),
+                "{said}"
+            );
             std::fs::write(&file, "x").unwrap();
         }
         assert!(check(Path::new("/nowhere")).is_err());

@@ -143,7 +143,7 @@ fn csv_row(row: &AuditRow) -> String {
 }
 
 /// A field by RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it: a logged name
-/// must not be able to run anything on the computer of whoever reads the log.
+/// must not be able to run anything on the reader's computer.
 fn csv_field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if is_formula { format!("'{text}") } else { text.to_owned() };

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[command(name = "snowglobe", version, next_line_help = true, arg_required_else_help = true)]
 #[command(
     after_help = "A setting is given as a flag or in the environment, where a flag wins. “snowglobe check-config” shows what is \
-                  in force, and what is wrong with it."
+                  in force, and any mistakes."
 )]
 struct CommandLine {
     #[command(flatten)]

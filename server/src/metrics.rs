@@ -32,7 +32,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero, beside those of this engine.
+    /// Counters at zero, along with this engine's.
     pub fn new(engine: Arc<Engine>) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();

@@ -31,7 +31,7 @@ pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
     }
     // A broken source that is not ours must not stop us: the install below shows whether it mattered.
     if let Err(error) = sh::run_as_root(log, apt_get().arg("update")) {
-        log.note(&format!("going on with the old package lists: {error:#}"))?;
+        log.note(&format!("continuing with the old package lists: {error:#}"))?;
     }
     let mut install = apt_get().args(["install", "--yes", "--no-install-recommends"]);
     if old && has_suite(BACKPORTS) {
@@ -82,7 +82,7 @@ fn add_backports(log: &Log) -> Result<()> {
     })?;
     let signed = archive.signed_by.map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
     let text = format!(
-        "# Written by `cargo xtask`: libvirt and QEMU of one age, from the archive that was configured already.\n\
+        "# Written by `cargo xtask`: matching versions of libvirt and QEMU, from the archive that was already configured.\n\
          Types: deb\nURIs: {}\nSuites: {BACKPORTS}\nComponents: main\n{signed}",
         archive.uris
     );

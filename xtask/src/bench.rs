@@ -61,5 +61,5 @@ fn build_figures(project: &Project) -> Result<PathBuf> {
             let program = message.get("executable").and_then(Value::as_str).filter(|_| is_ours)?;
             Some(PathBuf::from(program))
         });
-    program.context("cargo built the figures and did not say where they are")
+    program.context("cargo built the figures but did not report where they are")
 }

@@ -16,7 +16,7 @@ pub fn bundle(main: &Path) -> Result<String> {
 
 fn join(file: &Path, open: &mut Vec<std::path::PathBuf>, out: &mut String) -> Result<()> {
     if open.iter().any(|other| other == file) {
-        bail!("{} imports itself\n  fix: take the @import out", file.display());
+        bail!("{} imports itself\n  fix: remove the @import", file.display());
     }
     open.push(file.to_owned());
     let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;

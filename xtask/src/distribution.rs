@@ -51,7 +51,7 @@ impl Family {
             Self::Dnf => format!("dnf install {packages}"),
             // Arch does not support partial upgrades.
             Self::Pacman => format!("pacman -Syu {packages}"),
-            Self::NixOs => "nix develop ./nix brings it".to_owned(),
+            Self::NixOs => "nix develop ./nix provides it".to_owned(),
             Self::Unknown => "install it with your package manager".to_owned(),
         }
     }

@@ -78,7 +78,7 @@ pub fn describe() -> String {
 
 /// What udev would have done.
 fn give_to_group(log: &Log, line: &Line) -> Result<()> {
-    line.note(&format!("opening {DEVICE} to the group {GROUP}, as no udev does it{}", sh::may_ask()));
+    line.note(&format!("opening {DEVICE} to the group {GROUP}, as no udev does{}", sh::may_ask()));
     for command in [Cmd::new("chgrp").args([GROUP, DEVICE]), Cmd::new("chmod").args(["0660", DEVICE])] {
         sh::run_as_root(log, command).with_context(|| format!("{DEVICE} could not be opened to QEMU"))?;
     }
@@ -97,6 +97,6 @@ mod tests {
         for (mode, group) in [(0o20600, 0), (0o20600, 107), (0o20660, 0), (0o20640, 107), (0o20664, 0)] {
             assert_eq!(Access::of(mode, group, kvm), Access::Closed, "{mode:o} {group}");
         }
-        assert_eq!(Access::of(0o20660, 0, None), Access::Closed, "a group that is not there opens nothing");
+        assert_eq!(Access::of(0o20660, 0, None), Access::Closed, "a missing group opens nothing");
     }
 }

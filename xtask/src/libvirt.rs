@@ -69,7 +69,9 @@ pub fn describe() -> String {
     match answers(DEFAULT_URI) {
         true => format!("ok       libvirt at {DEFAULT_URI}"),
         false => {
-            format!("silent   libvirt at {DEFAULT_URI}; `cargo xtask up` starts it and lets this user in")
+            format!(
+                "silent   libvirt at {DEFAULT_URI}; `cargo xtask up` starts it and gives this user access"
+            )
         }
     }
 }
@@ -107,7 +109,7 @@ fn bring_up(
     answered().map_err(|error| {
         let second_words = last_words();
         anyhow!(
-            "libvirt was started twice and does not answer at {DEFAULT_URI}: {error:#}\nWhat it said last, at the first \
+            "libvirt was started twice and does not answer at {DEFAULT_URI}: {error:#}\nIts last log lines, at the first \
              start:\n{first_words}and at the second:\n{second_words}  fix: run `libvirtd` in a terminal, as root, and read \
              what it says"
         )
@@ -216,7 +218,7 @@ pub fn socket_answers(socket: &Path) -> bool {
 }
 
 /// Polls until `done` returns true.
-#[expect(clippy::disallowed_methods, reason = "a daemon of another project tells nobody when it is ready")]
+#[expect(clippy::disallowed_methods, reason = "a daemon of another project does not signal when it is ready")]
 pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
     let start = Instant::now();
     while !done() {

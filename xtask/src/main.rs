@@ -52,7 +52,7 @@ use project::Project;
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    after_help = "`up` and `test` need nothing but rustup, git and a package manager; `up` is where to begin."
+    after_help = "`up` and `test` need nothing but rustup, git and a package manager; start with `up`."
 )]
 struct Cli {
     #[command(subcommand)]

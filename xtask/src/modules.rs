@@ -90,7 +90,7 @@ pub fn faults(package: &str, roots: &[&Path]) -> Result<Vec<String>> {
 }
 
 fn read(root: &Path) -> Result<Crate> {
-    let dir = root.parent().context("a crate's root lies in a directory")?;
+    let dir = root.parent().context("a crate's root is in a directory")?;
     let name = root.file_name().context("a crate's root is a file")?.to_string_lossy();
     Crate::read(&name, &|file| fs::read_to_string(dir.join(file)).ok())
 }
@@ -114,7 +114,7 @@ fn cycles(package: &str, crates: &[Crate], known: usize) -> Vec<String> {
     }
     match files {
         0 if known > 0 => {
-            vec![format!("{package} has no cycle of files any more: take it off the list NOT_YET_CLEAN")]
+            vec![format!("{package} no longer has a cycle of files: remove it from the list NOT_YET_CLEAN")]
         }
         files if files <= known => Vec::new(),
         _ => faults,
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(cycles_of(&CYCLE, 3), Vec::<String>::new());
         assert_eq!(cycles_of(&CYCLE, 2).len(), 1);
         let gone = cycles_of(&[("lib.rs", "")], 2);
-        assert!(gone[0].contains("take it off the list"), "{gone:?}");
+        assert!(gone[0].contains("remove it from the list"), "{gone:?}");
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
             for (index, (name, may)) in table.iter().enumerate() {
                 let lower: Vec<&str> = table[..index].iter().map(|(name, _)| *name).collect();
                 let higher = may.iter().find(|used| !lower.contains(*used));
-                assert_eq!(higher, None, "{package}: {name} uses a row that does not stand above it");
+                assert_eq!(higher, None, "{package}: {name} uses a row that is not above it");
             }
         }
     }

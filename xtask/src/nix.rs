@@ -100,7 +100,7 @@ pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
              nix-setup-systemd), or run this command as the owner of /nix"
         );
     }
-    line.note(&format!("making /nix, where images are built{}", sh::may_ask()));
+    line.note(&format!("creating /nix, where images are built{}", sh::may_ask()));
     let make =
         Cmd::new("install").args(["--directory", "--mode=0755"]).arg(format!("--owner={user}")).arg(store);
     sh::run_as_root(log, make)
@@ -148,7 +148,7 @@ fn caches(shown: &str) -> Vec<String> {
 pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
     let script = project.root.join("end2end/tiny-image/prepare");
     if !script.is_file() {
-        bail!("{} is not there\n  fix: take a complete checkout", script.display());
+        bail!("{} does not exist\n  fix: use a complete checkout", script.display());
     }
     if Family::detect() != Family::Apt {
         bail!(
@@ -180,7 +180,7 @@ pub fn tiny_image(flake: &Path, log: &Log) -> Result<PathBuf> {
 pub fn check_flake(path: &Path) -> Result<PathBuf> {
     let path = path.canonicalize().with_context(|| {
         format!(
-            "the image flake {} is not there\n  fix: name a directory with a flake.nix, `nixos` or `tiny`",
+            "the image flake {} does not exist\n  fix: name a directory with a flake.nix, `nixos` or `tiny`",
             path.display()
         )
     })?;

@@ -48,7 +48,7 @@ fn link(link: &std::path::Path, to: &std::path::Path) -> Result<()> {
         Ok(meta) if meta.is_symlink() && fs::read_link(link).is_ok_and(|old| old == to) => return Ok(()),
         Ok(meta) if meta.is_symlink() => fs::remove_file(link)?,
         Ok(_) => bail!(
-            "{} is a directory of its own, and the packages of the lock file belong there\n  fix: remove it",
+            "{} is a directory, and the packages of the lock file belong there\n  fix: remove it",
             link.display()
         ),
         Err(_) => {}

@@ -43,8 +43,8 @@ const NOT_INSTALLED: [(&str, &[&str]); 5] = [
         "it is the family's own package manager, or it lets a user call that",
         &["apt-cache", "apt-get", "dnf", "dpkg", "pacman", "sudo"],
     ),
-    ("it is asked only where it runs already", &["journalctl", "systemctl"]),
-    ("it is used where it is there, and something else where not", &["guestfish", "wasm-opt"]),
+    ("it is called only where it already runs", &["journalctl", "systemctl"]),
+    ("it is used if installed, and something else if not", &["guestfish", "wasm-opt"]),
     ("a test wants a program that is missing", &["no-such-program-here"]),
 ];
 
@@ -176,7 +176,7 @@ fn every_declared_program_is_started() {
     let by_others = |program: &&str| STARTED_BY_OTHERS.iter().any(|(other, _)| program == other);
     let is_started = |program: &&str| found.contains_key(*program) || by_others(program);
     let idle: Vec<_> = system::programs().filter(|row| !row.iter().any(&is_started)).collect();
-    assert_eq!(idle, Vec::<&[&str]>::new(), "fix: take the row out of NEEDS");
+    assert_eq!(idle, Vec::<&[&str]>::new(), "fix: remove the row from NEEDS");
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl Project {
     /// Finds the checkout that this xtask was built from.
     pub fn find() -> Result<Self> {
         let root =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies at the top of the disk")?;
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is in the root directory")?;
         let root = std::env::var_os("CARGO_MANIFEST_DIR")
             .and_then(|dir| PathBuf::from(dir).parent().map(Path::to_owned))
             .unwrap_or_else(|| root.to_owned());
@@ -39,7 +39,7 @@ impl Project {
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
             .ok_or_else(|| {
                 anyhow!(
-                    "neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  fix: set HOME"
+                    "neither XDG_CACHE_HOME nor HOME is set, so there is nowhere for caches\n  fix: set HOME"
                 )
             })?
             .join("snowglobe");
@@ -72,7 +72,7 @@ impl Project {
     /// When a manifest is wrong.
     pub fn metadata(&self, options: &[&str]) -> Result<Value> {
         let text = self.cargo().args(["metadata", "--format-version=1"]).args(options).capture()?;
-        serde_json::from_str(&text).context("`cargo metadata` printed something else than JSON")
+        serde_json::from_str(&text).context("`cargo metadata` printed something other than JSON")
     }
 
     /// The version of a package in Cargo.lock.

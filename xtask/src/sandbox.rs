@@ -120,7 +120,7 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
             || libvirt::socket_answers(Path::new(libvirt::SOCKET))
     });
     if ended.is_err() || !libvirt::socket_answers(Path::new(libvirt::SOCKET)) {
-        bail!("the sandbox's libvirtd does not answer; what it said:\n{}", log.text());
+        bail!("the sandbox's libvirtd does not answer; its output:\n{}", log.text());
     }
     libvirt::ensure_network(&log, libvirt::DEFAULT_URI)?;
 

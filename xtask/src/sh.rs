@@ -235,7 +235,7 @@ impl Log {
             return Ok(());
         }
         let tail = self.tail(before);
-        bail!("`{cmd}` ended with {status}. The end of what it said ({}):\n{tail}", self.path.display())
+        bail!("`{cmd}` ended with {status}. The end of its output ({}):\n{tail}", self.path.display())
     }
 
     /// What was written so far.
@@ -271,7 +271,7 @@ pub fn with_fix<T>(outcome: Result<T>, how: &str) -> Result<T> {
 
 /// The note on a command that needs root, so that a password prompt surprises nobody.
 pub fn may_ask() -> &'static str {
-    if is_root() { "" } else { " (sudo may ask for your password, for this only)" }
+    if is_root() { "" } else { " (sudo may ask for your password, only for this)" }
 }
 
 /// Whether this process is root.

@@ -51,7 +51,7 @@ pub fn build(project: &Project, line: &Line) -> Result<()> {
 /// The size in bytes of a site's file as browsers get it: compressed with brotli.
 pub fn sent_size(project: &Project, file: &str) -> Result<u64> {
     let file = project.site().join(format!("{file}.br"));
-    let meta = fs::metadata(&file).with_context(|| format!("{} is not there", file.display()))?;
+    let meta = fs::metadata(&file).with_context(|| format!("{} does not exist", file.display()))?;
     Ok(meta.len())
 }
 

@@ -67,7 +67,7 @@ pub fn run(project: &Project, log: &Log, task: Task) -> Result<()> {
     let prepared = log.run(&prepare.args(["--", "--all-targets", "--all-features"]));
     times.restore()?;
     let outcome = prepared.and_then(|()| match log.text().contains(UNUSED) {
-        true => bail!("files of .sqlx belong to no query any more"),
+        true => bail!("files of .sqlx no longer belong to any query"),
         false => Ok(()),
     });
     with_fix(outcome, "run `cargo xtask sqlx` and commit .sqlx")

@@ -50,7 +50,7 @@ pub fn check(project: &Project) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
-    bail!("{} files go against the rules of xtask/src/style_rules.rs:\n{}", broken.len(), broken.concat())
+    bail!("{} files break the rules of xtask/src/style_rules.rs:\n{}", broken.len(), broken.concat())
 }
 
 /// What is wrong with one file.
@@ -63,7 +63,7 @@ fn faults(name: &str, text: &str) -> Vec<String> {
     let kind = base.rsplit_once('.').map_or("", |(_, kind)| kind);
     let lines = text.lines().count();
     if CODE.contains(&kind) && lines > MAX_LINES {
-        faults.push(format!("{lines} lines, more than {MAX_LINES}: give a part of it a file of its own"));
+        faults.push(format!("{lines} lines, more than {MAX_LINES}: move a part of it to another file"));
     }
     if kind == "rs" {
         rust_faults(text, &mut faults);

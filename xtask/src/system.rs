@@ -124,20 +124,20 @@ static NEEDS: &[Need] = &[
     need(Portal, Programs(&["sed"]), "edit text in scripts", [&["sed"], &["sed"], &["sed"]]),
     need(Portal, Programs(&["awk"]), "edit text in scripts", [&["mawk"], &["gawk"], &["gawk"]]),
     need(Portal, Programs(&["gzip"]), "compress the site", [&["gzip"], &["gzip"], &["gzip"]]),
-    need(Portal, Programs(&["flock", "setpriv"]), "keep two runs apart and give up rights", [&["util-linux"], &["util-linux"], &["util-linux"]]),
-    need(Portal, Programs(&["kill"]), "start libvirt again", [&["procps"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["flock", "setpriv"]), "separate two runs and drop privileges", [&["util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["kill"]), "restart libvirt", [&["procps"], &["util-linux"], &["util-linux"]]),
     need(Portal, Programs(&["usermod"]), "let a user manage machines", [&["passwd"], &["shadow-utils"], &["shadow"]]),
     need(Portal, Programs(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
     need(Portal, Programs(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
     need(Portal, Program(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
     need(Portal, Programs(&["virtlogd"]), "keep what machines print", [&["libvirt-daemon-system"], &["libvirt-daemon-log"], &["libvirt"]]),
-    need(Portal, Programs(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
+    need(Portal, Programs(&["virsh"]), "check whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
     need(Portal, Library("libvirt"), "compile the libvirt backend", [&["libvirt-dev"], &["libvirt-devel"], &["libvirt"]]),
     need(Portal, Program(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
     need(Portal, Programs(&["qemu-img", "qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
     need(Portal, Programs(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
     need(Portal, Programs(&["debugfs", "dumpe2fs", "e2fsck", "mke2fs", "resize2fs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
-    need(Portal, File(OVMF), "boot machines by UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
+    need(Portal, File(OVMF), "boot machines with UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
     need(Portal, Programs(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
     need(Portal, Programs(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
     need(Portal, Programs(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
@@ -246,7 +246,7 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
     };
     let outcome =
         outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")));
-    sh::with_fix(outcome, &format!("see what is in the way by `{}`, as root", family.advice(&packages)))?;
+    sh::with_fix(outcome, &format!("see what is in the way with `{}`, as root", family.advice(&packages)))?;
     still_missing(reasons, family)
 }
 
@@ -263,13 +263,11 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
         .collect();
     let mend = match family {
         Family::NixOs => "run the command inside `nix develop ./nix`",
-        Family::Unknown => {
-            "install them with your package manager; apt, dnf and pacman are the ones known here"
-        }
+        Family::Unknown => "install them with your package manager; only apt, dnf and pacman are known here",
         _ => "install them by hand, then run the command again",
     };
     format!(
-        "this computer lacks programs, and they could not be installed by themselves:\n{list}  fix: {mend}"
+        "this computer lacks programs, and they could not be installed automatically:\n{list}  fix: {mend}"
     )
 }
 
@@ -278,7 +276,7 @@ pub fn enter_dev_shell(project: &Project) -> Result<()> {
     if Family::detect() != Family::NixOs || std::env::var_os(INSIDE_DEV_SHELL).is_some() {
         return Ok(());
     }
-    println!("NixOS: going on inside `nix develop ./nix`");
+    println!("NixOS: continuing inside `nix develop ./nix`");
     let this = std::env::current_exe().context("this program's own file is not known")?;
     let shell = Cmd::new("nix")
         .args(["--extra-experimental-features", "nix-command flakes", "develop"])
@@ -311,7 +309,7 @@ mod tests {
         }
         let mut names: Vec<&str> = programs().flatten().copied().collect();
         names.sort_unstable();
-        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name stands twice: {names:?}");
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name is listed twice: {names:?}");
     }
 
     #[test]

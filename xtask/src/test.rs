@@ -153,7 +153,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
             Err(_) => {
                 failed.push(part.name);
                 println!(
-                    "{} failed; its words are above and in target/{}",
+                    "{} failed; its output is above and in target/{}",
                     part.name,
                     part::log_path(part.name)
                 );

@@ -54,7 +54,7 @@ impl Toolchain {
         if !debian_is_here() {
             if Family::detect() != Family::Apt {
                 bail!(
-                    "there is no standard library for {TARGET}, which the browser's part is compiled for, and rustup \
+                    "there is no standard library for {TARGET}, the browser part's target, and rustup \
                      could not fetch it (see {})\n  fix: run `rustup target add {TARGET}` where rustup's \
                      server can be reached, or install your distribution's package of it ({})",
                     log.path().display(),
@@ -153,7 +153,7 @@ pub fn describe() -> String {
         return format!("ok       standard library for {TARGET}");
     }
     if debian_is_here() {
-        return format!("ok       Debian's compiler, which builds the standard library for {TARGET} along");
+        return format!("ok       Debian's compiler, which also builds the standard library for {TARGET}");
     }
     format!("missing  standard library for {TARGET}; rustup target add {TARGET}")
 }

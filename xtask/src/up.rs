@@ -87,7 +87,7 @@ fn check_address(listen: &str) -> Result<()> {
     let everywhere = listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
     if everywhere && std::env::var_os("SNOWGLOBE_PUBLIC_URL").is_none() {
         bail!(
-            "{listen} means every address, so the portal could not tell its own pages' requests from foreign ones\n  fix: \
+            "{listen} means every address, so the portal could not distinguish its own pages' requests from others\n  fix: \
               set SNOWGLOBE_PUBLIC_URL to what people type, such as http://this-computer:3000"
         );
     }
@@ -96,7 +96,7 @@ fn check_address(listen: &str) -> Result<()> {
         Err(error) => error,
     };
     let mend = if error.kind() == std::io::ErrorKind::AddrInUse {
-        "stop the program that uses it (`ss -ltnp` names it; perhaps a portal runs already), or take another with --listen"
+        "stop the program that uses it (`ss -ltnp` names it; perhaps a portal is already running), or choose another with --listen"
     } else {
         "give an address of this computer and a port, such as --listen 127.0.0.1:3000"
     };

@@ -41,7 +41,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// True when `port` lies in the range.
+    /// True when `port` is in the range.
     pub fn contains(self, port: u16) -> bool {
         (self.from..=self.to).contains(&port)
     }

@@ -77,7 +77,7 @@ pub enum Fault {
     /// A program sent something that none of our pages sends.
     #[error("The request could not be read: {why}")]
     Malformed {
-        /// What is wrong with it, for whoever wrote the program.
+        /// What is wrong with it, for the program's author.
         why: String,
     },
     /// Some fields are wrong.
@@ -125,7 +125,7 @@ pub enum Fault {
     /// The server's disk is full.
     #[error(
         "The server's disk is full, so nothing was saved. Free some space where the portal keeps its state, or ask an \
-         administrator to, and try again. Nothing has to be restarted."
+         administrator to, and try again. No restart is needed."
     )]
     DiskFull,
     /// A bug or a failure of the server itself. The log has the details under this id.
@@ -164,9 +164,7 @@ impl Fault {
     pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
         match fields.try_into() {
             Ok(fields) => Fault::Invalid { fields },
-            Err(_) => {
-                Fault::refused("Something in the form is wrong. Reload the page and try again.")
-            }
+            Err(_) => Fault::refused("Something in the form is wrong. Reload the page and try again."),
         }
     }
 

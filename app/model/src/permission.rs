@@ -34,7 +34,7 @@ pub enum Action {
     ReadAudit,
     /// See, add, disable users and change roles.
     ManageUsers,
-    /// Change one's own password, end one's own sessions.
+    /// Change one's own password and end one's own sessions.
     ManageOwnAccount,
 }
 

@@ -59,7 +59,7 @@ pub fn patch<V: IntoView + 'static>(target: &Element, view: V) {
     }
 }
 
-/// Updates an element's content to that of another element, which is consumed.
+/// Updates an element's content to another element's, which is consumed.
 pub fn patch_from(target: &Element, wanted: &Element) {
     let focused = document().active_element().filter(|active| target.contains(Some(active)));
     patch_children(target, wanted);

@@ -49,7 +49,8 @@ pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
     view! { <button type="button" class="button" data-console=request data-key=request>{words}</button> }
 }
 
-/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off stands apart from the rest,
+/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off is set apart from
+/// the rest,
 /// to avoid hitting it by mistake.
 pub fn power(machine: &MachineName, on: bool, is_created: bool) -> impl IntoView + use<> {
     let kinds: &[OperationKind] = match (on, is_created) {

@@ -197,7 +197,7 @@ fn retry_words(job: &JobView) -> &'static str {
     }
 }
 
-/// The build's progress, only while it runs: that of a build that has ended would be misleading.
+/// The build's progress, only while it runs: the progress of an ended build would be misleading.
 pub fn progress(job: &JobView) -> Option<AnyView> {
     let runs = job.steps.iter().any(|step| step.name == BUILD_STEP && step.state == StepState::Running);
     let progress = job.progress.as_ref().filter(|_| runs)?;

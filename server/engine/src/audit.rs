@@ -185,7 +185,7 @@ impl Audit {
         db::audit::complete(tx, &self.keys.current, seq, outcome, detail, self.clock.now()).await
     }
 
-    /// Completes the entries of a job: `seq`, of who asked for it, and those of people who joined it.
+    /// Completes the entries of a job: `seq`, the requester's, and those of people who joined it.
     pub async fn complete_job(
         &self,
         tx: &mut Tx,

@@ -58,8 +58,8 @@ pub(crate) async fn allow_machine(
     let outline = core.fleet.unreadable(name).ok_or_else(|| Fault::not_found("machine"))?;
     allow_owned(core, cx, action, name, outline.owner).await?;
     Err(Fault::refused(format!(
-        "The record of {name} in the portal's database cannot be read: somebody edited it, or a later version of Snowglobe wrote \
-         it. Run that version, or restore the database from a backup and restart the portal. Otherwise an administrator can \
+        "The record of {name} in the portal's database cannot be read: someone edited it, or a later version of Snowglobe \
+         wrote it. Run that version, or restore the database from a backup and restart the portal. Otherwise an administrator can \
          forget the machine."
     ))
     .into())

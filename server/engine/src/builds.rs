@@ -208,7 +208,7 @@ impl Shared {
     }
 }
 
-/// About what an event takes in memory, in bytes. That of figures does not change with the figures.
+/// Roughly the memory that an event takes, in bytes. For figures it is constant.
 fn size(event: &BuildEvent) -> usize {
     let text = match event {
         BuildEvent::Line { from, text, .. } => text.len() + from.as_ref().map_or(0, String::len),

@@ -81,7 +81,7 @@ impl Hosts {
             let host = configured.remove(&row.name);
             let moved_from = before.get(&row.name).filter(|target| **target != row.target).cloned();
             if let Some(was) = &moved_from {
-                tracing::warn!(host.name = %row.name, was, now = row.target, "this host is configured under another address: \
+                tracing::warn!(host.name = %row.name, was, now = row.target, "this host is configured with another address: \
                     its machines may be on another computer");
             }
             let bridges = host.as_ref().map(|host| host.bridges.iter().map(ToString::to_string).collect());

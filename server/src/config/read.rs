@@ -143,7 +143,7 @@ impl Mistakes {
         let Some(text) = text else {
             if let Some(listen) = listen.filter(|listen| listen.ip().is_unspecified()) {
                 let what = format!(
-                    "{listen} means every address, so browsers' requests cannot be told from foreign ones."
+                    "{listen} means every address, so browsers' requests cannot be distinguished from foreign ones."
                 );
                 self.add("public_url", what, "Set it to what people type, such as https://vms.example.org.");
             }

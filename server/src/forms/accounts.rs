@@ -80,7 +80,7 @@ pub struct ChangePassword {
     pub new_password_again: Option<Secret>,
 }
 
-/// Changes one's own password and ends one's other sessions.
+/// Changes the user's password and ends the user's other sessions.
 ///
 /// # Errors
 /// [`Portal::change_password`]'s, and [`Fault::Invalid`] for an unacceptable new password: that is reported before the
@@ -101,12 +101,12 @@ pub async fn change_password(
 /// The fields of [`end_session`].
 #[derive(Debug, Deserialize)]
 pub struct EndSession {
-    /// Which of one's own sessions.
+    /// Which of the user's sessions.
     #[serde(deserialize_with = "entered")]
     pub handle: String,
 }
 
-/// Ends one of one's own sessions.
+/// Ends one of the user's own sessions.
 ///
 /// # Errors
 /// [`Portal::end_session`]'s

@@ -104,8 +104,7 @@ impl<'a> Post<'a> {
         data.set("intent", of.as_str());
         Ok(Box::pin(async move {
             let operations = operations(data).await?;
-            let operation =
-                operations.first().ok_or_else(|| Fault::refused("There is nothing to plan."))?;
+            let operation = operations.first().ok_or_else(|| Fault::refused("There is nothing to plan."))?;
             let plan = self.portal.plan(&self.visitor.actor, operation).await?;
             Ok(Done::Rerender(Rerender { plan: Some(Box::new(plan)), ..Rerender::default() }))
         }))

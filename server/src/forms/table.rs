@@ -1,6 +1,6 @@
 //! THE table of form actions: the value of the field `intent`, who may, and the function that carries it out.
 //!
-//! The operations' rows are made from `model::catalog`, which knows their fields too. Whether somebody is logged in is
+//! The operations' rows are made from `model::catalog`, which knows their fields too. Whether someone is logged in is
 //! decided before a field is read; everything else about who may is decided by the portal alone, which also audits what it
 //! denies. A test holds every row against the portal, for every role.
 

@@ -76,7 +76,7 @@ impl Crate {
         parent: Option<usize>,
         read: &dyn Fn(&str) -> Option<String>,
     ) -> Result<usize> {
-        let text = read(file).with_context(|| format!("{file} is not there"))?;
+        let text = read(file).with_context(|| format!("{file} does not exist"))?;
         let syntax = syn::parse_file(&text).with_context(|| format!("{file} does not parse"))?;
         self.files.push(file.to_owned());
         self.module(self.files.len() - 1, dir, parent, &syntax.items, read)

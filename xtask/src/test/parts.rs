@@ -25,10 +25,10 @@ const WASM_LIMIT: u64 = 200_000;
 /// Everything, in order.
 pub static PARTS: &[Part] = &[
     part(Lane::Host, "fmt", "sources are formatted", fmt),
-    part(Lane::Host, "lock", "Cargo.lock fits the manifests", lock),
+    part(Lane::Host, "lock", "Cargo.lock matches the manifests", lock),
     part(Lane::Host, "arrows", "packages use only what they may", arrows),
     part(Lane::Host, "style", "lengths, module heads, banned words", style),
-    part(Lane::Host, "sqlx", "queries fit the tables that the migrations make", sqlx_check),
+    part(Lane::Host, "sqlx", "queries match the migrations' tables", sqlx_check),
     part(Lane::Host, "clippy", "no warning in any package, tests included", clippy),
     part(Lane::Host, "docs", "documentation builds without a warning", docs),
     part(Lane::Host, "build", "tests and the server compile", build),
@@ -57,7 +57,7 @@ fn passed() -> Result<Verdict> {
 }
 
 fn absent(what: &str) -> Result<Verdict> {
-    Ok(Verdict::Skipped(format!("{what} is not there")))
+    Ok(Verdict::Skipped(format!("{what} does not exist")))
 }
 
 fn fmt(run: &Run<'_>, name: &str) -> Result<Verdict> {
@@ -213,7 +213,7 @@ fn browser() -> Result<PathBuf> {
     found.into_iter().find(|file| !is_snap(file)).ok_or_else(|| match snaps_only {
         true => anyhow!(
             "the only Chromium here is a snap, which cannot run in a sandbox\n  fix: install Google Chrome's package \
-             (google-chrome-stable), or a Chromium that is no snap"
+             (google-chrome-stable), or a Chromium that is not a snap"
         ),
         false => anyhow!("there is no Chromium\n  fix: install the package chromium"),
     })

@@ -51,7 +51,7 @@ fn judge(lines: Vec<String>, nothing: &[&str], outcome: Result<()>) -> Result<Ve
                     nothing.iter().any(|none| line.starts_with(none) || line.contains(&format!("] {none}")))
                 }) =>
         {
-            bail!("the runner ended without having run a test")
+            bail!("the runner ended without running a test")
         }
         Ok(()) => Ok(Verdict::Passed(lines)),
     }

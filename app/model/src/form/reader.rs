@@ -118,10 +118,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn hidden<T: FromStr>(&mut self, name: &str) -> Option<T> {
         let parsed = self.data.get(name).parse().ok();
         if parsed.is_none() {
-            self.errors.push(FieldError::new(
-                name,
-                "This page is out of date. Reload it and try again.",
-            ));
+            self.errors.push(FieldError::new(name, "This page is out of date. Reload it and try again."));
         }
         parsed
     }

@@ -34,7 +34,7 @@ pub(super) struct Anchor {
 /// The contents of the file.
 pub(super) enum Found {
     Nothing,
-    /// By a key that is not at hand, or changed, or damaged.
+    /// By a missing key, or changed, or damaged.
     Unreadable,
     Anchor(Anchor),
 }

@@ -28,7 +28,7 @@ pub(super) struct Denials {
 enum Who {
     User(UserId),
     Address(Option<IpAddr>),
-    /// Everybody for whom there is no bucket left.
+    /// Everyone without a bucket of their own.
     Others,
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn contains(conn: &mut Conn, link: &Head) -> Result<bool> {
 fn lost_key(keys: &Keys, era: &Era) -> Option<String> {
     keys.find(&era.key).is_none().then(|| {
         format!(
-            "The key that the audit log was written with so far (“{}”) is not here; what was written with it cannot be \
+            "The key that the audit log was written with so far (“{}”) is missing; what was written with it cannot be \
              verified. If there is a copy, put it back and start the portal again.",
             era.key
         )

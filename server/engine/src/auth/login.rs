@@ -136,7 +136,9 @@ pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
     let (user, hash) = new_user(core, name, role, password).await?;
     let mut tx = core.db.begin().await?;
     db::users::insert(&mut tx, &user, &hash, cx.now).await.map_err(|e| match violated(&e) {
-        Some(Constraint::UserName) => Fault::invalid("name", "There already is a user with this name.").into(),
+        Some(Constraint::UserName) => {
+            Fault::invalid("name", "There already is a user with this name.").into()
+        }
         _ => e,
     })?;
     let detail = Some(role.as_str());

@@ -24,13 +24,13 @@ const REMEMBERED: usize = 20_000;
 /// Who tries to prove their identity.
 #[derive(Clone, Debug)]
 pub(crate) enum Attempt<'a> {
-    /// Anybody, at an account.
+    /// Anyone, at an account.
     Stranger { account: &'a str, from: Option<IpAddr> },
     /// A device that the account's owner has logged in with before.
     Device(DeviceId),
     /// Someone who is logged in.
     Session(UserId),
-    /// Anybody, at the setup link.
+    /// Anyone, at the setup link.
     Setup { from: Option<IpAddr> },
 }
 

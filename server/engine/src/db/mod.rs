@@ -127,10 +127,7 @@ impl Db {
     pub async fn close(&self) {
         self.readers.close().await;
         if let Err(error) = self.writer.close().await {
-            tracing::warn!(
-                error = crate::error::chain(&error),
-                "the database could not be closed cleanly"
-            );
+            tracing::warn!(error = crate::error::chain(&error), "the database could not be closed cleanly");
         }
     }
 }

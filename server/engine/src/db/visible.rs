@@ -7,7 +7,7 @@ use model::account::UserId;
 pub(crate) enum Visible {
     /// All.
     All,
-    /// Those of this user.
+    /// This user's.
     Of(UserId),
 }
 

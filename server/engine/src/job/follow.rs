@@ -105,7 +105,7 @@ impl Follower {
             progress: live.progress.subscribe(),
         });
         let path = path_of(core.jobs.dir(), id);
-        // Whoever asks for what follows a line already knows what is there.
+        // A client that asks for what follows a line already knows what came before.
         let is_gone = live.is_none() && after.is_none() && tokio::fs::metadata(&path).await.is_err();
         Ok(Self {
             id,

@@ -217,7 +217,7 @@ impl Run<'_> {
         }
         let minutes = age / 60_000;
         Err(StepError::new(format!(
-            "This was not carried out: it was asked for {minutes} minutes ago, and the machine may be in use since. \
+            "This was not carried out: it was asked for {minutes} minutes ago, and the machine may be in use by now. \
              Ask again if you still want it."
         )))
     }

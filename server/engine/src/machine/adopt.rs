@@ -16,7 +16,7 @@ pub(crate) async fn adopt(
     let (name, host) = (&record.spec.name, &record.spec.host);
     let volumes: Vec<Volume> = std::iter::once(&disks.boot).chain(&disks.data).cloned().collect();
     let Some(host_ref) = hypervisor.adopt(record.id, name, &record.hardware, &volumes).await? else {
-        tracing::warn!(machine.name = %name, host.name = %host, "what is on the host is not marked and does not agree with \
+        tracing::warn!(machine.name = %name, host.name = %host, "what is on the host is not marked and does not match \
             the machine's row; it is left alone");
         return Ok(None);
     };

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The message for a machine whose disks are not known to be its own.
 const UNMARKED: &str = "What is on its host under this name does not carry this machine's mark, so it is left alone. The hosts \
-                        page tells what it is.";
+                        page shows what it is.";
 
 /// What the host last reported about a machine's domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct MachineEntry {
 }
 
 impl MachineEntry {
-    /// A machine of which only its record is known.
+    /// A machine with only its record known.
     pub fn new(record: &MachineRecord, domain: Domain) -> Self {
         let spec = &record.spec;
         let mut known = Self {
@@ -175,8 +175,8 @@ impl MachineEntry {
         };
         let image_gone = self.image_gone.as_ref().map(|path| {
             format!(
-                "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before it is started \
-                 the next time; if that makes another path, restore this one from a backup.",
+                "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before the next \
+                 start; if that gives a different path, restore this one from a backup.",
                 path.display(),
                 self.row.profiles,
                 self.row.mode.as_str()

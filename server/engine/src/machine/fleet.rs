@@ -120,7 +120,7 @@ impl Fleet {
         read(&self.inner).machines.values().cloned().collect()
     }
 
-    /// One page of what somebody may see.
+    /// One page of what someone may see.
     pub fn list(&self, sees: &Visible, filter: &MachineFilter) -> MachinePage {
         let inner = read(&self.inner);
         let mut total = 0_u64;

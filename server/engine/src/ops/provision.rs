@@ -1,4 +1,4 @@
-//! `provision`: a machine of which there is only the configuration, or one whose domain is gone.
+//! `provision`: a machine that has only a configuration, or one whose domain is gone.
 
 use super::check::{check_disk, check_image, check_placement, idle};
 use super::create::{self, CREATE};

@@ -48,7 +48,8 @@ impl Op for Remove {
             !machine.created && !machine.placed && machine.state == MachineState::Configured;
         if operation.kind() == OperationKind::Purge && !machine.created && !machine.placed && host.is_err() {
             // As far as the portal knows there is nothing on the host, so there is nothing to wait for.
-            plan.warnings.push(format!("Host “{}” is unreachable: nothing is removed there.", machine.spec.host));
+            plan.warnings
+                .push(format!("Host “{}” is unreachable: nothing is removed there.", machine.spec.host));
         } else {
             host?;
         }

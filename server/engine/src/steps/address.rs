@@ -58,7 +58,7 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
                     ),
                     None => format!(
                         "The machine runs, but has no address after {seconds} s. It may still be booting, or its network \
-                         may have no DHCP: look at its console."
+                         may have no DHCP: check its console."
                     ),
                 });
                 return Ok(());

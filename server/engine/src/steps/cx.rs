@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The message when what is on the host under a machine's name was not made for it.
 const NOT_ITS_OWN: &str = "What is on the host under this machine's name does not carry its mark, so it is left alone. The hosts \
-                           page tells what it is.";
+                           page shows what it is.";
 
 /// What a step works with.
 pub(crate) struct StepCx<'a> {

@@ -32,9 +32,11 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return check_kept(cx, &target).await;
     }
     let image = cx.work.image.clone().ok_or_else(|| {
-        StepError::new("The job has no image to make disks from. This is a bug in the portal; please report it.")
+        StepError::new(
+            "The job has no image to make disks from. This is a bug in the portal; please report it.",
+        )
     })?;
-    // The root comes first: from here on Nix must not collect what the disks will lie upon.
+    // The root comes first: from here on Nix must not collect what the disks will build on.
     cx.core
         .builder
         .add_root(&roots::of_machine(target.record.id), &image.store_path)

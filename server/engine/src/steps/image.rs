@@ -30,7 +30,9 @@ async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return keep_image(cx).await;
     }
     let key = cx.work.key.clone().ok_or_else(|| {
-        StepError::new("The job does not say which image it needs. This is a bug in the portal; please report it.")
+        StepError::new(
+            "The job does not say which image it needs. This is a bug in the portal; please report it.",
+        )
     })?;
     let known = db::images::by_key(&mut *cx.core.db.read().await?, &key).await?;
     if let Some(row) = known

@@ -186,8 +186,8 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         ended = tokio::time::timeout(limit, off) => match ended {
             Ok(ended) => ended.map(|()| cx.say("The guest has shut down.")),
             Err(_) => Err(StepError::new(format!(
-                "The guest has not shut down within {} s. It may be busy or may not listen to the power button: \
-                 look at its console, wait and try again, or force it off.",
+                "The guest has not shut down within {} s. It may be busy or ignore the power button: \
+                 check its console, wait and try again, or force it off.",
                 limit.as_secs()
             ))),
         },

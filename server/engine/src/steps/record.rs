@@ -155,7 +155,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(outline) = &outline {
         cx.say(format!("The configuration of {} is removed.", outline.name));
     }
-    // Before the fleet forgets the machine: until then, whoever opens the console sees this one.
+    // Before the fleet forgets the machine: until then, opening the console shows this one.
     if let Err(error) = cx.core.consoles.forget(id, "The machine has been removed.").await {
         tracing::warn!(machine.id = %id, %error, "transcripts are left; they are removed within the hour");
     }

@@ -180,7 +180,7 @@ pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// Identity files: those of the disk's birth, changes, removals, and the same again.
+/// Identity files: the initial ones, changes, removals, and the same again.
 pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
     let host = &subject.hypervisor;
     let made = Machine::reserved(subject, "identity").await.with_disks(subject).await;

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Most findings about things that belong to no machine; more would hide the others.
 const MOST_STRAYS: usize = 20;
 
-/// Checks a host: its own findings, its bridges, what lies there that belongs to nobody, and Nix's last answer, which
+/// Checks a host: its own findings, its bridges, unowned things on it, and Nix's last answer, which
 /// is the same for all.
 pub(super) async fn check(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
@@ -56,7 +56,7 @@ fn no_answer(limit: Duration) -> Finding {
     }
 }
 
-/// What the host itself reports, its bridges, and what lies there that belongs to nobody.
+/// What the host itself reports, its bridges, and unowned things on it.
 async fn look(
     core: &Core,
     entry: &HostEntry,
@@ -114,7 +114,7 @@ async fn strays(core: &Core, hypervisor: &dyn Hypervisor) -> Result<Vec<Finding>
             name: "strays".to_owned(),
             level: Level::Warning,
             what: format!("{more} more things on this host belong to no machine of the portal."),
-            fix: Some("Look at those above, then test again.".to_owned()),
+            fix: Some("Deal with those above, then test again.".to_owned()),
         });
     }
     Ok(findings)

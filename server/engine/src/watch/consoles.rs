@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
-/// What the hub was last told of a machine: its state and place. One that was destroyed and created again while changes
+/// What the hub was last told about a machine: its state and place. One that was destroyed and created again while
+/// changes
 /// were missed may be in the same state, but elsewhere.
 type Said = (MachineState, Option<HostRef>);
 

@@ -19,7 +19,7 @@ pub struct Info {
     pub virtual_size: u64,
     /// What the file occupies, in bytes.
     pub actual_size: u64,
-    /// The file it builds upon.
+    /// The file it builds on.
     pub backing: Option<PathBuf>,
 }
 
@@ -72,7 +72,7 @@ fn parse_header(header: &[u8; HEADER]) -> Option<(u64, Option<(u64, u32)>)> {
     Some((long(24)?, backing))
 }
 
-/// Makes a qcow2 overlay on a qcow2 file, replacing what is at `path`. Without `size`, as large as what it builds upon.
+/// Makes a qcow2 overlay on a qcow2 file, replacing what is at `path`. Without `size`, as large as the backing file.
 ///
 /// # Errors
 /// When the backing file is missing or not qcow2, or the overlay cannot be written.

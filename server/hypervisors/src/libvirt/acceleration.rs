@@ -83,9 +83,10 @@ fn problem(local: bool, host_lists_kvm: bool, closed: Option<&Problem>) -> Optio
     }
     match OpenOptions::new().read(true).write(true).open(DEVICE) {
         Ok(_) => None,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            found("/dev/kvm does not exist", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => found(
+            "/dev/kvm does not exist",
+            "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.",
+        ),
         // QEMU runs as us, see `Platform::run_as`.
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => found(
             "/dev/kvm may not be opened",

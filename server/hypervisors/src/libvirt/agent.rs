@@ -151,7 +151,7 @@ fn parse<T: DeserializeOwned>(execute: &'static str, answer: &str) -> Result<T> 
 
 /// Decodes base64 and keeps the first [`MOST`] bytes.
 fn decode(text: &str) -> Result<Vec<u8>> {
-    // Four characters are three bytes: what lies beyond the bound is not even read.
+    // Four characters are three bytes: anything beyond the bound is not even read.
     let end = text.len().min(MOST.div_ceil(3) * 4);
     let mut bytes = text
         .get(..end)

@@ -50,8 +50,8 @@ impl Libvirt {
             Ok(versions) => ok("connection", format!("Connected to {uri}: {versions}.")),
             Err(error) => {
                 let fix = format!(
-                    "Start libvirt (systemctl start libvirtd, or virtqemud), and see that “virsh -c {uri} version” works \
-                     for the portal's user: outside root, be in the group libvirt."
+                    "Start libvirt (systemctl start libvirtd, or virtqemud), and make sure that “virsh -c {uri} version” works \
+                     for the portal's user: unless it is root, it must be in the group libvirt."
                 );
                 return vec![broken("connection", format!("{uri}: {error}."), fix)];
             }
@@ -119,11 +119,11 @@ fn acceleration(facts: &HostFacts) -> Finding {
     match (&facts.acceleration.problem, facts.acceleration.accelerator) {
         (Some(problem), _) => warning(
             "acceleration",
-            format!("Machines run emulated, about ten times slower: {}.", problem.what),
+            format!("Machines are emulated, about ten times slower: {}.", problem.what),
             problem.fix.clone(),
         ),
         (None, Accelerator::Kvm) => ok("acceleration", "Machines run on KVM.".into()),
-        (None, Accelerator::Tcg) => ok("acceleration", "Machines run emulated, as configured.".into()),
+        (None, Accelerator::Tcg) => ok("acceleration", "Machines are emulated, as configured.".into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A machine's definition as libvirt's domain XML (formatdomain.html in libvirt's documentation).
 //!
 //! Written by an XML writer, so that no value can become markup. `definition.rs` calls it with the facts about the host
-//! ([`Platform`]). The reason for each part stands beside it; everything not named here is libvirt's default.
+//! ([`Platform`]). The reason for each part is beside it; everything not named here is libvirt's default.
 
 use model::machine::Network;
 use ports::hypervisor::{Definition, MachineRef};

@@ -73,7 +73,7 @@ fn describe(device: Owned, user: &User) -> Problem {
         format!("Put QEMU's user into group {}, and restart libvirt.", device.group)
     } else {
         format!(
-            "chgrp kvm {DEVICE} && chmod 660 {DEVICE}; so that it lasts, a udev rule: KERNEL==\"kvm\", GROUP=\"kvm\", \
+            "chgrp kvm {DEVICE} && chmod 660 {DEVICE}; to make it permanent, a udev rule: KERNEL==\"kvm\", GROUP=\"kvm\", \
              MODE=\"0660\""
         )
     };

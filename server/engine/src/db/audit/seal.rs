@@ -16,7 +16,7 @@ pub(crate) struct Head {
     pub hash: String,
 }
 
-/// The keys at hand: the one that writes, and those that only verify.
+/// The available keys: the one that writes, and those that only verify.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub current: Key,
@@ -62,9 +62,9 @@ fn sealed(head: &Head) -> String {
 pub(super) enum Proof {
     /// From before there were keys: shows damage, and changes by someone who did not recompute what follows.
     Unkeyed,
-    /// By a key at hand.
+    /// By an available key.
     Keyed,
-    /// By a key that is not at hand.
+    /// By a missing key.
     Lost,
 }
 
