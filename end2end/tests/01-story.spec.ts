@@ -332,7 +332,7 @@ test("a lost connection is shown, comes back by itself, and what was printed mea
   await line.cut();
 });
 
-test("what a guest asked its terminal before somebody came is not answered into its line", async () => {
+test("what a guest asked its terminal before someone came is not answered into its line", async () => {
   const keep = () => {
     const typed: string[] = [];
     Object.assign(globalThis, { typed });

@@ -55,7 +55,7 @@ harness.test {
           assert set(facts) == {"profiles", "mode", "revision", "date"}, facts
           machine.succeed("grep -q '^IMAGE_ID=.*snowglobe' /etc/os-release && grep -q '^IMAGE_VERSION=' /etc/os-release")
 
-      with subtest("it recovers without anybody at its console"):
+      with subtest("it recovers without anyone at its console"):
           machine.succeed("systemd-analyze cat-config systemd/system.conf | grep -qx RuntimeWatchdogSec=2min")
           machine.fail("systemctl cat emergency.target")
           # The driver adds the other half, boot.panic_on_fail, to every machine.

@@ -1,4 +1,4 @@
-//! Forms without JavaScript: what was typed stays, what is wrong stands beside it, what is lost is confirmed.
+//! Forms without JavaScript: input stays, errors are beside it, losses are confirmed.
 
 use crate::world::{World, machine_form};
 
