@@ -91,7 +91,7 @@ pub struct Origins {
 
 impl Origins {
     /// Behind a public URL; a server that listens on loopback keeps its local names as well, unless browsers reach it over TLS.
-    /// Then none has business there, while a page at http://localhost on the computer of whoever looks at it would be one of ours.
+    /// Then none has business there, while a page at `http://localhost` on a visitor's own computer would be one of ours.
     pub fn new(public: Origin, listen: SocketAddr) -> Self {
         let port = listen.port();
         let is_local = listen.ip().is_loopback() && !public.is_secure();
