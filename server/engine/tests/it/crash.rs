@@ -76,6 +76,7 @@ impl Mischievous {
 
     pub fn arm(&self, mischief: Option<Mischief>, fails: Option<(usize, When)>) {
         *self.fails.lock().unwrap() = fails;
+        *self.changes.lock().unwrap() = None;
         self.halted.send_replace(false);
         self.armed.send_replace(mischief);
     }
