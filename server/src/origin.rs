@@ -92,8 +92,7 @@ pub struct Origins {
 
 impl Origins {
     /// Behind a public URL; a server that listens on loopback keeps its local names too, unless browsers reach it over
-    /// TLS. Then nobody needs them, while a page at http://localhost on a visitor's computer would count as one of
-    /// ours.
+    /// TLS. Then nobody needs them, while a page at `http://localhost` on a visitor's computer would be one of ours.
     pub fn new(public: Origin, listen: SocketAddr) -> Self {
         let port = listen.port();
         let is_local = listen.ip().is_loopback() && !public.is_secure();

@@ -67,7 +67,7 @@ mod tests {
         }
         drop(answer);
         handlers.close();
-        assert_eq!(handlers.len(), 1, "whoever stops the server waits for it");
+        assert_eq!(handlers.len(), 1, "stopping the server waits for it");
         go_on.notify_one();
         let soon = std::time::Duration::from_secs(60);
         tokio::time::timeout(soon, done.notified())

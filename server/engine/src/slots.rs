@@ -123,7 +123,7 @@ mod tests {
             drop(held.remove(0));
             let found =
                 waiting.iter_mut().enumerate().find_map(|(at, (_, wait))| Some((at, wait.now_or_never()?)));
-            let (at, slot) = found.expect("a free slot is given to somebody");
+            let (at, slot) = found.expect("a free slot is given to someone");
             order.push(waiting.remove(at).0);
             held.push(slot);
         }

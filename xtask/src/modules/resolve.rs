@@ -28,7 +28,7 @@ impl Crate {
         let mut edges = Vec::new();
         for (index, module) in self.modules.iter().enumerate() {
             // A module file that re-exports what its own modules define gives it a shorter name and needs nothing of it:
-            // whoever uses that name is taken to use the file that defines it.
+            // users of that name count as users of the file that defines it.
             let imports = module.imports.iter().filter_map(|import| {
                 let found = self.follow(index, &import.path, FUEL)?.module();
                 (!(import.reexport && self.is_inside(found, index))).then_some(found)

@@ -1,4 +1,4 @@
-//! The proof that whoever runs a step is the only runner of its job. The database lets one job be open on a machine at
+//! The proof that a step's caller is the only runner of its job. The database lets one job be open on a machine at
 //! a time, so it also proves that nobody else works on the machine.
 
 use crate::sync::lock;

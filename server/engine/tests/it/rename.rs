@@ -1,4 +1,4 @@
-//! A machine gets another name: everything follows, links go on, and nobody else's machine is touched.
+//! A machine gets another name: everything follows, links keep working, and nobody else's machine is touched.
 
 use crate::harness::{
     World, actor, admin, begin, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
@@ -77,7 +77,7 @@ async fn the_old_name_leads_on_for_who_may_see_the_machine_until_another_one_has
     succeed(&engine, &mia, rename("web", "db")).await;
     for person in [&ada, &mia] {
         assert_eq!(engine.machine(person, &name("web")).await.unwrap().row.name, name("db"));
-        // To change something, one has to know what it is called.
+        // Changing something takes its current name.
         let refused = engine.submit(person, on(OperationKind::Start, "web"), Consent::default()).await;
         assert!(why(refused).contains("now called db"));
     }
@@ -85,7 +85,7 @@ async fn the_old_name_leads_on_for_who_may_see_the_machine_until_another_one_has
     assert!(matches!(engine.machine(&eve, &name("web")).await, Err(Fault::NotFound { .. })));
     let refused = engine.submit(&eve, on(OperationKind::Start, "web"), Consent::default()).await;
     assert!(matches!(refused, Err(Fault::NotFound { .. })), "{refused:?}");
-    // After a restart as well.
+    // After a restart too.
     engine.shut_down().await;
     let engine = world.open().await;
     let (mia, eve) = (actor(&engine, "mia").await, actor(&engine, "eve").await);

@@ -26,7 +26,7 @@ async fn one_user_has_a_limit_of_jobs_and_of_builds_and_others_do_not_feel_it() 
     jobs.push(begin(&engine, &bob, create("web")).await);
     let all = engine.submit(&bob, create("db"), Consent::default()).await.unwrap_err();
     assert!(matches!(&all, Fault::Refused { why } if why.contains("3 unfinished jobs")), "{all:?}");
-    // Joining somebody's build makes no job.
+    // Joining someone's build creates no job.
     let theirs = begin(&engine, &ada, build("core")).await;
     assert_eq!(begin(&engine, &bob, build("core")).await, theirs);
     world.builder.hold(false);
