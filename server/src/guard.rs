@@ -103,7 +103,7 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     if !for_machines && !host.is_some_and(|host| origins.serve(host)) {
         return Some((
             StatusCode::MISDIRECTED_REQUEST,
-            "This server does not serve that name. Open it by its public address, or set SNOWGLOBE_PUBLIC_URL to the address you use.",
+            "This server does not answer to that name. Open it at its public address, or set SNOWGLOBE_PUBLIC_URL to the address you use.",
         ));
     }
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
