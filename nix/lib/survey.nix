@@ -1,7 +1,6 @@
 # Reads NixOS modules without nixpkgs: which options they declare and which they set. For `nix/check`, which compares the
 # first with their descriptions and the second with the table in README.md, where each option is listed with the nixpkgs
-# file
-# that declares it.
+# file that declares it.
 #
 # Modules are called with a stand-in for nixpkgs' `lib` that keeps properties (mkIf, mkForce, …) as plain marks. Values are
 # lazy, and the survey looks at names only, so the packages and settings that they would read are never asked for.

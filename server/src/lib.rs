@@ -6,7 +6,7 @@
 //! routes    THE route table → router         access       who a row is for
 //! connections  accepting, who has to leave   limits       patience, open files     shutdown  clean shutdown
 //! guard     same origin, headers, bodies     origin       who is “us”, who is the client
-//! outlive   requests are completed   answer       faults and redirects
+//! outlive   requests are completed           answer       faults and redirects
 //! session   cookie → actor                   pages        Leptos renders           forms     posted forms, by intent
 //! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
 //! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs

@@ -22,8 +22,7 @@ const ELSEWHERE: [&str; 3] =
 const CALLS: [&str; 6] = ["run(", "Popen(", "check_output(", "which(", "execFileSync(", "spawn("];
 
 /// Variables that hold a program's name, by the end of their file's path: the constant that lists the names, or none
-/// for
-/// something that we built ourselves or were given.
+/// for something that we built ourselves or were given.
 const VARIABLES: [(&str, &str, Option<&str>); 9] = [
     ("figures/process.rs", "program", None),
     ("libvirt/check.rs", "name", Some("TOOLS")),

@@ -101,8 +101,7 @@ impl Socket {
     }
 
     /// Listens to what the browser knows about the network: over a lost network a socket would look open until TCP
-    /// gives up minutes
-    /// later, and once the network is back nobody should wait for a pause to end.
+    /// gives up minutes later, and once the network is back nobody should wait for a pause to end.
     fn watch_network(&self) {
         let this = self.clone();
         window_event_listener_untyped("offline", move |_| this.close());

@@ -38,8 +38,7 @@ function colours() {
 
 // Control sequences whose cost grows with a number that the guest chooses: repeat the preceding character (REP), insert and
 // delete lines (IL, DL), scroll (SU, SD), go to tab stops (CHT, CBT). xterm.js loops as often as asked, up to 2^31
-// times,
-// and ten bytes would freeze the page of every viewer. All others stop at the edge of the screen.
+// times, and ten bytes would freeze the page of every viewer. All others stop at the edge of the screen.
 const COUNTED = ["b", "L", "M", "S", "T", "I", "Z"];
 // The largest count that is carried out. Nothing larger has a meaning on a screen, so such a sequence is ignored.
 const COUNT_MAX = 500;

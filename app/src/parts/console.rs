@@ -50,8 +50,7 @@ pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
 }
 
 /// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off is set apart from
-/// the rest,
-/// to avoid hitting it by mistake.
+/// the rest, to avoid hitting it by mistake.
 pub fn power(machine: &MachineName, on: bool, is_created: bool) -> impl IntoView + use<> {
     let kinds: &[OperationKind] = match (on, is_created) {
         (true, _) => &[OperationKind::ShutDown, OperationKind::Reboot],

@@ -6,7 +6,7 @@
 //! | transcripts of a machine | the last 64 files and 32 MiB (`console/transcript.rs`), until the machine is removed |
 //! | transcripts of all machines | 2 GiB together, the oldest go first |
 //! | logs of jobs that are over | 180 days and 4 GiB together, the oldest go first |
-//! || sessions | while they are valid ||
+//! | sessions | while they are valid |
 //!
 //! One of the reconciler's tasks (`watch.rs`) does it, at the start and then every hour.
 

@@ -57,8 +57,8 @@ impl Slots {
         self.serve();
         match given.await {
             Ok(slot) => slot,
-            // The sender stays in the queue until it has given: this cannot end, and must not by a slot that does not
-            // exist.
+            // The sender stays in the queue until it has given a slot, so this cannot happen; never return a slot that
+            // does not exist.
             Err(_) => std::future::pending().await,
         }
     }

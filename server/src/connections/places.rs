@@ -17,7 +17,7 @@ pub(super) struct Places {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     state: Mutex<State>,
-    /// A place or connection became free or idle.
+    /// A place became free, or a connection idle.
     changed: Notify,
 }
 

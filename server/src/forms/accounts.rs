@@ -39,7 +39,7 @@ pub struct Setup {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// The password a second time, where it was typed hidden.
+    /// The password again, if its input was hidden.
     #[serde(default, deserialize_with = "posted")]
     pub password_again: Option<Secret>,
 }
@@ -75,7 +75,7 @@ pub struct ChangePassword {
     pub old_password: Secret,
     /// The new password.
     pub new_password: Secret,
-    /// The new one a second time, where it was typed hidden.
+    /// The new one again, if its input was hidden.
     #[serde(default, deserialize_with = "posted")]
     pub new_password_again: Option<Secret>,
 }

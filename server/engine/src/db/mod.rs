@@ -1,8 +1,8 @@
 //! All SQL, a file per resource. Nothing outside this folder writes a query.
 //!
 //! One connection writes and a few read: SQLite allows one writer at a time, and our own queue is fairer and quicker
-//! than its busy loop. Writers begin with [`Db::begin`], readers with [`Db::read`]; what changes something takes `&mut
-//! Tx`. A holder of a [`Tx`] must not ask for a second one.
+//! than its busy loop. Writers begin with [`Db::begin`], readers with [`Db::read`]; what changes something takes
+//! `&mut Tx`. A holder of a [`Tx`] must not ask for a second one.
 
 pub(crate) mod audit;
 mod column;

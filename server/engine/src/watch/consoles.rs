@@ -10,8 +10,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
 /// What the hub was last told about a machine: its state and place. One that was destroyed and created again while
-/// changes
-/// were missed may be in the same state, but elsewhere.
+/// changes were missed may be in the same state, but elsewhere.
 type Said = (MachineState, Option<HostRef>);
 
 /// Relays indefinitely.

@@ -129,8 +129,8 @@ impl World {
     }
 
     /// Everything about machines, outside the engine and in its tables, to compare before and after: definitions, disks
-    /// with
-    /// sizes and contents, roots, rows. Identifiers are replaced by what they stand for, so that two worlds can be compared.
+    /// with sizes and contents, roots, rows. Identifiers are replaced by what they stand for, so that two worlds can be
+    /// compared.
     pub async fn snapshot(&self) -> Vec<String> {
         let mut all = self.hypervisor.picture();
         all.extend(self.builder.root_names().into_iter().filter(|root| root.starts_with("machine-")));

@@ -1,6 +1,5 @@
 //! Whose is what on a host: disks are never taken over by name, what belongs to nobody is reported, and a machine's
-//! bridge is an
-//! allowed one.
+//! bridge is an allowed one.
 
 use crate::harness::{World, admin, create, member, name, on, patiently, run, spec, succeed, until_row};
 use engine::testing::hypervisor::{THICK, THIN};

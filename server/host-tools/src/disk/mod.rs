@@ -10,8 +10,7 @@
 //! - `scratch`: work in progress, and its remains after a crash.
 //!
 //! Invariants: a file appears under its name only when it is complete and on stable storage, with mode 0600. All work
-//! on the
-//! disks of one folder is serial, across processes. What a crash leaves is found and cleared by the next call.
+//! on the disks of one folder is serial, across processes. What a crash leaves is found and cleared by the next call.
 
 mod debugfs;
 mod error;

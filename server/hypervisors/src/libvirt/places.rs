@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(fs::read_to_string(&volume.0).unwrap(), "somebody's");
             fs::remove_file(&marker).unwrap();
         }
-        // Adopting does not write through a link, and neither does the folder.
+        // Adopting writes neither through a link nor through a linked folder.
         std::os::unix::fs::symlink(&elsewhere, folder.join(UNFINISHED_MARKER)).unwrap();
         assert!(store.adopt(one.id, &one.name, &[volume]).await.unwrap());
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), one.id.to_string());

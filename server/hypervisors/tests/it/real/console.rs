@@ -78,8 +78,7 @@ async fn real_console_is_typed_into_while_it_is_driven() {
 }
 
 /// libvirtd sends a packet for every few bytes of guest output. Prints what the reader costs; what is asserted is that
-/// it does
-/// not wake for each.
+/// it does not wake for each.
 #[tokio::test]
 async fn real_console_that_pours_is_read_in_few_pieces() {
     const MUCH: usize = 500_000;
