@@ -279,7 +279,8 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The variables that say who is logged in, as arguments for `env`: sudo sets these for root, whatever it should keep.
+/// The variables that say who is logged in, as arguments for `env`: sudo sets these for root, even when told to keep
+/// them.
 pub fn login_environment() -> Vec<OsString> {
     let pair = |key: &str| {
         let mut pair = OsString::from(format!("{key}="));

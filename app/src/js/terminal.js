@@ -81,7 +81,7 @@ class SerialTerminal extends HTMLElement {
   }
 
   // The first `old` bytes are history. Programs ask terminals things (ECMA-48 DSR, DA), and the answers are typed: what was
-  // asked before this viewer came must not be answered now, into whatever reads the line by now.
+  // asked before this viewer came must not be answered now, into whatever is reading the line.
   show(bytes, old) {
     if (old > 0) {
       this.#replaying += 1;
