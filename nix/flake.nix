@@ -1,8 +1,8 @@
 # Snowglobe's images, the portal's own package and module, and the development shell.
 #
-# This directory lives in two layouts. In the repository the profiles and the portal's sources lie beside it; the portal's
-# state directory holds a copy of it with the profiles inside, users' own among them, and no sources. `profilesDir` is the
-# only place that cares. `lib.profiles` reads no input: it evaluates without nixpkgs and without a network.
+# This directory lives in two layouts. In the repository the profiles and the portal's sources are beside it; the
+# portal's state directory has a copy with the profiles inside, including the users' own, and no sources. `profilesDir`
+# is the only place that cares. `lib.profiles` reads no input: it evaluates without nixpkgs and without a network.
 {
   description = "Immutable NixOS machines, and the portal that runs them";
 
@@ -54,7 +54,7 @@
           }) systems
         );
 
-      # Sets that people ask for most; single profiles come with what they need.
+      # The most requested sets; single profiles come with what they need.
       combinations = map (profile: [ profile ]) (builtins.attrNames registry.metas) ++ [
         [
           "dev"

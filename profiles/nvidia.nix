@@ -26,7 +26,7 @@
   module =
     { lib, ... }:
     {
-      # The driver is proprietary; only its parts are admitted.
+      # The driver is proprietary; only its parts are allowed.
       vm.allowUnfree = [
         "nvidia-x11"
         "nvidia-settings"
@@ -43,7 +43,7 @@
       };
 
       # Without a card the generator fails. nixpkgs makes container engines require it; here Docker only wants it, and
-      # starts all the same.
+      # starts anyway.
       systemd.services.nvidia-container-toolkit-cdi-generator = {
         requiredBy = lib.mkForce [ ];
         wantedBy = [ "docker.service" ];

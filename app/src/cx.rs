@@ -49,7 +49,7 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// Reads the context. Fails only when the server forgot to provide it.
+    /// Reads the context. Fails only if the server forgot to provide it.
     pub fn take() -> Result<Self, Fault> {
         let Caller { portal, actor } = caller()?;
         let location = use_location();
@@ -68,7 +68,7 @@ impl Cx {
         })
     }
 
-    /// A parameter of the path. What does not parse cannot exist.
+    /// A parameter of the path. If it does not parse, it cannot exist.
     pub fn param<T: FromStr>(&self, name: &str, what: &str) -> Result<T, Fault> {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| Fault::not_found(what))
     }

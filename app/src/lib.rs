@@ -43,7 +43,7 @@ pub struct FormState {
     pub fault: Option<Fault>,
     /// The requested plan.
     pub plan: Option<Plan>,
-    /// What verifying the audit log's hash chain came to.
+    /// The result of verifying the audit log's hash chain.
     pub chain: Option<ChainState>,
 }
 
@@ -58,6 +58,6 @@ impl FormState {
 #[derive(Clone, Debug, Default)]
 pub struct RequestToken(pub Option<Secret>);
 
-/// Differs with every build of the files for browsers; part of their URLs, so that they can be cached for ever.
+/// Differs with every build of the files for browsers; part of their URLs, so that they can be cached forever.
 #[derive(Clone, Debug, Default)]
 pub struct AssetVersion(pub String);

@@ -29,7 +29,7 @@ pub const AUDIT: &str = "/audit";
 pub const AUDIT_CSV: &str = "/audit.csv";
 /// Users and their roles.
 pub const USERS: &str = "/users";
-/// One's own account.
+/// The user's own account.
 pub const ACCOUNT: &str = "/account";
 /// Logging in.
 pub const LOGIN: &str = "/login";
@@ -49,7 +49,7 @@ pub mod assets {
     /// The icon in the browser's tab.
     pub const ICON: &str = "/favicon.svg";
 
-    /// What a page or one of its scripts asks for by name: a site without one of them is not whole.
+    /// What a page or one of its scripts asks for by name: a site without one of them is incomplete.
     pub const ALL: [&str; 9] = [
         STYLE,
         PAGE_SCRIPT,
@@ -62,7 +62,7 @@ pub mod assets {
         ICON,
     ];
 
-    /// An asset's URL with the version that makes it cacheable for ever.
+    /// An asset's URL with the version that makes it cacheable forever.
     pub fn versioned(path: &str, version: &str) -> String {
         if version.is_empty() { path.to_owned() } else { format!("{path}?v={version}") }
     }
@@ -132,7 +132,7 @@ pub fn machine_tab(name: &MachineName, tab: Tab) -> String {
     }
 }
 
-/// Where an operation on a machine is decided: its form, its plan, its confirmation.
+/// The page for an operation on a machine: its form, its plan, its confirmation.
 pub fn operate(name: &MachineName, kind: OperationKind) -> String {
     format!("/machines/{name}/do/{kind}")
 }
@@ -234,7 +234,7 @@ pub mod sockets {
     /// The path of [`events`].
     pub const EVENTS: &str = "/ws/events";
 
-    /// All machines, or this one alone: first as they are, then what changes.
+    /// All machines, or this one alone: first their state, then changes.
     pub fn events(only: Option<MachineId>) -> String {
         let only = only.map(|id| id.to_string());
         with_query(EVENTS, &[("machine", only.as_deref())])

@@ -1,8 +1,8 @@
 /**
- * The tiny image's flake as these tests want it: a copy that no earlier run has built from, with two profiles more.
+ * The tiny image's flake for these tests: a copy that no earlier run has built from, with two more profiles.
  *
  * What the builds of those profiles do is decided while they run: `e2e-broken` prints 100,000 lines and fails until it is
- * repaired; `e2e-told` prints what it is told through a pipe, and ends when the pipe does.
+ * repaired; `e2e-told` prints what it reads from a pipe, and ends when the pipe does.
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -20,7 +20,7 @@ const flakeOf = (state: string): string => `${state}-flake`;
 const repaired = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-repaired`);
 const pipe = (state: string): string => join(flakeOf(state), "..", `${state.split("/").at(-1)}-pipe`);
 
-/** Makes the copy for the portal of this state directory, unless it is there. */
+/** Creates the copy for the portal of this state directory, unless it exists. */
 export function freshFlake(original: string, state: string): string {
   const copy = flakeOf(state);
   if (existsSync(copy)) return copy;
@@ -60,12 +60,12 @@ export function repairBroken(state: string): void {
   writeFileSync(repaired(state), "");
 }
 
-/** The end of the pipe that tells the running build of `e2e-told` what to print. Closing it ends the build. */
+/** The end of the pipe with what the running build of `e2e-told` prints. Closing it ends the build. */
 export class Teller {
   private readonly pipe: number;
 
   constructor(state: string) {
-    // For reading too: then opening waits for nobody, and what is said before the build listens is kept for it.
+    // Also opened for reading: then opening blocks on nobody, and output before the build listens is kept for it.
     this.pipe = openSync(pipe(state), "r+");
   }
 

@@ -1,7 +1,7 @@
 /**
- * A line to the portal that can be cut: a TCP proxy on the address that the portal is told to be its public one.
+ * A line to the portal that can be cut: a TCP proxy on the portal's configured public address.
  *
- * The browser's own offline mode leaves open sockets open, so it shows nothing of what happens to them.
+ * The browser's own offline mode leaves open sockets open, so it does not show what happens to them.
  */
 import { type Server, type Socket, connect, createServer } from "node:net";
 import { publicUrl, url } from "./people";

@@ -4,7 +4,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 
 /** The portal under test. */
 export const url = (): string => process.env.E2E_URL ?? "";
-/** The address that it takes for its public one; `Line` listens there. */
+/** Its configured public address; `Line` listens there. */
 export const publicUrl = (): string => process.env.E2E_PUBLIC_URL ?? "";
 /** Its state directory. */
 export const state = (): string => process.env.E2E_STATE ?? "";
@@ -16,7 +16,7 @@ export const grace = { name: "grace", password: "compilers need nanoseconds" };
 /** Root's password on the serial consoles. */
 export const rootPassword = "snow in a globe";
 
-/** How long a machine may take to be made and boot on a busy computer that emulates it, in milliseconds. */
+/** How long a machine may take to be created and boot on a busy computer that emulates it, in milliseconds. */
 export const BOOT = 600_000;
 
 /** Types a name and password into the login page; `at` is the portal's origin. */
@@ -25,7 +25,7 @@ export async function login(page: Page, who: { name: string; password: string },
   await expect(page).toHaveURL(`${at}/`);
 }
 
-/** The same, whatever comes of it. */
+/** The same, whatever the result. */
 export async function tryLogin(page: Page, who: { name: string; password: string }, at = url()): Promise<void> {
   await page.goto(`${at}/login`);
   if (await page.getByText("Not set up yet").isVisible()) {
@@ -37,7 +37,7 @@ export async function tryLogin(page: Page, who: { name: string; password: string
   await page.getByRole("button", { name: "Log in" }).click();
 }
 
-/** Fills in the page behind the setup link: in the story, and where a file of tests is run by itself. */
+/** Fills in the page behind the setup link: in the story, and when a test file runs on its own. */
 export async function makeAdministrator(page: Page): Promise<void> {
   await page.goto(process.env.E2E_SETUP_LINK ?? "");
   await page.getByLabel("Name", { exact: true }).fill(ada.name);
@@ -71,14 +71,14 @@ export async function addMember(administrator: Page): Promise<void> {
 export async function describeMachine(page: Page, name: string): Promise<void> {
   await page.goto(`${url()}/machines/new`);
   await page.getByLabel("Name (required)").fill(name);
-  // Two processors on a busy computer hang an emulated guest's kernel: a timer of one waits for the other for ever.
+  // Two processors on a busy computer hang an emulated guest's kernel: a timer of one waits for the other forever.
   await page.getByRole("textbox", { name: "Processors" }).fill("1");
   await page.getByRole("textbox", { name: "Memory" }).fill("256");
   await page.getByRole("textbox", { name: "Disk" }).fill("1");
   await page.getByLabel("Console password for “root”").fill(rootPassword);
 }
 
-/** Waits until the job on this page has ended well. */
+/** Waits until the job on this page has succeeded. */
 export async function jobDone(page: Page): Promise<void> {
   await expect(page).toHaveURL(/\/jobs\/[^/]+$/);
   const head = page.locator("[data-live=job-head]");
@@ -86,7 +86,7 @@ export async function jobDone(page: Page): Promise<void> {
   await expect(head).toContainText("Done");
 }
 
-/** Does something to a machine on its operation's page; types the machine's name where it is asked for. */
+/** Does something to a machine on its operation's page; types the machine's name where required. */
 export async function operate(page: Page, name: string, operation: string): Promise<void> {
   await page.goto(`${url()}/machines/${name}/do/${operation}`);
   const form = page.locator("form#machine-form");
@@ -138,7 +138,7 @@ export function complaints(page: Page): string[] {
   return found;
 }
 
-/** Presses a button of a machine's page: the one that stands there, or the one in the menu. */
+/** Presses a button of a machine's page: the visible one, or the one in the menu. */
 export async function choose(page: Page, button: string): Promise<void> {
   const wanted = page.locator("[data-live=actions]").locator(`[aria-label="${button}"]`);
   if (!(await wanted.isVisible())) await page.getByText("More", { exact: true }).click();

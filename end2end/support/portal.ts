@@ -15,7 +15,7 @@ import { freshFlake, removeFlake } from "./flake";
 export interface Portal {
   /** Its origin. */
   url: string;
-  /** Another origin that it takes for its own, at which nobody listens yet. */
+  /** Another origin that it accepts as its own, where nothing listens yet. */
   publicUrl: string;
   /** The one-time link for the first administrator; absent once there is one. */
   setupLink?: string;
@@ -27,14 +27,14 @@ export interface Portal {
   log: string;
 }
 
-/** What the environment must provide, with the reason why. */
+/** What the environment must provide, and why. */
 function need(name: string, why: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: ${why}. Run the browser tests with "cargo xtask test --only e2e".`);
   return value;
 }
 
-/** A port on loopback that nobody uses at this moment. */
+/** A loopback port that nothing uses at the moment. */
 async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -48,7 +48,7 @@ async function freePort(): Promise<number> {
 
 let child: ChildProcess | undefined;
 
-/** Starts a portal over `state`, or over a new directory, and waits until it says that it listens. */
+/** Starts a portal over `state`, or over a new directory, and waits until it reports that it is listening. */
 export async function startPortal(state?: string, port?: number): Promise<Portal> {
   const program = need("SNOWGLOBE_SERVER", "the built server");
   const root = process.env.SNOWGLOBE_TEST_TMP ?? tmpdir();
@@ -71,7 +71,7 @@ export async function startPortal(state?: string, port?: number): Promise<Portal
     stdio: ["ignore", out, out],
   });
   const url = `http://${listen}`;
-  // A portal that ends is noticed at once, however busy the computer is.
+  // A portal that exits is noticed at once, however busy the computer is.
   for (let tries = 0; tries < 1800; tries++) {
     if (child.exitCode !== null) throw new Error(`the portal ended: ${readFileSync(log, "utf8").slice(-2000)}`);
     // Over a new state directory the last thing printed is the setup link; over a used one there is none.
@@ -103,7 +103,7 @@ export async function stopPortal(portal: Portal): Promise<void> {
   removeFlake(portal.state);
 }
 
-/** Asks libvirt directly, as somebody at a shell would. */
+/** Asks libvirt directly, as someone in a shell would. */
 export function virsh(...args: string[]): string {
   const uri = process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system";
   return execFileSync("virsh", ["-q", "-c", uri, ...args], { encoding: "utf8" }).trim();

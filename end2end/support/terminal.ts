@@ -14,7 +14,7 @@ export class Terminal {
     await expect.poll(() => this.text(), { timeout: BOOT, message: `the console shows ${what}` }).toMatch(what);
   }
 
-  /** Waits until the last line matches after it has not: what stands there from before does not count. */
+  /** Waits until the last line matches after not matching: earlier content does not count. */
   async comesTo(what: RegExp): Promise<void> {
     const last = async () => (await this.text()).split("\n").at(-1) ?? "";
     await expect.poll(last, { timeout: BOOT }).not.toMatch(what);

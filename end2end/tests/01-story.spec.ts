@@ -158,7 +158,7 @@ test("a menu stays open and keeps the focus while the machine changes behind it"
   await expect(menu).toHaveAttribute("open");
   await expect(destroy).toBeFocused();
   await expect(page).toHaveTitle(`⏸ ${machine} · Snowglobe`);
-  // What cannot be done says why, beside it.
+  // An impossible action says why, beside it.
   const refused = menu.locator("li.refused[data-key=suspend]");
   await expect(refused.getByRole("button")).toBeDisabled();
   await expect(refused.locator(".note")).not.toBeEmpty();
@@ -189,7 +189,7 @@ test("rows are searched, selected and worked on together; addresses are copied",
   await expect(page.getByText("1 selected")).toBeHidden();
   await page.goto(`${url()}/`);
   await page.getByLabel(`Select ${machine}`).check();
-  // A redraw of the row leaves the tick.
+  // A redraw of the row keeps the tick.
   virsh("suspend", machine);
   await expect(row).toContainText("Paused");
   await expect(page.getByLabel(`Select ${machine}`)).toBeChecked();
@@ -259,7 +259,7 @@ test("the keyboard leaves the terminal by a key that is named beside it, and wit
   await expect(page.getByText("Ctrl + Shift + Enter leaves it.")).toBeVisible();
   await page.keyboard.press("Control+Shift+Enter");
   await expect(enter).toBeFocused();
-  // From here the page goes on: the terminal is passed by in both directions.
+  // From here the page continues: Tab skips the terminal in both directions.
   for (const key of ["Tab", "Shift+Tab", "Shift+Tab"]) {
     await page.keyboard.press(key);
     expect(await focused()).not.toContain("xterm-helper-textarea");
@@ -276,7 +276,7 @@ test("the console log of each boot can be downloaded", async () => {
   await page.goto(`${url()}/machines/${machine}/console`);
   const boots = page.locator("table.boots tbody tr");
   await expect(boots).toHaveCount(2);
-  // Before the reboot somebody had logged in and typed; the latest boot stands first.
+  // Before the reboot someone had logged in and typed; the latest boot comes first.
   for (const [boot, has] of [[0, false], [1, true]] as const) {
     const download = page.waitForEvent("download");
     await boots.nth(boot).getByRole("link", { name: /^Download the console log/ }).click();
@@ -323,7 +323,7 @@ test("a lost connection is shown, comes back by itself, and what was printed mea
   await expect(lost).toBeHidden();
   virsh("resume", machine);
   await expect(row).toContainText("Running");
-  // A network that is gone is told at once, before any connection over it has broken.
+  // A lost network is reported at once, before any connection over it has broken.
   await far.context().setOffline(true);
   await expect(lost).toBeVisible();
   await far.context().setOffline(false);
@@ -332,7 +332,7 @@ test("a lost connection is shown, comes back by itself, and what was printed mea
   await line.cut();
 });
 
-test("what a guest asked its terminal before somebody came is not answered into its line", async () => {
+test("what a guest asked its terminal before someone came is not answered into its line", async () => {
   const keep = () => {
     const typed: string[] = [];
     Object.assign(globalThis, { typed });
@@ -363,7 +363,7 @@ test("a shut-down inside the guest shows; start beside the console and force off
   await terminal.type("poweroff\n");
   const head = page.locator("[data-live=head]");
   await expect(head).toContainText("Off");
-  // What there is to be done stands beside the screen.
+  // The possible actions are beside the screen.
   const power = page.locator("[data-live=console-power]");
   await expect(power).toContainText("The machine is off.");
   await power.getByRole("button", { name: `Start ${machine}` }).click();
@@ -447,7 +447,7 @@ test("the audit log has it all, and its chain holds", async () => {
   await page.getByRole("button", { name: "Verify integrity" }).click();
   await expect(page.getByText("The log is intact")).toBeVisible();
   await accessible(page);
-  // Filtered by the words that the log shows, in the address.
+  // Filtered by the labels that the log shows, in the URL.
   await page.getByLabel("Action").fill("Force off");
   await page.getByRole("button", { name: "Filter" }).click();
   await expect(page).toHaveURL(/action=Force\+off/);

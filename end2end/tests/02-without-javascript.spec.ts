@@ -1,4 +1,4 @@
-/** The same story's forms with JavaScript off: everything but the console works by plain HTML. */
+/** The same story's forms with JavaScript off: everything but the console works with plain HTML. */
 import { type Page, expect, test } from "@playwright/test";
 import { BOOT, ada, login, url, operate } from "../support/people";
 
@@ -19,7 +19,7 @@ test.afterEach(async ({}, info) => {
   await page.screenshot({ path: info.outputPath("end.png"), fullPage: true });
 });
 
-/** Reloads until the page says what is waited for, as a person without JavaScript does. */
+/** Reloads until the page shows the expected text, as a person without JavaScript does. */
 async function reloadUntil(what: () => Promise<boolean>): Promise<void> {
   await expect.poll(async () => { await page.reload(); return what(); }, { timeout: BOOT, intervals: [500] }).toBe(true);
 }

@@ -1,4 +1,4 @@
-/** Builds that do not go straight: one that fails after 100,000 lines, one that is cancelled, one that two people want, one that is followed over a bad line. */
+/** Builds that do not go smoothly: one that fails after 100,000 lines, one that is cancelled, one that two people want, one that is followed over a bad line. */
 import { type Page, expect, test } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { BROKEN, LAST_WORDS, LINES, TOLD, Teller, repairBroken } from "../support/flake";
@@ -45,7 +45,7 @@ test("a failing build shows the derivation and its last lines first, and its 100
   await describeMachine(page, machine);
   await page.getByRole("checkbox", { name: new RegExp(BROKEN) }).check();
   await page.getByRole("textbox", { name: "Open TCP ports" }).fill("22\n8000:8010");
-  // Pressed twice in haste, asked once.
+  // Double-clicked, submitted once.
   await page.getByRole("button", { name: "Create and start" }).dblclick();
   const failure = page.locator("[data-live=job-failure]");
   await expect(failure).toContainText("tiny-image-rootfs");
@@ -55,7 +55,7 @@ test("a failing build shows the derivation and its last lines first, and its 100
   expect(await top("[data-live=job-failure]")).toBeLessThan(await top(".steps"));
   expect(await top(".steps")).toBeLessThan(await top(".log"));
 
-  // Followed to its end, whole, and not all of it in the page.
+  // Followed completely to its end, without keeping all of it in the page.
   await page.locator(".log").scrollIntoViewIfNeeded();
   const last = lines(page).filter({ hasText: LAST_WORDS }).last();
   await expect(last).toBeInViewport();
@@ -95,7 +95,7 @@ test("its form opens again with every value but the password", async () => {
 test("once repaired it is tried again, and the machine runs", async () => {
   repairBroken(state());
   const failed = page.url();
-  // The password has not been kept, so there is nothing to try again as it was.
+  // The password has not been kept, so it cannot be retried as it was.
   await expect(page.getByRole("button", { name: "Try again" })).toHaveCount(0);
   await page.getByRole("link", { name: "Edit and try again" }).click();
   await page.getByLabel("Console password for “root”").fill(rootPassword);

@@ -25,7 +25,7 @@ test("a socket opens from our own page, with its ticket, once", async ({ browser
     socket.onopen = () => resolve("open");
     socket.onerror = () => resolve("refused");
   }), `${url().replace("http", "ws")}/ws/events?ticket=${encodeURIComponent(ticket)}`);
-  // A page of another origin, in the same browser and with a ticket that is good.
+  // A page of another origin, in the same browser and with a valid ticket.
   const foreign = await page.context().newPage();
   await foreign.goto("data:text/html,<p>elsewhere</p>");
   expect(await knock(foreign)).toBe("refused");

@@ -36,7 +36,7 @@ test.beforeAll(async ({ browser }) => {
   const [remove, failed] = [await removeLink(page), await failedJob(page)];
   await describeMachine(page, making);
   await page.getByRole("checkbox", { name: new RegExp(TOLD) }).check();
-  // In this mode no test before has built it.
+  // No earlier test has built it in this mode.
   await page.getByRole("radio", { name: /^Semi-mutable/ }).check();
   await page.getByRole("button", { name: "Create and start" }).click();
   await expect(page).toHaveURL(/\/jobs\//);
@@ -70,7 +70,7 @@ async function removeLink(page: Page): Promise<string> {
   return (await link.getAttribute("href")) ?? "";
 }
 
-/** A job that failed: one of the tests before, or, where this file runs by itself, one of its own. */
+/** A failed job: one from earlier tests, or one of its own if this file runs alone. */
 async function failedJob(page: Page): Promise<string> {
   await page.goto(`${url()}/jobs`);
   const link = page.getByRole("row", { name: /Failed/ }).getByRole("link").first();
@@ -100,7 +100,7 @@ for (const { name, judged, ...screen } of VIEWS) {
     await login(page, ada);
     for (const [shot, path] of places) {
       await page.goto(url() + path);
-      // As it is when its live parts have come to life.
+      // As it is once its live parts are connected.
       if ((await page.locator("leptos-island").count()) > 0) await expect(page.locator("html.live")).toBeAttached();
       if (shot === "console") await expect(page.locator(".xterm-rows")).toContainText(/login:/);
       if (shot.startsWith("job-")) await expect(page.locator(".log .line").first()).toBeVisible();
@@ -189,6 +189,6 @@ test("a machine that is being made comes first, with its progress and a way to c
   await expect(first.getByRole("progressbar")).toBeVisible();
   await expect(first.getByRole("link", { name: /image/i })).toBeVisible();
   await first.getByRole("button", { name: /^Cancel/ }).click();
-  // What came to nothing is gone again, and the list says so by itself.
+  // The failed one is gone again, and the list shows it by itself.
   await expect(page.locator("table.machines")).not.toContainText(making);
 });

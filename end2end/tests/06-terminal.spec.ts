@@ -1,5 +1,5 @@
 /**
- * What a guest may do to the pages of those who look at its console: nothing but draw. No sequence of a few bytes may keep a page busy.
+ * What a guest may do to the pages of its console's viewers: nothing but draw. No sequence of a few bytes may keep a page busy.
  */
 import { expect, test } from "@playwright/test";
 import { url } from "../support/people";
@@ -12,7 +12,7 @@ const FINALS = Array.from({ length: 0x7f - 0x40 }, (_, n) => String.fromCharCode
 const EVERY = ["", "?", ">", "=", "<"].flatMap((prefix) =>
   ["", " ", "!", '"', "#", "$", "'", "*"].flatMap((intermediate) =>
     FINALS.map((final) => `\x1b[${prefix}${MOST};${MOST}${intermediate}${final}`)));
-/** Those that do something often, as often as they may, one after the other. */
+/** Those that repeat something, with the largest count, one after another. */
 const MANY = ["b", "L", "M", "S", "T", "I", "Z"].map((final) => `\x1b[500${final}`.repeat(200));
 
 test("no control sequence keeps a viewer's page busy, whatever numbers a guest puts into it", async ({ page }, info) => {
@@ -24,7 +24,7 @@ test("no control sequence keeps a viewer's page busy, whatever numbers a guest p
     const terminal = Object.assign(document.createElement("serial-terminal"), { show: (_bytes: Uint8Array, _old: number) => {} });
     Reflect.deleteProperty(terminal, "show");
     document.body.append(terminal);
-    // The longest time in which the page could not do anything else.
+    // The longest time that the page was blocked.
     let longest = 0;
     let last = performance.now();
     const { port1, port2 } = new MessageChannel();
@@ -36,13 +36,13 @@ test("no control sequence keeps a viewer's page busy, whatever numbers a guest p
     port2.postMessage("");
     const once = async (text: string) => {
       longest = 0;
-      // Asked for its state (ECMA-48 DSR), the terminal answers when everything before has been worked through.
+      // Asked for its state (ECMA-48 DSR), the terminal answers once everything before it has been processed.
       const answered = new Promise((resolve) => terminal.addEventListener("typed", resolve, { once: true }));
       terminal.show(new TextEncoder().encode(`${text}\x1b[5n`), 0);
       await answered;
       return longest;
     };
-    // What else the computer does can only make it longer: of several tries the shortest counts.
+    // Other load can only make it longer: the shortest of several tries counts.
     const busy = async (text: string) => {
       let least = Infinity;
       for (let tries = 0; tries < 10 && least > 100; tries++) least = Math.min(least, await once(text));

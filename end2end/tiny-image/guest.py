@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-# Ends what hangs, in seconds. Nothing is measured by it: on a computer that compiles beside the guests all takes longer.
+# Ends what hangs, in seconds. Nothing is measured by it: on a computer that is also compiling, everything takes longer.
 PATIENCE = 300.0
 
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
@@ -213,7 +213,7 @@ class Guest:
             self.monitor = connect(folder / "monitor", self.process)
             self.monitor.sendall(b'{"execute":"qmp_capabilities"}\n')
         except BaseException:
-            # No `with` block will end it.
+            # No `with` block closes it.
             self.__exit__(None, None, None)
             raise
 

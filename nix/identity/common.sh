@@ -6,7 +6,7 @@
 # overridden. The platform file may set PATH.
 
 # ---- the platform: variables -----------------------------------------------------------------------
-# Every file below is written whole, beside its final name, and renamed: its directory must be writable.
+# Every file below is written completely beside its final name, then renamed: its directory must be writable.
 # Where the guest expects it elsewhere (/etc/hosts on a read-only root), link or bind that place here.
 
 : "${RUN_DIR:=/run/snowglobe}"              # this boot's state; must be empty after a reboot
@@ -49,7 +49,7 @@ make_host_key() { ssh-keygen -q -t ed25519 -N '' -C "root@$(cat "$HOSTNAME_FILE"
 
 # ---- logging ---------------------------------------------------------------------------------------
 
-# log LEVEL TEXT: one line to stderr and, where the platform says so, to the kernel's log.
+# log LEVEL TEXT: one line to stderr and, if the platform says so, to the kernel's log.
 # LEVEL is err, warning or info.
 log() {
     printf 'snowglobe-identity: %s: %s\n' "$1" "$2" >&2
@@ -61,8 +61,8 @@ log() {
     esac >"$KMSG" || :
 }
 
-# fault TEXT: the concern goes on, but is reported as not in force. A file rather than a variable: faults
-# are met inside pipelines too, and those run in subshells.
+# fault TEXT: the concern continues, but is reported as not in force. A file rather than a variable: faults also happen
+# inside pipelines, which run in subshells.
 fault() {
     : >"$FAULT_MARK"
     log err "$1"
@@ -109,9 +109,8 @@ first_word() {
     printf '%s\n' "$word"
 }
 
-# deliver FILE MODE [HOOK [ARGUMENT…]] <content: put the content there and tell the platform if that
-# changed something. The mark under pending/ makes the next run call a hook that failed, or that a crash
-# kept from being called.
+# deliver FILE MODE [HOOK [ARGUMENT…]] <content: put the content there and notify the platform if that changed
+# something. The mark under pending/ makes the next run call a hook that failed, or that a crash kept from being called.
 deliver() {
     file=$1 mode=$2
     shift 2
@@ -154,7 +153,7 @@ trim() {
     trimmed=${trimmed%"${trimmed##*[![:space:]]}"}
 }
 
-# uncomment TEXT: sets `trimmed` to what stands before a `#`, trimmed.
+# uncomment TEXT: sets `trimmed` to what comes before a `#`, trimmed.
 uncomment() {
     trim "${1%%#*}"
 }

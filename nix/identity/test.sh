@@ -2,7 +2,7 @@
 # Tests of the identity scripts: the parsers by themselves, then whole runs over a temporary directory with a
 # platform file that records its hooks. Needs no root and changes nothing outside that directory.
 #
-#   test.sh            under dash, busybox sh and bash, as far as they are installed (two at least)
+#   test.sh            under dash, busybox sh and bash, if installed (at least two)
 #   test.sh --here     under the shell that runs it
 #
 # The last line is `N passed, N failed`; the exit status is 1 when something failed.
@@ -173,7 +173,7 @@ printf 'root:x:0:0::/root:/bin/sh\nadmin:x:1000:100::/home/admin:/bin/sh\n' >"$r
 printf 'BASE\n' >"$room/base"
 rm -rf "$room/run"
 
-# apply [CONCERN…]: one run; `code` is its exit status, `heard` what the hooks heard, log in $room/log.
+# apply [CONCERN…]: one run; `code` is its exit status, `heard` what the hooks received, log in $room/log.
 apply() {
     rm -f "$room/heard"
     # shellcheck disable=SC2086 # `busybox sh` is two words

@@ -1,5 +1,5 @@
 # The shell scripts and firewall rules that are written inside modules, as plain text, so that `nix/check` can hand them to
-# shellcheck and nft without building anything: the first real tools that would see them otherwise run in a build.
+# shellcheck and nft without building anything: the first real tools to see them would otherwise run in a build.
 #
 # Modules are called with the stand-ins of stand-ins.nix.
 { profilesDir }:

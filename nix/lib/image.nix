@@ -10,7 +10,7 @@ let
 in
 rec {
   # modulesFor { system?, profiles, mode, revision?, date?, modules? }: everything that makes such a machine, as NixOS modules.
-  # With system = null the caller says for which platform, as the test driver does.
+  # With system = null the caller chooses the platform, as the test driver does.
   modulesFor =
     {
       profiles,

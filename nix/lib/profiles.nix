@@ -151,7 +151,7 @@ let
     );
   valid = select (name: wrong.${name} == [ ]);
 
-  # Needs and conflicts of one profile within a set, in words.
+  # Needs and conflicts of one profile within a set, as sentences.
   clashes =
     set: name:
     let
@@ -206,7 +206,7 @@ rec {
     in
     if grown == set then set else withNeeds grown;
 
-  # problems { profiles, mode }: why this set cannot be built, one sentence each; [ ] when nothing does.
+  # problems { profiles, mode }: why this set cannot be built, one sentence each; [ ] if it can.
   problems =
     { profiles, mode }:
     let

@@ -1,6 +1,6 @@
 # Reads NixOS modules without nixpkgs: which options they declare and which they set. For `nix/check`, which compares the
-# first with their descriptions and the second with the table in README.md, where each option stands beside the nixpkgs file
-# that declares it.
+# first with their descriptions and the second with the table in README.md, where each option is listed with the nixpkgs
+# file that declares it.
 #
 # Modules are called with a stand-in for nixpkgs' `lib` that keeps properties (mkIf, mkForce, …) as plain marks. Values are
 # lazy, and the survey looks at names only, so the packages and settings that they would read are never asked for.
@@ -96,7 +96,7 @@ let
   plain = value: if isMarked "property" value then concatMap plain value.contents else [ value ];
 
   # A module and all that it imports, nixpkgs' own left out, each as { options, config, stray }. Beside `options` or `config`
-  # NixOS refuses settings that do not stand below `config`: they are stray.
+  # NixOS refuses settings that are not below `config`: they are stray.
   flatten =
     module:
     let
@@ -141,7 +141,7 @@ let
     else
       concatMap (name: declaredBelow (path ++ [ name ]) value.${name}) (attrNames value);
 
-  # `<name>` in a row of the table stands for any name.
+  # `<name>` in a row of the table matches any name.
   fits = name: part: part == name || part == "<name>";
   begins =
     row: path:

@@ -33,7 +33,7 @@ let
     ok = got == want;
     note = if got == want then "" else "want ${toJSON want}, got ${toJSON got}";
   };
-  # … or when there is nothing to be complained about.
+  # … or when there is nothing to complain about.
   clean = name: complaints: same name [ ] complaints;
   refuses = name: value: same name false (tryEval (deepSeq value value)).success;
 
@@ -163,7 +163,7 @@ let
 
   # ---- modules ---------------------------------------------------------------------------------------------------------
 
-  # What a semi-mutable machine takes for nixpkgs, when its own has this revision.
+  # What a semi-mutable machine uses as nixpkgs, when its own has this revision.
   registryOf =
     revision:
     (import ../modes/semi-mutable.nix {
@@ -198,7 +198,7 @@ let
   lock = fromJSON (readFile ../flake.lock);
   ours = import ../mutable/flake.nix;
 
-  # github:owner/repo/ref, as flake.lock takes it apart.
+  # github:owner/repo/ref, as flake.lock splits it.
   original =
     url:
     let

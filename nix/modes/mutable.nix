@@ -86,7 +86,7 @@ in
         partition=$(findmnt -no SOURCE /)
         number=$(cat "/sys/class/block/''${partition##*/}/partition")
         disk=/dev/$(lsblk -no PKNAME "$partition")
-        # 1 says that there is nothing to grow.
+        # 1 means that there is nothing to grow.
         growpart "$disk" "$number" || test $? -eq 1
         ${config.systemd.package}/lib/systemd/systemd-growfs /
       '';
@@ -123,7 +123,7 @@ in
     # /bin/bash for scripts from elsewhere; read-only images have it built in.
     systemd.tmpfiles.rules = [
       "L+ /bin/bash - - - - ${lib.getExe pkgs.bashInteractive}"
-      # Names under which a machine's settings have been known in mutable machines.
+      # Names for a machine's settings that mutable machines have used so far.
       "d /etc/firewall-ports 0755 root root -"
       "L+ /etc/firewall-ports/tcp_ports - - - - /var/identity/tcp_ports"
       "L+ /etc/firewall-ports/udp_ports - - - - /var/identity/udp_ports"
@@ -147,7 +147,7 @@ in
           mode = "u=rwX,go=rX";
         }
       ];
-      # Nothing beside the image: the portal takes the directory for what it says.
+      # Nothing besides the image: the portal takes the directory at its word.
       postVM = "rm -rf $out/nix-support";
     };
   };

@@ -88,7 +88,7 @@ in
     };
   };
 
-  # The check of /var before it is mounted. The name is that of the device, escaped.
+  # The check of /var before it is mounted. The name is the device's, escaped.
   boot.initrd.systemd.services."systemd-fsck@dev-disk-by\\x2dlabel-var" = {
     overrideStrategy = "asDropin";
     requiredBy = [ "sysroot-var.mount" ];
@@ -115,7 +115,7 @@ in
     # What the skeleton's links point at belongs to the system, or it would be missing from the image.
     extraDependencies = [ skeleton ];
 
-    # In /etc/os-release, for programs that know nothing of ours.
+    # In /etc/os-release, for programs that know nothing about ours.
     image = {
       id = "snowglobe";
       version =

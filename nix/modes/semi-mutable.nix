@@ -1,5 +1,5 @@
 # A read-only machine whose users can nevertheless install packages: /nix is an overlay, its upper layer on /var. The
-# portal wipes that layer when it upgrades the machine; profiles in /home then point at nothing and are installed anew.
+# portal wipes that layer when it upgrades the machine; profiles in /home then dangle and are installed anew.
 {
   config,
   lib,

@@ -10,7 +10,7 @@
   documentation.enable = lib.mkDefault false;
   documentation.nixos.enable = false;
 
-  # The image is defined by its pinned inputs; a channel would be a second nixpkgs that is not.
+  # The image is defined by its pinned inputs; a channel would be a second, unpinned nixpkgs.
   nix.channel.enable = false;
 
   # nixpkgs has these for desktops and interactive installations.

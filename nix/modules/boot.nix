@@ -1,5 +1,5 @@
-# From firmware to login prompt: virtio, systemd from the first moment, a quiet serial console, and recovery without anybody
-# at a console.
+# From firmware to login prompt: virtio, systemd from the first moment, a quiet serial console, and recovery without
+# anyone at a console.
 {
   modulesPath,
   lib,
@@ -15,7 +15,7 @@ in
   boot = {
     initrd.systemd.enable = true;
 
-    # The last console is the one that systemd's generator starts a login on, and where messages go.
+    # The last console is where systemd's generator starts a login, and where messages go.
     kernelParams = [
       "quiet"
       "console=tty0"

@@ -1,4 +1,4 @@
-# The journal lies on /var and may not fill it.
+# The journal is on /var and must not fill it.
 {
   # A drop-in, because the options for journald's settings have moved between releases.
   environment.etc."systemd/journald.conf.d/10-snowglobe.conf".text = ''

@@ -1,4 +1,4 @@
-# systemd-networkd and -resolved. Every Ethernet device asks DHCP unless the identity gives it an address; devices that
+# systemd-networkd and -resolved. Every Ethernet device uses DHCP unless the identity gives it an address; devices that
 # programs make (veth, bridges, WireGuard) are left alone, or containers lose their network.
 {
   networking = {
@@ -22,7 +22,7 @@
         IPv6AcceptRA = true;
       };
       dhcpV4Config = {
-        # The hypervisor knows the machine by its MAC, and so does the lease.
+        # The hypervisor identifies the machine by its MAC, and so does the lease.
         ClientIdentifier = "mac";
         UseHostname = false;
       };

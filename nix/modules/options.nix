@@ -18,7 +18,7 @@ in
         "mutable"
       ];
       description = ''
-        How much of the machine can change: nothing but /var and what is bound to it (immutable), the Nix store as well
+        How much of the machine can change: nothing but /var and what is bound to it (immutable), also the Nix store
         until the next upgrade (semi-mutable), or everything (mutable). Set by the modules in nix/modes.
       '';
     };

@@ -2,7 +2,7 @@
 {
   services.openssh = {
     enable = true;
-    # Ports are opened by the identity alone, see identity/ports.nix.
+    # Only the identity opens ports, see identity/ports.nix.
     openFirewall = false;
     settings = {
       PermitRootLogin = "no";

@@ -1,8 +1,8 @@
 # services.snowglobe: the portal as a systemd service.
 #
-# It runs as a user of its own, reaches libvirt through the group libvirtd and libvirt of other hosts through SSH, builds images
-# through the Nix daemon, and keeps everything it knows below one state directory. It speaks plain HTTP on a local address;
-# TLS is a reverse proxy's work.
+# It runs as its own user, reaches libvirt through the group libvirtd and libvirt on other hosts through SSH, builds
+# images through the Nix daemon, and keeps all its data below one state directory. It speaks plain HTTP on a local
+# address; TLS is a reverse proxy's job.
 flake:
 {
   config,
@@ -40,7 +40,7 @@ in
       type = types.str;
       default = "127.0.0.1";
       example = "::1";
-      description = "Address to listen on. The portal speaks HTTP only: leave it local, and put a reverse proxy before it.";
+      description = "Address to listen on. The portal speaks plain HTTP: keep it local, behind a reverse proxy.";
     };
 
     port = mkOption {
@@ -52,7 +52,7 @@ in
     openFirewall = mkOption {
       type = types.bool;
       default = false;
-      description = "Whether to open the port in the firewall. Passwords would then cross the network in clear.";
+      description = "Whether to open the port in the firewall. Passwords would then cross the network in the clear.";
     };
 
     publicUrl = mkOption {
@@ -79,7 +79,7 @@ in
       type = types.path;
       default = "/var/lib/snowglobe";
       description = ''
-        Where the database, disks, backups and logs lie. Below /var/lib systemd makes it; elsewhere it must exist, belong to
+        Where the database, disks, backups and logs are. Below /var/lib systemd creates it; elsewhere it must exist, belong to
         user and group `snowglobe`, and let libvirt's QEMU user pass.
       '';
     };
@@ -93,7 +93,7 @@ in
       };
       description = ''
         Further settings, by their environment names. `snowglobe check-config` lists them all. They end up in the world-readable
-        Nix store: secrets belong into {option}`services.snowglobe.environmentFile`.
+        Nix store: secrets belong in {option}`services.snowglobe.environmentFile`.
       '';
     };
 
@@ -110,8 +110,8 @@ in
       example = "/run/keys/snowglobe-audit";
       description = ''
         File with the key that the audit log's entries are chained with, at least 32 bytes. systemd reads it and gives it to the
-        portal as a credential, so the portal's user needs no access to it. Without one the portal makes a key of its own in its
-        state directory, where whoever takes the directory over has it too.
+        portal as a credential, so the portal's user needs no access to it. Without one the portal creates its own key in its
+        state directory, where anyone who takes over the directory has it too.
       '';
     };
 
@@ -144,7 +144,7 @@ in
     # Disks are edited through FUSE.
     programs.fuse.enable = true;
 
-    # Images are built through the daemon, as by any other user: to be trusted by it would amount to root.
+    # Images are built through the daemon, as by any other user: being trusted by it would amount to root.
     nix.settings.experimental-features = [
       "nix-command"
       "flakes"
@@ -183,7 +183,7 @@ in
         ExecStartPre = "${lib.getExe cfg.package} check-config";
         ExecStart = "${lib.getExe cfg.package} serve";
         Restart = "on-failure";
-        # Jobs are finished or undone after a restart; a stop lets the running steps come to their end.
+        # Jobs are finished or undone after a restart; a stop lets the running steps finish.
         TimeoutStopSec = "90s";
         EnvironmentFile = lib.mkIf (cfg.environmentFile != null) cfg.environmentFile;
         LoadCredential = lib.mkIf (cfg.auditKeyFile != null) "audit-key:${cfg.auditKeyFile}";
@@ -193,7 +193,7 @@ in
         StateDirectory = lib.mkIf (lib.hasPrefix "/var/lib/" cfg.stateDir) (
           lib.removePrefix "/var/lib/" cfg.stateDir
         );
-        # QEMU's user must pass to the disks inside, which are closed to others themselves.
+        # QEMU's user must be able to reach the disks inside, which are themselves closed to others.
         StateDirectoryMode = "0711";
         WorkingDirectory = cfg.stateDir;
         UMask = "0027";

@@ -32,8 +32,8 @@ let
 
   cargoConfig = lib.importTOML (root + "/.cargo/config.toml");
 
-  # The browser's terminal is all that the portal takes from npm. The lock file names packages and hashes and no host: npm
-  # asks the registry that it knows, and Nix checks what comes.
+  # The browser's terminal is all that the portal takes from npm. The lock file names packages and hashes but no host:
+  # npm asks its configured registry, and Nix checks the result.
   fetch =
     name:
     { version, integrity, ... }:
@@ -117,7 +117,7 @@ rustPlatform.buildRustPackage {
 
   buildPhase = ''
     runHook preBuild
-    # Where xtask keeps npm packages, named by what decides about them (xtask/src/node.rs): they are there already.
+    # Where xtask keeps npm packages, named by what determines them (xtask/src/node.rs): they already exist.
     export XDG_CACHE_HOME=$NIX_BUILD_TOP/cache
     key=$(cd end2end && cat package.json package-lock.json .npmrc | sha256sum | cut -c1-16)
     mkdir -p "$XDG_CACHE_HOME/snowglobe"

@@ -86,7 +86,7 @@ mkShell {
     sqlite
     systemd
     util-linux
-    # The one program only: its links would stand before the real ones.
+    # Only the one program: its links would shadow the real ones.
     (writeShellScriptBin "busybox" ''exec ${busybox}/bin/busybox "$@"'')
   ];
 

@@ -55,7 +55,7 @@ harness.test {
           assert set(facts) == {"profiles", "mode", "revision", "date"}, facts
           machine.succeed("grep -q '^IMAGE_ID=.*snowglobe' /etc/os-release && grep -q '^IMAGE_VERSION=' /etc/os-release")
 
-      with subtest("it recovers without anybody at its console"):
+      with subtest("it recovers without anyone at its console"):
           machine.succeed("systemd-analyze cat-config systemd/system.conf | grep -qx RuntimeWatchdogSec=2min")
           machine.fail("systemctl cat emergency.target")
           # The driver adds the other half, boot.panic_on_fail, to every machine.
@@ -79,7 +79,7 @@ harness.test {
           machine.start()
           wait_up(machine)
           assert machine.succeed("cat /etc/machine-id").strip() == first, "the id of the first boot was not kept"
-          # What wait_up looks at holds the boot before this one as well.
+          # What wait_up checks includes the previous boot.
           assert len(machine.succeed("journalctl --list-boots --quiet --no-pager").splitlines()) == 2
     '';
 }

@@ -1,5 +1,5 @@
-# The egress block stops a program and a container alike, and it is the block that does: without it, both get through. Names
-# resolve for all of them, because the machine's resolver is asked and not the network's.
+# The egress block stops a program and a container alike, and it is really the block: without it, both get through.
+# Names resolve for all of them, because the machine's resolver is asked and not the network's.
 { pkgs, harness, ... }:
 let
   probe = pkgs.dockerTools.buildImage {

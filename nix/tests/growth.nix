@@ -1,4 +1,4 @@
-# A data disk that was made larger is a larger /var after the next boot, with everything still on it.
+# A data disk that was enlarged gives a larger /var after the next boot, with everything still on it.
 { harness, ... }:
 harness.test {
   name = "snowglobe-growth";

@@ -9,9 +9,9 @@ let
   qemuImg = "${pkgs.qemu-utils}/bin/qemu-img";
 in
 rec {
-  # node { mode, profiles, modules? }: a NixOS module for `nodes`. The machine's disks are files whose names the test script
-  # puts into the environment, see `disks`. What differs from users' images is what the driver adds: a root shell for
-  # itself, addresses on the test's network, more words on the console, and no login on the serial port.
+  # node { mode, profiles, modules? }: a NixOS module for `nodes`. The machine's disks are files whose names the test
+  # script puts into the environment, see `disks`. What differs from users' images is what the driver adds: a root shell
+  # for itself, addresses on the test's network, more console messages, and no login on the serial port.
   node =
     {
       mode,
@@ -25,7 +25,7 @@ rec {
         system = null;
       };
 
-      # Some releases of the driver call a machine after its system, and that after its host name, which we leave empty.
+      # Some releases of the driver name a machine after its system, and that after its host name, which we leave empty.
       system.name = config.virtualisation.test.nodeName;
 
       # The driver's registers a store that it shares with the machine; ours has none, and nixos-init runs no such commands.
@@ -55,7 +55,8 @@ rec {
       nodes,
       testScript,
     }:
-    # Not `pkgs.testers.runNixOSTest`: that one fixes nixpkgs' configuration, and our modules choose what is admitted of it.
+    # Not `pkgs.testers.runNixOSTest`: that one fixes nixpkgs' configuration, and our modules choose what is allowed
+    # from it.
     runTest {
       inherit name nodes;
       hostPkgs = pkgs;

@@ -55,7 +55,7 @@ harness.test {
           assert machine.succeed("hostname").strip() == "snowball"
           assert machine.succeed("hostnamectl --static").strip() == "snowball"
           assert machine.succeed("cat /etc/machine-id").strip() == MACHINE_ID
-          # PID 1 takes this for no first boot, and the journal is named after no other id.
+          # PID 1 does not consider this a first boot, and the journal is named after no other id.
           machine.fail("test -e /run/systemd/first-boot")
           assert machine.succeed("ls /var/log/journal").split() == [MACHINE_ID]
 

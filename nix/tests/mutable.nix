@@ -1,8 +1,8 @@
 # A mutable machine rebuilds itself from /etc/nixos under its own name, keeps its identity, and grows with its disk.
 #
-# There is no network in here. What the rebuild will want was built beforehand from the same files, so that Nix in the
-# machine evaluates its own flake, finds everything in its store, activates it and installs the boot entry; had the
-# evaluation any other result, it would have to build, could not, and the test would fail.
+# There is no network in here. What the rebuild will need was built beforehand from the same files, so that Nix in the
+# machine evaluates its own flake, finds everything in its store, activates it and installs the boot entry; if the
+# evaluation had any other result, it would have to build, could not, and the test would fail.
 {
   lib,
   pkgs,

@@ -8,7 +8,7 @@ harness.test {
     profiles = [ ];
     modules = [
       {
-        # Nothing can be downloaded in here: what is installed is built from next to nothing.
+        # Nothing can be downloaded in here: what is installed is built from almost nothing.
         nix.settings.substituters = lib.mkForce [ ];
         environment.etc."thing.nix".text = ''
           derivation {

@@ -2,8 +2,8 @@
 #
 #   { <mode> = { system = [ unit … ]; initrd = [ unit … ]; fileSystems = { <mount point> = { … }; … }; }; … }
 #
-# A unit is what a NixOS module says of it, its commands left out, with its name. Small stubs of those units of systemd and
-# nixpkgs that ours are ordered against stand beside them: only what their sources say of order and requirements.
+# A unit is what a NixOS module says about it, without its commands, plus its name. Small stubs of the systemd and
+# nixpkgs units that ours are ordered against are beside them: only what their sources say about order and requirements.
 { profilesDir }:
 let
   inherit (builtins)

@@ -5,16 +5,16 @@ use model::permission::Action;
 /// Who gets a proper answer. No value includes another: what a user may do, only [`model::permission::can`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
+    /// Anyone.
     Anyone,
-    /// Anybody who is logged in.
+    /// Anyone who is logged in.
     LoggedIn,
-    /// Users who may do this; to which things is the portal's decision.
+    /// Users who may do this; which things is the portal's decision.
     Can(Action),
 }
 
 impl Access {
-    /// Whether somebody has to be logged in.
+    /// Whether a login is required.
     pub fn needs_login(self) -> bool {
         self != Access::Anyone
     }

@@ -1,4 +1,4 @@
-//! Answers that are no pages: a fault as text or as JSON, and the way to another page.
+//! Answers that are not pages: a fault as text or as JSON, and the way to another page.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -28,7 +28,7 @@ pub fn status_of(fault: &Fault) -> StatusCode {
     StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3), for whoever has tried too often.
+/// `Retry-After` (RFC 9110 §10.2.3), for anyone who has tried too often.
 pub fn retry_after(fault: &Fault) -> Option<HeaderValue> {
     fault.retry_after().map(HeaderValue::from)
 }

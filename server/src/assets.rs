@@ -1,9 +1,9 @@
 //! The files for browsers: wasm, scripts, styles, the icon. tower-http serves them from the site's directory and chooses between a
 //! file and its compressed forms, `name.br` and `name.gz` beside it, made at build time.
 //!
-//! What is decided here is how long a browser keeps them. A URL with the right `?v=` never changes its content and is kept
-//! for ever; any other is asked for again with its `ETag`. Not by its date: where files come from the Nix store all are from 1970, and
-//! an upgrade would not show.
+//! What is decided here is how long a browser keeps them. A URL with the right `?v=` never changes its content and is
+//! kept forever; any other is revalidated with its `ETag`. Not by its date: files from the Nix store are all from 1970,
+//! and an upgrade would not show.
 
 use app::routes::assets as paths;
 use axum::body::Body;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tower_http::services::ServeDir;
 
-/// Directories deeper than this are not looked into; the site has three levels.
+/// Directories deeper than this are not read; the site has three levels.
 const DEPTH_MAX: usize = 6;
 
 /// Digits of the site's fingerprint: 48 bits tell one build from another.
@@ -39,8 +39,8 @@ pub struct NoSite {
     source: Option<io::Error>,
 }
 
-/// Whether a directory has every file that pages ask for. Without one of them the portal would run, and its pages would stay as they
-/// are or have no style.
+/// Whether a directory has every file that pages ask for. Without one of them the portal would run, but its pages would
+/// stay static or have no style.
 ///
 /// # Errors
 /// Names what is missing.
@@ -51,8 +51,8 @@ pub fn check(dir: &Path) -> Result<(), NoSite> {
         return Ok(());
     }
     let what = match dir.is_dir() {
-        true => format!("Of the files for browsers, {} lacks {}.", dir.display(), missing.join(", ")),
-        false => format!("There are no files for browsers: {} is no directory.", dir.display()),
+        true => format!("{} lacks these files for browsers: {}.", dir.display(), missing.join(", ")),
+        false => format!("There are no files for browsers: {} is not a directory.", dir.display()),
     };
     Err(NoSite { what, source: None })
 }
@@ -214,7 +214,7 @@ mod tests {
         let again = ask(&assets, "/favicon.svg", &known).await;
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(ask(&assets, "/none.svg", &known).await.status(), StatusCode::NOT_FOUND);
-        // Another site is seen as one, though its files have the same date.
+        // Another site is recognised, though its files have the same date.
         std::fs::write(dir.path().join("favicon.svg"), "<svg></svg>").unwrap();
         let upgraded = Assets::load(dir.path()).unwrap();
         let dated = (header::IF_MODIFIED_SINCE, "Fri, 31 Dec 9999 23:59:59 GMT");
@@ -242,7 +242,10 @@ mod tests {
             let file = dir.path().join(name.trim_start_matches('/'));
             std::fs::remove_file(&file).unwrap();
             let said = check(dir.path()).unwrap_err().to_string();
-            assert!(said.contains(&format!("lacks {name}.")) && said.contains("cargo xtask build"), "{said}");
+            assert!(
+                said.contains(&format!("files for browsers: {name}.")) && said.contains("cargo xtask build"),
+                "{said}"
+            );
             std::fs::write(&file, "x").unwrap();
         }
         assert!(check(Path::new("/nowhere")).is_err());

@@ -1,5 +1,5 @@
-//! The device cookie: tells the engine that this browser has logged in before (`engine/src/auth/devices.rs`). It outlives
-//! the session, and logging out leaves it where it is: that is what it is for.
+//! The device cookie: shows the engine that this browser has logged in before (`engine/src/auth/devices.rs`). It
+//! outlives the session, and logging out keeps it: that is its purpose.
 
 use crate::origin::Origins;
 use axum::response::Response;
@@ -11,7 +11,7 @@ fn name(origins: &Origins) -> &'static str {
     if origins.public().is_secure() { "__Host-snowglobe-device" } else { "snowglobe-device" }
 }
 
-/// What the cookie holds. Anything that no engine can have made is not passed on.
+/// The cookie's value. Anything that no engine can have made is not passed on.
 pub fn read(headers: &HeaderMap, origins: &Origins) -> Option<Secret> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));

@@ -1,4 +1,4 @@
-//! Files to take away: a job's log as text, a console's transcript as it was said, the audit log as CSV. All are streamed; none is
+//! Files to download: a job's log as text, a console's raw transcript, the audit log as CSV. All are streamed; none is
 //! ever whole in memory.
 
 use crate::answer::plain_fault;
@@ -23,10 +23,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A running job that says nothing for so long ends the file: it holds what there is, not what is to come.
+/// A running job that is silent for this long ends the file: it holds what there is, not what is to come.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// The log of a job as it is now, one line each.
+/// The current log of a job, one line each.
 pub async fn job_log(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
@@ -49,7 +49,7 @@ pub async fn job_log(
     attachment(&format!("job-{id}.log"), "text/plain; charset=utf-8", Body::from_stream(text))
 }
 
-/// Time, step, derivation and text; what is louder than usual says so.
+/// Time, step, derivation and text; unusual levels are marked.
 fn log_line(line: &LogLine) -> String {
     let level = match line.level {
         LogLevel::Output | LogLevel::Info => "",
@@ -60,7 +60,7 @@ fn log_line(line: &LogLine) -> String {
     format!("{} {} {from}{level}{}\n", timestamp(line.at), line.step, line.text)
 }
 
-/// What a machine said on its console in one boot, byte for byte. Escape sequences are part of it: it is a file to take away and
+/// A machine's console output in one boot, byte for byte. Escape sequences are part of it: it is a file to download and
 /// never shown as a page.
 pub async fn transcript(
     State(server): State<Shared>,
@@ -142,8 +142,8 @@ fn csv_row(row: &AuditRow) -> String {
     format!("{}\r\n", fields.iter().map(|f| csv_field(f)).collect::<Vec<_>>().join(","))
 }
 
-/// A field by RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it: whoever can
-/// choose a name that is logged must not run anything on the computer of whoever reads the log.
+/// A field by RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it: a logged name
+/// must not be able to run anything on the reader's computer.
 fn csv_field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if is_formula { format!("'{text}") } else { text.to_owned() };

@@ -1,9 +1,9 @@
-//! What stands before every handler: the server's own name, same-origin state changes, bodies, security headers.
+//! What runs before every handler: the server's own name, same-origin state changes, bodies, security headers.
 //!
-//! - `Host` must be a name of this server: a foreign name that leads here is DNS rebinding.
+//! - `Host` must be a name of this server: a foreign name that resolves here means DNS rebinding.
 //! - A method that changes state needs an `Origin` of ours, or, where a client sends none, `Sec-Fetch-Site: same-origin`.
-//!   Browsers send both by themselves and scripts cannot forge them, so that no token has to go into each form.
-//! - A body is there, whole, before a handler runs, or the request is answered without one.
+//!   Browsers send both automatically and scripts cannot forge them, so that no token has to go into each form.
+//! - A body is complete before a handler runs, or the request is answered without one.
 //! - A page's policy allows its own scripts and nothing inline but what carries the nonce of this one answer.
 
 use crate::state::Shared;
@@ -15,7 +15,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use model::form::BODY_MAX;
 
-/// Headers of every answer, whatever it is.
+/// Headers of every answer.
 const ALWAYS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
@@ -64,8 +64,8 @@ pub async fn protect(State(server): State<Shared>, request: Request, next: Next)
     response
 }
 
-/// Reads a request's body, within [`BODY_MAX`] and the server's patience. A handler never waits for a client, and what is
-/// too large by its own word is not read at all.
+/// Reads a request's body, within [`BODY_MAX`] and the server's patience. A handler never waits for a client, and a
+/// body whose declared length is too large is not read at all.
 pub async fn whole_body(State(server): State<Shared>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     if body.size_hint().lower() > BODY_MAX as u64 {
@@ -73,7 +73,7 @@ pub async fn whole_body(State(server): State<Shared>, request: Request, next: Ne
     }
     match tokio::time::timeout(server.limits.body, to_bytes(body, BODY_MAX)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
-        // Or the client broke off, and nobody reads the answer.
+        // Or the client disconnected, and nobody reads the answer.
         Ok(Err(_)) => too_large(),
         Err(_) => {
             let why = "The request took too long to arrive. Send it again.\n";
@@ -95,14 +95,15 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     if request.headers().get_all(header::HOST).iter().count() > 1 {
         return Some((StatusCode::BAD_REQUEST, "A request names one host, in one Host header."));
     }
-    // Monitoring asks by address. Neither changes anything; “ok” is no secret, and counters look at the name themselves.
+    // Monitoring asks by address. Neither changes anything; “ok” is no secret, and the metrics handler checks the name
+    // itself.
     let for_machines = matches!(request.uri().path(), "/healthz" | "/metrics");
     let text = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
     let host = request.uri().authority().map(|a| a.as_str()).or_else(|| text(header::HOST));
     if !for_machines && !host.is_some_and(|host| origins.serve(host)) {
         return Some((
             StatusCode::MISDIRECTED_REQUEST,
-            "This server does not know itself by that name. Open it by its public address, or set SNOWGLOBE_PUBLIC_URL to the one that you use.",
+            "This server does not answer to that name. Open it at its public address, or set SNOWGLOBE_PUBLIC_URL to the address you use.",
         ));
     }
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -118,14 +119,14 @@ fn refusal(origins: &crate::origin::Origins, request: &Request) -> Option<(Statu
     if !is_safe && !same_origin {
         return Some((
             StatusCode::FORBIDDEN,
-            "This request does not come from a page of this portal. Open the portal by its public address and try again there.",
+            "This request does not come from a page of this portal. Open the portal at its public address and try again there.",
         ));
     }
     None
 }
 
-/// Whether a path goes up or stays in place somewhere, percent-encoded or not. Browsers resolve such paths before they
-/// send them; what arrives still holding one wants two readers of the path to disagree about which page it is.
+/// Whether a path has a `.` or `..` segment anywhere, percent-encoded or not. Browsers resolve such paths before
+/// sending; one that still arrives is meant to make two readers disagree about which page it is.
 fn has_dot_segment(path: &str) -> bool {
     let decoded = path
         .to_ascii_lowercase()
@@ -137,7 +138,7 @@ fn has_dot_segment(path: &str) -> bool {
 }
 
 /// Whether a socket's handshake comes from one of our pages. Browsers always send `Origin` with it (RFC 6455 §4.1), so
-/// that its absence is a refusal as well.
+/// its absence is refused too.
 pub fn socket_origin_is_ours(server: &crate::state::Server, headers: &http::HeaderMap) -> bool {
     headers.get(header::ORIGIN).and_then(|o| o.to_str().ok()).is_some_and(|o| server.origins.allow(o))
 }

@@ -1,17 +1,17 @@
-//! The server of Snowglobe: HTTP, sessions, forms, sockets, and the place where the parts are put together.
+//! The server of Snowglobe: HTTP, sessions, forms, sockets, and where the parts are put together.
 //!
 //! ```text
 //! main      the command line                 config       every setting, one table
 //! wire      configuration → running server   state        what every handler can reach
 //! routes    THE route table → router         access       who a row is for
-//! connections  accepting, who has to leave   limits       patience, open files     shutdown  ending in good order
+//! connections  accepting, who has to leave   limits       patience, open files     shutdown  clean shutdown
 //! guard     same origin, headers, bodies     origin       who is “us”, who is the client
-//! outlive   a request begun is carried out   answer       faults and redirects
+//! outlive   requests are completed           answer       faults and redirects
 //! session   cookie → actor                   pages        Leptos renders           forms     posted forms, by intent
 //! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
 //! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs
 //! memory    what malloc keeps                device       browsers that logged in before
-//! owner     whose the state directory is
+//! owner     who owns the state directory
 //! ```
 //!
 //! A request comes over one of `connections`, passes `telemetry`, `guard`, `outlive` and `session` (in `routes`' order) and ends in

@@ -4,7 +4,8 @@ use host_tools::exec;
 use rustix::process::{Resource, getrlimit};
 use std::time::Duration;
 
-/// Open files below which the portal says that it has few: a job, a socket, a console and a child process need some each.
+/// The number of open files below which the portal warns that it has few: jobs, sockets, consoles and child processes
+/// each need some.
 const FEW_FILES: u64 = 4096;
 
 /// How much patience there is with clients.
@@ -14,17 +15,17 @@ pub struct Limits {
     pub connections: usize,
     /// Of these, connections from one address. A trusted proxy speaks for many people and is not counted.
     pub per_address: usize,
-    /// From the connection, or from the answer before, until a request's head is there.
+    /// From the connection, or the previous answer, until a request's head has arrived.
     pub head: Duration,
-    /// From a request's head until its body is there.
+    /// From a request's head until its body has arrived.
     pub body: Duration,
-    /// Without the client taking a single byte.
+    /// Without the client reading a single byte.
     pub stall: Duration,
 }
 
 impl Limits {
-    /// For a process that may have this many files open. Clients get half of them at most: whoever follows a log has a file
-    /// open besides, and so have the database, jobs and child processes.
+    /// For a process that may have this many files open. Clients get at most half of them: a log follower also has a
+    /// file open, and so do the database, jobs and child processes.
     pub fn for_open_files(files: u64) -> Self {
         let connections = usize::try_from(files / 2).unwrap_or(usize::MAX).clamp(64, 1024);
         Self {
@@ -38,14 +39,14 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// For the 1024 files that a process may have open where nobody decided otherwise (getrlimit(2)).
+    /// For the 1024 files that a process may have open by default (getrlimit(2)).
     fn default() -> Self {
         Self::for_open_files(1024)
     }
 }
 
-/// Lets the process, but not the programs that it starts, open as many files as its hard limit allows, and answers how many that
-/// is. Nothing of ours uses select(2), for whose sake the soft limit is low.
+/// Lets the process, but not the programs that it starts, open as many files as its hard limit allows, and returns how
+/// many that is. Nothing of ours uses select(2), for whose sake the soft limit is low.
 pub fn raise_open_files() -> u64 {
     let files = exec::raise_open_files().unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit of open files cannot be raised");

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[command(name = "snowglobe", version, next_line_help = true, arg_required_else_help = true)]
 #[command(
     after_help = "A setting is given as a flag or in the environment, where a flag wins. “snowglobe check-config” shows what is \
-                  in force, and what is wrong with it."
+                  in force, and any mistakes."
 )]
 struct CommandLine {
     #[command(flatten)]
@@ -26,11 +26,12 @@ struct CommandLine {
 enum Task {
     /// Run the portal until SIGINT or SIGTERM.
     Serve,
-    /// Bring the database up to date, and end; while the portal is stopped.
+    /// Bring the database up to date and exit; only while the portal is stopped.
     Migrate,
-    /// Show every setting with its value, and what is wrong with it.
+    /// Show every setting with its value, and any mistakes.
     CheckConfig,
-    /// Make an administrator, or give one a new password, which is read from standard input; while the portal is stopped.
+    /// Make an administrator, or give one a new password, which is read from standard input; only while the portal is
+    /// stopped.
     CreateAdmin {
         /// The user's name.
         name: String,
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 impl Task {
-    /// The subcommand as it was typed, where it opens the state directory.
+    /// The subcommand as it was typed, if it opens the state directory.
     fn on_state(&self) -> Option<Vec<&str>> {
         match self {
             Task::Serve => Some(vec!["serve"]),
@@ -99,12 +100,12 @@ fn run(task: Task, config: &Config) -> Result<()> {
             }
         }
     });
-    // A blocking call into a hypervisor that hangs must not keep a stopped portal from ending.
+    // A hanging blocking call into a hypervisor must not keep a stopped portal from ending.
     runtime.shutdown_background();
     done
 }
 
-/// Opening the engine brings the database up to date; at rest it does nothing else.
+/// Opening the engine brings the database up to date; at rest does nothing else.
 async fn migrate(config: &Config) -> Result<()> {
     wire::open_engine_at_rest(config).await?.shut_down().await;
     println!("The database in {} is up to date.", config.state.display());

@@ -1,10 +1,11 @@
-//! What the process keeps of the memory that it once needed. Called first by `main`.
+//! What the process keeps of memory that it once needed. Called first by `main`.
 //!
-//! glibc's malloc is made for programs that need again what they needed before. This one needs 19 MiB for the fraction of a
-//! second in which a password is hashed, on whatever thread of the pool, and a few MiB for the answer about all domains of a
-//! host. With the defaults each of those threads keeps both for good: after five logins the portal had 96 MB, with this 39 MB.
+//! glibc's malloc is made for programs that need again what they needed before. This one needs 19 MiB for the fraction
+//! of a second that hashing a password takes, on any thread of the pool, and a few MiB for the answer about all domains
+//! of a host. With the defaults each of those threads keeps both for good: after five logins the portal had 96 MB, with
+//! this 39 MB.
 
-/// Lets malloc give back what is large, and keep few heaps. Other C libraries than glibc do so already.
+/// Makes malloc give back large blocks and keep few heaps. C libraries other than glibc already do so.
 pub fn keep_little() {
     #[cfg(target_env = "gnu")]
     glibc::set();

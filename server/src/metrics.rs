@@ -1,6 +1,6 @@
 //! Counters for Prometheus; `monitoring` answers with them.
 //!
-//! Requests and sockets are counted here as they happen; what the engine counts is asked for at each scrape. Labels come
+//! Requests and sockets are counted here as they happen; the engine's counters are read at each scrape. Labels come
 //! from fixed sets only (route patterns, known methods, kinds), so that no client can fill the memory with series.
 
 use engine::Engine;
@@ -32,7 +32,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero, beside those of this engine.
+    /// Counters at zero, along with this engine's.
     pub fn new(engine: Arc<Engine>) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();
@@ -86,7 +86,7 @@ impl Drop for OpenSocket {
     }
 }
 
-/// Any text may stand as a method in a request; these are the ones that are told apart.
+/// Any text may be a request's method; these are the ones kept apart.
 fn known_method(method: &str) -> &'static str {
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"].into_iter().find(|m| *m == method).unwrap_or("other")
 }
@@ -122,7 +122,7 @@ impl Collector for OfEngine {
     }
 }
 
-/// What every monitored process tells, under the names that Prometheus' own client libraries give it.
+/// What every monitored process reports, under the names that Prometheus' own client libraries give it.
 #[derive(Debug)]
 struct OfProcess;
 
@@ -175,7 +175,7 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Resident memory by proc(5), `/proc/self/status`; none where the system has no such file.
+/// Resident memory by proc(5), `/proc/self/status`; none if the system has no such file.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus and `/healthz` for whatever restarts a server that does not answer.
+//! `/metrics` for Prometheus and `/healthz` for whatever restarts an unresponsive server.
 
 use crate::origin::{self, Origins};
 use crate::state::Shared;
@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 
-/// The counters as text in the format of `OpenMetrics`, for whoever has the token; without one configured, for this computer.
+/// The counters as text in the format of `OpenMetrics`, for holders of the token; without one configured, for this
+/// computer.
 pub async fn metrics(State(server): State<Shared>, request: Request) -> Response {
     let allowed = match &server.metrics_token {
         Some(token) => bears(request.headers(), token.reveal()),
@@ -16,7 +17,7 @@ pub async fn metrics(State(server): State<Shared>, request: Request) -> Response
     };
     if !allowed {
         let why =
-            "Counters are for this computer, or for whoever bears the token of SNOWGLOBE_METRICS_TOKEN.\n";
+            "Counters are for this computer, or for requests with the token of SNOWGLOBE_METRICS_TOKEN.\n";
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response();
     }
     match server.metrics.as_text() {
@@ -38,7 +39,7 @@ pub async fn health(State(server): State<Shared>) -> Response {
     }
 }
 
-/// Compared by hash, so that the time it takes tells nothing about how much of the token was right.
+/// Compared by hash, so that timing reveals nothing about how much of the token was right.
 fn bears(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
@@ -47,8 +48,8 @@ fn bears(headers: &HeaderMap, token: &str) -> bool {
     given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token))
 }
 
-/// A request from this computer that no proxy passes on for somebody else, and that no foreign page made: its name may
-/// lead here (DNS rebinding), but an address or “localhost” cannot be anybody else's.
+/// A request from this computer that no proxy forwards for someone else and no foreign page made: a name may resolve
+/// here (DNS rebinding), but an address or “localhost” cannot be anyone else's.
 fn is_from_here(origins: &Origins, request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let passed_on = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use url::Url;
 
-/// Scheme, host and port of a web page (RFC 6454), in the form in which browsers send it: lower case, the scheme's
-/// usual port left out, names in Punycode, the shortest form of an address. It is read as they read it (url.spec.whatwg.org).
+/// Scheme, host and port of a web page (RFC 6454), as browsers send it: lower case, without the scheme's usual port,
+/// names in Punycode, addresses in shortest form. Parsed as browsers do (url.spec.whatwg.org).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     secure: bool,
@@ -24,7 +24,7 @@ impl Origin {
         self.secure
     }
 
-    /// True when it names this very computer.
+    /// True if it names this computer.
     pub fn is_loopback(&self) -> bool {
         let host = host_of(&self.authority);
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -34,7 +34,7 @@ impl Origin {
         if self.secure { "https" } else { "http" }
     }
 
-    /// What a `Host` header says for it.
+    /// Its `Host` header.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -56,7 +56,7 @@ impl FromStr for Origin {
             _ => return Err(format!("“{text}” begins neither with http:// nor with https://.")),
         };
         let host = url.host_str().filter(|_| url.username().is_empty() && url.password().is_none());
-        let host = host.ok_or_else(|| format!("“{text}” is not a host alone."))?;
+        let host = host.ok_or_else(|| format!("“{text}” is more than a host."))?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(format!("“{text}” has a path; the portal lives at the root of its host."));
         }
@@ -73,16 +73,17 @@ fn host_of(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }
 
-/// Whether a `Host` header is an address, or the one name that always is this computer's: no foreign name can lead here by it.
+/// Whether a `Host` header is an address, or the one name that is always this computer's: no foreign name can resolve
+/// here as that.
 pub fn is_fixed(host: &str) -> bool {
     let host = host_of(host);
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
 }
 
-/// What this computer calls itself.
+/// This computer's names for itself.
 const LOCAL_NAMES: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
-/// All origins under which this server is itself: the public one, and its names on this computer where it listens there.
+/// All origins of this server: the public one, and its names on this computer if it listens there.
 #[derive(Clone, Debug)]
 pub struct Origins {
     public: Origin,
@@ -90,8 +91,8 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Behind a public URL; a server that listens on loopback keeps its local names as well, unless browsers reach it over TLS.
-    /// Then none has business there, while a page at `http://localhost` on a visitor's own computer would be one of ours.
+    /// Behind a public URL; a server that listens on loopback keeps its local names too, unless browsers reach it over
+    /// TLS. Then nobody needs them, while a page at `http://localhost` on a visitor's computer would be one of ours.
     pub fn new(public: Origin, listen: SocketAddr) -> Self {
         let port = listen.port();
         let is_local = listen.ip().is_loopback() && !public.is_secure();
@@ -110,16 +111,16 @@ impl Origins {
         &self.public
     }
 
-    /// Whether an `Origin` header names this server. Exactly: a prefix or a sub-domain is somebody else.
+    /// Whether an `Origin` header names this server. Exactly: a prefix or a subdomain is someone else.
     pub fn allow(&self, header: &str) -> bool {
         header
             .parse::<Origin>()
             .is_ok_and(|origin| origin.to_string() == header && self.all().any(|o| *o == origin))
     }
 
-    /// Whether a `Host` header names this server. Another name that leads here is DNS rebinding.
+    /// Whether a `Host` header names this server. Another name that resolves here means DNS rebinding.
     pub fn serve(&self, host: &str) -> bool {
-        // A browser decodes what is encoded, before it asks.
+        // Browsers percent-decode hosts before the request.
         if host.parse::<Authority>().is_err() || host.contains('%') {
             return false;
         }
@@ -137,9 +138,9 @@ fn plain(authority: &str) -> Origin {
     Origin { secure: false, authority }
 }
 
-/// The client's address: the connection's peer, or, where that is a trusted proxy, the last address in
-/// `X-Forwarded-For` that is not one. What stands further left may be invented by the client, in any bytes; a hop that is
-/// no address leaves it at the proxy that sent it. The scheme needs no header: the public URL is a setting.
+/// The client's address: the connection's peer, or, if that is a trusted proxy, the last address in `X-Forwarded-For`
+/// that is not one. Anything further left may be invented by the client, in any bytes; at a hop that is not an address,
+/// the result is the proxy that sent it. The scheme needs no header: the public URL is a setting.
 pub fn client(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut client = peer.to_canonical();

@@ -1,9 +1,9 @@
-//! A request that has begun is carried out to its end, whoever hangs up meanwhile.
+//! A request that has begun is completed, even if the client hangs up meanwhile.
 //!
-//! hyper drops the future of a request when its connection breaks. Between two `await`s of a handler that would leave half of
-//! what it does done: a job accepted without an answer is harmless, but a transaction between its begin and its end, or an audit entry
-//! that is missing for what was done, is not. So every handler runs in a task of its own, reading ones too, because
-//! a denial, the use of a session and the download of a transcript are written down as well.
+//! hyper drops the future of a request when its connection breaks. Between two `await`s of a handler that would leave
+//! its work half done: a job accepted without an answer is harmless, but a transaction cut short, or an act without its
+//! audit entry, is not. So every handler runs in a separate task, reading ones too, because a denial, the use of a
+//! session and the download of a transcript are also written down.
 
 use crate::connections::Place;
 use axum::extract::{Request, State};
@@ -13,8 +13,9 @@ use http::StatusCode;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-/// Runs the rest of the request in a task that outlives its connection. It keeps the connection's place meanwhile, so that
-/// nobody begins more requests at a time than they may have connections. The server waits for `handlers` when it stops.
+/// Runs the rest of the request in a task that outlives its connection. It keeps the connection's place meanwhile, so
+/// that nobody starts more requests at a time than their connections allow. The server waits for `handlers` when it
+/// stops.
 pub async fn connection(State(handlers): State<TaskTracker>, request: Request, next: Next) -> Response {
     let busy = request.extensions().get::<Place>().map(Place::busy);
     let work = async move {
@@ -24,9 +25,9 @@ pub async fn connection(State(handlers): State<TaskTracker>, request: Request, n
     };
     match handlers.spawn(work.in_current_span()).await {
         Ok(response) => response,
-        // Panics are caught inside; what is left is a runtime that ends before the task.
+        // Panics are caught inside; what remains is a runtime that ends before the task.
         Err(error) => {
-            tracing::error!(%error, "a request was not carried out to its end");
+            tracing::error!(%error, "a request was not completed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
@@ -66,7 +67,7 @@ mod tests {
         }
         drop(answer);
         handlers.close();
-        assert_eq!(handlers.len(), 1, "whoever stops the server waits for it");
+        assert_eq!(handlers.len(), 1, "stopping the server waits for it");
         go_on.notify_one();
         let soon = std::time::Duration::from_secs(60);
         tokio::time::timeout(soon, done.notified())

@@ -1,11 +1,12 @@
-//! Whose the state directory is. A command run by somebody else, root above all, would leave files in it that the portal's user
-//! cannot write, and the next start of the service would fail on them: it is refused before anything is opened.
+//! Who owns the state directory. A command run by someone else, root above all, would leave files in it that the
+//! portal's user cannot write, and the service's next start would fail on them: it is refused before anything is
+//! opened.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Why a command is refused, with the one to use instead.
+/// Why a command is refused, with the command to use instead.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} belongs to {owner}, and files made by another user could not be written by the portal. Run “{command}”, or give the directory to the user that runs the portal.",
@@ -17,7 +18,7 @@ pub struct NotOwner {
     command: String,
 }
 
-/// Refuses whoever does not own the state directory; one that is not there yet will be theirs. `task` is the subcommand with its
+/// Refuses anyone who does not own the state directory; a missing one will be theirs. `task` is the subcommand with its
 /// arguments.
 ///
 /// # Errors
@@ -32,7 +33,7 @@ pub fn check(state: &Path, task: &[&str]) -> Result<(), NotOwner> {
         String::new()
     });
     let name = name_of(found.uid(), &users);
-    // The user named by its number, as sudo(8) takes it, where only a directory service knows the name.
+    // The user named by its number, as sudo(8) takes it, if only a directory service knows the name.
     let (owner, sudo) = match name {
         Some(name) => (format!("the user {name}"), name.to_owned()),
         None => (format!("the user with the number {}", found.uid()), format!("#{}", found.uid())),

@@ -1,8 +1,8 @@
-//! Pages: Leptos renders them, this gives it what they need and makes the answer right.
+//! Pages: Leptos renders them; this provides their context and finishes the answer.
 //!
-//! Every page is rendered to its end before the first byte is sent (`SsrMode::Async`): only then are its status and its
-//! redirects known, and nothing is missing without JavaScript. A form that was refused is answered by the same function,
-//! with what was typed in the context.
+//! Every page is rendered completely before the first byte is sent (`SsrMode::Async`): only then are its status and its
+//! redirects known, and nothing is missing without JavaScript. A refused form is answered by the same function, with
+//! the input in the context.
 
 use crate::answer::{retry_after, status_of};
 use crate::guard::page_policy;
@@ -21,7 +21,7 @@ use model::account::Actor;
 use model::portal::Portal;
 use std::sync::Arc;
 
-/// A page as somebody opens it.
+/// A page as a visitor opens it.
 pub async fn show(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
@@ -31,7 +31,7 @@ pub async fn show(
     render(&server, &visitor, &uri, headers, FormState::default()).await
 }
 
-/// Renders the page of a URL with what became of a posted form, under the fault's status if there is one.
+/// Renders the page of a URL with the result of a posted form, under the fault's status if there is one.
 pub async fn render(
     server: &Shared,
     visitor: &Visitor,
@@ -39,7 +39,7 @@ pub async fn render(
     mut headers: HeaderMap,
     form: FormState,
 ) -> Response {
-    // What a page could leak, it does not get.
+    // A page does not get what it could leak.
     headers.remove(header::COOKIE);
     headers.remove(header::AUTHORIZATION);
     let mut request = Request::new(Body::empty());
@@ -101,7 +101,7 @@ pub async fn api(
     leptos_axum::handle_server_fns_with_context(context, request).await.into_response()
 }
 
-/// The page that says that there is nothing here. Also for what only looks like a page, such as a missing script.
+/// The “not found” page. Also for what only looks like a page, such as a missing script.
 pub async fn not_found(
     State(server): State<Shared>,
     Extension(visitor): Extension<Visitor>,
@@ -113,7 +113,7 @@ pub async fn not_found(
     response
 }
 
-/// Path and query. Leptos wants a URI with both and would stumble over `*`.
+/// Path and query. Leptos wants a URI with both and would fail on `*`.
 fn path_only(uri: &Uri) -> Uri {
     uri.path_and_query()
         .and_then(|p| Uri::builder().path_and_query(p.clone()).build().ok())

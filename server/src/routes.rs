@@ -1,8 +1,9 @@
 //! THE route table: every path that the server answers, how, and for whom. The router is made from it and so is the
 //! test that tries every row as every kind of person: a route without a row cannot exist.
 //!
-//! A row names the [`Action`] that its proper answer takes. Whether somebody is logged in is decided here; whether they may is
-//! decided by the portal alone, which also audits what it denies. The test holds the table against the portal, for every role.
+//! A row names the [`Action`] that its proper answer takes. Whether a login is required is decided here; whether the
+//! user may is decided by the portal alone, which also audits denials. The test checks the table against the portal,
+//! for every role.
 
 pub use crate::access::Access;
 
@@ -39,7 +40,7 @@ pub enum Answer {
     Console,
     /// A job's log as text.
     JobLog,
-    /// What a machine said in a boot.
+    /// A machine's console output in a boot.
     Transcript,
     /// The audit log as CSV.
     AuditCsv,
@@ -83,7 +84,7 @@ pub const TABLE: &[Row] = &[
     row("/machines/{name}/console", WATCH_CONSOLE, Answer::Page),
     row("/machines/{name}/configuration", SEE_MACHINE, Answer::Page),
     row("/machines/{name}/activity", SEE_MACHINE, Answer::Page),
-    // The page of an operation that is refused or denied says so; it is the operation that is not done.
+    // The page of a refused or denied operation still renders; only the operation is not done.
     row("/machines/{name}/do/{operation}", SEE_MACHINE, Answer::Page),
     row(paths::IMAGES, Access::Can(Action::SeeImages), Answer::Page),
     row("/images/{id}/remove", REMOVE_IMAGE, Answer::Page),
@@ -96,7 +97,7 @@ pub const TABLE: &[Row] = &[
     row(paths::USERS, Access::Can(Action::ManageUsers), Answer::Page),
     row(paths::AUDIT, READ_AUDIT, Answer::Page),
     row(paths::AUDIT_CSV, READ_AUDIT, Answer::AuditCsv),
-    // What is planned, and what a ticket is for, stands in the request.
+    // What is planned, and what a ticket is for, is in the request.
     row("/api/plan", Access::LoggedIn, Answer::Api),
     row("/api/ticket", Access::LoggedIn, Answer::Api),
     row(paths::sockets::EVENTS, SEE_MACHINE, Answer::Events),
@@ -134,12 +135,12 @@ impl Answer {
         }
     }
 
-    /// Whether the handler needs to know who asks. What does not saves the look into the database.
+    /// Whether the handler needs to know who asks. If not, the database lookup is saved.
     fn asks_who(self) -> bool {
         !matches!(self, Answer::Asset | Answer::Metrics | Answer::Health)
     }
 
-    /// What somebody gets who would have to log in first: from a page the login page, from anything else the fault.
+    /// The answer when a login is required first: for a page the login page, for anything else the fault.
     fn turn_away(self, method: &Method, uri: &Uri) -> Response {
         let whole = uri.path_and_query().map_or("/", |p| p.as_str());
         match self {

@@ -22,13 +22,13 @@ pub type Shared = Arc<Server>;
 pub struct Server {
     /// The engine, for sockets, downloads and metrics.
     pub engine: Arc<Engine>,
-    /// The same engine as pages and forms know it.
+    /// The same engine, for pages and forms.
     pub portal: Arc<dyn Portal>,
     /// Who is logged in.
     pub sessions: Store,
-    /// Under which origins browsers may speak to us.
+    /// The origins under which browsers may talk to us.
     pub origins: Origins,
-    /// Proxies whose word about the client's address counts.
+    /// Proxies trusted for the client's address.
     pub trusted_proxies: Vec<IpNet>,
     /// Files for browsers.
     pub assets: Assets,
@@ -38,7 +38,7 @@ pub struct Server {
     pub metrics_token: Option<Secret>,
     /// How much patience there is with clients.
     pub limits: Limits,
-    /// Cancelled when the server begins to stop; sockets close and say why.
+    /// Cancelled when the server begins to stop; sockets close with the reason.
     pub stopping: CancellationToken,
     /// Requests that are being carried out, waited for when the server stops.
     pub handlers: TaskTracker,

@@ -1,8 +1,8 @@
 //! Logs: where they go, and one span and one line for each request.
 //!
-//! Lines go to standard error; standard output belongs to the few lines that `serve` says to people. What a log holds
-//! of a request is its method, the pattern of its route, status, duration and client; never a query, a header or a body,
-//! because tickets, tokens and passwords travel there.
+//! Lines go to standard error; standard output is for the few lines that `serve` prints for people. A request is logged
+//! with its method, the pattern of its route, status, duration and client; never a query, a header or a body, because
+//! those contain tickets, tokens and passwords.
 
 use crate::config::LogFormat;
 use crate::session::client_address;
@@ -17,16 +17,16 @@ use tracing::Instrument;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
-/// Under this header the answer tells the request's id, which the log has as well.
+/// The answer's header with the request's id, which is also in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The route of a request that no row of the table matches.
 const NO_ROUTE: &str = "(none)";
 
-/// Begins to log. A second call, as tests make it, changes nothing.
+/// Sets up logging. A second call, as in tests, changes nothing.
 pub fn start(filter: &str, format: LogFormat) {
     let mut filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    // It warns of each cookie that no session stands behind: anybody could fill the log with requests.
+    // It warns about each cookie without a session: anyone could flood the log with requests.
     if let Ok(quiet) = "tower_sessions=error".parse() {
         filter = filter.add_directive(quiet);
     }
@@ -38,7 +38,7 @@ pub fn start(filter: &str, format: LogFormat) {
         LogFormat::Json => builder.json().try_init(),
     };
     if let Err(error) = begun {
-        tracing::debug!(%error, "logging was begun before");
+        tracing::debug!(%error, "logging was set up before");
     }
 }
 

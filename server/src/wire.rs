@@ -27,9 +27,9 @@ use tokio_util::task::TaskTracker;
 
 /// What the router needs beside the engine.
 pub struct Surroundings {
-    /// Under which origins browsers may speak to us.
+    /// The origins under which browsers may talk to us.
     pub origins: Origins,
-    /// Proxies whose word about the client's address counts.
+    /// Proxies trusted for the client's address.
     pub trusted_proxies: Vec<IpNet>,
     /// Files for browsers.
     pub assets: Assets,
@@ -41,7 +41,7 @@ pub struct Surroundings {
 
 /// Puts the state of the router together.
 pub fn assemble(engine: Arc<Engine>, around: Surroundings) -> Shared {
-    // Leptos spawns its tasks on whatever is named first; a second call, as tests make it, is refused and harmless.
+    // Leptos spawns its tasks on whatever is named first; a second call, as in tests, is refused and harmless.
     if any_spawner::Executor::init_tokio().is_err() {
         tracing::debug!("the executor was named before");
     }
@@ -79,7 +79,7 @@ pub async fn open_engine_at_rest(config: &Config) -> Result<Arc<Engine>> {
     opened(Engine::open_at_rest(settings, Vec::new(), builder, clock).await)
 }
 
-/// The engine, or what keeps it from opening and how to mend that.
+/// The engine, or what keeps it from opening and how to fix that.
 fn opened(engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
     engine.map_err(|error| {
         let mend = match &error {
@@ -88,7 +88,7 @@ fn opened(engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
             }
             OpenError::InUse { .. } => ".",
             OpenError::Database { .. } | OpenError::Load { .. } => {
-                ". See whether its disk is full or its files belong to somebody else; else restore it from a backup."
+                ". Check whether its disk is full or its files belong to another user; else restore it from a backup."
             }
             OpenError::Migrate { .. } => {
                 ". Run the version of Snowglobe that it comes from, or restore it from a backup."
@@ -146,7 +146,7 @@ fn hosts(config: &Config) -> Vec<Host> {
 pub async fn serve(config: &Config) -> Result<()> {
     assets::check(&config.site)?;
     let assets = Assets::load(&config.site)?;
-    // The port is taken before the engine opens: a second portal must fail without having touched anything.
+    // The port is taken before the engine opens: a second portal must fail before touching anything.
     let listener = listen(config.listen).await?;
     let origins = config.origins(listener.local_addr().context("the address listened on is not known")?);
     let signals = shutdown::Signals::new().context("signals cannot be received")?;
@@ -169,10 +169,10 @@ pub async fn serve(config: &Config) -> Result<()> {
     run(listener, server).await
 }
 
-/// Serves on a listener until `stopping` is cancelled, then ends in good order.
+/// Serves on a listener until `stopping` is cancelled, then shuts down cleanly.
 ///
 /// # Errors
-/// If accepting connections was broken off by a fault of ours; then too, everything has ended in good order.
+/// If an internal error ended accepting connections; then too, everything has shut down cleanly.
 pub async fn run(listener: TcpListener, server: Shared) -> Result<()> {
     let router = routes::router(server.clone());
     let mut serving = tokio::spawn(connections::serve(listener, router, server.clone()));
@@ -198,7 +198,7 @@ async fn announce(server: &Server) -> Result<()> {
         lines.push_str(&format!("Set up the first administrator: {public}{path}?token={token}\n"));
     }
     lines.push_str("Ctrl-C or SIGTERM stops the portal; machines keep running.\n");
-    // Whoever started us may have stopped listening, which is no reason to end.
+    // Our parent may have stopped reading, which is no reason to exit.
     if let Err(error) = io::stdout().write_all(lines.as_bytes()) {
         tracing::warn!(%error, "standard output is closed");
     }
@@ -212,7 +212,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
             "{address} is taken: another program listens there, perhaps this portal already. End that one, or choose another port with SNOWGLOBE_LISTEN."
         ),
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => bail!(
-            "{address} is not an address of this computer. Choose one that it has with SNOWGLOBE_LISTEN."
+            "{address} is not an address of this computer. Choose one of its own with SNOWGLOBE_LISTEN."
         ),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => bail!(
             "{address} may not be listened on: ports below 1024 need a privilege. Choose a higher one with SNOWGLOBE_LISTEN and let a reverse proxy have the low one."

@@ -1,4 +1,4 @@
-//! Debian's package manager, and what is peculiar about Debian 12.
+//! Debian's package manager, and the quirks of Debian 12.
 //!
 //! Debian 12's own libvirt 9.0 cannot start the QEMU of its backports, and its QEMU conflicts with the tools from
 //! there. So on Debian 12 both come from `bookworm-backports`. That suite is rarely configured: it is
@@ -29,9 +29,9 @@ pub fn install(log: &Log, packages: &[&str]) -> Result<()> {
     if old && packages.iter().any(|package| FROM_BACKPORTS.contains(package)) {
         add_backports(log)?;
     }
-    // A source that is broken and none of ours must not stop us: the install below says whether it mattered.
+    // A broken source that is not ours must not stop us: the install below shows whether it mattered.
     if let Err(error) = sh::run_as_root(log, apt_get().arg("update")) {
-        log.note(&format!("going on with the old package lists: {error:#}"))?;
+        log.note(&format!("continuing with the old package lists: {error:#}"))?;
     }
     let mut install = apt_get().args(["install", "--yes", "--no-install-recommends"]);
     if old && has_suite(BACKPORTS) {
@@ -82,7 +82,7 @@ fn add_backports(log: &Log) -> Result<()> {
     })?;
     let signed = archive.signed_by.map(|key| format!("Signed-By: {key}\n")).unwrap_or_default();
     let text = format!(
-        "# Written by `cargo xtask`: libvirt and QEMU of one age, from the archive that was configured already.\n\
+        "# Written by `cargo xtask`: matching versions of libvirt and QEMU, from the archive that was already configured.\n\
          Types: deb\nURIs: {}\nSuites: {BACKPORTS}\nComponents: main\n{signed}",
         archive.uris
     );

@@ -1,7 +1,7 @@
 //! The arrows between our packages and inside them, and who may use which library, read from `cargo metadata` and the
 //! sources.
 //!
-//! A layer that is only a habit is gone after a year. Changing a rule means changing this table, where a
+//! A layer that is only a habit does not last a year. Changing a rule means changing this table, where a
 //! reviewer sees it. Called by `cargo xtask test`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +27,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("wasm-glue", &[]),
 ];
 
-/// What tests may use besides: the contract suite for hypervisors stands beside the rules that rely on it.
+/// What tests may use besides: the contract suite for hypervisors is beside the rules that rely on it.
 const TEST_ARROWS: [(&str, &str); 1] = [("hypervisors", "engine")];
 
-/// Libraries (a trailing `*` stands for any ending) and the only packages of ours that may name them.
+/// Libraries (a trailing `*` matches any ending) and the only packages of ours that may name them.
 const RESERVED: [(&str, &[&str]); 10] = [
     ("virt", &["hypervisors"]),
     ("virt-sys", &["hypervisors"]),
@@ -44,7 +44,7 @@ const RESERVED: [(&str, &[&str]); 10] = [
     ("web-sys", &["app", "frontend"]),
 ];
 
-/// What the vocabulary must not bring along, not even through others: IO, threads of its own, a framework.
+/// What the vocabulary must not pull in, not even transitively: IO, threads of its own, a framework.
 const NOT_IN_MODEL: [&str; 10] =
     ["tokio*", "async-std*", "sqlx*", "axum*", "hyper*", "leptos*", "virt*", "russh*", "reqwest*", "web-sys"];
 
@@ -100,8 +100,8 @@ pub fn check(project: &Project) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "{} dependencies go against the arrows:\n{}  fix: move the code to where its dependency is allowed \
-         (xtask/src/arrows.rs has the table of packages, xtask/src/modules.rs that of modules)",
+        "{} dependencies break the arrows:\n{}  fix: move the code to where its dependency is allowed \
+         (xtask/src/arrows.rs has the table of packages, xtask/src/modules.rs the one of modules)",
         broken.len(),
         broken.iter().map(|line| format!("  {line}\n")).collect::<String>()
     )
@@ -128,7 +128,7 @@ fn edges(packages: &[Package]) -> Vec<String> {
             }
             let reserved = RESERVED.iter().find(|(pattern, _)| matches(pattern, name));
             if reserved.is_some_and(|(_, users)| !for_tests && !users.contains(&package.name.as_str())) {
-                broken.push(format!("{} uses {name}, which is not for it", package.name));
+                broken.push(format!("{} uses {name}, which it must not", package.name));
             }
         }
     }
@@ -138,7 +138,7 @@ fn edges(packages: &[Package]) -> Vec<String> {
 fn brought_along(tree: &str) -> Vec<String> {
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let banned = names.iter().filter(|name| NOT_IN_MODEL.iter().any(|pattern| matches(pattern, name)));
-    banned.map(|name| format!("model brings along {name}")).collect()
+    banned.map(|name| format!("model pulls in {name}")).collect()
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -180,10 +180,10 @@ mod tests {
             edges(&packages),
             [
                 "model uses engine",
-                "app uses sqlx, which is not for it",
+                "app uses sqlx, which it must not",
                 "app uses hypervisors",
-                "engine uses virt, which is not for it",
-                "engine uses leptos, which is not for it",
+                "engine uses virt, which it must not",
+                "engine uses leptos, which it must not",
                 "newcomer has no row in the table",
             ]
         );
@@ -192,6 +192,6 @@ mod tests {
     #[test]
     fn io_that_comes_through_others_is_found() {
         let tree = "model v0.1.0 (/x)\nserde v1.0.0\ntokio-util v0.7.0\n";
-        assert_eq!(brought_along(tree), ["model brings along tokio-util"]);
+        assert_eq!(brought_along(tree), ["model pulls in tokio-util"]);
     }
 }

@@ -25,8 +25,8 @@ pub struct Options {
     only: Vec<String>,
 }
 
-/// Builds everything and measures, on this terminal. Returns the exit code: a figure that misses its target is told and
-/// is no failure, because times depend on the computer.
+/// Builds everything and measures, on this terminal. Returns the exit code: a figure that misses its target is reported
+/// but is no failure, because times depend on the computer.
 pub fn run(project: &Project, options: &Options) -> Result<u8> {
     system::enter_dev_shell(project)?;
     let mut steps = Steps::new(5);
@@ -51,7 +51,7 @@ pub fn run(project: &Project, options: &Options) -> Result<u8> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Compiles the bench and answers its program, as cargo names it.
+/// Compiles the bench and returns its program, as cargo names it.
 fn build_figures(project: &Project) -> Result<PathBuf> {
     let build = project.cargo().args(["bench", "--no-run", "--package", "snowglobe", "--bench", "figures"]);
     let messages = build.arg("--message-format=json-render-diagnostics").capture()?;
@@ -61,5 +61,5 @@ fn build_figures(project: &Project) -> Result<PathBuf> {
             let program = message.get("executable").and_then(Value::as_str).filter(|_| is_ours)?;
             Some(PathBuf::from(program))
         });
-    program.context("cargo built the figures and did not say where they are")
+    program.context("cargo built the figures but did not report where they are")
 }

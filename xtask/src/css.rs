@@ -16,7 +16,7 @@ pub fn bundle(main: &Path) -> Result<String> {
 
 fn join(file: &Path, open: &mut Vec<std::path::PathBuf>, out: &mut String) -> Result<()> {
     if open.iter().any(|other| other == file) {
-        bail!("{} imports itself\n  fix: take the @import out", file.display());
+        bail!("{} imports itself\n  fix: remove the @import", file.display());
     }
     open.push(file.to_owned());
     let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -44,7 +44,7 @@ fn import(line: &str) -> Result<Option<&str>> {
     }
 }
 
-/// Takes out comments, and runs of blanks around what separates by itself; leaves strings alone.
+/// Removes comments, and blanks around characters that already separate; leaves strings alone.
 fn minify(css: &str) -> String {
     let mut out = String::with_capacity(css.len());
     let mut rest = css.chars().peekable();
@@ -63,7 +63,7 @@ fn minify(css: &str) -> String {
         } else if c.is_ascii_whitespace() {
             blank = true;
         } else {
-            // Only these never need the blank beside them; around `+`, `-` and `:` it can mean something.
+            // Only these never need a blank beside them; around `+`, `-` and `:` it can be significant.
             let separates = |c: char| matches!(c, '{' | '}' | ';' | ',');
             if blank && !out.is_empty() && !separates(c) && !out.ends_with(separates) {
                 out.push(' ');

@@ -1,4 +1,4 @@
-//! Which distribution of Linux this is, and how its package manager is called.
+//! Which distribution of Linux this is, and how to call its package manager.
 
 use std::fs;
 
@@ -7,22 +7,22 @@ use crate::sh;
 /// Families of distributions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Debian and its like.
+    /// Debian and derivatives.
     Apt,
-    /// Ubuntu and its like: Debian's packages, some under other names.
+    /// Ubuntu and derivatives: Debian's packages, some under other names.
     Ubuntu,
-    /// Fedora and its like.
+    /// Fedora and derivatives.
     Dnf,
-    /// Arch and its like.
+    /// Arch and derivatives.
     Pacman,
     /// NixOS: packages come from the flake's shell.
     NixOs,
-    /// Anything else: we say what is missing and install nothing.
+    /// Anything else: we report what is missing and install nothing.
     Unknown,
 }
 
 impl Family {
-    /// The family of this computer: by what it says it is, else by the package manager that it has.
+    /// The family of this computer: by its own declaration, else by its package manager.
     pub fn detect() -> Self {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let managers = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("pacman", Self::Pacman)];
@@ -30,7 +30,7 @@ impl Family {
         Self::of(&release).or_else(|| Some(by_manager()?.1)).unwrap_or(Self::Unknown)
     }
 
-    /// By os-release(5): the distribution itself, then those that it is like, the nearest first.
+    /// By os-release(5): the distribution itself, then those it is like, nearest first.
     fn of(release: &str) -> Option<Self> {
         let names = [value_of(release, "ID"), value_of(release, "ID_LIKE")];
         names.into_iter().flatten().flat_map(str::split_whitespace).find_map(|name| match name {
@@ -49,9 +49,9 @@ impl Family {
         match self {
             Self::Apt | Self::Ubuntu => format!("apt-get install {packages}"),
             Self::Dnf => format!("dnf install {packages}"),
-            // Without the rest of the system brought up to date, Arch promises nothing.
+            // Arch does not support partial upgrades.
             Self::Pacman => format!("pacman -Syu {packages}"),
-            Self::NixOs => "nix develop ./nix brings it".to_owned(),
+            Self::NixOs => "nix develop ./nix provides it".to_owned(),
             Self::Unknown => "install it with your package manager".to_owned(),
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what is here, what is missing, and how to get it. Changes nothing.
+//! `cargo xtask doctor`: what is installed, what is missing, and how to get it. Changes nothing.
 
 use anyhow::{Result, bail};
 
@@ -9,7 +9,7 @@ use crate::project::Project;
 use crate::system::{self, For};
 use crate::toolchain;
 
-/// Prints a line per need. An error when something is missing, so that scripts can ask too.
+/// Prints a line per need. An error when something is missing, so that scripts can use it too.
 pub fn run(project: &Project) -> Result<()> {
     let family = Family::detect();
     println!("checkout {}, caches in {}", project.root.display(), project.cache.display());

@@ -1,7 +1,7 @@
 //! The groups that let an ordinary user manage machines and build images: libvirt's, and sometimes KVM's and Nix's.
 //!
-//! A login's groups are fixed when it begins. So that the first `up` needs no logging out and in, the server is then
-//! started in a session that reads them again. Called by `libvirt.rs`, `kvm.rs`, `nix.rs` and `up.rs`.
+//! A login's groups are fixed when it begins. So that the first `up` needs no re-login, the server is then started in a
+//! session that reads them again. Called by `libvirt.rs`, `kvm.rs`, `nix.rs` and `up.rs`.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ pub fn id(group: &str) -> Result<Option<u32>> {
     Ok(Entry::find(&file, group).map(|entry| entry.id))
 }
 
-/// `command` with all the user's groups: as it is, where this login has them, else in a new session of the same user.
+/// `command` with all the user's groups: unchanged if this login has them, else in a new session of the same user.
 pub fn with_all(command: Cmd, groups: &[&str]) -> Result<Cmd> {
     let file = fs::read_to_string("/etc/group").context("/etc/group cannot be read")?;
     let user = user()?;
@@ -79,7 +79,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The user's name, from the file that says it for certain.
+/// The user's name, from the authoritative file.
 fn user() -> Result<String> {
     let uid = rustix::process::getuid().as_raw().to_string();
     let file = fs::read_to_string("/etc/passwd").context("/etc/passwd cannot be read")?;
@@ -88,7 +88,7 @@ fn user() -> Result<String> {
         let name = fields.next()?;
         (fields.nth(1)? == uid).then(|| name.to_owned())
     });
-    // Users of a directory service are in no file.
+    // Directory-service users are in no file.
     name.or_else(|| std::env::var("USER").ok()).ok_or_else(|| anyhow!("the user {uid} has no name; set USER"))
 }
 

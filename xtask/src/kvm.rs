@@ -1,8 +1,8 @@
-//! `/dev/kvm`: open to whoever QEMU runs as, or machines are emulated and ten times slower.
+//! `/dev/kvm`: open to QEMU's user, or machines are emulated and ten times slower.
 //!
-//! udev gives the device to the group `kvm`, and to everybody on some systems. Where no udev runs (containers, small
-//! rescue systems) it stays root's alone: libvirt then lists KVM, root may open it, and a machine's start fails, as QEMU has
-//! a user of its own. Called by `up` and `sandbox`.
+//! udev gives the device to the group `kvm`, and to everyone on some systems. Where no udev runs (containers, small
+//! rescue systems) it stays root's alone: libvirt then lists KVM, root may open it, and a machine's start fails, as
+//! QEMU has its own user. Called by `up` and `sandbox`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,16 +16,16 @@ use crate::sh::{self, Cmd, Log};
 
 const DEVICE: &str = "/dev/kvm";
 
-/// Whose members may use the device.
+/// The group whose members may use the device.
 pub const GROUP: &str = "kvm";
 
 /// Where udev listens; while it does, the device's owner and mode are its business.
 const UDEV: &str = "/run/udev/control";
 
-/// What stands between QEMU and the device.
+/// What is between QEMU and the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// Nothing: everybody may open it.
+    /// Nothing: everyone may open it.
     Open,
     /// Membership in its group.
     Group,
@@ -34,7 +34,7 @@ enum Access {
 }
 
 impl Access {
-    /// By the mode and the group of the device. Its group is of use only if it is the one that QEMU's user is in.
+    /// By the mode and the group of the device. Its group helps only if QEMU's user is in it.
     fn of(mode: u32, group: u32, kvm_group: Option<u32>) -> Self {
         match mode & 0o666 {
             bits if bits & 0o006 == 0o006 => Self::Open,
@@ -44,13 +44,13 @@ impl Access {
     }
 }
 
-/// Lets QEMU use the device, where it is there and we may; else says what is in the way. Emulation works without it, so
-/// that nothing here is an error but a command that fails.
+/// Lets QEMU use the device, if it exists and we may; else reports what is in the way. Emulation works without it, so
+/// nothing here is an error except a failing command.
 pub fn ensure(log: &Log, line: &Line) -> Result<()> {
     let Ok(device) = fs::metadata(DEVICE) else { return Ok(()) };
     match Access::of(device.mode(), device.gid(), groups::id(GROUP)?) {
         Access::Open => Ok(()),
-        // For root, libvirt runs QEMU as its own user, whom its package puts into the group.
+        // For root, libvirt runs QEMU as its own user, which its package puts into the group.
         Access::Group if sh::is_root() => Ok(()),
         Access::Group => groups::join(log, GROUP, "run machines on KVM", line),
         Access::Closed if Path::new(UDEV).exists() || groups::id(GROUP)?.is_none() => {
@@ -64,7 +64,7 @@ pub fn ensure(log: &Log, line: &Line) -> Result<()> {
     }
 }
 
-/// How the device is, in one line.
+/// The device's state, in one line.
 pub fn describe() -> String {
     let Ok(device) = fs::metadata(DEVICE) else {
         return format!("none     {DEVICE}; machines are emulated, which works and is ten times slower");
@@ -78,7 +78,7 @@ pub fn describe() -> String {
 
 /// What udev would have done.
 fn give_to_group(log: &Log, line: &Line) -> Result<()> {
-    line.note(&format!("opening {DEVICE} to the group {GROUP}, as no udev does it{}", sh::may_ask()));
+    line.note(&format!("opening {DEVICE} to the group {GROUP}, as no udev does{}", sh::may_ask()));
     for command in [Cmd::new("chgrp").args([GROUP, DEVICE]), Cmd::new("chmod").args(["0660", DEVICE])] {
         sh::run_as_root(log, command).with_context(|| format!("{DEVICE} could not be opened to QEMU"))?;
     }
@@ -97,6 +97,6 @@ mod tests {
         for (mode, group) in [(0o20600, 0), (0o20600, 107), (0o20660, 0), (0o20640, 107), (0o20664, 0)] {
             assert_eq!(Access::of(mode, group, kvm), Access::Closed, "{mode:o} {group}");
         }
-        assert_eq!(Access::of(0o20660, 0, None), Access::Closed, "a group that is not there opens nothing");
+        assert_eq!(Access::of(0o20660, 0, None), Access::Closed, "a missing group opens nothing");
     }
 }

@@ -1,8 +1,8 @@
 //! libvirt: answering, and with its `default` network.
 //!
 //! Where systemd runs, it starts libvirt; elsewhere (containers, small rescue systems) the two daemons are started
-//! as they are. They go on running when the portal ends: they hold the machines. Called by `up`, and by `sandbox` for
-//! the network.
+//! directly. They keep running when the portal ends: they hold the machines. Called by `up`, and by `sandbox` for the
+//! network.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,13 +17,13 @@ use crate::sh::{self, Cmd, Log};
 /// The connection used when no setting names another.
 pub const DEFAULT_URI: &str = "qemu:///system";
 
-/// Whose members may manage machines; NixOS has a name of its own.
+/// The group whose members may manage machines; NixOS has its own name for it.
 pub const GROUPS: [&str; 2] = ["libvirt", "libvirtd"];
 
 /// How long a daemon may take until it answers. Its first start probes every QEMU binary.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// There while systemd runs.
+/// Exists while systemd runs.
 const SYSTEMD: &str = "/run/systemd/system";
 
 /// Where libvirtd listens.
@@ -40,8 +40,8 @@ const DEFAULT_NETWORK: &str = "<network>
 </network>
 ";
 
-/// Makes sure that this computer's libvirt answers and has its network. Where the portal's hosts are others, they
-/// are its administrator's to start; the portal's page of hosts says how they are.
+/// Ensures that this computer's libvirt answers and has its network. If the portal's hosts are others, their
+/// administrator starts them; the portal's hosts page shows their state.
 pub fn ensure(project: &Project, line: &Line) -> Result<()> {
     let hosts = std::env::var("SNOWGLOBE_HOSTS").unwrap_or_default();
     if !hosts.is_empty() && !hosts.contains(DEFAULT_URI) {
@@ -69,7 +69,9 @@ pub fn describe() -> String {
     match answers(DEFAULT_URI) {
         true => format!("ok       libvirt at {DEFAULT_URI}"),
         false => {
-            format!("silent   libvirt at {DEFAULT_URI}; `cargo xtask up` starts it and lets this user in")
+            format!(
+                "silent   libvirt at {DEFAULT_URI}; `cargo xtask up` starts it and gives this user access"
+            )
         }
     }
 }
@@ -84,15 +86,15 @@ fn virsh(uri: &str) -> Result<Cmd> {
     groups::with_all(Cmd::new("virsh").args(["--quiet", "--connect", uri]), &GROUPS)
 }
 
-/// Which start of libvirt this is.
+/// Identifies this start of libvirt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     First,
     Second,
 }
 
-/// Starts libvirt and waits for its answer, twice at most: a daemon that came up while its package was still being set up
-/// may never answer, and its next start does at once. The error has its own last words.
+/// Starts libvirt and waits for its answer, at most twice: a daemon that came up while its package was still being set
+/// up may never answer, and its next start does at once. The error includes its last log lines.
 fn bring_up(
     mut start: impl FnMut(Attempt) -> Result<()>,
     mut answered: impl FnMut() -> Result<()>,
@@ -107,14 +109,15 @@ fn bring_up(
     answered().map_err(|error| {
         let second_words = last_words();
         anyhow!(
-            "libvirt was started twice and does not answer at {DEFAULT_URI}: {error:#}\nWhat it said last, at the first \
+            "libvirt was started twice and does not answer at {DEFAULT_URI}: {error:#}\nIts last log lines, at the first \
              start:\n{first_words}and at the second:\n{second_words}  fix: run `libvirtd` in a terminal, as root, and read \
              what it says"
         )
     })
 }
 
-/// Starts the daemons. At the second attempt the one that does not answer is ended first; machines go on without it.
+/// Starts the daemons. At the second attempt the one that does not answer is ended first; machines keep running without
+/// it.
 fn start(log: &Log, attempt: Attempt) -> Result<()> {
     if Path::new(SYSTEMD).is_dir() {
         return start_by_systemd(log, attempt);
@@ -153,13 +156,13 @@ fn last_words(log: &Log) -> String {
     };
     let said =
         ask.by_root().capture().unwrap_or_else(|error| format!("nothing that could be read: {error:#}"));
-    // For those who send the log instead of what stood on the terminal.
+    // For those who send the log instead of the terminal output.
     let _ = log.note(&said);
     said.lines().map(|line| format!("    {line}\n")).collect()
 }
 
-/// Where no systemd runs, no polkit does either, and libvirt would let nobody in but root. The group that polkit's rule
-/// names then opens the socket itself.
+/// Where no systemd runs, there is no polkit either, and libvirt would let in only root. The group named in polkit's
+/// rule then opens the socket itself.
 fn without_polkit(log: &Log) -> Result<Vec<String>> {
     if sh::is_root() {
         return Ok(Vec::new());
@@ -191,7 +194,7 @@ fn start_by_systemd(log: &Log, attempt: Attempt) -> Result<()> {
     }
 }
 
-/// Makes sure that the network `default` is there, runs, and comes back at the next boot.
+/// Ensures that the network `default` exists, runs, and starts at the next boot.
 pub fn ensure_network(log: &Log, uri: &str) -> Result<()> {
     let names = |more: &[&str]| -> Result<bool> {
         let list = virsh(uri)?.args(["net-list", "--name"]).args(more).limit(120).capture()?;
@@ -209,13 +212,13 @@ pub fn ensure_network(log: &Log, uri: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody listens on a socket. A socket file alone may be left over from a daemon that died.
+/// Whether anything listens on a socket. A socket file alone may be left over from a daemon that died.
 pub fn socket_answers(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()
 }
 
-/// Asks again and again until `done` says yes.
-#[expect(clippy::disallowed_methods, reason = "a daemon of another project tells nobody when it is ready")]
+/// Polls until `done` returns true.
+#[expect(clippy::disallowed_methods, reason = "a daemon of another project does not signal when it is ready")]
 pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
     let start = Instant::now();
     while !done() {

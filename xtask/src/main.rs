@@ -1,13 +1,13 @@
 //! Developer commands, `cargo xtask VERB`: the one entry for people and for CI.
 //!
-//! `up` and `test` do everything by themselves on a fresh computer; the other verbs are parts of them.
+//! `up` and `test` do everything on a fresh computer; the other verbs are parts of them.
 //!
 //! ```text
 //! up ──────┬─ system (apt)       what must be installed        test ─┬─ arrows, style_rules
 //!          ├─ site               node, css, wasm (toolchain)         ├─ test/parts, test/summary
 //!          ├─ libvirt, kvm                                          └─ sandbox (a libvirt of its own)
 //!          └─ nix                where images come from
-//! sh runs every child process; project knows where things lie; progress prints.
+//! sh runs every child process; project knows where things are; progress prints.
 //! ```
 
 mod apt;
@@ -52,7 +52,7 @@ use project::Project;
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    after_help = "`up` and `test` need nothing but rustup, git and a package manager; `up` is where to begin."
+    after_help = "`up` and `test` need nothing but rustup, git and a package manager; start with `up`."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -71,9 +71,9 @@ enum Verb {
     Build,
     /// Builds the site only: target/site.
     Wasm,
-    /// Writes .sqlx: what the database says about every query.
+    /// Writes .sqlx: the database's description of every query.
     Sqlx,
-    /// Says what is missing on this computer, and how to get it.
+    /// Shows what is missing on this computer, and how to get it.
     Doctor,
     /// Runs a command with a libvirt and a network of its own.
     Sandbox {

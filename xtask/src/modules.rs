@@ -27,7 +27,7 @@ const TABLES: [(&str, Table); 1] = [("engine", ENGINE)];
 
 #[rustfmt::skip]
 const ENGINE: Table = &[
-    // Words and small tools.
+    // Vocabulary and small tools.
     ("sync", &[]),
     ("text", &[]),
     ("probe", &[]),
@@ -74,7 +74,7 @@ const ENGINE: Table = &[
     ("portal", &["auth", "error", "cx", "db", "hosts", "core", "authorize", "auth/sessions", "auth/login", "machine/facts", "ops", "job", "watch", "engine", "live"]),
 ];
 
-/// Checks the crates of `package`, whose roots are these files. Returns what is against the rules.
+/// Checks the crates of `package`, whose roots are these files. Returns the violations.
 ///
 /// # Errors
 /// When a file cannot be read as Rust.
@@ -90,7 +90,7 @@ pub fn faults(package: &str, roots: &[&Path]) -> Result<Vec<String>> {
 }
 
 fn read(root: &Path) -> Result<Crate> {
-    let dir = root.parent().context("a crate's root lies in a directory")?;
+    let dir = root.parent().context("a crate's root is in a directory")?;
     let name = root.file_name().context("a crate's root is a file")?.to_string_lossy();
     Crate::read(&name, &|file| fs::read_to_string(dir.join(file)).ok())
 }
@@ -114,7 +114,7 @@ fn cycles(package: &str, crates: &[Crate], known: usize) -> Vec<String> {
     }
     match files {
         0 if known > 0 => {
-            vec![format!("{package} has no cycle of files any more: take it off the list NOT_YET_CLEAN")]
+            vec![format!("{package} no longer has a cycle of files: remove it from the list NOT_YET_CLEAN")]
         }
         files if files <= known => Vec::new(),
         _ => faults,
@@ -163,7 +163,7 @@ mod tests {
         Crate::read(files[0].0, &read).unwrap()
     }
 
-    /// The edges in words, `from → to`.
+    /// The edges as text, `from → to`.
     fn edges_of(files: &[(&str, &str)]) -> Vec<String> {
         let found = crate_of(files);
         let name = |(from, to)| format!("{} → {}", found.name(from), found.name(to));
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(cycles_of(&CYCLE, 3), Vec::<String>::new());
         assert_eq!(cycles_of(&CYCLE, 2).len(), 1);
         let gone = cycles_of(&[("lib.rs", "")], 2);
-        assert!(gone[0].contains("take it off the list"), "{gone:?}");
+        assert!(gone[0].contains("remove it from the list"), "{gone:?}");
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
             for (index, (name, may)) in table.iter().enumerate() {
                 let lower: Vec<&str> = table[..index].iter().map(|(name, _)| *name).collect();
                 let higher = may.iter().find(|used| !lower.contains(*used));
-                assert_eq!(higher, None, "{package}: {name} uses a row that does not stand above it");
+                assert_eq!(higher, None, "{package}: {name} uses a row that is not above it");
             }
         }
     }

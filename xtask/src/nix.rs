@@ -20,10 +20,10 @@ use crate::sh::{self, Cmd, Log};
 /// Where Nix's daemon listens, on installations that have one.
 const DAEMON: &str = "/nix/var/nix/daemon-socket/socket";
 
-/// What systemd starts the daemon by.
+/// The unit that systemd starts the daemon with.
 const DAEMON_UNIT: &str = "nix-daemon.socket";
 
-/// Whose members Debian's and Arch's daemon lets in. Elsewhere there is no such group, and everybody may.
+/// Whose members Debian's and Arch's daemon lets in. Elsewhere there is no such group, and everyone may.
 pub const GROUP: &str = "nix-users";
 
 /// Which flake images are built from, as given on the command line.
@@ -60,7 +60,7 @@ pub fn config(offline: bool) -> String {
     lines.push("extra-experimental-features = nix-command flakes".to_owned());
     lines.push("warn-dirty = false".to_owned());
     if sh::is_root() && !has_build_users() {
-        // Root without build users is a single-user installation: Nix refuses to start until told so.
+        // Root without build users is a single-user installation: Nix refuses to start unless configured so.
         lines.push("build-users-group =".to_owned());
     }
     if offline {
@@ -77,8 +77,8 @@ fn has_build_users() -> bool {
         .is_ok_and(|groups| groups.lines().any(|line| line.starts_with("nixbld:")))
 }
 
-/// Makes sure that this user may build. Root always may; other users need a store of their own, as the single-user
-/// installation of Nix has it, or a daemon that lets them in.
+/// Ensures that this user may build. Root always may; other users need their own store, as in Nix's single-user
+/// installation, or a daemon that lets them in.
 pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
     let store = Path::new("/nix");
     let user = rustix::process::getuid().as_raw();
@@ -100,13 +100,13 @@ pub fn ensure_store(log: &Log, line: &Line) -> Result<()> {
              nix-setup-systemd), or run this command as the owner of /nix"
         );
     }
-    line.note(&format!("making /nix, where images are built{}", sh::may_ask()));
+    line.note(&format!("creating /nix, where images are built{}", sh::may_ask()));
     let make =
         Cmd::new("install").args(["--directory", "--mode=0755"]).arg(format!("--owner={user}")).arg(store);
     sh::run_as_root(log, make)
 }
 
-/// Whether systemd runs and knows Nix's daemon: Fedora and Arch install it and leave it off.
+/// Whether systemd runs and knows Nix's daemon: Fedora and Arch install it but leave it disabled.
 fn has_daemon_unit() -> bool {
     Path::new("/run/systemd/system").is_dir() && Cmd::new("systemctl").args(["cat", DAEMON_UNIT]).succeeds()
 }
@@ -116,7 +116,7 @@ pub fn cache_answers(project: &Project) -> bool {
     let nix = || Cmd::new("nix").env("NIX_CONFIG", config(false)).limit(6);
     let shown = nix().args(["config", "show", "--json"]).capture();
     let Ok(shown) = shown.or_else(|_| nix().args(["show-config", "--json"]).capture()) else { return false };
-    // Nix remembers for a week that a cache answered; an empty memory makes it ask.
+    // Nix remembers for a week that a cache answered; an empty cache makes it ask.
     let memory = project.target.join("xtask/nix-probe");
     let answers = caches(&shown).iter().any(|cache| {
         let ping = [
@@ -132,7 +132,7 @@ pub fn cache_answers(project: &Project) -> bool {
         ];
         nix().args(ping).arg(cache).env("XDG_CACHE_HOME", &memory).succeeds()
     });
-    // A left-over directory is only asked again next time.
+    // A left-over directory only costs another query next time.
     let _ = remove_dir(&memory);
     answers
 }
@@ -144,11 +144,11 @@ fn caches(shown: &str) -> Vec<String> {
     urls.into_iter().flatten().filter_map(|url| url.as_str().map(str::to_owned)).collect()
 }
 
-/// Puts the offline image flake together (once; later runs only look) and returns its directory.
+/// Puts the offline image flake together (once; later runs only check) and returns its directory.
 pub fn prepare_tiny(project: &Project, log: &Log) -> Result<PathBuf> {
     let script = project.root.join("end2end/tiny-image/prepare");
     if !script.is_file() {
-        bail!("{} is not there\n  fix: take a complete checkout", script.display());
+        bail!("{} does not exist\n  fix: use a complete checkout", script.display());
     }
     if Family::detect() != Family::Apt {
         bail!(
@@ -176,11 +176,11 @@ pub fn tiny_image(flake: &Path, log: &Log) -> Result<PathBuf> {
     Ok(Path::new(out.trim()).join("nixos.qcow2"))
 }
 
-/// Whether a directory is a flake; better said before the server starts than by the first build.
+/// Whether a directory is a flake; better found before the server starts than by the first build.
 pub fn check_flake(path: &Path) -> Result<PathBuf> {
     let path = path.canonicalize().with_context(|| {
         format!(
-            "the image flake {} is not there\n  fix: name a directory with a flake.nix, `nixos` or `tiny`",
+            "the image flake {} does not exist\n  fix: name a directory with a flake.nix, `nixos` or `tiny`",
             path.display()
         )
     })?;

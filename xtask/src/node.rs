@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::project::{Project, remove_dir, short_hash};
 use crate::sh::{Cmd, Log};
 
-/// What decides which packages are installed, and how.
+/// What determines which packages are installed, and how.
 const INPUTS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
-/// Makes sure that the packages of the lock file are there, and returns the directory that holds them.
+/// Ensures that the packages of the lock file are installed, and returns the directory that holds them.
 pub fn install(project: &Project, log: &Log) -> Result<PathBuf> {
     let end2end = project.root.join("end2end");
     let mut key = Vec::new();
@@ -48,7 +48,7 @@ fn link(link: &std::path::Path, to: &std::path::Path) -> Result<()> {
         Ok(meta) if meta.is_symlink() && fs::read_link(link).is_ok_and(|old| old == to) => return Ok(()),
         Ok(meta) if meta.is_symlink() => fs::remove_file(link)?,
         Ok(_) => bail!(
-            "{} is a directory of its own, and the packages of the lock file belong there\n  fix: remove it",
+            "{} is a directory, and the packages of the lock file belong there\n  fix: remove it",
             link.display()
         ),
         Err(_) => {}

@@ -1,7 +1,7 @@
-//! The programs that our sources start: each must stand in the table of needs, or a new machine lacks it.
+//! The programs that our sources start: each must be in the table of needs, or a new machine lacks it.
 //!
-//! Rust, shell, Python and TypeScript are read, each as far as its calls name a program. What runs inside of guests, or in
-//! the offline image's own builders, brings its programs along.
+//! Rust, shell, Python and TypeScript are read, as far as their calls name a program. Whatever runs inside guests, or
+//! in the offline image's own builders, brings its own programs.
 
 mod rust;
 mod shell;
@@ -21,8 +21,8 @@ const ELSEWHERE: [&str; 3] =
 /// Functions of Python and TypeScript whose first argument is a program, or a list that begins with one.
 const CALLS: [&str; 6] = ["run(", "Popen(", "check_output(", "which(", "execFileSync(", "spawn("];
 
-/// Variables that hold a program's name, by the end of their file's path: the constant that lists the names, or none for
-/// something that we built ourselves or were given.
+/// Variables that hold a program's name, by the end of their file's path: the constant that lists the names, or none
+/// for something that we built ourselves or were given.
 const VARIABLES: [(&str, &str, Option<&str>); 9] = [
     ("figures/process.rs", "program", None),
     ("libvirt/check.rs", "name", Some("TOOLS")),
@@ -42,12 +42,12 @@ const NOT_INSTALLED: [(&str, &[&str]); 5] = [
         "it is the family's own package manager, or it lets a user call that",
         &["apt-cache", "apt-get", "dnf", "dpkg", "pacman", "sudo"],
     ),
-    ("it is asked only where it runs already", &["journalctl", "systemctl"]),
-    ("it is used where it is there, and something else where not", &["guestfish", "wasm-opt"]),
+    ("it is called only where it already runs", &["journalctl", "systemctl"]),
+    ("it is used if installed, and something else if not", &["guestfish", "wasm-opt"]),
     ("a test wants a program that is missing", &["no-such-program-here"]),
 ];
 
-/// What the table installs for programs that are not ours to start.
+/// What the table installs for programs that we do not start.
 const STARTED_BY_OTHERS: [(&str, &str); 4] = [
     ("busybox", "nix/identity/test.sh, by the name of a shell"),
     ("chromium", "Playwright"),
@@ -60,7 +60,7 @@ type Files = BTreeMap<String, String>;
 /// Programs, with the files that start them.
 type Started = BTreeMap<String, BTreeSet<String>>;
 
-/// Every program that these sources start, and the variables of which nobody said what they hold.
+/// Every program that these sources start, and the variables with undeclared contents.
 fn started(files: &Files) -> (Started, Vec<String>) {
     let mut found = Started::new();
     let unknown = by_rust(files, &mut found);
@@ -135,7 +135,7 @@ fn add(found: &mut Started, file: &str, programs: impl IntoIterator<Item = Strin
     }
 }
 
-/// What is started and stands nowhere.
+/// What is started but listed nowhere.
 fn undeclared(files: &Files) -> Vec<String> {
     let (found, mut faults) = started(files);
     let declared: Vec<&str> = system::programs().flatten().copied().collect();
@@ -175,7 +175,7 @@ fn every_declared_program_is_started() {
     let by_others = |program: &&str| STARTED_BY_OTHERS.iter().any(|(other, _)| program == other);
     let is_started = |program: &&str| found.contains_key(*program) || by_others(program);
     let idle: Vec<_> = system::programs().filter(|row| !row.iter().any(&is_started)).collect();
-    assert_eq!(idle, Vec::<&[&str]>::new(), "fix: take the row out of NEEDS");
+    assert_eq!(idle, Vec::<&[&str]>::new(), "fix: remove the row from NEEDS");
 }
 
 #[test]

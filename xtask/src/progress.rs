@@ -1,6 +1,6 @@
 //! Progress in a few plain lines: `[3/7] building the portal … 12 s`.
 //!
-//! For `up` and `build`, which do one thing after the other. `test` runs parts side by side and prints by itself.
+//! For `up` and `build`, which do one thing after another. `test` runs parts side by side and prints by itself.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -13,7 +13,7 @@ pub struct Steps {
     done: usize,
 }
 
-/// What a running step may say. Ends the step's line first, so that nothing is glued to it.
+/// What a running step may print. Ends the step's line first, so that nothing is glued to it.
 pub struct Line {
     open: std::cell::Cell<bool>,
 }
@@ -48,7 +48,7 @@ impl Line {
         Self { open: std::cell::Cell::new(false) }
     }
 
-    /// Says one thing that the user should know, below the step.
+    /// Prints one thing that the user should know, below the step.
     pub fn note(&self, text: &str) {
         if self.open.replace(false) {
             println!();
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-/// Standard output may be a pipe; a reader of it wants to see what is going on. That nobody reads is no error.
+/// Standard output may be a pipe; its reader wants to see what is going on. Having no reader is no error.
 fn flush() {
     let _ = std::io::stdout().flush();
 }

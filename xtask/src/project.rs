@@ -1,4 +1,4 @@
-//! Where things lie: the checkout, its build output, and the caches that outlive it.
+//! Where things are: the checkout, its build output, and the caches that outlive it.
 //!
 //! Made once in `main` and handed to everything else.
 
@@ -27,7 +27,7 @@ impl Project {
     /// Finds the checkout that this xtask was built from.
     pub fn find() -> Result<Self> {
         let root =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies at the top of the disk")?;
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is in the root directory")?;
         let root = std::env::var_os("CARGO_MANIFEST_DIR")
             .and_then(|dir| PathBuf::from(dir).parent().map(Path::to_owned))
             .unwrap_or_else(|| root.to_owned());
@@ -39,7 +39,7 @@ impl Project {
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
             .ok_or_else(|| {
                 anyhow!(
-                    "neither XDG_CACHE_HOME nor HOME is set, so there is no place for caches\n  fix: set HOME"
+                    "neither XDG_CACHE_HOME nor HOME is set, so there is nowhere for caches\n  fix: set HOME"
                 )
             })?
             .join("snowglobe");
@@ -61,24 +61,24 @@ impl Project {
         Cmd::new(self.cargo_program()).dir(&self.root)
     }
 
-    /// The program that `cargo` is here: the one that runs us, if one does.
+    /// The `cargo` to call: the one that runs us, if any.
     pub fn cargo_program(&self) -> OsString {
         std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
     }
 
-    /// What `cargo metadata` says.
+    /// The output of `cargo metadata`.
     ///
     /// # Errors
     /// When a manifest is wrong.
     pub fn metadata(&self, options: &[&str]) -> Result<Value> {
         let text = self.cargo().args(["metadata", "--format-version=1"]).args(options).capture()?;
-        serde_json::from_str(&text).context("`cargo metadata` printed something else than JSON")
+        serde_json::from_str(&text).context("`cargo metadata` printed something other than JSON")
     }
 
     /// The version of a package in Cargo.lock.
     ///
     /// # Errors
-    /// When nothing uses it.
+    /// If nothing uses it.
     pub fn locked_version(&self, name: &str) -> Result<String> {
         let metadata = self.metadata(&[])?;
         let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
@@ -102,7 +102,7 @@ pub fn short_hash(bytes: &[u8], len: usize) -> String {
     hex
 }
 
-/// Removes a directory that may not be there.
+/// Removes a directory that may not exist.
 pub fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

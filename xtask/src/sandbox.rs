@@ -1,4 +1,4 @@
-//! A libvirt of one's own: `cargo xtask sandbox -- COMMAND…`.
+//! A private libvirt: `cargo xtask sandbox -- COMMAND…`.
 //!
 //! The command runs in new network, mount and process namespaces, with its own loopback device, its own virbr0 and
 //! its own libvirtd, which neither sees nor touches the machines of this computer. No packet leaves. When the command
@@ -43,7 +43,7 @@ const PRIVATE: [&str; 6] = [
     "/etc/libvirt/qemu",
 ];
 
-/// Ways to the computer's own service manager, which would answer for the wrong processes.
+/// Ways to the computer's own service manager, which would manage the wrong processes.
 const HIDDEN: [&str; 2] = ["/run/dbus", "/run/systemd"];
 
 /// Started in this order. Their usual process id files lie in /run itself, which is not private.
@@ -110,7 +110,7 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
     kvm::ensure(&log, &Line::plain())?;
     prepare_mounts()?;
     log.run(&Cmd::new("ip").args(["link", "set", "lo", "up"]))?;
-    // Killed by the kernel together with this process; nobody waits for them but the reaper below.
+    // Killed by the kernel together with this process; only the reaper below waits for them.
     let mut daemons: Vec<Child> = DAEMONS
         .iter()
         .map(|(daemon, pid_file)| Cmd::new(daemon).args(["--pid-file", pid_file]).spawn(&log))
@@ -120,7 +120,7 @@ pub fn init(project: &Project, name: &str, command: &[OsString]) -> Result<u8> {
             || libvirt::socket_answers(Path::new(libvirt::SOCKET))
     });
     if ended.is_err() || !libvirt::socket_answers(Path::new(libvirt::SOCKET)) {
-        bail!("the sandbox's libvirtd does not answer; what it said:\n{}", log.text());
+        bail!("the sandbox's libvirtd does not answer; its output:\n{}", log.text());
     }
     libvirt::ensure_network(&log, libvirt::DEFAULT_URI)?;
 
@@ -159,15 +159,15 @@ fn mount_tmpfs(dir: &str) -> Result<()> {
         .with_context(|| format!("a private {dir} cannot be mounted"))
 }
 
-/// Waits for `child`, and on the way for every process whose parent has gone: process 1 must, or ended machines
-/// would stay as zombies and libvirt would take them for running. Returns the exit code of `child`.
+/// Waits for `child`, and meanwhile for every orphaned process: process 1 must, or ended machines would stay as zombies
+/// and libvirt would consider them running. Returns the exit code of `child`.
 fn reap_until(child: &Child) -> Result<u8> {
     let wanted =
         i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("the command has no process id")?;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == wanted => {
-                // As shells do: a command that a signal ended has 128 more than the signal's number.
+                // As in shells: for a command ended by a signal, 128 more than the signal's number.
                 let signalled = status.terminating_signal().map(|signal| 128 + signal);
                 let code = status.exit_status().or(signalled).unwrap_or(1);
                 return Ok(u8::try_from(code).unwrap_or(1));
@@ -178,7 +178,7 @@ fn reap_until(child: &Child) -> Result<u8> {
     }
 }
 
-/// QEMU's own words about each machine, which would be gone with the sandbox.
+/// QEMU's own log of each machine, which would be lost with the sandbox.
 fn keep_machine_logs(log: &sh::Log) -> Result<()> {
     for entry in fs::read_dir("/var/log/libvirt/qemu").into_iter().flatten().flatten() {
         let text = fs::read(entry.path()).unwrap_or_default();

@@ -13,7 +13,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// Where administrators' programs lie. Ordinary users of Debian do not have these in `PATH`.
+/// Where administrators' programs are. Ordinary users on Debian do not have these in `PATH`.
 const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// How many lines of a log a failure shows.
@@ -42,10 +42,11 @@ impl Cmd {
         self
     }
 
-    /// The same command run as root: as it is when we are root, else through `sudo`.
+    /// The same command run as root: unchanged if we are root, else through `sudo`.
     pub fn by_root(mut self) -> Self {
         if !is_root() {
-            // sudo clears the environment but for what it is told by name; values, which may be secrets, stay out of argv.
+            // sudo clears the environment except for variables named to it; values, which may be secrets, stay out of
+            // argv.
             let kept = self.env.iter().filter(|(_, value)| value.is_some());
             let names: Vec<_> = kept.map(|(name, _)| name.to_string_lossy()).collect();
             let mut argv: Vec<OsString> = vec!["sudo".into()];
@@ -82,7 +83,7 @@ impl Cmd {
         pairs.into_iter().fold(self, |cmd, (key, value)| cmd.env(key, value))
     }
 
-    /// Takes a variable out of the child's environment.
+    /// Removes a variable from the child's environment.
     pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {
         self.env.push((key.as_ref().to_owned(), None));
         self
@@ -136,7 +137,7 @@ impl Cmd {
         )
     }
 
-    /// Runs to the end and returns standard output. An error quotes standard error.
+    /// Runs to completion and returns standard output. An error quotes standard error.
     pub fn capture(&self) -> Result<String> {
         let out = self.command().output().map_err(|error| self.cannot_start(&error))?;
         if !out.status.success() {
@@ -146,7 +147,7 @@ impl Cmd {
         String::from_utf8(out.stdout).with_context(|| format!("`{self}` printed bytes that are not UTF-8"))
     }
 
-    /// Runs silently; whether it ended well. A program that is not there did not.
+    /// Runs silently; whether it succeeded. A missing program did not.
     pub fn succeeds(&self) -> bool {
         self.command()
             .stdout(Stdio::null())
@@ -155,17 +156,17 @@ impl Cmd {
             .is_ok_and(|status| status.success())
     }
 
-    /// Runs on the terminal of the caller, input included.
+    /// Runs on the caller's terminal, input included.
     pub fn on_terminal(&self) -> Result<ExitStatus> {
         self.command().stdin(Stdio::inherit()).status().map_err(|error| self.cannot_start(&error))
     }
 
-    /// Starts the command on the terminal of the caller and leaves it running.
+    /// Starts the command on the caller's terminal and leaves it running.
     pub fn spawn_on_terminal(&self) -> Result<std::process::Child> {
         self.command().stdin(Stdio::inherit()).spawn().map_err(|error| self.cannot_start(&error))
     }
 
-    /// Becomes this command: signals and the terminal go straight to it. Returns only when that failed.
+    /// Becomes this command: signals and the terminal go straight to it. Returns only if that failed.
     pub fn replace_this_process(&self) -> anyhow::Error {
         let error = self.command().stdin(Stdio::inherit()).exec();
         self.cannot_start(&error)
@@ -234,7 +235,7 @@ impl Log {
             return Ok(());
         }
         let tail = self.tail(before);
-        bail!("`{cmd}` ended with {status}. The end of what it said ({}):\n{tail}", self.path.display())
+        bail!("`{cmd}` ended with {status}. The end of its output ({}):\n{tail}", self.path.display())
     }
 
     /// What was written so far.
@@ -263,14 +264,14 @@ pub fn run_as_root(log: &Log, cmd: Cmd) -> Result<()> {
     log.run(&cmd.by_root())
 }
 
-/// Adds to a failure how to fix it, last, where it is read first.
+/// Adds to a failure how to fix it, last, where it is noticed first.
 pub fn with_fix<T>(outcome: Result<T>, how: &str) -> Result<T> {
     outcome.map_err(|error| anyhow!("{error:#}\n  fix: {how}"))
 }
 
-/// What is said behind something that root must do, so that a password prompt surprises nobody.
+/// The note on a command that needs root, so that a password prompt surprises nobody.
 pub fn may_ask() -> &'static str {
-    if is_root() { "" } else { " (sudo may ask for your password, for this only)" }
+    if is_root() { "" } else { " (sudo may ask for your password, only for this)" }
 }
 
 /// Whether this process is root.
@@ -278,7 +279,8 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What says who is logged in, as arguments for `env`: sudo sets these for root, whatever it is told to keep.
+/// The variables that say who is logged in, as arguments for `env`: sudo sets these for root, even when told to keep
+/// them.
 pub fn login_environment() -> Vec<OsString> {
     let pair = |key: &str| {
         let mut pair = OsString::from(format!("{key}="));

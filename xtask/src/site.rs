@@ -1,4 +1,4 @@
-//! Everything the server sends as it is: `target/site`.
+//! Everything the server sends unchanged: `target/site`.
 //!
 //! ```text
 //! pkg/frontend.js, pkg/frontend_bg.wasm, pkg/snippets/…   the islands
@@ -8,8 +8,8 @@
 //! *                                                       style/public as it is
 //! ```
 //!
-//! Beside each file that compresses lie `.br` and `.gz`: made once here, at the highest effort, and never by the
-//! server. Names have no hash in them; the server adds `?v=` with one. Called by `up`, `build`, `wasm` and the tests.
+//! Beside each compressible file are `.br` and `.gz`: made once here, at the highest effort, and never by the
+//! server. Names contain no hash; the server adds `?v=` with one. Called by `up`, `build`, `wasm` and the tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,7 +51,7 @@ pub fn build(project: &Project, line: &Line) -> Result<()> {
 /// The size in bytes of a site's file as browsers get it: compressed with brotli.
 pub fn sent_size(project: &Project, file: &str) -> Result<u64> {
     let file = project.site().join(format!("{file}.br"));
-    let meta = fs::metadata(&file).with_context(|| format!("{} is not there", file.display()))?;
+    let meta = fs::metadata(&file).with_context(|| format!("{} does not exist", file.display()))?;
     Ok(meta.len())
 }
 
@@ -77,7 +77,7 @@ fn assemble(project: &Project, log: &Log, pkg: &Path, modules: &Path) -> Result<
     if site.is_dir() && fs::read_to_string(&stamp).is_ok_and(|old| old == made_from) {
         return Ok(());
     }
-    // Whole or not at all: a server that is running keeps the old files open until the new ones stand.
+    // All or nothing: a running server keeps the old files open until the new ones are complete.
     let draft = project.target.join("site.draft");
     remove_dir(&draft)?;
     for (name, bytes) in &files {
@@ -119,7 +119,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-/// Writes one file and, where it pays, its two compressed forms.
+/// Writes one file and, if worthwhile, its two compressed forms.
 fn write(log: &Log, file: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;

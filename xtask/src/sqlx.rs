@@ -1,4 +1,4 @@
-//! `.sqlx`: what the database says about every query, by which the compiler checks them without one.
+//! `.sqlx`: the database's description of every query, with which the compiler checks them without one.
 //!
 //! `cargo xtask sqlx` writes it, with sqlx's own tool over a scratch database that the migrations make; the part `sqlx` of the
 //! tests checks that it is what would be written.
@@ -14,13 +14,13 @@ use crate::project::Project;
 use crate::sh::{Cmd, Log, with_fix};
 use crate::tools;
 
-/// The one package with queries (`arrows.rs` sees to that), and its directory.
+/// The one package with queries (`arrows.rs` ensures that), and its directory.
 const PACKAGE: (&str, &str) = ("engine", "server/engine");
 
-/// What the tool says where a file of `.sqlx` belongs to no query any more; it calls that a warning.
+/// The tool's message when a file of `.sqlx` belongs to no query any more; it calls that a warning.
 const UNUSED: &str = "potentially unused queries";
 
-/// What is done with `.sqlx`.
+/// What to do with `.sqlx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Compare it with what would be written.
@@ -54,7 +54,7 @@ pub fn run(project: &Project, log: &Log, task: Task) -> Result<()> {
             .env("DATABASE_URL", url)
     };
     for file in ["db", "db-shm", "db-wal"].map(|kind| database.with_extension(kind)) {
-        // One that is still there makes the tool add to it, which its migrations then refuse.
+        // An existing one makes the tool add to it, which its migrations then refuse.
         let _ = fs::remove_file(file);
     }
     log.run(&sqlx(&["database", "setup", "--source"]).arg(project.root.join("migrations")))?;
@@ -67,7 +67,7 @@ pub fn run(project: &Project, log: &Log, task: Task) -> Result<()> {
     let prepared = log.run(&prepare.args(["--", "--all-targets", "--all-features"]));
     times.restore()?;
     let outcome = prepared.and_then(|()| match log.text().contains(UNUSED) {
-        true => bail!("files of .sqlx belong to no query any more"),
+        true => bail!("files of .sqlx no longer belong to any query"),
         false => Ok(()),
     });
     with_fix(outcome, "run `cargo xtask sqlx` and commit .sqlx")
@@ -93,7 +93,7 @@ impl Times {
         Ok(Self(times.context("the package's sources cannot be read")?))
     }
 
-    /// Sets the times again of what nobody has edited in between.
+    /// Restores the times of files that nobody has edited in between.
     fn restore(self) -> Result<()> {
         for (root, changed, text) in self.0 {
             if fs::read(&root)? == text {

@@ -10,14 +10,14 @@ use crate::sh::Cmd;
 /// More lines than this and people search instead of reading.
 const MAX_LINES: usize = 600;
 
-/// Kinds of files that people write and read as code.
+/// Kinds of files that people treat as code.
 const CODE: [&str; 7] = ["rs", "ts", "js", "css", "nix", "sh", "sql"];
 
-/// Written by tools; they name what they must.
+/// Written by tools, and exempt.
 const GENERATED: [&str; 3] = ["Cargo.lock", "package-lock.json", "flake.lock"];
 
-/// Hosts of package registries, in two halves so that this file obeys its own rule. Which registry or mirror is asked is
-/// the business of each computer's own configuration.
+/// Hosts of package registries, in two halves so that this file obeys its own rule. The choice of registry or mirror
+/// belongs to each computer's own configuration.
 const REGISTRIES: [(&str, &str); 6] = [
     ("registry.npm", "js.org"),
     ("index.crates", ".io"),
@@ -42,7 +42,7 @@ pub fn check(project: &Project) -> Result<()> {
         .context("the list of files comes from git\n  fix: run this in a checkout")?;
     let mut broken = Vec::new();
     for name in list.lines() {
-        // Deleted but not yet committed, or no text: neither can break a rule about text.
+        // Deleted but not yet committed, or not text: neither can break a rule about text.
         if let Ok(text) = fs::read_to_string(project.root.join(name)) {
             broken.extend(faults(name, &text).into_iter().map(|fault| format!("  {name}: {fault}\n")));
         }
@@ -50,7 +50,7 @@ pub fn check(project: &Project) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
-    bail!("{} files go against the rules of xtask/src/style_rules.rs:\n{}", broken.len(), broken.concat())
+    bail!("{} files break the rules of xtask/src/style_rules.rs:\n{}", broken.len(), broken.concat())
 }
 
 /// What is wrong with one file.
@@ -63,7 +63,7 @@ fn faults(name: &str, text: &str) -> Vec<String> {
     let kind = base.rsplit_once('.').map_or("", |(_, kind)| kind);
     let lines = text.lines().count();
     if CODE.contains(&kind) && lines > MAX_LINES {
-        faults.push(format!("{lines} lines, more than {MAX_LINES}: give a part of it a file of its own"));
+        faults.push(format!("{lines} lines, more than {MAX_LINES}: move a part of it to another file"));
     }
     if kind == "rs" {
         rust_faults(text, &mut faults);
@@ -103,7 +103,7 @@ fn rust_faults(text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// Whether a text names a path from the top of the disk; `a/work/b` is something else.
+/// Whether a text names an absolute path; `a/work/b` is something else.
 fn names_path(text: &str, path: &str) -> bool {
     text.match_indices(path).any(|(at, _)| {
         let before = text.get(..at).and_then(|text| text.chars().next_back());

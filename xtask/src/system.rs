@@ -1,11 +1,11 @@
-//! What this computer must have, and how its package manager calls it.
+//! What this computer must have, and its name in each package manager.
 //!
 //! `NEEDS` is the whole list: a program or file, what it is for, its packages per family of distributions. `up`
-//! installs what is missing before anything else; `doctor` only says it. On NixOS nothing is installed: the
+//! installs what is missing before anything else; `doctor` only reports it. On NixOS nothing is installed: the
 //! flake's development shell brings everything (`enter_dev_shell`).
 //!
-//! Debian 12 installs by this table in every run of the tests. The names of the others come from their package lists; should
-//! one be renamed, `up` says what is still missing and what for.
+//! Debian 12 is installed by this table in every run of the tests. Names for the others come from their package lists;
+//! if one is renamed, `up` reports what is still missing and what it is for.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub enum For {
     Tests,
 }
 
-/// How to see that a thing is there.
+/// How to check that a thing is installed.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
     /// A program, under any one of these names.
@@ -39,11 +39,11 @@ enum Probe {
     File(&'static [&'static str]),
 }
 
-/// One thing that must be there.
+/// One thing that must be installed.
 #[derive(Debug)]
 pub struct Need {
     probe: Probe,
-    /// What it is for, in words that follow "needed to".
+    /// What it is for, to follow "needed to".
     pub purpose: &'static str,
     /// Which work needs it.
     pub why: For,
@@ -68,7 +68,7 @@ pub const INSIDE_DEV_SHELL: &str = "SNOWGLOBE_DEV_SHELL";
 /// Programs that run the browser tests, the likeliest first.
 pub const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-/// Packages of Debian that Ubuntu calls otherwise.
+/// Debian packages with different names in Ubuntu.
 const ON_UBUNTU: [(&str, &str); 1] = [("chromium", "chromium-browser")];
 
 /// UEFI without Secure Boot: Debian and Ubuntu, Fedora (two generations), Arch, NixOS (nixpkgs' `libvirtd.nix`).
@@ -117,27 +117,27 @@ const COREUTILS: &[&str] = &[
 
 #[rustfmt::skip]
 static NEEDS: &[Need] = &[
-    // Most systems have these; the smallest ones of containers do not.
+    // Most systems have these; minimal container images do not.
     need(Portal, Programs(&["sh"]), "run scripts", [&["dash"], &["bash"], &["bash"]]),
     need(Portal, Programs(COREUTILS), "work with files", [&["coreutils"], &["coreutils"], &["coreutils"]]),
     need(Portal, Programs(&["find", "xargs"]), "work with files", [&["findutils"], &["findutils"], &["findutils"]]),
     need(Portal, Programs(&["sed"]), "edit text in scripts", [&["sed"], &["sed"], &["sed"]]),
     need(Portal, Programs(&["awk"]), "edit text in scripts", [&["mawk"], &["gawk"], &["gawk"]]),
     need(Portal, Programs(&["gzip"]), "compress the site", [&["gzip"], &["gzip"], &["gzip"]]),
-    need(Portal, Programs(&["flock", "setpriv"]), "keep two runs apart and give up rights", [&["util-linux"], &["util-linux"], &["util-linux"]]),
-    need(Portal, Programs(&["kill"]), "start libvirt again", [&["procps"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["flock", "setpriv"]), "separate two runs and drop privileges", [&["util-linux"], &["util-linux"], &["util-linux"]]),
+    need(Portal, Programs(&["kill"]), "restart libvirt", [&["procps"], &["util-linux"], &["util-linux"]]),
     need(Portal, Programs(&["usermod"]), "let a user manage machines", [&["passwd"], &["shadow-utils"], &["shadow"]]),
     need(Portal, Programs(&["cc"]), "link Rust programs", [&["gcc", "libc6-dev"], &["gcc"], &["base-devel"]]),
     need(Portal, Programs(&["pkg-config"]), "find libvirt's library", [&["pkg-config"], &["pkgconf-pkg-config"], &["pkgconf"]]),
     need(Portal, Program(&["libvirtd", "virtqemud"]), "run machines", [&["libvirt-daemon-system"], &["libvirt-daemon-kvm", "libvirt-daemon-config-network"], &["libvirt"]]),
     need(Portal, Programs(&["virtlogd"]), "keep what machines print", [&["libvirt-daemon-system"], &["libvirt-daemon-log"], &["libvirt"]]),
-    need(Portal, Programs(&["virsh"]), "see whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
+    need(Portal, Programs(&["virsh"]), "check whether libvirt answers", [&["libvirt-clients"], &["libvirt-client"], &["libvirt"]]),
     need(Portal, Library("libvirt"), "compile the libvirt backend", [&["libvirt-dev"], &["libvirt-devel"], &["libvirt"]]),
     need(Portal, Program(&["qemu-system-x86_64", "qemu-kvm"]), "run machines", [&["qemu-system-x86"], &["qemu-system-x86-core"], &["qemu-system-x86"]]),
     need(Portal, Programs(&["qemu-img", "qemu-storage-daemon"]), "write machines' disks", [&["qemu-utils"], &["qemu-img"], &["qemu-img"]]),
     need(Portal, Programs(&["fusermount3"]), "write machines' disks", [&["fuse3"], &["fuse3"], &["fuse3"]]),
     need(Portal, Programs(&["debugfs", "dumpe2fs", "e2fsck", "mke2fs", "resize2fs"]), "write machines' disks", [&["e2fsprogs"], &["e2fsprogs"], &["e2fsprogs"]]),
-    need(Portal, File(OVMF), "boot machines by UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
+    need(Portal, File(OVMF), "boot machines with UEFI", [&["ovmf"], &["edk2-ovmf"], &["edk2-ovmf"]]),
     need(Portal, Programs(&["dnsmasq"]), "give machines addresses", [&["dnsmasq-base"], &["dnsmasq"], &["dnsmasq"]]),
     need(Portal, Programs(&["iptables"]), "give machines a network", [&["iptables"], &["iptables-nft"], &["iptables"]]),
     need(Portal, Programs(&["ip"]), "give machines a network", [&["iproute2"], &["iproute"], &["iproute2"]]),
@@ -164,7 +164,7 @@ static NEEDS: &[Need] = &[
 ];
 
 impl Need {
-    /// Whether it is there.
+    /// Whether it is installed.
     fn met(&self) -> bool {
         match self.probe {
             Probe::Programs(names) => names.iter().all(|name| sh::find_program(name).is_some()),
@@ -187,7 +187,7 @@ impl Need {
         }
     }
 
-    /// The packages that bring it on this family; none where we do not know.
+    /// The packages that provide it on this family; none if unknown.
     pub fn packages(&self, family: Family) -> Vec<&'static str> {
         match family {
             Family::Apt => self.apt.to_vec(),
@@ -246,11 +246,11 @@ pub fn install(project: &Project, reasons: &[For], line: &Line) -> Result<()> {
     };
     let outcome =
         outcome.with_context(|| format!("these packages could not be installed: {}", packages.join(" ")));
-    sh::with_fix(outcome, &format!("see what is in the way by `{}`, as root", family.advice(&packages)))?;
+    sh::with_fix(outcome, &format!("see what is in the way with `{}`, as root", family.advice(&packages)))?;
     still_missing(reasons, family)
 }
 
-/// A package manager may succeed without bringing what we look for: better said now than by a failing build.
+/// A package manager may succeed without bringing what we look for: better reported now than by a failing build.
 fn still_missing(reasons: &[For], family: Family) -> Result<()> {
     let missing = missing(reasons);
     if missing.is_empty() { Ok(()) } else { bail!("{}", refusal(family, &missing)) }
@@ -263,22 +263,20 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
         .collect();
     let mend = match family {
         Family::NixOs => "run the command inside `nix develop ./nix`",
-        Family::Unknown => {
-            "install them with your package manager; apt, dnf and pacman are the ones known here"
-        }
+        Family::Unknown => "install them with your package manager; only apt, dnf and pacman are known here",
         _ => "install them by hand, then run the command again",
     };
     format!(
-        "this computer lacks programs, and they could not be installed by themselves:\n{list}  fix: {mend}"
+        "this computer lacks programs, and they could not be installed automatically:\n{list}  fix: {mend}"
     )
 }
 
-/// On NixOS, runs this command again inside the flake's development shell. Returns where that is not needed.
+/// On NixOS, runs this command again inside the flake's development shell. Returns if that is not needed.
 pub fn enter_dev_shell(project: &Project) -> Result<()> {
     if Family::detect() != Family::NixOs || std::env::var_os(INSIDE_DEV_SHELL).is_some() {
         return Ok(());
     }
-    println!("NixOS: going on inside `nix develop ./nix`");
+    println!("NixOS: continuing inside `nix develop ./nix`");
     let this = std::env::current_exe().context("this program's own file is not known")?;
     let shell = Cmd::new("nix")
         .args(["--extra-experimental-features", "nix-command flakes", "develop"])
@@ -311,7 +309,7 @@ mod tests {
         }
         let mut names: Vec<&str> = programs().flatten().copied().collect();
         names.sort_unstable();
-        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name stands twice: {names:?}");
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name is listed twice: {names:?}");
     }
 
     #[test]

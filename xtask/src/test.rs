@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change is merged; `.ci/run` calls exactly this.
 //!
-//! Two lanes run side by side, as wasm has a compiler and a target directory of its own: the host's checks and
-//! compilations, and the site with the scripts' checks. What boots machines runs after both, alone, so that
-//! nothing else's load can make a guest late. A part that fails hides no other.
+//! Two lanes run side by side, as wasm has its own compiler and target directory: the host's checks and compilations,
+//! and the site with the scripts' checks. What boots machines runs after both, alone, so that no other load can make a
+//! guest late. A part that fails hides no other.
 //!
 //! What a part is stands in `test/part.rs`, the parts are in `test/parts.rs`; the reading of the runners' closing lines is in `test/summary.rs`.
 
@@ -43,7 +43,7 @@ struct Outcome {
     verdict: Result<Verdict>,
 }
 
-/// Runs the parts and prints what came of them. An error when one failed.
+/// Runs the parts and prints their results. An error when one failed.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     if options.list {
         PARTS.iter().for_each(|part| println!("{:10} {}", part.name, part.what));
@@ -73,7 +73,7 @@ fn prepare(project: &Project, machines: bool) -> Result<Option<std::path::PathBu
         system::install(project, &[For::Portal, For::Tests], line)?;
         components(project)
     })?;
-    // The sandbox that machines run in reaches no registry.
+    // The machines' sandbox reaches no registry.
     steps.step("fetching the crates", |_| {
         project.log("fetch")?.run(&project.cargo().args(["fetch", "--locked"]))
     })?;
@@ -104,7 +104,7 @@ fn run_all(run: &Run<'_>, chosen: &[&'static Part]) -> Vec<Outcome> {
     let lane = |lane: Lane| {
         for part in chosen.iter().filter(|part| part.lane == lane) {
             let outcome = run_one(run, part, started);
-            // A lane that panicked has poisoned the lock and printed why; what the others found still counts.
+            // A lane that panicked has poisoned the lock and printed why; the others' results still count.
             outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
         }
     };
@@ -153,7 +153,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
             Err(_) => {
                 failed.push(part.name);
                 println!(
-                    "{} failed; its words are above and in target/{}",
+                    "{} failed; its output is above and in target/{}",
                     part.name,
                     part::log_path(part.name)
                 );

@@ -1,8 +1,8 @@
 //! The compiler that makes wasm.
 //!
-//! Any toolchain that has the standard library for wasm will do, and rustup can usually fetch it. Where it cannot
-//! (no way to its server), Debian packages a compiler whose library comes as source and is built along; that
-//! one gets a target directory of its own, or the two compilers would spoil each other's caches. Called by `wasm.rs`.
+//! Any toolchain with the standard library for wasm will do, and rustup can usually fetch it. If it cannot (its server
+//! is unreachable), Debian packages a compiler whose library comes as source and is built along; that one gets its own
+//! target directory, or the two compilers would spoil each other's caches. Called by `wasm.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ impl Toolchain {
         if has_std() {
             return Ok(Self::Own);
         }
-        // Found before and still there: asking rustup's server again would cost a second at each start.
+        // Found before and still present: asking rustup's server again would cost a second at each start.
         if debian_is_here() && project.target.join("wasm").is_dir() {
             return debian(log);
         }
@@ -54,7 +54,7 @@ impl Toolchain {
         if !debian_is_here() {
             if Family::detect() != Family::Apt {
                 bail!(
-                    "there is no standard library for {TARGET}, which the browser's part is compiled for, and rustup \
+                    "there is no standard library for {TARGET}, the browser part's target, and rustup \
                      could not fetch it (see {})\n  fix: run `rustup target add {TARGET}` where rustup's \
                      server can be reached, or install your distribution's package of it ({})",
                     log.path().display(),
@@ -114,7 +114,7 @@ fn has_std() -> bool {
     })
 }
 
-/// Whether Debian's compiler is there and new enough; the release without its security updates has an old one.
+/// Whether Debian's compiler is installed and new enough; the release without its security updates has an old one.
 fn debian_is_here() -> bool {
     let there = [DEBIAN_CARGO, DEBIAN_RUSTC, DEBIAN_STD].iter().all(|path| Path::new(path).exists());
     let version =
@@ -153,7 +153,7 @@ pub fn describe() -> String {
         return format!("ok       standard library for {TARGET}");
     }
     if debian_is_here() {
-        return format!("ok       Debian's compiler, which builds the standard library for {TARGET} along");
+        return format!("ok       Debian's compiler, which also builds the standard library for {TARGET}");
     }
     format!("missing  standard library for {TARGET}; rustup target add {TARGET}")
 }

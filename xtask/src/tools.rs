@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::project::{Project, remove_dir};
 use crate::sh::Log;
 
-/// The directory with the programs of a package, which are compiled if they are not there.
+/// The directory with the programs of a package, which are compiled if missing.
 ///
 /// # Errors
 /// When cargo cannot fetch or compile it.

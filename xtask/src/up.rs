@@ -1,8 +1,8 @@
 //! `cargo xtask up`: from a computer with a package manager to a portal in the browser.
 //!
-//! Each step is quick when its work is done already, so a second run starts within seconds. At the end this process
-//! becomes the server: Ctrl-C and SIGTERM reach it without anything in between, and libvirt's machines, which belong
-//! to libvirt, go on running.
+//! Each step is quick when its work is already done, so a second run starts within seconds. At the end this process
+//! becomes the server: Ctrl-C and SIGTERM reach it without anything in between, and libvirt's machines, which belong to
+//! libvirt, keep running.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,7 @@ use crate::sh::{self, Cmd};
 use crate::site;
 use crate::system::{self, For};
 
-/// Options of `up`. The server's other settings are taken from the environment as they are.
+/// Options of `up`. The server's other settings are taken from the environment unchanged.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Address to listen on.
@@ -66,7 +66,7 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         .env("SNOWGLOBE_SITE", project.site())
         .env("SNOWGLOBE_STATE", state)
         .env("SNOWGLOBE_NIX_CONFIG", nix::config(offline))
-        // Ours, not a setting: the server would say that it does not know it.
+        // Ours, not a setting: the server would report it as unknown.
         .env_remove(system::INSIDE_DEV_SHELL);
     let server = match flake {
         Some(flake) => server.env("SNOWGLOBE_IMAGE_FLAKE", flake),
@@ -82,12 +82,12 @@ pub fn build_server(project: &Project) -> Result<()> {
     log.run(&project.cargo().args(["build", "--release", "--package", "snowglobe"]))
 }
 
-/// Better known before a build of minutes than after it.
+/// Better found before a build of minutes than after it.
 fn check_address(listen: &str) -> Result<()> {
     let everywhere = listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
     if everywhere && std::env::var_os("SNOWGLOBE_PUBLIC_URL").is_none() {
         bail!(
-            "{listen} means every address, so the portal could not tell its own pages' requests from foreign ones\n  fix: \
+            "{listen} means every address, so the portal could not distinguish its own pages' requests from others\n  fix: \
               set SNOWGLOBE_PUBLIC_URL to what people type, such as http://this-computer:3000"
         );
     }
@@ -96,15 +96,15 @@ fn check_address(listen: &str) -> Result<()> {
         Err(error) => error,
     };
     let mend = if error.kind() == std::io::ErrorKind::AddrInUse {
-        "stop the program that uses it (`ss -ltnp` names it; perhaps a portal runs already), or take another with --listen"
+        "stop the program that uses it (`ss -ltnp` names it; perhaps a portal is already running), or choose another with --listen"
     } else {
         "give an address of this computer and a port, such as --listen 127.0.0.1:3000"
     };
     bail!("the portal cannot listen on {listen}: {error}\n  fix: {mend}")
 }
 
-/// Makes the state directory. Others may pass through it, as QEMU must, and not look into it: the database and the
-/// guests' keys below are closed to them one by one, by the server.
+/// Makes the state directory. Others may traverse it, as QEMU must, but not list it: the database and the guests' keys
+/// below are closed to them one by one, by the server.
 fn state_dir(chosen: Option<&Path>) -> Result<PathBuf> {
     let dir = match chosen {
         Some(dir) => std::path::absolute(dir)?,

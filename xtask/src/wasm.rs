@@ -34,7 +34,7 @@ pub fn build(project: &Project, log: &Log, line: &Line) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|text| text == made_from) {
         return Ok(out);
     }
-    // A directory that is only renamed when it is whole: an interrupted run leaves nothing that looks finished.
+    // A directory that is only renamed when complete: an interrupted run leaves nothing that looks finished.
     let draft = project.target.join("xtask/pkg.draft");
     remove_dir(&draft)?;
     fs::create_dir_all(&draft)?;
@@ -69,7 +69,7 @@ fn glue(project: &Project, log: &Log) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// What rustc's wasm uses and every browser since 2022 knows.
+/// What rustc's wasm uses and every browser since 2022 supports.
 const WASM_FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-nontrapping-float-to-int",
@@ -90,7 +90,7 @@ fn shrink(project: &Project, log: &Log, wasm: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The computer's wasm-opt where it is new enough, else the one that npm brings, which is slower.
+/// The computer's wasm-opt if it is new enough, else the one from npm, which is slower.
 fn wasm_opt(project: &Project, log: &Log) -> Result<Cmd> {
     // `wasm-opt version 108` or `wasm-opt version 120 (version_120)`.
     let said = Cmd::new("wasm-opt").arg("--version").capture().unwrap_or_default();

@@ -44,12 +44,12 @@ impl Role {
     /// Every role, the one with the fewest rights first.
     pub const ALL: &[Role] = Role::VARIANTS;
 
-    /// The word in forms and in the database.
+    /// The name in forms and in the database.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The word for people.
+    /// The label for people.
     pub fn title(self) -> &'static str {
         match self {
             Role::Member => "Member",
@@ -76,20 +76,21 @@ pub struct SessionUser {
 /// Who asks, from where. Made once per request from the session and the connection; never from what the client says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The user, if somebody is logged in.
+    /// The user, if someone is logged in.
     pub user: Option<SessionUser>,
-    /// The client's address, by way of a configured proxy where there is one.
+    /// The client's address, via a configured proxy if there is one.
     pub from: Option<IpAddr>,
 }
 
 impl Actor {
-    /// Somebody who is not logged in.
+    /// Someone who is not logged in.
     pub fn anonymous(from: Option<IpAddr>) -> Self {
         Self { user: None, from }
     }
 }
 
-/// A text that must not be shown: `Debug` and logs see only that there is one, and it can be read from a form but not written.
+/// A text that must not be shown: `Debug` and logs see only that there is one, and it can be read from a form but not
+/// written.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -112,13 +113,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The shortest password accepted, in characters (NIST SP 800-63B §3.1.1 asks for 8 where more factors exist, 15 else;
-/// 12 with throttling and Argon2id is our trade).
+/// The shortest password accepted, in characters (NIST SP 800-63B §3.1.1 requires 8 with further factors, else 15; 12
+/// with throttling and Argon2id is our trade-off).
 pub const PASSWORD_MIN: usize = 12;
-/// The longest password accepted, in bytes: Argon2 would take more, an attacker's time on our processor would too.
+/// The longest password accepted, in bytes: Argon2 would take more, at the expense of our processor.
 pub const PASSWORD_MAX: usize = 1024;
 
-/// Says what is wrong with a new password, if something is.
+/// Returns what is wrong with a new password, if anything.
 pub fn password_fault(password: &str) -> Option<String> {
     if password.chars().count() < PASSWORD_MIN {
         return Some(format!("Use at least {PASSWORD_MIN} characters; four random words work well."));
@@ -154,15 +155,15 @@ pub struct SessionView {
     pub began: Time,
     /// When it was last used.
     pub used: Time,
-    /// Where it was begun from.
+    /// The address it began from.
     pub from: Option<String>,
-    /// The browser, by its own words, cut short.
+    /// The browser's user agent, cut short.
     pub agent: Option<String>,
-    /// True for the session that asks.
+    /// True for the current session.
     pub current: bool,
 }
 
-/// What a socket ticket is good for. One ticket opens one socket once, within [`TICKET_SECONDS`].
+/// What a socket ticket is valid for. One ticket opens one socket once, within [`TICKET_SECONDS`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "purpose", rename_all = "snake_case")]
 pub enum TicketPurpose {
@@ -189,5 +190,5 @@ pub const DEVICE_SECONDS: u64 = 400 * 24 * 3600;
 /// The longest device cookie that is made or read, in bytes.
 pub const DEVICE_COOKIE_MAX: usize = 512;
 
-/// How long a ticket is good, in seconds.
+/// How long a ticket is valid, in seconds.
 pub const TICKET_SECONDS: i64 = 60;

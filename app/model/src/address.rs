@@ -32,7 +32,7 @@ pub struct Address {
     pub ip: IpAddr,
 }
 
-/// One port or an inclusive range of ports, written `80` or `8000:8010` as iptables and the identity files have it.
+/// One port or an inclusive range of ports, written `80` or `8000:8010` as in iptables and the identity files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PortRange {
@@ -41,7 +41,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// True when `port` lies in the range.
+    /// True when `port` is in the range.
     pub fn contains(self, port: u16) -> bool {
         (self.from..=self.to).contains(&port)
     }
@@ -88,7 +88,7 @@ impl From<PortRange> for String {
 pub struct StaticAddress {
     /// Address and prefix, such as `192.168.1.20/24`.
     pub address: IpNet,
-    /// Default router; none means that only the local network is reached.
+    /// Default router; none means that only the local network is reachable.
     pub gateway: Option<IpAddr>,
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for StaticAddress {
     }
 }
 
-/// One line of `/etc/hosts`: an address and the names that mean it (hosts(5)).
+/// One line of `/etc/hosts`: an address and its names (hosts(5)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostsEntry {
@@ -176,7 +176,7 @@ fn is_host_name(text: &str) -> bool {
         })
 }
 
-/// A short, printable piece of what somebody typed, for quoting it back.
+/// A short, printable piece of someone's input, for quoting it back.
 pub fn brief(text: &str) -> String {
     let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
     if shown.len() < text.len() { format!("{shown}…") } else { shown }

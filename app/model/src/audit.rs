@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// Begun, not ended yet.
+    /// Begun, not ended.
     Pending,
     /// It was done.
     Succeeded,
@@ -22,11 +22,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All, in the order in which they are offered.
+    /// All, in the order they are offered.
     pub const ALL: [Outcome; 5] =
         [Outcome::Succeeded, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Pending];
 
-    /// The word for people.
+    /// The label for people.
     pub fn title(self) -> &'static str {
         match self {
             Outcome::Pending => "In progress",
@@ -37,7 +37,7 @@ impl Outcome {
         }
     }
 
-    /// The word in the database, in URLs and in CSS classes.
+    /// The name in the database, in URLs and in CSS classes.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -52,7 +52,7 @@ pub struct AuditRow {
     pub began: Time,
     /// When its outcome was known.
     pub ended: Option<Time>,
-    /// User name; none for somebody not logged in.
+    /// User name; none for someone not logged in.
     pub actor: Option<String>,
     /// Address that the request came from.
     pub from: Option<String>,
@@ -62,13 +62,13 @@ pub struct AuditRow {
     pub subject: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Details in words; never a secret.
+    /// Details as text; never a secret.
     pub detail: Option<String>,
     /// The job that did it.
     pub job: Option<JobId>,
 }
 
-/// What the audit page was asked for, as it stands in the URL.
+/// The audit page's filter, as in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditFilter {
     /// Only this user's acts.
@@ -85,15 +85,15 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    /// Reads the URL's parameters, by a function that gives the value of each, empty where it is missing. What makes no sense
-    /// filters nothing.
+    /// Reads the URL's parameters, by a function that gives the value of each, empty if missing. Invalid values filter
+    /// nothing.
     pub fn from_query(value: impl Fn(&str) -> String) -> Self {
         let text = |name: &str| Some(value(name)).filter(|text| !text.is_empty());
         let outcome = value("outcome");
         Self {
             actor: text("actor"),
             subject: text("subject"),
-            // Typed as it is shown, or as it is stored.
+            // Typed as displayed, or as stored.
             action: text("action").map(|words| words.to_lowercase().replace(' ', "_")),
             outcome: Outcome::ALL.into_iter().find(|o| o.as_str() == outcome),
             before: value("before").parse().ok(),
@@ -111,7 +111,7 @@ pub struct AuditPage {
     pub rows: Vec<AuditRow>,
     /// Where the next page starts, if there is one.
     pub next: Option<i64>,
-    /// What was wrong with the log when the portal started, in words: a lost key, an older database.
+    /// What was wrong with the log when the portal started, as sentences: a lost key, an older database.
     pub warning: Option<String>,
 }
 
@@ -123,11 +123,11 @@ pub enum ChainState {
     Intact {
         /// How many entries there are.
         entries: i64,
-        /// How many of them, the first ones, were written before the log had a key: somebody who can write to the
+        /// How many of them, the first ones, were written before the log had a key: someone who can write to the
         /// database could have written them.
         unkeyed: i64,
     },
-    /// Every entry that can be verified fits; some were written with a key that is lost.
+    /// Every verifiable entry fits; some were written with a key that is lost.
     Unproven {
         /// How many entries there are.
         entries: i64,

@@ -1,6 +1,6 @@
-//! Every operation there is, a row each: its words, who may, its form, where its button stands, what has to be confirmed.
+//! Every operation there is, a row each: its labels, who may, its form, where its button is, what has to be confirmed.
 //!
-//! Forms, pages, permissions and the planner all read this table; what an operation does stands in the engine's `ops/`.
+//! Forms, pages, permissions and the planner all read this table; what an operation does is in the engine's `ops/`.
 
 use crate::form::fields::{Group, machine_groups, new_name_group, profiles_group};
 use crate::form::reader::Reader;
@@ -14,7 +14,7 @@ use crate::plan::Confirm;
 pub enum On {
     /// A machine that there is.
     Machine,
-    /// A machine that it makes.
+    /// A machine that it creates.
     NewMachine,
     /// An image.
     Image,
@@ -29,14 +29,14 @@ pub enum Tone {
     Danger,
 }
 
-/// Which page the browser is shown then.
+/// Which page comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Landing {
     /// The job's.
     Job,
     /// The machine's.
     Machine,
-    /// That of all images.
+    /// The images page.
     Images,
 }
 
@@ -45,8 +45,8 @@ pub type Fields = fn() -> Vec<Group>;
 /// Reads a posted form. One can mean several operations, as “build each of these” does.
 pub type Read = fn(&mut Reader<'_>) -> Option<Vec<Operation>>;
 
-/// A form: its fields, and how it is read when it is posted. Only the server has it. A browser knows whether there are
-/// fields: with the pointers to all that reads a form, a tenth more would be sent at a first visit.
+/// A form: its fields, and how it is read when posted. Only the server has the latter; a browser knows whether there
+/// are fields: pointers to everything that reads a form would add a tenth to a first visit.
 #[derive(Clone, Copy)]
 pub struct Form {
     has_fields: bool,
@@ -105,7 +105,7 @@ impl Form {
 pub struct OperationRow {
     /// Which.
     pub kind: OperationKind,
-    /// The words on its button.
+    /// Its button's label.
     pub title: &'static str,
     /// What it is done to.
     pub on: On,
@@ -115,7 +115,7 @@ pub struct OperationRow {
     pub needs_builder: bool,
     /// Its form. One on a machine has no field for the machine: the page names it.
     pub form: Form,
-    /// The states of a machine in which this is what a person most likely wants.
+    /// The states of a machine in which this is what one most likely wants.
     pub likely: &'static [MachineState],
     /// Whether a machine's menu has it in every state; otherwise only where it is likely.
     pub in_menu: bool,
@@ -129,7 +129,7 @@ pub struct OperationRow {
     pub lands: Landing,
 }
 
-/// What most operations on a machine have in common: owners may do it, it has no form, and it stands in the menu.
+/// What most operations on a machine have in common: owners may do it, it has no form, and it is in the menu.
 const ON_MACHINE: OperationRow = OperationRow {
     kind: OperationKind::Start,
     title: "",
@@ -285,7 +285,7 @@ pub static TABLE: &[OperationRow] = &[
     },
 ];
 
-/// Stands in where a kind has no row, which the table's test rules out: it may be done by nobody.
+/// Used where a kind has no row, which the table's test rules out: nobody may do it.
 static NO_ROW: OperationRow = OperationRow { member: Scope::None, in_menu: false, ..ON_MACHINE };
 
 impl OperationKind {
@@ -294,21 +294,21 @@ impl OperationKind {
         TABLE.iter().find(|row| row.kind == self).unwrap_or(&NO_ROW)
     }
 
-    /// The words on its button.
+    /// Its button's label.
     pub fn title(self) -> &'static str {
         self.row().title
     }
 }
 
 impl OperationRow {
-    /// Whether a person decides something before it is asked for, so that its button leads to a page of its own.
+    /// Whether a person has to decide something first, so that its button leads to a page of its own.
     pub fn has_page(&self) -> bool {
         self.confirm > Confirm::Nothing || self.form.has_fields()
     }
 }
 
 impl Operation {
-    /// In words, for job lists and plans: “Create web-1”.
+    /// As text, for job lists and plans: “Create web-1”.
     pub fn title(&self) -> String {
         match self {
             Operation::Build { profiles, mode } => format!("Build image {profiles} ({})", mode.as_str()),

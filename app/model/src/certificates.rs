@@ -14,7 +14,7 @@ const MAX: usize = 64 * 1024;
 /// Characters on a line of PEM.
 const WIDTH: usize = 64;
 
-/// One or more certificates in their one canonical form: blocks of PEM one after the other, without anything between them.
+/// One or more certificates in their one canonical form: PEM blocks back to back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Certificates(String);
@@ -34,7 +34,7 @@ impl Certificates {
 impl FromStr for Certificates {
     type Err = Refused;
 
-    /// Reads a bundle; what stands outside the blocks, as `openssl` writes it, is left out.
+    /// Reads a bundle; text outside the blocks, as `openssl` writes it, is left out.
     fn from_str(text: &str) -> Result<Self, Refused> {
         if text.len() > MAX {
             return Err(Refused(format!("At most {} KiB of certificates are allowed.", MAX / 1024)));
@@ -54,13 +54,14 @@ impl FromStr for Certificates {
             rest = after;
         }
         if bundle.is_empty() {
-            return Err(Refused(format!("That is not a certificate: a certificate begins with “{BEGIN}”.")));
+            return Err(Refused(format!("This is not a certificate: a certificate begins with “{BEGIN}”.")));
         }
         Ok(Self(bundle))
     }
 }
 
-/// One block anew. The content is DER, and a certificate is a SEQUENCE (X.690 §8.9); more is for the guest's own tools to judge.
+/// Normalises one block. The content is DER, and a certificate is a SEQUENCE (X.690 §8.9); more is for the guest's own
+/// tools to judge.
 fn block(body: &str) -> Result<String, Refused> {
     let damaged =
         || Refused::new("A certificate is damaged: between its first and last line must be base64.");

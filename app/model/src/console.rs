@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum ConsoleRole {
     /// Types. There is at most one.
     Driver,
-    /// Looks on.
+    /// Watches.
     Watcher,
 }
 
@@ -43,12 +43,12 @@ pub enum ConsoleRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ConsoleNotice {
-    /// First frame: where the following bytes stand in the stream. A reconnecting client gives `offset` back.
+    /// First frame: where the following bytes are in the stream. A reconnecting client gives `offset` back.
     Hello {
         /// Absolute offset of the next binary frame's first byte.
         offset: u64,
-        /// Absolute offset of the first byte that the guest has not said yet. What comes before is history: the terminal
-        /// shows it and answers none of the questions in it, which were answered long ago or never will be.
+        /// Absolute offset of the first byte that the guest has not sent yet. Everything before is history: the
+        /// terminal shows it and answers none of the queries in it, which were answered long ago or never will be.
         end: u64,
         /// When the current boot's output began.
         since: Option<Time>,
@@ -60,7 +60,7 @@ pub enum ConsoleNotice {
         /// First byte that follows.
         to: u64,
     },
-    /// Who is there, sent on each change.
+    /// The viewers, sent on each change.
     Viewers {
         /// What this viewer is.
         you: ConsoleRole,

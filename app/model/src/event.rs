@@ -1,5 +1,5 @@
-//! The frames of `/ws/events`: the whole state first, then numbered changes. Each socket has numbers of its own, for the changes
-//! that it is sent. A client that sees a gap in them connects again and gets the whole state.
+//! The frames of `/ws/events`: the whole state first, then numbered changes. Each socket numbers the changes it is
+//! sent. A client that sees a gap reconnects and gets the whole state.
 
 use crate::job::JobBadge;
 use crate::machine::MachineId;
@@ -40,7 +40,7 @@ pub enum Change {
         /// The machine.
         row: Box<MachineRow>,
     },
-    /// A machine is gone, or may no longer be seen.
+    /// A machine is gone, or is no longer visible.
     Gone {
         /// Which.
         id: MachineId,

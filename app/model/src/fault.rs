@@ -1,4 +1,4 @@
-//! The only error that a browser sees. Everything else is mapped to one of these, once, at the portal.
+//! The only error a browser sees. Everything else is mapped to one of these, once, at the portal.
 
 use crate::job::JobId;
 use crate::newtype::Refused;
@@ -55,14 +55,14 @@ impl Deref for FieldErrors {
     }
 }
 
-/// Why the portal did not do what it was asked.
+/// Why the portal refused or failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Fault {
     /// Nobody is logged in.
     #[error("Log in first.")]
     Unauthenticated,
-    /// There is no such thing, or the actor may not know of it.
+    /// There is no such thing, or the actor may not know about it.
     #[error("There is no such {what}, or you do not have access to it.")]
     NotFound {
         /// The kind of thing: machine, job, image …
@@ -74,10 +74,10 @@ pub enum Fault {
         /// Who may, in a sentence.
         why: String,
     },
-    /// A program sent what no page of ours sends.
+    /// A program sent something that none of our pages sends.
     #[error("The request could not be read: {why}")]
     Malformed {
-        /// What is wrong with it, for whoever wrote the program.
+        /// What is wrong with it, for the program's author.
         why: String,
     },
     /// Some fields are wrong.
@@ -89,7 +89,7 @@ pub enum Fault {
     /// The operation does not fit the present state.
     #[error("{why}")]
     Refused {
-        /// What stands in the way and what to do.
+        /// What is in the way and what to do.
         why: String,
     },
     /// Another job holds the machine.
@@ -104,7 +104,7 @@ pub enum Fault {
         /// What would happen now.
         plan: Box<Plan>,
     },
-    /// Something would be lost or cut off, and nobody has agreed to that yet.
+    /// Something would be lost or cut off, and that has not been agreed to yet.
     #[error("{}", needs_confirmation(.plan))]
     NeedsConfirmation {
         /// What would happen.
@@ -125,7 +125,7 @@ pub enum Fault {
     /// The server's disk is full.
     #[error(
         "The server's disk is full, so nothing was saved. Free some space where the portal keeps its state, or ask an \
-         administrator to, and try again. Nothing has to be restarted."
+         administrator to, and try again. No restart is needed."
     )]
     DiskFull,
     /// A bug or a failure of the server itself. The log has the details under this id.
@@ -139,7 +139,7 @@ pub enum Fault {
 fn needs_confirmation(plan: &Plan) -> String {
     match &plan.confirm {
         Some(name) => format!("Type the machine's name, {name}, to confirm what will be lost."),
-        None => "Look at what will happen, and confirm.".to_owned(),
+        None => "Review what will happen, and confirm.".to_owned(),
     }
 }
 
@@ -159,18 +159,16 @@ impl Fault {
         Fault::Invalid { fields: FieldError::new(field, message).into() }
     }
 
-    /// [`Fault::Invalid`] with all of these. A form that is refused without a word about any field is [`Fault::Refused`], because
-    /// there is nothing beside which it could be said.
+    /// [`Fault::Invalid`] with all of these. A form that is refused without an error on any field is
+    /// [`Fault::Refused`], because there is no field to show it beside.
     pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
         match fields.try_into() {
             Ok(fields) => Fault::Invalid { fields },
-            Err(_) => {
-                Fault::refused("Something in the form is wrong. Load the page again and repeat what you did.")
-            }
+            Err(_) => Fault::refused("Something in the form is wrong. Reload the page and try again."),
         }
     }
 
-    /// The HTTP status (RFC 9110; 507 is of RFC 4918) that goes with it.
+    /// The HTTP status (RFC 9110; 507 is from RFC 4918) that goes with it.
     pub fn status(&self) -> u16 {
         match self {
             Fault::Unauthenticated => 401,
@@ -187,7 +185,7 @@ impl Fault {
         }
     }
 
-    /// In how many seconds to try again, where that is known (RFC 9110, `Retry-After`).
+    /// In how many seconds to try again, if known (RFC 9110, `Retry-After`).
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Fault::Throttled { seconds } => Some(*seconds),

@@ -1,8 +1,8 @@
 //! Forms as data: which fields an operation has, and how what was posted becomes operations.
 //!
-//! One renderer shows every form from the fields of its row in the catalog; one decoder, [`operations`], reads it back. A
-//! decoder answers with all errors at once, each beside its field, and never panics, whatever bytes come. It runs on the
-//! server, which islands ask while somebody types, so that a field is judged by one rule.
+//! One renderer shows every form from the fields of its row in the catalog; one decoder, [`operations`], reads it back.
+//! A decoder returns all errors at once, each beside its field, and never panics, whatever bytes come. It runs on the
+//! server, which islands ask while someone types, so that a field is judged by one rule.
 
 pub(crate) mod data;
 #[cfg(any(feature = "portal", test))]

@@ -1,21 +1,21 @@
-//! What a running guest says of itself through its agent: which image it booted, and whether its boot is done.
+//! What a running guest reports through its agent: which image it booted, and whether its boot is done.
 //!
 //! The engine asks once per boot and pages show the answer. It comes from a computer that its owner controls: it is
-//! parsed into the fixed values below, bounded, and nothing is ever decided by it.
+//! parsed into the fixed values below, bounded, and never used for any decision.
 
 use crate::image::ProfileSet;
 use crate::machine::Mode;
 use serde::{Deserialize, Serialize};
 
-/// The file in which an image says what it is: lines `profiles=`, `mode=`, `revision=` and `date=`.
+/// The file that describes an image: lines `profiles=`, `mode=`, `revision=` and `date=`.
 pub const IMAGE_FILE: &str = "/etc/snowglobe-image";
-/// The file that appears when the guest has come up: logins, agent and services are there.
+/// The file that appears when the guest is up: logins, agent and services are available.
 pub const BOOTED_FILE: &str = "/run/snowglobe/boot-complete";
 
-/// The longest revision that is shown, in characters; a Git revision has 40 and a hash of Nix' some 60.
+/// The longest revision that is shown, in characters; a Git revision has 40 and a Nix hash some 60.
 const REVISION_MAX: usize = 72;
 
-/// What a running guest has said since it was started.
+/// What a running guest has reported since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
     /// True once its boot is done. Stays false for an image that does not report it.
@@ -25,7 +25,7 @@ pub struct Guest {
     pub image: Option<GuestImage>,
 }
 
-/// The image that a guest runs, in its own words.
+/// The image that a guest runs, as it reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestImage {
     /// Its profiles.
@@ -41,8 +41,8 @@ pub struct GuestImage {
 }
 
 impl GuestImage {
-    /// Reads the contents of [`IMAGE_FILE`]; `None` unless profiles and mode are what they must be. Lines that are not known
-    /// are left out, so that later images may say more.
+    /// Reads the contents of [`IMAGE_FILE`]; `None` unless profiles and mode are valid. Unknown lines are ignored, so
+    /// that later images may report more.
     pub fn read(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let value = |key: &str| {
@@ -66,7 +66,7 @@ fn revision(text: &str) -> Option<String> {
     (fine && text != "unknown").then(|| text.to_owned())
 }
 
-/// `20260522` as people write a day.
+/// `20260522` as an ISO date.
 fn date(text: &str) -> Option<String> {
     if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -27,12 +27,12 @@ pub enum Level {
     Error,
 }
 
-/// One thing that was looked at on a host.
+/// One thing that was checked on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was looked at: `connection`, `acceleration`, `kvm`, `firmware`, `network`, `tools`, `disk`, `nix`.
+    /// What was checked: `connection`, `acceleration`, `kvm`, `firmware`, `network`, `tools`, `disk`, `nix`.
     pub name: String,
-    /// How it is.
+    /// Its level.
     pub level: Level,
     /// What was found, in one sentence.
     pub what: String,
@@ -57,7 +57,7 @@ pub struct HostView {
     pub findings: Vec<Finding>,
     /// When it was last checked.
     pub checked: Option<Time>,
-    /// How many machines live on it.
+    /// How many machines are on it.
     pub machines: u32,
     /// Names of bridges that machines can be put on.
     pub bridges: Vec<String>,

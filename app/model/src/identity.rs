@@ -26,7 +26,7 @@ crate::validated_string!(
     }
 );
 
-/// What a person decides about the guest's identity.
+/// The person's choices about the guest's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Keys that log in as `admin`, who may become root.
@@ -41,7 +41,7 @@ pub struct Identity {
     /// UDP ports that the guest's firewall lets in.
     #[serde(default)]
     pub udp_ports: Vec<PortRange>,
-    /// Name servers; none means those of DHCP.
+    /// Name servers; none means those from DHCP.
     #[serde(default)]
     pub dns: Vec<IpAddr>,
     /// Extra lines of `/etc/hosts`.
@@ -53,19 +53,19 @@ pub struct Identity {
     /// Root's password for the serial console; none locks root.
     #[serde(default)]
     pub root_password: Option<PasswordHash>,
-    /// Certificate authorities that the guest trusts beside the usual ones.
+    /// Certificate authorities that the guest trusts besides the usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Certificates>,
     /// Shares that the guest mounts, with profile `samba-mount`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samba_shares: Vec<SambaShare>,
-    /// With whose name it does.
+    /// The credentials for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samba_credentials: Option<SambaCredentials>,
 }
 
 impl Identity {
-    /// Takes out what is not for anybody's eyes: hashes and passwords.
+    /// Removes what nobody should see: hashes and passwords.
     pub fn hide_secrets(&mut self) {
         self.root_password = None;
         self.samba_credentials = None;
@@ -91,14 +91,14 @@ impl Default for Identity {
     }
 }
 
-/// A file as it lies in `/var/identity`, owner root.
+/// A file as it is in `/var/identity`, owner root.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdentityFile {
     /// Its name.
     pub name: &'static str,
     /// Its permission bits.
     pub mode: u32,
-    /// Its content; `None` means that there must be no such file.
+    /// Its content; `None` means that the file must not exist.
     pub content: Option<String>,
 }
 
@@ -109,13 +109,13 @@ impl std::fmt::Debug for IdentityFile {
     }
 }
 
-/// What a row of the table renders from.
+/// The input for rendering a row.
 pub struct Source<'a> {
     /// The machine's name, which is its host name.
     pub name: &'a MachineName,
     /// What it was given at birth.
     pub hardware: &'a HardwareIds,
-    /// What its owner decided.
+    /// Its owner's choices.
     pub identity: &'a Identity,
 }
 
@@ -234,7 +234,8 @@ mod tests {
         files.filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }
 
-    /// The files that the guest reads: what its concerns ask `common.sh` for, and what profiles name below `/var/identity`.
+    /// The files that the guest reads: the ones its concerns ask `common.sh` for, and the ones profiles name below
+    /// `/var/identity`.
     fn read_by_the_guest() -> BTreeSet<String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let mut found = BTreeSet::new();

@@ -37,7 +37,7 @@ impl ProfileSet {
         self.0.iter().any(|p| p.as_str() == name)
     }
 
-    /// The names that a person chose, `core` left out.
+    /// The names that a person chose, without `core`.
     pub fn chosen(&self) -> impl Iterator<Item = &ProfileName> {
         self.0.iter().filter(|p| p.as_str() != CORE)
     }
@@ -136,8 +136,8 @@ fn all_modes() -> Vec<Mode> {
 /// All profiles that can be chosen, by name.
 pub type Profiles = BTreeMap<ProfileName, ProfileMeta>;
 
-/// Says in words what is wrong with a set of profiles in a mode; an empty answer means nothing. The form shows it at
-/// once, the planner refuses by it, and the Nix modules assert the same.
+/// Reports what is wrong with a set of profiles in a mode; empty means nothing. The form shows it at once, the planner
+/// refuses by it, and the Nix modules assert the same.
 pub fn conflicts(profiles: &Profiles, set: &ProfileSet, mode: Mode) -> Vec<String> {
     let mut found = Vec::new();
     for name in set.iter() {
@@ -148,7 +148,7 @@ pub fn conflicts(profiles: &Profiles, set: &ProfileSet, mode: Mode) -> Vec<Strin
         for needed in meta.needs.iter().filter(|n| !set.contains(n.as_str())) {
             found.push(format!("“{name}” needs “{needed}”: choose it too."));
         }
-        // Each pair is reported once, by the name that comes first; a conflict that only one side declares counts as well.
+        // Each pair is reported once, by the name that comes first; a conflict that only one side declares counts too.
         for other in set.iter().filter(|o| meta.conflicts.contains(o)) {
             let other_tells = profiles.get(other).is_some_and(|m| m.conflicts.contains(name)) && other < name;
             if !other_tells {

@@ -1,4 +1,4 @@
-//! The words for jobs: accepted operations, their steps, why they fail, how a build is coming on.
+//! The vocabulary of jobs: accepted operations, their steps, why they fail, a build's progress.
 
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ crate::id!(
     JobId
 );
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -19,24 +19,24 @@ pub enum JobState {
     Running,
     /// A step failed or the job was cancelled; what was done is being undone.
     Undoing,
-    /// Undoing has stopped at a step that cannot be undone. The job keeps its machine until somebody has it tried again, or gives
+    /// Undoing has stopped at a step that cannot be undone. The job keeps its machine until someone retries it or gives
     /// it up.
     NeedsAttention,
     /// All steps are done.
     Succeeded,
     /// A step failed; everything that could be was undone.
     Failed,
-    /// Somebody cancelled it; everything that could be was undone.
+    /// Someone cancelled it; everything that could be was undone.
     Cancelled,
 }
 
 impl JobState {
-    /// The word in the database, in URLs and in CSS classes.
+    /// The name in the database, in URLs and in CSS classes.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The word for people.
+    /// The label for people.
     pub fn title(self) -> &'static str {
         match self {
             JobState::Queued => "Queued",
@@ -55,7 +55,7 @@ impl JobState {
     }
 }
 
-/// Where a step stands.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -75,7 +75,7 @@ pub enum StepState {
 }
 
 impl StepState {
-    /// The word in the database and in CSS classes.
+    /// The name in the database and in CSS classes.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -90,7 +90,7 @@ pub struct JobBadge {
     pub title: String,
     /// State.
     pub state: JobState,
-    /// The step under way, in words.
+    /// The step under way, as text.
     pub step: Option<String>,
     /// True once it was asked to stop: the step under way ends first.
     pub cancelling: bool,
@@ -114,13 +114,13 @@ pub struct Failure {
 /// The part of a failed build that a person needs first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildFailure {
-    /// The derivation, by its name without the store's hash.
+    /// The derivation, by name, without the store hash.
     pub derivation: String,
     /// Its last lines of output.
     pub last_lines: Vec<String>,
 }
 
-/// How far a build has come.
+/// A build's progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildProgress {
     /// Derivations to be built, in all.
@@ -145,9 +145,9 @@ pub struct BuildProgress {
 pub enum LogLevel {
     /// What a builder printed.
     Output,
-    /// What we or Nix say about the course of things.
+    /// Progress messages from us or Nix.
     Info,
-    /// Something to look at.
+    /// Something to check.
     Warning,
     /// Something failed.
     Error,

@@ -1,6 +1,6 @@
 //! The vocabulary of Snowglobe and the door to it: plain types, validated newtypes, `trait Portal`.
 //!
-//! Every other package speaks these words. Nothing here does IO, nothing knows a framework, and all of it
+//! Every other package uses these types. Nothing here does IO, nothing knows a framework, and all of it
 //! but [`portal`] also compiles for the browser. A value of a type from this package is valid: what comes from
 //! outside (a form, a database row, a command line) becomes one only by passing its `TryFrom`.
 

@@ -1,4 +1,4 @@
-//! The words for machines: names, modes, networks, hardware ids, states.
+//! The vocabulary of machines: names, modes, networks, hardware ids, states.
 
 use crate::newtype::{Refused, label};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 crate::id!(
-    /// Names a machine for ever, through renames and recreation.
+    /// Identifies a machine permanently, through renames and recreation.
     MachineId
 );
 
@@ -20,7 +20,7 @@ crate::validated_string!(
 );
 
 crate::validated_string!(
-    /// A bridge on the host. The kernel allows 15 bytes (`IFNAMSIZ`, net/if.h); we allow what bridges are really called.
+    /// A bridge on the host. The kernel allows 15 bytes (`IFNAMSIZ`, net/if.h); we allow names that real bridges have.
     BridgeName,
     |text| {
         let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -50,25 +50,25 @@ crate::validated_string!(
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case", parse_err_ty = Refused, parse_err_fn = no_such_mode)]
 pub enum Mode {
-    /// Read-only root from the image, everything that lasts on `/var`.
+    /// Read-only root from the image, everything persistent on `/var`.
     #[default]
     Immutable,
-    /// Read-only root with a writable `/nix` overlay that lies on `/var`.
+    /// Read-only root with a writable `/nix` overlay on `/var`.
     SemiMutable,
     /// One read-write disk; the guest rebuilds itself.
     Mutable,
 }
 
 impl Mode {
-    /// All modes, in the order in which forms offer them.
+    /// All modes, in the order that forms offer them.
     pub const ALL: [Mode; 3] = [Mode::Immutable, Mode::SemiMutable, Mode::Mutable];
 
-    /// The word used in Nix, in the database and in forms.
+    /// The name used in Nix, in the database and in forms.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The word for people.
+    /// The label for people.
     pub fn title(self) -> &'static str {
         match self {
             Mode::Immutable => "Immutable",
@@ -77,7 +77,7 @@ impl Mode {
         }
     }
 
-    /// What choosing it means, in one sentence.
+    /// What choosing it means, in a sentence.
     pub fn summary(self) -> &'static str {
         match self {
             Mode::Immutable => "The system is read-only and upgraded as a whole; data lives on its own disk.",
@@ -143,7 +143,7 @@ impl From<Network> for String {
 }
 
 crate::validated_string!(
-    /// A MAC address, lower case, `52:54:00:…` as QEMU's own range has it.
+    /// A MAC address, lower case, `52:54:00:…` as in QEMU's own range.
     MacAddress,
     |text| {
         let parts: Vec<&str> = text.split(':').collect();
@@ -159,13 +159,13 @@ crate::validated_string!(
         if text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             Ok(())
         } else {
-            Err(Refused::new("That is not a machine id of 32 hexadecimal digits."))
+            Err(Refused::new("A machine id has 32 hexadecimal digits."))
         }
     }
 );
 
-/// The identifiers of a machine's hardware: drawn when it is made and kept through upgrades, recreation and restores; a clone
-/// gets its own.
+/// The identifiers of a machine's hardware: drawn when it is created and kept through upgrades, recreation and
+/// restores; a clone gets its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HardwareIds {
     /// The hypervisor's identifier of the domain.
@@ -176,7 +176,7 @@ pub struct HardwareIds {
     pub machine_id: GuestMachineId,
 }
 
-/// What a machine is doing, as its host says.
+/// What a machine is doing, according to its host.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::IntoStaticStr,
 )]
@@ -200,7 +200,7 @@ pub enum MachineState {
 }
 
 impl MachineState {
-    /// The word for people, shown beside the coloured dot.
+    /// The label for people, shown beside the coloured dot.
     pub fn title(self) -> &'static str {
         match self {
             MachineState::Configured => "Not created",
@@ -213,7 +213,7 @@ impl MachineState {
         }
     }
 
-    /// The same as a word for CSS classes and URLs.
+    /// The same as a name for CSS classes and URLs.
     pub fn as_str(self) -> &'static str {
         self.into()
     }

@@ -1,6 +1,6 @@
 //! How a string or an id from outside becomes a value that can be trusted: two macros and the rule for labels.
 
-/// Why a text was refused; shown to the person who typed it, next to the field.
+/// Why a text was refused; shown to the person next to the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
@@ -84,7 +84,7 @@ macro_rules! validated_string {
     };
 }
 
-/// An identifier: a UUIDv7 made by the engine, opaque to everybody else.
+/// An identifier: a UUIDv7 made by the engine, opaque to everyone else.
 #[macro_export]
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {

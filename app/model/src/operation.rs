@@ -37,7 +37,7 @@ pub enum Operation {
         /// The machine.
         spec: Box<Spec>,
     },
-    /// Do something to a machine that there is. Written flat: `{"machine": "web-1", "operation": "start"}`.
+    /// Do something to an existing machine. Written flat: `{"machine": "web-1", "operation": "start"}`.
     #[serde(untagged)]
     OnMachine {
         /// The machine.
@@ -48,11 +48,11 @@ pub enum Operation {
     },
 }
 
-/// What can be done to a machine that there is.
+/// What can be done to an existing machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 pub enum MachineAction {
-    /// Create and start a machine of which there is only the configuration.
+    /// Create and start a machine that has only a configuration.
     Provision,
     /// Switch on.
     Start,
@@ -75,7 +75,7 @@ pub enum MachineAction {
     Destroy,
     /// Remove domain, disks and configuration.
     Purge,
-    /// Remove the configuration and leave alone what is on the host, which is gone for good.
+    /// Remove the configuration and leave what is on the host, which is gone for good.
     Forget,
 }
 
@@ -131,10 +131,10 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
-    /// Every kind there is, in the order in which menus show them.
+    /// Every kind there is, in the order that menus show them.
     pub const ALL: &[OperationKind] = OperationKind::VARIANTS;
 
-    /// The word in forms and URLs, in the database and in the log.
+    /// The name in forms and URLs, in the database and in the log.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -186,7 +186,7 @@ impl Operation {
         }
     }
 
-    /// The same without what is for nobody's eyes, for keeping when it is over.
+    /// The same without what nobody should see, for keeping once it is over.
     #[must_use]
     pub fn without_secrets(mut self) -> Operation {
         if let Operation::Create { spec } | Operation::Configure { spec } = &mut self {
@@ -195,7 +195,7 @@ impl Operation {
         self
     }
 
-    /// The machine it works on or makes, if it does.
+    /// The machine it works on or creates, if any.
     pub fn machine(&self) -> Option<&MachineName> {
         match self {
             Operation::Build { .. } | Operation::RemoveImage { .. } => None,
@@ -212,7 +212,7 @@ impl Operation {
         }
     }
 
-    /// The name that a machine has once this is done and did not have before; nobody else may have it.
+    /// The name that a machine gets from this and did not have before; nobody else may have it.
     pub fn new_name(&self) -> Option<&MachineName> {
         match self {
             Operation::OnMachine { action: MachineAction::Rename { name }, .. } => Some(name),
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Jobs and audit entries of earlier versions are read for ever.
+    /// Jobs and audit entries of earlier versions are read forever.
     #[test]
     fn the_stored_form_is_flat_and_stays_as_it_is() {
         let start = MachineAction::Start.on("web".parse().unwrap());

@@ -1,13 +1,13 @@
-//! Who may do what to which thing: a table of roles, and [`can`], the only question that anything asks of it.
+//! Who may do what to which thing: a table of roles, and [`can`], the only query on it.
 //!
-//! Roles have no rank: each is a row of scopes. What a member may do to a machine stands with the operation, in the
-//! catalog's row.
+//! Roles have no rank: each is a row of scopes. What a member may do to a machine is in the operation's row in the
+//! catalog.
 
 use crate::account::{Role, SessionUser, UserId};
 use crate::operation::OperationKind;
 use serde::{Deserialize, Serialize};
 
-/// Everything that can be asked of the portal by somebody who is logged in.
+/// Everything that can be asked of the portal by someone who is logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Submit an operation.
@@ -28,13 +28,13 @@ pub enum Action {
     SeeImages,
     /// See hosts and their findings.
     SeeHosts,
-    /// Look at a host again.
+    /// Check a host again.
     CheckHost,
     /// Read the audit log.
     ReadAudit,
     /// See, add, disable users and change roles.
     ManageUsers,
-    /// Change one's own password, end one's own sessions.
+    /// Change one's own password and end one's own sessions.
     ManageOwnAccount,
 }
 
@@ -45,7 +45,7 @@ pub enum Scope {
     None,
     /// Over what the user owns: a machine, or a job that the user started or that works on an own machine.
     Own,
-    /// Over that, and over what is shared with the user: a job whose build the user asked for as well.
+    /// Over that, and over what is shared with the user: a job whose build the user also asked for.
     Shared,
     /// Over all.
     All,
@@ -117,7 +117,7 @@ pub fn can(user: &SessionUser, action: Action, subject: Subject<'_>) -> bool {
 }
 
 impl Action {
-    /// The word in the audit log.
+    /// The name in the audit log.
     pub fn name(self) -> &'static str {
         match self {
             Action::Operate(kind) => kind.as_str(),

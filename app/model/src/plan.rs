@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// One step as the plan announces it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
-    /// `family.verb`, the name that the job, the log and the database use as well.
+    /// `family.verb`, the name that the job, the log and the database also use.
     pub name: String,
     /// What it will do, in a short sentence.
     pub what: String,
@@ -16,19 +16,19 @@ pub struct PlannedStep {
 /// What will happen, in order, and what it costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The operation in words: “Create web-1”.
+    /// The operation as text: “Create web-1”.
     pub title: String,
-    /// The machine that it is done to. A name may belong to another machine by the time somebody agrees.
+    /// The machine that it is done to. A name may belong to another machine by the time someone agrees.
     pub machine: Option<MachineId>,
     /// Steps in order.
     pub steps: Vec<PlannedStep>,
-    /// How long the machine will be unavailable, in words; none if it is not affected.
+    /// How long the machine will be unavailable, as text; none if it is not affected.
     pub downtime: Option<String>,
-    /// What remains, in words.
+    /// What remains.
     pub keeps: Vec<String>,
-    /// What is lost, in words. If not empty, the person must type the machine's name.
+    /// What is lost. If not empty, the person must type the machine's name.
     pub loses: Vec<String>,
-    /// What the person should know before going on.
+    /// What the person should know before continuing.
     pub warnings: Vec<String>,
     /// The name to be typed as confirmation.
     pub confirm: Option<MachineName>,
@@ -47,12 +47,12 @@ crate::validated_string!(
 );
 
 impl Plan {
-    /// SHA-256 over what matters to whoever agreed: which machine, steps, downtime, what is lost and kept, what must be
-    /// confirmed. Not over the words it is shown with.
+    /// SHA-256 over what matters to the person who agreed: which machine, steps, downtime, what is lost and kept, what
+    /// must be confirmed. Not over the wording.
     pub fn digest(&self) -> PlanDigest {
         let steps: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
         let agreed = (steps, &self.downtime, &self.loses, &self.keeps, &self.confirm, &self.machine);
-        // Lists of strings always serialise; were it ever not so, an empty text differs from every plan shown.
+        // Lists of strings always serialise; if one ever did not, an empty text differs from every plan shown.
         let json = serde_json::to_vec(&agreed).unwrap_or_default();
         PlanDigest(hex::encode(Sha256::digest(json)))
     }
@@ -72,14 +72,14 @@ pub enum Confirm {
 /// What a person has agreed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
-    /// The plan that was shown; none where nobody looked at one.
+    /// The plan that was shown; none if none was shown.
     pub plan: Option<PlanDigest>,
     /// What was typed to confirm a loss.
     pub name: Option<String>,
 }
 
 impl Consent {
-    /// To this plan and all that it loses.
+    /// To this plan and all its losses.
     pub fn to(plan: &Plan) -> Self {
         Self { plan: Some(plan.digest()), name: plan.confirm.as_ref().map(ToString::to_string) }
     }

@@ -19,10 +19,10 @@ use crate::view::job::{JobFilter, JobSummary, JobView};
 use crate::view::machine::{MachineDetail, MachineFilter, MachinePage};
 use async_trait::async_trait;
 
-/// What a submitted operation became.
+/// The result of submitting an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submitted {
-    /// The job; for a build that somebody else has already asked for, that job.
+    /// The job; for a build that someone else has already asked for, that job.
     pub job: JobId,
 }
 
@@ -44,21 +44,21 @@ pub struct LoggedIn {
     pub user: SessionUser,
     /// The session's secret, 256 random bits as hexadecimal digits.
     pub token: Secret,
-    /// What the device cookie holds from now on.
+    /// The device cookie's new value.
     pub device: Secret,
 }
 
-/// The browser in which somebody logs in.
+/// The browser used to log in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Browser<'a> {
-    /// Its name in its own words.
+    /// Its user agent.
     pub agent: Option<&'a str>,
     /// The device cookie of an earlier login: a stranger's guessing does not make its owner wait.
     pub device: Option<&'a Secret>,
 }
 
-/// Everything that can be asked. Every method checks the actor's rights itself and writes the audit log where the rules
-/// ask for it. A thing that the actor may not see is [`Fault::NotFound`].
+/// Everything that can be asked. Every method checks the actor's rights itself and writes to the audit log where the
+/// rules require it. A thing that the actor may not see is [`Fault::NotFound`].
 #[async_trait]
 pub trait Portal: Send + Sync {
     /// What an operation would do now.
@@ -81,10 +81,10 @@ pub trait Portal: Send + Sync {
     async fn job(&self, actor: &Actor, id: JobId) -> Result<JobView, Fault>;
     /// Asks a job to stop at the next step's end, a build at once.
     async fn cancel(&self, actor: &Actor, id: JobId) -> Result<(), Fault>;
-    /// Cancels all jobs of a user that can still be cancelled, those that wait first; answers how many.
+    /// Cancels all jobs of a user that can still be cancelled, waiting ones first; returns how many.
     async fn cancel_all(&self, actor: &Actor, user: UserId) -> Result<usize, Fault>;
-    /// Submits a failed or cancelled job's operation again. One that needs attention is undone further; it is the job itself
-    /// that is answered then.
+    /// Submits a failed or cancelled job's operation again. One that needs attention continues being undone; then the
+    /// job itself is returned.
     async fn retry(&self, actor: &Actor, id: JobId) -> Result<Submitted, Fault>;
     /// Ends a job in whatever state it is. What it may leave behind is in its failure and in the audit log.
     async fn give_up(&self, actor: &Actor, id: JobId) -> Result<(), Fault>;
@@ -100,7 +100,7 @@ pub trait Portal: Send + Sync {
 
     /// All hosts with the findings of their last check.
     async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault>;
-    /// Looks at a host again.
+    /// Checks a host again.
     async fn check_host(&self, actor: &Actor, name: &HostName) -> Result<HostView, Fault>;
 
     /// One page of the audit log.
@@ -119,7 +119,7 @@ pub trait Portal: Send + Sync {
         password: &Secret,
         browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault>;
-    /// Logs in. Equal work and equal words for an unknown user, a wrong password and a disabled account.
+    /// Logs in. Equal work and the same message for an unknown user, a wrong password and a disabled account.
     async fn login(
         &self,
         actor: &Actor,
@@ -127,11 +127,11 @@ pub trait Portal: Send + Sync {
         password: &Secret,
         browser: &Browser<'_>,
     ) -> Result<LoggedIn, Fault>;
-    /// The user of a session token, if the session stands and the account is enabled.
+    /// The user of a session token, if the session is valid and the account is enabled.
     async fn session(&self, token: &Secret) -> Result<Option<SessionUser>, Fault>;
     /// Ends the session of this token.
     async fn logout(&self, actor: &Actor, token: &Secret) -> Result<(), Fault>;
-    /// Changes one's own password and ends one's other sessions.
+    /// Changes the actor's password and ends the actor's other sessions.
     async fn change_password(
         &self,
         actor: &Actor,
@@ -139,11 +139,11 @@ pub trait Portal: Send + Sync {
         old: &Secret,
         new: &Secret,
     ) -> Result<(), Fault>;
-    /// One's own sessions.
+    /// The actor's own sessions.
     async fn sessions(&self, actor: &Actor, token: &Secret) -> Result<Vec<SessionView>, Fault>;
-    /// Ends one of one's own sessions.
+    /// Ends one of the actor's own sessions.
     async fn end_session(&self, actor: &Actor, handle: &str) -> Result<(), Fault>;
-    /// A single-use ticket that opens one socket, for the actor's present rights.
+    /// A single-use ticket that opens one socket, for the actor's current rights.
     async fn ticket(&self, actor: &Actor, purpose: TicketPurpose) -> Result<Secret, Fault>;
 
     /// All users.

@@ -1,10 +1,10 @@
-//! Shares of other machines that a guest with the profile `samba-mount` mounts, and with whose name and password.
+//! Shares of other machines that a guest with the profile `samba-mount` mounts, and the credentials for them.
 
 use crate::newtype::Refused;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Below which folders of the guest a share may lie: nowhere could it hide a part of the system.
+/// Folders of the guest that a share may be mounted below: none where it could hide a part of the system.
 const POINTS: [&str; 3] = ["/var/mnt/", "/home/", "/tmp/"];
 /// The longest name or password, in bytes.
 const WORD_MAX: usize = 256;
@@ -79,7 +79,7 @@ impl SambaCredentials {
 
     /// The file as mount.cifs(8) reads it; holds the password.
     pub fn to_file(&self) -> String {
-        // `DOMAIN\user` is how Windows writes it; mount.cifs wants them apart.
+        // `DOMAIN\user` is how Windows writes it; mount.cifs wants them separate.
         let (domain, user) = self.0.user.split_once('\\').unwrap_or(("", &self.0.user));
         let domain = if domain.is_empty() { String::new() } else { format!("domain={domain}\n") };
         format!("username={user}\npassword={}\n{domain}", self.0.password)

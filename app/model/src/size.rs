@@ -71,8 +71,8 @@ impl MemoryMib {
 }
 
 impl DiskGib {
-    /// The largest size that a new disk can have: it is made from a sparse file of its size, and ext4 with blocks of 4 KiB, on which
-    /// most portals keep their state, holds no file of 16 TiB. Larger ones may be known from elsewhere.
+    /// The largest size that a new disk can have: it is made from a sparse file of that size, and ext4 with 4 KiB
+    /// blocks, which most portals keep their state on, holds no file of 16 TiB. Existing disks may be larger.
     pub const NEW_MAX: u64 = 16 * 1024 - 1;
 
     /// The same in bytes.

@@ -1,4 +1,4 @@
-//! The order of a list, as it stands in the URL: `sort=name`, or `sort=-name` for the other direction.
+//! The order of a list, as in the URL: `sort=name`, or `sort=-name` for the other direction.
 
 use crate::newtype::Refused;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl From<Sort> for String {
     }
 }
 
-/// What is not known comes after what is.
+/// Unknown values come last.
 pub fn missing_last<T>(a: Option<T>, b: Option<T>, compare: fn(&T, &T) -> Ordering) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => compare(&a, &b),

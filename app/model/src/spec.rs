@@ -1,4 +1,4 @@
-//! What a person decides about a machine.
+//! A person's choices about a machine.
 
 use crate::host::HostName;
 use crate::identity::{self, Identity, IdentityFile};
@@ -7,12 +7,12 @@ use crate::machine::{HardwareIds, MachineName, Mode, Network};
 use crate::size::{DiskGib, MemoryMib, Vcpus};
 use serde::{Deserialize, Serialize};
 
-/// Everything that a person decides about a machine. The database row holds exactly this.
+/// All of a person's choices about a machine. The database row holds exactly this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// Its name.
     pub name: MachineName,
-    /// The host it lives on.
+    /// The host it is on.
     pub host: HostName,
     /// What its image is composed of.
     pub profiles: ProfileSet,

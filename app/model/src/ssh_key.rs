@@ -1,4 +1,5 @@
-//! OpenSSH public keys as they stand in an `authorized_keys` file (sshd(8), section `AUTHORIZED_KEYS FILE FORMAT`), without options.
+//! OpenSSH public keys as in an `authorized_keys` file (sshd(8), section `AUTHORIZED_KEYS FILE FORMAT`), without
+//! options.
 
 use crate::newtype::Refused;
 use base64::Engine as _;
@@ -21,7 +22,7 @@ const LINE_MAX: usize = 8192;
 crate::validated_string!(
     /// One public key: type, base64 blob whose first field names the same type, optional comment.
     ///
-    /// Options (`command="…"`, `from="…"`) are refused: they would be instructions to the guest that nobody reviewed.
+    /// Options (`command="…"`, `from="…"`) are refused: they would be unreviewed instructions to the guest.
     SshKey,
     check
 );

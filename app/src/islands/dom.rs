@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement, Node};
 
-/// Attributes that the person or `js/page.js` sets, and no view.
+/// Attributes set by the person or `js/page.js`, never by a view.
 const USER_STATE: [&str; 3] = ["open", "data-copied", "data-exact"];
 
 /// The page's document.
@@ -59,7 +59,7 @@ pub fn patch<V: IntoView + 'static>(target: &Element, view: V) {
     }
 }
 
-/// Updates an element's content to that of another element, which is consumed.
+/// Updates an element's content to another element's, which is consumed.
 pub fn patch_from(target: &Element, wanted: &Element) {
     let focused = document().active_element().filter(|active| target.contains(Some(active)));
     patch_children(target, wanted);

@@ -41,7 +41,7 @@ mod client {
             }
             _ => {
                 show_all(&body, machines, &filter);
-                // What an empty list says comes from the server.
+                // The text of an empty list comes from the server.
                 if body.child_element_count() == 0 {
                     page.ask();
                 }

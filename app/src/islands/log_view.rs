@@ -209,7 +209,7 @@ impl LogView {
         let on =
             event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()).is_some_and(|i| i.checked());
         let _ = self.scroller.class_list().toggle_with_force("wrap", on);
-        // The heights of empty blocks were those without or with wrapping.
+        // The heights of empty blocks were for the other wrapping mode.
         for (i, block) in
             self.blocks.borrow().iter().enumerate().filter(|(_, b)| !b.has_attribute("data-filled"))
         {

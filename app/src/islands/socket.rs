@@ -1,4 +1,4 @@
-//! How every socket is opened and kept open: ticket, address, frames, back-off, and what the person is told.
+//! How every socket is opened and kept open: ticket, address, frames, back-off, and what the person is shown.
 //!
 //! ```text
 //! ticket ──► open ──► frames ──► closed ──► pause 0.5 … 15 s ──► ticket …
@@ -100,8 +100,8 @@ impl Socket {
         socket
     }
 
-    /// Listens to what the browser knows of the network: over a lost network a socket would look open until TCP gives up minutes
-    /// later, and once the network is back nobody should wait for a pause to end.
+    /// Listens to what the browser knows about the network: over a lost network a socket would look open until TCP
+    /// gives up minutes later, and once the network is back nobody should wait for a pause to end.
     fn watch_network(&self) {
         let this = self.clone();
         window_event_listener_untyped("offline", move |_| this.close());
@@ -181,7 +181,7 @@ impl Socket {
                 self.0.why.replace(Some(why));
             }
             Next::Unreadable => {
-                // A newer server sends the same again, after frames that can be read: no hurry, and say what helps.
+                // A newer server sends the same again, after frames that can be read: no hurry, and show what helps.
                 self.0.tries.set(TRIES_UNREADABLE);
                 self.0.why.replace(Some("The portal was updated. Reload the page.".to_owned()));
                 self.close();
@@ -212,7 +212,7 @@ impl Socket {
         let tries = self.0.tries.get();
         self.0.tries.set(tries.saturating_add(1));
         let longest = PAUSE_FIRST.saturating_mul(1 << tries.min(8)).min(PAUSE_MAX);
-        // Half of it is random, so that not everybody reconnects to a restarted server at once.
+        // Half of it is random, so that not everyone reconnects to a restarted server at once.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 15,000")]
         let pause = longest / 2 + (js_sys::Math::random() * f64::from(longest) / 2.0) as u32;
         // The first pause is too short to mention.

@@ -37,7 +37,7 @@ mod client {
     pub struct Indicator(usize);
 
     impl Indicator {
-        /// Says nothing at first.
+        /// Shows nothing at first.
         pub fn new() -> Self {
             STATES.with_borrow_mut(|states| {
                 states.push(Status::Live);

@@ -139,7 +139,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// With the same words as `parts/time.rs`.
+// With the same wording as `parts/time.rs`.
 function ago(then) {
   const seconds = Math.max(0, (Date.now() - then) / 1000);
   if (seconds < 60) return "just now";

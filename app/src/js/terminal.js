@@ -37,8 +37,8 @@ function colours() {
 }
 
 // Control sequences whose cost grows with a number that the guest chooses: repeat the preceding character (REP), insert and
-// delete lines (IL, DL), scroll (SU, SD), go to tab stops (CHT, CBT). xterm.js loops as often as it is told, up to 2^31 times,
-// and ten bytes would freeze the page of every viewer. All others stop at the edge of the screen.
+// delete lines (IL, DL), scroll (SU, SD), go to tab stops (CHT, CBT). xterm.js loops as often as asked, up to 2^31
+// times, and ten bytes would freeze the page of every viewer. All others stop at the edge of the screen.
 const COUNTED = ["b", "L", "M", "S", "T", "I", "Z"];
 // The largest count that is carried out. Nothing larger has a meaning on a screen, so such a sequence is ignored.
 const COUNT_MAX = 500;
@@ -81,7 +81,7 @@ class SerialTerminal extends HTMLElement {
   }
 
   // The first `old` bytes are history. Programs ask terminals things (ECMA-48 DSR, DA), and the answers are typed: what was
-  // asked before this viewer came must not be answered now, into whatever reads the line by then.
+  // asked before this viewer came must not be answered now, into whatever is reading the line.
   show(bytes, old) {
     if (old > 0) {
       this.#replaying += 1;

@@ -66,7 +66,7 @@ fn chain_state(state: &ChainState) -> AnyView {
                 format!("The log is intact: each of its {entries} entries matches the one before it.");
             if *unkeyed > 0 {
                 words.push_str(&format!(
-                    " The first {unkeyed} were written before the log had a key: for them this shows damage, not \
+                    " The first {unkeyed} were written before the log had a key: for them this detects damage, not \
                      forgery."
                 ));
             }

@@ -63,7 +63,7 @@ fn filter(cx: &Cx) -> JobFilter {
     }
 }
 
-/// A button that stops all of one's own jobs, where the unfinished ones are listed.
+/// A button that stops all of the user's jobs, where the unfinished ones are listed.
 fn cancel_all(cx: &Cx, filter: &JobFilter) -> Option<AnyView> {
     let user = cx.actor.user.as_ref().filter(|_| filter.open)?.id.to_string();
     Some(

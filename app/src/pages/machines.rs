@@ -57,7 +57,7 @@ fn filter(cx: &Cx) -> MachineFilter {
     }
 }
 
-/// Machines whose record cannot be read: named here, so that nobody takes them for gone.
+/// Machines whose record cannot be read: named here, so that nobody thinks they are gone.
 fn unreadable(cx: &Cx, found: &MachinePage) -> Option<AnyView> {
     let may_forget = may(cx, Action::Operate(OperationKind::Forget));
     let machines = found.unreadable.iter().map(|machine| {
@@ -74,7 +74,7 @@ fn unreadable(cx: &Cx, found: &MachinePage) -> Option<AnyView> {
             </li>
         }
     });
-    let what_to_do = "Somebody edited the portal's database, or a later version of Snowglobe wrote it. Nothing happens to these \
+    let what_to_do = "Someone edited the portal's database, or a later version of Snowglobe wrote it. Nothing happens to these \
                       machines. Run that version, or restore the database from a backup, and restart the portal. An \
                       administrator can also have the portal forget them.";
     (!found.unreadable.is_empty()).then(|| {

@@ -47,7 +47,7 @@ fn already_done() -> AnyView {
         <Title text="Set up"/>
         <section class="card gate">
             <h1>"Already set up"</h1>
-            <p>"There is an administrator already, so this link is no longer valid."</p>
+            <p>"There already is an administrator, so this link is no longer valid."</p>
             <p><a class="button primary" href=routes::LOGIN>"Log in"</a></p>
         </section>
     }

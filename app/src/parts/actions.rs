@@ -8,7 +8,7 @@ use model::view::machine::Available;
 
 use crate::routes;
 
-/// What a person most likely wants of a machine in this state; `None` where nothing is likely.
+/// What one most likely wants from a machine in this state; `None` where nothing is likely.
 pub fn primary(state: MachineState) -> Option<OperationKind> {
     catalog::TABLE.iter().find(|row| row.likely.contains(&state)).map(|row| row.kind)
 }
@@ -16,13 +16,14 @@ pub fn primary(state: MachineState) -> Option<OperationKind> {
 /// Where a form is posted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// The machine list, to which one wants to return.
+    /// The machine list, to return to.
     List,
     /// A page of the machine.
     Page,
 }
 
-/// A button that does `kind` to the machine; where something has to be said or confirmed first, a link to the page for that.
+/// A button that does `kind` to the machine; if something has to be entered or confirmed first, a link to the page for
+/// that.
 pub fn operate(machine: &MachineName, kind: OperationKind, from: From, class: &'static str) -> AnyView {
     let label = format!("{} {machine}", kind.title());
     if kind.row().has_page() {
@@ -42,7 +43,7 @@ pub fn operate(machine: &MachineName, kind: OperationKind, from: From, class: &'
 }
 
 /// Everything that may be done to a machine, the likely thing as a button, the rest in a menu: first what can be done, then
-/// what cannot be done now, with the reason in words.
+/// what cannot be done now, with the reason.
 pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) -> AnyView {
     let likely = primary(state);
     let first = actions.iter().find(|a| Some(a.kind) == likely && a.refused.is_none());
@@ -65,7 +66,7 @@ pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) ->
     .into_any()
 }
 
-/// What was created once need not be told that it cannot be created now.
+/// A machine that exists need not explain that it cannot be created.
 fn is_offered(kind: OperationKind, state: MachineState) -> bool {
     let row = kind.row();
     row.in_menu || row.likely.contains(&state)

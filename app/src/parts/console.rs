@@ -26,7 +26,7 @@ pub struct Viewers {
     pub watchers: Vec<String>,
 }
 
-/// Who has control and who watches, in words.
+/// Who has control and who watches, as text.
 pub fn viewers(viewers: &Viewers) -> String {
     let control = match (viewers.you, &viewers.driver) {
         (ConsoleRole::Driver, _) => "You have control".to_owned(),
@@ -49,8 +49,8 @@ pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
     view! { <button type="button" class="button" data-console=request data-key=request>{words}</button> }
 }
 
-/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off stands apart from the rest,
-/// so that nobody hits it by mistake.
+/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off is set apart from
+/// the rest, to avoid hitting it by mistake.
 pub fn power(machine: &MachineName, on: bool, is_created: bool) -> impl IntoView + use<> {
     let kinds: &[OperationKind] = match (on, is_created) {
         (true, _) => &[OperationKind::ShutDown, OperationKind::Reboot],

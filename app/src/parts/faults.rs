@@ -79,7 +79,7 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
         Fault::Invalid { .. } => "One field needs to be corrected".to_owned(),
         Fault::PlanChanged { .. } => "The plan has changed".to_owned(),
         Fault::NeedsConfirmation { .. } => "Not confirmed yet".to_owned(),
-        _ => "That did not work".to_owned(),
+        _ => "That failed".to_owned(),
     };
     // Focus goes to the first wrong field where there is one; otherwise here.
     let focus = first_wrong(form, fields).is_none();
@@ -156,7 +156,7 @@ pub fn confirm_field(name: &str, id: &str, form: &FormState) -> impl IntoView + 
     }
 }
 
-/// Says what was just done on this page.
+/// Confirms what was just done on this page.
 pub fn done(cx: &Cx, words: &[(&str, &'static str)]) -> AnyView {
     let done = cx.done();
     match words.iter().find(|(intent, _)| *intent == done) {

@@ -57,7 +57,7 @@ fn input(form: &FormView<'_>, field: &Field, kind: &'static str, value: &str) ->
     .into_any()
 }
 
-/// A number as text: a number field would not post what was mistyped, and would change under a scrolling finger.
+/// A number as text: a number field would not post invalid input, and would change under a scrolling finger.
 fn number(form: &FormView<'_>, field: &Field, unit: &str, presets: &[u64]) -> AnyView {
     let name = field.name;
     let buttons = presets.iter().map(|preset| {
@@ -116,7 +116,7 @@ pub struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    /// The field with its label, what was typed, and its error.
+    /// The field with its label, its input, and its error.
     pub fn view(&self) -> AnyView {
         let error = self.state.and_then(|s| s.fault.as_ref()).and_then(|f| f.of_field(self.name));
         let error = error.map(ToOwned::to_owned);

@@ -21,7 +21,7 @@ pub enum Section {
     Audit,
     /// Users and their roles.
     Users,
-    /// One's own account.
+    /// The user's own account.
     Account,
     /// Pages before the login.
     Outside,
@@ -33,7 +33,7 @@ struct Destination {
     path: &'static str,
     /// An outline on a grid of 24 by 24.
     icon: &'static str,
-    /// What somebody must be able to do for it to be of use.
+    /// What the user must be allowed to do for it to be useful.
     needs: Action,
 }
 
@@ -135,7 +135,7 @@ pub fn frame(cx: Option<&Cx>, section: Section, body: AnyView) -> AnyView {
     .into_any()
 }
 
-/// A page's title, in the browser's tab and as the first heading, with what stands beside it.
+/// A page's title, in the browser's tab and as the first heading, with what goes beside it.
 pub fn heading(title: &str, beside: AnyView) -> impl IntoView + use<> {
     heading_with_title(title, title, beside)
 }

@@ -17,7 +17,7 @@ pub const NOW: &str = "job-now";
 pub const LOG_SECTION: &str = "log-section";
 /// The step whose progress is shown.
 const BUILD_STEP: &str = "image.build";
-/// What a job says that was asked to stop.
+/// The message of a job that was asked to stop.
 pub const CANCELLING: &str = "Cancelling; the current step has to finish first.";
 
 /// The live regions of a job's page in order, by the value of their `data-live`.
@@ -150,7 +150,7 @@ pub fn duration(job: &JobSummary, now: Time) -> String {
     time::span(job.began.unwrap_or(job.created).millis_until(job.ended.unwrap_or(now)))
 }
 
-/// How long a job that has begun was in the queue, if for long enough that somebody wonders.
+/// How long a job that has begun was in the queue, if long enough to make one wonder.
 fn waited(job: &JobSummary) -> Option<String> {
     const UNNOTICED: u64 = 1_000;
     let millis = job.created.millis_until(job.began?);
@@ -197,7 +197,7 @@ fn retry_words(job: &JobView) -> &'static str {
     }
 }
 
-/// The build's progress, only while it runs: that of a build that has ended would be misleading.
+/// The build's progress, only while it runs: the progress of an ended build would be misleading.
 pub fn progress(job: &JobView) -> Option<AnyView> {
     let runs = job.steps.iter().any(|step| step.name == BUILD_STEP && step.state == StepState::Running);
     let progress = job.progress.as_ref().filter(|_| runs)?;

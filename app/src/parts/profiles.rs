@@ -1,4 +1,4 @@
-//! Sets of profiles and images in words.
+//! Sets of profiles and images as text.
 
 use model::image::ProfileSet;
 use model::machine::Mode;

@@ -1,6 +1,6 @@
 //! Points in time for people: relative, with the exact time on hover or tap.
 //!
-//! `js/page.js` updates relative times, with the same words as [`ago`].
+//! `js/page.js` updates relative times, with the same wording as [`ago`].
 
 use leptos::prelude::*;
 use model::time::Time;

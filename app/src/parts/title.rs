@@ -1,4 +1,4 @@
-//! Titles of pages as they stand in the browser's tab. What matters most comes first, because a tab shows little.
+//! Titles of pages as shown in the browser's tab. What matters most comes first, because a tab shows little.
 
 use model::job::JobBadge;
 use model::machine::MachineState;
@@ -9,7 +9,7 @@ pub fn whole(title: &str) -> String {
     if title.is_empty() { "Snowglobe".to_owned() } else { format!("{title} · Snowglobe") }
 }
 
-/// A machine by its state and name; a tab of its page by its own name as well.
+/// A machine by its state and name; a tab of its page also by its own name.
 pub fn machine(row: &MachineRow, tab: Option<&str>) -> String {
     let mark = match row.observed.state {
         _ if row.job.is_some() => "◐",

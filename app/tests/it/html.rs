@@ -55,7 +55,7 @@ fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
     }
 }
 
-/// What must hold for every page whatever it shows.
+/// What must hold for every page regardless of content.
 pub fn assert_sound(page: &str, html: &str) {
     let tags = tags(html);
     let ids: Vec<&str> = tags.iter().filter_map(|t| t.get("id")).collect();

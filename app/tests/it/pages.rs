@@ -1,4 +1,4 @@
-//! What must hold for pages, for every page where it can be said so.
+//! What must hold for pages, for every page where possible.
 
 use crate::html::{assert_sound, tags};
 use crate::world::{HOSTILE, ID, World, actor, job, plan};

@@ -3,12 +3,12 @@
 # derivation's attributes as environment ($payload, $steps, $out, …).
 set -euf
 
-# Files get this date (an arbitrary one) rather than that of the build. Nothing more is promised: creation
+# Files get this date (an arbitrary one) rather than the build's. Nothing more is promised: creation
 # times in the file systems still differ between two builds.
 export SOURCE_DATE_EPOCH=1000000000 MTOOLS_SKIP_CHECK=1
 umask 022
 
-# phase NAME: tells Nix, and through its log the portal, what goes on; the format is that of stdenv.
+# phase NAME: tells Nix, and through its log the portal, what is happening; the format is stdenv's.
 phase() {
     # shellcheck disable=SC2154 # set by Nix
     printf '@nix { "action": "setPhase", "phase": "%s" }\n' "$1" >&"${NIX_LOG_FD:-2}"
@@ -26,7 +26,7 @@ tool() {
     "$payload/lib/ld-linux-x86-64.so.2" --library-path "$payload/lib" "$payload/bin/$name" "$@"
 }
 
-# size_of FILE: in words for people.
+# size_of FILE: in human-readable form.
 size_of() {
     du -h "$1" | cut -f1
 }

@@ -38,7 +38,7 @@ cp -r "$identity" root/usr/lib/snowglobe/identity
 chmod -R u+w root/usr/lib/snowglobe/identity
 ln -s ../lib/snowglobe/identity/snowglobe-identity root/usr/bin/snowglobe-identity
 
-# Files that identity and DHCP decide lie in /run: the root may be read-only, and a reboot forgets them.
+# Files that depend on identity and DHCP are in /run: the root may be read-only, and a reboot forgets them.
 while read -r place target; do
     mkdir -p "root/${place%/*}"
     ln -s "$target" "root/$place"
@@ -78,7 +78,7 @@ tool mke2fs -q -t ext4 -L nixos -d root -m 0 -U f222513b-ded1-49fa-b591-20ce86a2
 if [ "$mode" = mutable ]; then
     tool tune2fs -O has_journal "$out/rootfs.ext4" >&2
 fi
-# mke2fs copies the owners of the staged files. Built by somebody else than root, they must become root.
+# mke2fs copies the owners of the staged files. Built by a user other than root, they must become root's.
 if [ "$(id -u)" -ne 0 ]; then
     find root | sed -e 's|^root||' -e 's|^$|/|' -e 's|.*|sif "&" uid 0\nsif "&" gid 0|' >owners
     tool debugfs -w -f owners "$out/rootfs.ext4" >/dev/null 2>&1

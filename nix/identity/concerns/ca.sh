@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # `trimmed` is set by trim() and uncomment() of common.sh
-# Extra certificate authorities: PEM certificates in `ca-cert.pem`, trusted beside those of CA_BASE.
+# Extra certificate authorities: PEM certificates in `ca-cert.pem`, trusted besides those of CA_BASE.
 
 # parse_certificates <text: prints the complete PEM blocks and nothing between them. Fails when a block is
 # not closed or holds what is not base64.

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # `trimmed` is set by trim() and uncomment() of common.sh
 # DNS servers: the `nameserver` lines of `resolv.conf`; the other lines of resolv.conf(5) are left out.
-# None: the servers that DHCP gives.
+# None: the servers from DHCP.
 
 # parse_nameservers <text: prints the addresses, one per line.
 parse_nameservers() (

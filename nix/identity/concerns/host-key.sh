@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# The SSH host key: kept in the identity, so that it outlives the boot disk; made where there is none.
+# The SSH host key: kept in the identity, so that it outlives the boot disk; made if there is none.
 
-# create_host_key: writes it beside its final name. An empty file, which a crash at first boot can
-# leave, would otherwise stand for a key for ever.
+# create_host_key: writes it beside its final name. An empty file, which a crash at first boot can leave, would
+# otherwise count as a key forever.
 create_host_key() {
     rm -f "$HOST_KEY.new" "$HOST_KEY.new.pub"
     mkdir -p "${HOST_KEY%/*}" && (umask 077 && make_host_key "$HOST_KEY.new") &&

@@ -3,7 +3,7 @@
 # SSH keys: `<user>_authorized_keys`, in the format of sshd(8), one file per user of KEY_USERS.
 # Comments and blank lines are left out; absent or empty: nobody can log in as that user by key.
 
-# parse_keys <text: prints the key lines. The SSH server judges them: it knows the types, and it skips
+# parse_keys <text: prints the key lines. The SSH server validates them: it knows the types, and it skips
 # what it does not understand.
 parse_keys() {
     while IFS= read -r line || [ -n "$line" ]; do

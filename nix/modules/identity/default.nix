@@ -1,6 +1,6 @@
-# A machine's identity lies in /var/identity and is applied by the scripts of nix/identity, which know nothing of NixOS. This
-# module packages them, runs them, and assembles the platform file, in which each concern beside it says where its part
-# goes in this system.
+# A machine's identity is in /var/identity and is applied by the scripts of nix/identity, which know nothing about
+# NixOS. This module packages them, runs them, and assembles the platform file, in which each concern beside it says
+# where its part goes in this system.
 #
 # snowglobe-identity.service runs before the network, sshd and any login, again whenever a file changes (the path unit),
 # and whenever the portal asks. Nothing requires it: a missing or malformed file costs one concern, never the boot.
@@ -98,8 +98,8 @@ in
           StartLimitIntervalSec = 0;
         };
         path = [ command ];
-        # systemd drops what the path unit sees while this runs, so it looks again before it ends. Three times, because
-        # a file dated in the future would otherwise keep it here for ever.
+        # systemd drops what the path unit sees while this runs, so it checks again before it ends. Three times, because
+        # a file dated in the future would otherwise keep it here forever.
         script = ''
           mkdir -p /run/snowglobe
           for _ in 1 2 3; do

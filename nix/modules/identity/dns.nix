@@ -1,5 +1,5 @@
-# DNS servers: a drop-in for systemd-resolved. `Domains=~.` sends every question to them, or the servers that DHCP names
-# would be asked as well.
+# DNS servers: a drop-in for systemd-resolved. `Domains=~.` sends every query to them, or the servers from DHCP would be
+# asked too.
 {
   vm.identity.platform = ''
     dns_changed() {

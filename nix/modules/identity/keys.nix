@@ -1,5 +1,5 @@
-# Authorized keys of admin and user. In a machine whose /etc cannot change they lie in /run; a mutable machine has them in the
-# usual place, and reads its users' own files as well.
+# Authorized keys of admin and user. In a machine whose /etc cannot change they are in /run; a mutable machine has them
+# in the usual place, and reads its users' own files too.
 { config, lib, ... }:
 let
   mutable = config.vm.mode == "mutable";

@@ -32,7 +32,7 @@
         IDENTITY=$identity SNOWGLOBE_PLATFORM=/dev/null SNOWGLOBE_LOCKED=yes \
           "$BASH" ${config.vm.identity.scripts}/libexec/snowglobe-identity hostname machine-id || true
 
-        # A machine that was given no id keeps the one of its first boot.
+        # A machine without a given id keeps the one from its first boot.
         if [ -s $id ] && ! [ -e $identity/machine-id ] && ! [ -s $target ]; then
           mkdir -p $identity
           if cp $id $identity/machine-id.new; then

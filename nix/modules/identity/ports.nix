@@ -18,7 +18,7 @@ in
       iifname "wg0" tcp dport 9100 accept
     '';
     description = ''
-      Further nftables rules of the input chain, after those of the machine's port lists. For what an image needs by
+      Further nftables rules of the input chain, after the rules from the machine's port lists. For what an image needs by
       itself, such as name resolution for containers; ports for the outside belong into the machine's identity.
     '';
   };

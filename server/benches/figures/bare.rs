@@ -1,5 +1,5 @@
-//! The reference of `start` and `echo`: a machine made by the bare tools that the portal uses too, one after the other, and
-//! where guestfish is installed by it, as the command-line tool that the portal takes over from does.
+//! The reference of `start` and `echo`: a machine made by the bare tools that the portal also uses, one after another,
+//! and, if guestfish is installed, by it, like the command-line tool that the portal replaces.
 //!
 //! The definition is the portal's own, with another name: what is compared is the way there, not the machine.
 
@@ -56,10 +56,10 @@ impl Pattern {
         })
     }
 
-    /// Makes and starts a machine, and tells how long that took. Afterwards [`remove`] it.
+    /// Makes and starts a machine, and reports how long that took. Afterwards [`remove`] it.
     ///
     /// # Errors
-    /// If a tool fails, with its words.
+    /// If a tool fails, with its message.
     pub async fn create(&self, tiny: &Tiny, name: &str, way: Way) -> Result<Duration> {
         let folder = tiny.folder(name);
         std::fs::create_dir(&folder)?;
@@ -143,7 +143,7 @@ pub async fn remove(tiny: &Tiny, name: &str) -> Result<()> {
 /// How long libvirt's own tool takes to list all domains at this address.
 ///
 /// # Errors
-/// If it fails, with its words.
+/// If it fails, with its message.
 pub async fn list_domains(uri: &str) -> Result<Duration> {
     let arguments = ["--quiet", "--connect", uri, "list", "--all"].map(OsString::from);
     let begun = Instant::now();
@@ -153,17 +153,17 @@ pub async fn list_domains(uri: &str) -> Result<Duration> {
     Ok(took)
 }
 
-/// Runs virsh against the sandbox's libvirt and answers what it printed.
+/// Runs virsh against the sandbox's libvirt and returns its output.
 ///
 /// # Errors
-/// If it fails, with its words.
+/// If it fails, with its message.
 pub async fn virsh(arguments: &[&str]) -> Result<String> {
     let mut all: Vec<OsString> = vec!["--quiet".into(), "--connect".into(), uri()?.into()];
     all.extend(arguments.iter().map(OsString::from));
     run("virsh", &all).await
 }
 
-/// Runs a tool to its end and answers what it printed.
+/// Runs a tool to completion and returns its output.
 async fn run(program: &'static str, arguments: &[OsString]) -> Result<String> {
     let ended = Program::new(program).args(arguments.iter().cloned()).limit(LIMIT).keep(1 << 20).run().await;
     Ok(ended.with_context(|| format!("{program} failed"))?.stdout.text())

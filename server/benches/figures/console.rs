@@ -1,12 +1,12 @@
-//! How fast a console carries what a guest says to browsers, one and fifty of them.
+//! How fast a console carries a guest's output to browsers, one and fifty of them.
 //!
-//! The guest is the memory hypervisor's, which says back whatever is typed; it is typed inside the process, so that what is
-//! measured is the way from the guest to the browsers: the hub, the router's sockets, loopback. Twice: a guest that says as
-//! much as the portal takes (a slow viewer skips, so what counts is what arrives), and a guest that says 20 MB/s, of
-//! which nothing may be skipped. The reference is as many sockets with nothing behind them.
+//! The guest is the memory hypervisor's, which echoes its input; input is sent inside the process, so that what is
+//! measured is the way from the guest to the browsers: the hub, the router's sockets, loopback. Twice: a guest that
+//! sends as much as the portal takes (a slow viewer skips, so what counts is what arrives), and a guest that sends 20
+//! MB/s, of which nothing may be skipped. The reference is as many sockets with nothing behind them.
 //!
-//! A real serial line is no such guest: it hands over some twenty bytes at a time. What that costs is the time of the
-//! processors for a megabyte, with the browser's end in it, which is in this process as well.
+//! A real serial line is no such guest: it hands over some twenty bytes at a time. The cost of that is processor time
+//! per megabyte, including the browser's end, which is also in this process.
 
 use crate::inside::Inside;
 use crate::person::{Frame, Person, Socket};
@@ -34,27 +34,27 @@ const VIEWERS: [usize; 2] = [1, 50];
 const PIECE: usize = 4096;
 /// How long the guest talks.
 const TALK: Duration = Duration::from_secs(4);
-/// How long the last viewer may take to what was said last. Only a broken one needs it.
+/// How long the last viewer may take to reach the last output. Only a broken one needs it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is asked for, in bytes per second.
+/// The target, in bytes per second.
 const TARGET: f64 = 20e6;
-/// How late the guest that keeps to a rate may be with the last that it says.
+/// How late the rate-limited guest may be with its last output.
 const LATE: Duration = Duration::from_millis(500);
-/// How often the guest that keeps to a rate says something.
+/// How often the rate-limited guest sends output.
 const TICK: Duration = Duration::from_millis(5);
 /// What a serial line hands over at once, in bytes, and how many times in a millisecond.
 const DROP: usize = 20;
 const DROPS: usize = 5;
-/// The last that the guest says.
+/// The guest's last output.
 const END: &[u8] = b"\r\nthe end\r\n";
-/// The first that a bare socket says.
+/// A bare socket's first output.
 const BARE_BEGIN: &[u8] = b"beginning";
 const MACHINE: &str = "loud";
 
 /// Runs the figures.
 ///
 /// # Errors
-/// If a viewer never gets what the guest says last.
+/// If a viewer never gets the guest's last output.
 pub async fn run() -> Result<Vec<Figure>> {
     let mut inside = Inside::begin().await?;
     let machine: MachineName = MACHINE.parse().map_err(|_| anyhow::anyhow!("no machine name"))?;
@@ -95,7 +95,7 @@ pub async fn run() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Lets the guest say little very often, for a while; milliseconds of CPU per megabyte.
+/// Has the guest send little output very often, for a while; milliseconds of CPU per megabyte.
 async fn drip(inside: &mut Inside, machine: &MachineName, viewers: usize) -> Result<f64> {
     let actor = inside.actor().await?;
     let mut guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
@@ -125,12 +125,12 @@ async fn drip(inside: &mut Inside, machine: &MachineName, viewers: usize) -> Res
     Ok(spent.as_secs_f64() * 1e3 / (said as f64 / 1e6))
 }
 
-/// What this process has used of the processors.
+/// The processor time that this process has used.
 fn cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
-/// Types, again until it is accepted: a guest that reads slower than we type is no fault here.
+/// Types, again until it is accepted: a guest that reads slower than we type is fine here.
 async fn insist(guest: &mut ConsoleSession, bytes: &[u8]) {
     while !guest.type_in(bytes) {
         tokio::task::yield_now().await;
@@ -172,9 +172,9 @@ async fn create(person: &mut Person) -> Result<()> {
     person.done(job).await.map(drop)
 }
 
-/// What came of one talk.
+/// The result of one talk.
 struct Talk {
-    /// Bytes that the guest said.
+    /// Bytes that the guest sent.
     said: f64,
     seen: Vec<Seen>,
 }
@@ -191,12 +191,12 @@ impl Seen {
     }
 }
 
-/// Lets the guest talk for a while, at a rate in bytes per second or as fast as it is listened to.
+/// Lets the guest talk for a while, at a rate in bytes per second or as fast as it is read.
 async fn talk(inside: &mut Inside, machine: &MachineName, viewers: usize, rate: Option<f64>) -> Result<Talk> {
     let actor = inside.actor().await?;
     let mut guest = inside.server.engine.attach_console(&actor, machine, ConsoleRole::Driver, None).await?;
     let ready = Arc::new(Barrier::new(viewers + 1));
-    // A viewer first sees what was said before; a word of its own tells it where this talk begins.
+    // A viewer first sees earlier output; a unique word marks where this talk begins.
     let begin = Bytes::from(format!("\r\nbeginning {viewers} {rate:?}\r\n"));
     let watching = watchers(inside, machine, viewers, &begin, &ready).await?;
     insist(&mut guest, &begin).await;
@@ -209,7 +209,7 @@ async fn talk(inside: &mut Inside, machine: &MachineName, viewers: usize, rate: 
     Ok(Talk { said, seen: seen.into_iter().collect::<Result<_>>()? })
 }
 
-/// Says things; answers how many bytes. A guest that keeps to a rate gives up when the portal takes less.
+/// Sends output; returns how many bytes. A rate-limited guest gives up when the portal takes less.
 async fn say(guest: &mut ConsoleSession, rate: Option<f64>) -> f64 {
     let piece = [b'.'; PIECE];
     let begun = Instant::now();

@@ -36,7 +36,7 @@ pub async fn run() -> Result<Vec<Figure>> {
     tiny.started(job).await?;
     let pattern = Pattern::of(&tiny, "bench-portal").await?;
     pattern.create(&tiny, "bench-tools", Way::Mke2fs).await?;
-    // Opened before anybody has seen its prompt: what was said without a reader is lost.
+    // Opened before anyone has seen its prompt: output without a reader is lost.
     let mut own = Own::open("bench-tools").await?;
     own.until(PROMPT, BOOT).await?;
     tiny.person.done(job).await?;
@@ -65,7 +65,7 @@ fn figures(ours: &[Duration], theirs: &[Duration]) -> Result<Vec<Figure>> {
     ])
 }
 
-/// A guest's terminal as QEMU has it.
+/// A guest's terminal as QEMU provides it.
 struct Own {
     /// None while a blocking read has it.
     terminal: Option<File>,

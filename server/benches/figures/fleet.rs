@@ -30,7 +30,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// An empty portal whose host has so many machines that are not the portal's yet.
+    /// An empty portal whose host has so many machines that are not yet the portal's.
     ///
     /// # Errors
     /// If the server does not come up.
@@ -42,7 +42,7 @@ impl Fleet {
         Ok(Self { state, server, person })
     }
 
-    /// The same portal, to which the machines belong now.
+    /// The same portal, which now owns the machines.
     ///
     /// # Errors
     /// If the rows cannot be written or the server does not come up again.
@@ -87,7 +87,7 @@ fn mac(number: usize) -> String {
     format!("52:54:00:{:02x}:{:02x}:{:02x}", number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff)
 }
 
-/// The world of the test driver, as drvtest.html in libvirt's documentation has it.
+/// The world of the test driver, as in drvtest.html of libvirt's documentation.
 fn driver(machines: usize) -> String {
     let mut xml = "<node>\n<network><name>default</name><bridge name='virbr0'/><ip address='192.168.0.1' \
                    netmask='255.255.0.0'/></network>\n"

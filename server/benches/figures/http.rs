@@ -1,5 +1,5 @@
-//! A browser's part of HTTP/1.1 on one kept-alive connection, small enough to cost next to nothing beside the server that it
-//! measures. Used by every figure that asks the portal something.
+//! A browser's part of HTTP/1.1 on one kept-alive connection, small enough to cost next to nothing compared with the
+//! server that it measures. Used by every figure that asks the portal something.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::BytesMut;
@@ -46,7 +46,7 @@ impl Reply {
     /// Itself, if it has this status.
     ///
     /// # Errors
-    /// If it has another one; the message quotes what the server said.
+    /// If it has another one; the message quotes the server's answer.
     pub fn expect(self, status: u16, what: &str) -> Result<Self> {
         if self.status == status {
             return Ok(self);
@@ -72,7 +72,7 @@ impl Connection {
     /// Connects to `address:port`.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If nothing listens there.
     pub async fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await;
         let stream = stream.with_context(|| format!("nobody answers at {address}"))?;

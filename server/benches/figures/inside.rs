@@ -1,5 +1,5 @@
 //! A portal inside the bench's own process: the real engine, router and sockets over the memory hypervisor and the memory
-//! builder, so that a guest or a build can say as much as it likes. Used by `console` and `log`.
+//! builder, so that a guest or a build can print as much as it likes. Used by `console` and `log`.
 
 use crate::person::Person;
 use crate::process::needed;
@@ -21,13 +21,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The portal and somebody in it.
+/// The portal and a user in it.
 pub struct Inside {
     /// What the sockets run on.
     pub server: Shared,
-    /// What builds say is told here.
+    /// Controls the builds' output.
     pub builder: Arc<MemoryBuilder>,
-    /// Somebody who may do everything.
+    /// Someone who may do everything.
     pub person: Person,
     running: JoinHandle<Result<()>>,
     _state: TempDir,
@@ -66,7 +66,7 @@ impl Inside {
         Ok(Self { server, builder, person, running, _state: state })
     }
 
-    /// The administrator as the engine knows people.
+    /// The administrator as the engine's actor.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -80,7 +80,7 @@ impl Inside {
     /// Stops the portal.
     ///
     /// # Errors
-    /// If it does not end well.
+    /// If it does not shut down cleanly.
     pub async fn end(self) -> Result<()> {
         self.server.stopping.cancel();
         self.running.await?

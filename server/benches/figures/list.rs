@@ -1,5 +1,5 @@
 //! The list of machines, of 1,000 and of 10,000: how long one page takes, how many pages go out in a second, and how much
-//! memory the server has. With 1,000, what a first visit costs in bytes is looked at as well (`weight`).
+//! memory the server has. With 1,000, a first visit's cost in bytes is also checked (`weight`).
 //!
 //! The load comes from the same computer and takes its share of it. `/healthz` is the floor: the same connection, no page.
 
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use std::time::{Duration, Instant};
 
-/// Views by one person, one after the other.
+/// Views by one person, one after another.
 const VIEWS: usize = 200;
 /// People at once.
 const PEOPLE: usize = 8;
@@ -21,7 +21,7 @@ const LOAD: Duration = Duration::from_secs(5);
 const HEALTH: &str = "/healthz";
 /// How often libvirt's own tool is asked for the same list.
 const TOOL_RUNS: usize = 5;
-/// What is asked for: milliseconds for a page of 1,000, ten times that for 10,000; pages a second; KiB.
+/// The targets: milliseconds for a page of 1,000, ten times that for 10,000; pages a second; KiB.
 const PAGE: f64 = 10.0;
 const PAGES: f64 = 500.0;
 const MEMORY: f64 = 60e6 / 1024.0;
@@ -58,7 +58,7 @@ pub async fn run() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// One page at a time; answers the median in milliseconds.
+/// One page at a time; returns the median in milliseconds.
 async fn page(fleet: &mut Fleet, machines: &str, target: f64, figures: &mut Vec<Figure>) -> Result<f64> {
     let pages = views(&mut fleet.person, app::routes::MACHINES, VIEWS).await?;
     let floor = views(&mut fleet.person, HEALTH, VIEWS).await?;

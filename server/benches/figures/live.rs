@@ -1,5 +1,5 @@
 //! How long a change made elsewhere takes to the browser: `virsh` suspends and resumes a machine, and a list of machines
-//! that is open in a browser hears of it.
+//! that is open in a browser is notified.
 //!
 //! Measured from before `virsh` begins, so that libvirt's own work is in it; the reference is `virsh` alone.
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 20;
 /// Milliseconds from libvirt's event to the browser.
 const TARGET: Target = Target::AtMost(200.0);
-/// After this, a change that has not been told never will be.
+/// After this, a change not yet reported never will be.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MACHINE: &str = "bench-live";
 
@@ -49,7 +49,7 @@ pub async fn run() -> Result<Vec<Figure>> {
     Ok(vec![figure.target(TARGET).beside("virsh alone", millis(&tool).context(none)?)])
 }
 
-/// Reads until the machine is told to be in this state.
+/// Reads until the machine is reported in this state.
 async fn tell(socket: &mut Socket, state: MachineState) -> Result<()> {
     let told = async {
         loop {

@@ -1,6 +1,6 @@
 //! A build that prints 100,000 lines, followed by fifty browsers: nothing lost, all in order, and how long it takes.
 //!
-//! The clock runs from the moment at which the build may print until the last follower has been told that the job is over.
+//! The clock runs from the moment the build may print until the last follower has been notified that the job is over.
 //! Every follower checks every line. The reference sends the same frames to as many sockets with nothing behind them.
 
 use crate::inside::Inside;
@@ -19,7 +19,7 @@ use tokio_tungstenite::{accept_async, client_async};
 const LINES: usize = 100_000;
 const FOLLOWERS: usize = 50;
 const ROUNDS: usize = 3;
-/// What is asked for, in milliseconds.
+/// The target, in milliseconds.
 const TARGET: Target = Target::AtMost(5000.0);
 
 /// Runs the figure.
@@ -104,7 +104,7 @@ impl Check {
         if !frame.starts_with(r#"{"type":"lines""#) {
             return Ok(false);
         }
-        // A quote inside of a value is escaped, so that these cannot stand in a text.
+        // A quote inside a value is escaped, so these cannot occur in a text.
         for line in frame.split(r#""seq":"#).skip(1) {
             let seq = number(line);
             ensure!(seq == Some(self.next), "line {} was expected, {seq:?} came", self.next);

@@ -9,7 +9,7 @@
 //! live     a change by virsh → browser                  report   one line per figure
 //! ```
 //!
-//! Times are reported and never fail the run; what does not work does. Needs libvirt, the release server and the site, which
+//! Times are reported and never fail the run; failures do. Needs libvirt, the release server and the site, which
 //! xtask prepares and names in the environment.
 
 mod bare;

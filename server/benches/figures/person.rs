@@ -1,4 +1,4 @@
-//! Somebody with a browser: a session, forms, tickets and sockets. The only way in which the figures speak to the portal.
+//! Someone with a browser: a session, forms, tickets and sockets. The only way the figures talk to the portal.
 
 use crate::http::{Connection, Reply, form, request};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,7 +14,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 /// A password that is long enough.
 const PASSWORD: &str = "four random words do";
 
-/// Somebody with one connection and one session.
+/// Someone with one connection and one session.
 #[derive(Debug)]
 pub struct Person {
     address: String,
@@ -23,7 +23,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Makes the first administrator by the token of the setup link, and is that person from then on.
+    /// Makes the first administrator by the token of the setup link, and becomes that person.
     ///
     /// # Errors
     /// If the portal refuses.
@@ -36,7 +36,7 @@ impl Person {
         Ok(person)
     }
 
-    /// Logs the person in again that [`Person::set_up`] made.
+    /// Logs in again the person that [`Person::set_up`] made.
     ///
     /// # Errors
     /// If the portal refuses.
@@ -55,16 +55,16 @@ impl Person {
     /// The same person in another window: the same session, a connection of its own.
     ///
     /// # Errors
-    /// If nobody listens there any more.
+    /// If nothing listens there any more.
     pub async fn another_window(&self) -> Result<Self> {
         let connection = Connection::open(&self.address).await?;
         Ok(Self { address: self.address.clone(), cookie: self.cookie.clone(), connection })
     }
 
-    /// Somebody else at the same portal, who is not logged in.
+    /// Someone else at the same portal, who is not logged in.
     ///
     /// # Errors
-    /// If nobody listens there any more.
+    /// If nothing listens there any more.
     pub async fn stranger(&self) -> Result<Self> {
         Self::nobody(&self.address).await
     }
@@ -121,7 +121,7 @@ impl Person {
         request(method, path, &all, body)
     }
 
-    /// Posts a form that begins a job, and answers with its id.
+    /// Posts a form that begins a job, and returns its id.
     ///
     /// # Errors
     /// If the portal does not accept the form.
@@ -131,7 +131,7 @@ impl Person {
         id.parse().ok().with_context(|| format!("{id} is no job's id"))
     }
 
-    /// Gets a ticket and opens the socket that it is for.
+    /// Gets a ticket and opens its socket.
     ///
     /// # Errors
     /// If the portal refuses either.
@@ -171,7 +171,7 @@ impl Person {
         self.open(&app::routes::sockets::job(job, None), &TicketPurpose::Job { id: job }).await
     }
 
-    /// Follows a job to its end and answers how it stood then.
+    /// Follows a job to its end and returns its final state.
     ///
     /// # Errors
     /// If the socket ends before the job.
@@ -179,10 +179,10 @@ impl Person {
         self.follow(job).await?.job_until(|_| false).await
     }
 
-    /// Follows a job to its end, which must be a good one.
+    /// Follows a job to its end, which must be success.
     ///
     /// # Errors
-    /// If the job fails, with its own words.
+    /// If the job fails, with its own message.
     pub async fn done(&mut self, job: JobId) -> Result<JobView> {
         let view = self.end_of(job).await?;
         match view.summary.badge.state {
@@ -206,7 +206,7 @@ pub enum Frame {
 }
 
 impl Socket {
-    /// A socket of something else than the portal, for references.
+    /// A socket of something other than the portal, for references.
     pub fn bare(socket: WebSocketStream<TcpStream>) -> Self {
         Self(socket)
     }
@@ -234,7 +234,7 @@ impl Socket {
         Ok(self.0.send(Message::binary(bytes.to_vec())).await?)
     }
 
-    /// Reads the frames of a job until it is over or is as wanted, and answers how it stands.
+    /// Reads the frames of a job until it is over or is as wanted, and returns its state.
     ///
     /// # Errors
     /// If the socket ends before that.

@@ -1,4 +1,4 @@
-//! The release server as people run it: a process of its own over a state directory of its own. Used by `start`, `echo` and
+//! The release server as people run it: a separate process over its own state directory. Used by `start`, `echo` and
 //! `list`.
 
 use crate::person::Person;
@@ -28,7 +28,7 @@ pub fn state_dir() -> Result<TempDir> {
     Ok(dir)
 }
 
-/// What must be in the environment.
+/// A variable that must be in the environment.
 ///
 /// # Errors
 /// If it is not, with what to do.
@@ -46,7 +46,7 @@ pub struct Server {
     /// The token of its setup link, if it has no user yet.
     setup: Option<String>,
     log: PathBuf,
-    /// Kept open: a server that cannot print is another one than people run.
+    /// Kept open: a server that cannot print is not what people run.
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -54,7 +54,7 @@ impl Server {
     /// Starts the server on a free port over this state directory and waits until it listens.
     ///
     /// # Errors
-    /// If it does not come up, with the end of what it said.
+    /// If it does not come up, with the end of its output.
     pub async fn start(state: &Path, settings: &[(&str, OsString)]) -> Result<Self> {
         // The origin that the server allows has the port in it, so it must be known before.
         let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
@@ -115,7 +115,7 @@ impl Server {
     /// Stops it as Ctrl-C does and waits until it has ended.
     ///
     /// # Errors
-    /// If it does not end, or not well.
+    /// If it does not exit, or not cleanly.
     pub async fn stop(mut self) -> Result<()> {
         let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         kill_process(id.context("the server has ended by itself")?, Signal::TERM)?;

@@ -1,8 +1,8 @@
 //! What was measured, and how it is printed: one line per figure.
 //!
-//! A line has the figure's name, what was measured (median, range, number of samples), the target, the reference measured in
-//! the same run on the same computer, the ratio of the two, and whether the target was reached. A missed target is told and is
-//! no error: times depend on the computer. Every other module of the bench makes [`Figure`]s.
+//! A line has the figure's name, what was measured (median, range, number of samples), the target, the reference
+//! measured in the same run on the same computer, the ratio of the two, and whether the target was reached. A missed
+//! target is reported but is no error: times depend on the computer. Every other module of the bench makes [`Figure`]s.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use std::time::Duration;
 pub enum Unit {
     /// Milliseconds.
     Millis,
-    /// Things per second; the word for the thing.
+    /// Things per second; the thing's name.
     PerSecond(&'static str),
     /// Megabytes (10^6 bytes) per second.
     MegabytesPerSecond,
     /// Bytes, shown as kB (10^3).
     Bytes,
-    /// KiB, shown as MB (10^6), as memory is told by the kernel.
+    /// KiB, shown as MB (10^6), as the kernel reports memory.
     Kibibytes,
     /// How many times something is something else.
     Times,
-    /// Things; the word for them.
+    /// Things; their name.
     Count(&'static str),
 }
 
@@ -41,14 +41,14 @@ impl Unit {
     }
 }
 
-/// What is asked of a figure.
+/// A figure's target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// Not more than this.
     AtMost(f64),
     /// Not less than this.
     AtLeast(f64),
-    /// Printed for comparison; nothing is asked.
+    /// Printed for comparison; no target.
     None,
 }
 
@@ -100,9 +100,9 @@ pub struct Figure {
     pub name: String,
     /// What was measured.
     pub samples: Samples,
-    /// In what.
+    /// The unit.
     pub unit: Unit,
-    /// What is asked.
+    /// The target.
     pub target: Target,
     /// What it is compared with.
     pub references: Vec<Reference>,

@@ -1,4 +1,5 @@
-//! How long it takes from a built image to a running domain, through the whole portal, beside the same work by bare tools.
+//! How long it takes from a built image to a running domain, through the whole portal, compared with the same work by
+//! bare tools.
 
 use crate::bare::{self, Pattern, Way};
 use crate::person::step_millis;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 8;
 /// Rounds with guestfish, which takes seconds.
 const GUESTFISH_ROUNDS: usize = 3;
-/// What is asked for, in milliseconds.
+/// The targets, in milliseconds.
 const TARGET: Target = Target::AtMost(350.0);
 
 /// Runs the figures.
@@ -48,7 +49,7 @@ pub async fn run() -> Result<Vec<Figure>> {
 struct Measured {
     /// From the first step after the image to the end of the start, by the job's own clock, in milliseconds.
     steps: Vec<f64>,
-    /// From the posted form to the frame that tells the browser that the machine runs.
+    /// From the posted form to the frame that shows the browser that the machine runs.
     wall: Vec<Duration>,
     tools: Vec<Duration>,
     guestfish: Vec<Duration>,

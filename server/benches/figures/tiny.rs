@@ -1,4 +1,5 @@
-//! The release server over the system's libvirt, with the offline image built: what `start` and `echo` begin with.
+//! The release server over the system's libvirt, with the offline image built: the starting point of `start` and
+//! `echo`.
 
 use crate::person::Person;
 use crate::process::{Server, needed, state_dir};
@@ -17,7 +18,7 @@ const MEMORY: &str = "256";
 pub struct Tiny {
     state: TempDir,
     server: Server,
-    /// Somebody who may do everything.
+    /// Someone who may do everything.
     pub person: Person,
 }
 
@@ -79,7 +80,7 @@ impl Tiny {
         self.person.follow(job).await?.job_until(is_started).await
     }
 
-    /// Breaks a create job off and waits until everything that it made is gone.
+    /// Cancels a create job and waits until everything that it made is gone.
     ///
     /// # Errors
     /// If the portal refuses.
@@ -92,7 +93,7 @@ impl Tiny {
         self.person.end_of(job).await.map(drop)
     }
 
-    /// Removes a machine with all that belongs to it.
+    /// Removes a machine with everything that belongs to it.
     ///
     /// # Errors
     /// If the portal refuses, or the job fails.
@@ -105,7 +106,7 @@ impl Tiny {
     /// Stops the server.
     ///
     /// # Errors
-    /// If it does not end well.
+    /// If it does not exit cleanly.
     pub async fn end(self) -> Result<()> {
         self.server.stop().await
     }
@@ -119,7 +120,7 @@ pub fn is_started(view: &JobView) -> bool {
 /// libvirt, as the sandbox has it.
 ///
 /// # Errors
-/// Outside of a sandbox: starting machines there could touch somebody's own.
+/// Outside of a sandbox: starting machines there could touch someone's own.
 pub fn uri() -> Result<String> {
     Ok(needed("SNOWGLOBE_TEST_LIBVIRT")?.to_string_lossy().into_owned())
 }

@@ -7,9 +7,9 @@ use crate::report::{Figure, Samples, Target, Unit};
 use anyhow::{Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What browsers say over TLS; over plain HTTP they leave brotli out.
+/// What browsers send over TLS; over plain HTTP they leave brotli out.
 const ENCODINGS: (&str, &str) = ("accept-encoding", "gzip, deflate, br");
-/// What is asked for, in bytes.
+/// The targets, in bytes.
 const FIRST_PAGE: f64 = 60e3;
 const WASM: f64 = 200e3;
 /// How a script loads another file, in the quotes that scripts use.
@@ -35,7 +35,7 @@ fn is_wasm(path: &str) -> bool {
     path.ends_with(".wasm")
 }
 
-/// Looks at every page.
+/// Checks every page.
 ///
 /// # Errors
 /// If a page or a file of one cannot be loaded, or the console does not load the terminal.
@@ -81,7 +81,7 @@ async fn pages_with_terminal(person: &mut Person) -> Result<f64> {
 }
 
 async fn load(person: &mut Person, path: &str) -> Result<Loaded> {
-    // The page of something that is not there is a page as well.
+    // The “not found” page is a page too.
     let sent = person.get(path, &[ENCODINGS]).await?.body.len();
     let text = person.get(path, &[]).await?.text();
     let has_islands = text.contains("<leptos-island");
@@ -117,7 +117,7 @@ fn imports(script: &str) -> impl Iterator<Item = String> + '_ {
         .filter(|name| [".js", ".css", ".wasm"].iter().any(|end| name.ends_with(end)) && !name.contains("//"))
 }
 
-/// What stands between a mark and the next quote.
+/// The text between a mark and the next quote.
 fn named<'a>(text: &'a str, marks: &'a [&str]) -> impl Iterator<Item = String> + 'a {
     marks.iter().flat_map(move |mark| {
         text.split(mark)

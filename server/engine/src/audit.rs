@@ -1,11 +1,13 @@
-//! The audit log: an entry is written before an act and completed after it, so an act that was begun and never ended
-//! shows as well. A job's entry begins in the transaction that accepts it and ends in the one that ends it.
+//! The audit log: an entry is written before an act and completed after it, so an act that began and never ended
+//! shows up too. A job's entry begins in the transaction that accepts the job and is completed in the one that ends
+//! it.
 //!
-//! What is written here never contains a secret: names, subjects and sentences only. Nothing that is written can be
-//! removed, so what anybody may cause as often as they like, being denied, is summarised ([`denials`]).
+//! Entries never contain secrets: names, subjects and sentences only. Nothing written can be removed, so what anyone
+//! may cause as often as they like, being denied, is summarised ([`denials`]).
 //!
-//! The entries form a chain whose links only the holder of a key can make ([`keys`]), and where it ended is kept outside
-//! the database as well ([`anchor`]): what is changed, removed or put back by somebody with the database's file shows.
+//! The entries form a chain whose links only the holder of a key can make ([`keys`]), and its end is also kept
+//! outside the database ([`anchor`]), so changes, removals and replacements by someone with the database file show
+//! up.
 
 mod anchor;
 mod denials;
@@ -32,16 +34,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often denials that were only counted are looked through.
+/// How often denials that were only counted are checked.
 const SUMMARISE_EVERY: Duration = Duration::from_secs(10);
 /// How often the anchor is written.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60 * 60);
-/// What is said of those who wanted what somebody else's job was making already.
+/// The detail for those who wanted what someone else's job was already making.
 const JOINED: &str = "joined a build that was under way";
-/// The act under which is written what was wrong with the log when the portal started.
+/// The action under which problems with the log at startup are recorded.
 const CHECK: &str = "check_audit_log";
 
-/// The audit log, for all who write to it.
+/// The audit log, for everything that writes to it.
 pub(crate) struct Audit {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -49,15 +51,15 @@ pub(crate) struct Audit {
     denials: Denials,
     state: PathBuf,
     keys: Keys,
-    /// What was wrong with the log when it was opened, in words.
+    /// What was wrong with the log when it was opened, as sentences.
     warning: Option<String>,
     /// What the anchor says, once it has been compared.
     anchored: Mutex<Option<Head>>,
 }
 
 impl Audit {
-    /// Opens the log: makes or reads its key, and compares its end with what the anchor says. What does not fit is a
-    /// warning, in the server's log, in the audit log and on its page, and no reason not to start.
+    /// Opens the log: makes or reads its key, and compares its end with the anchor. A mismatch is a warning in the
+    /// server's log, in the audit log and on its page, and no reason not to start.
     pub async fn open(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -82,7 +84,7 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Begins the log's next life; what is wrong with it is in the log itself from now on.
+    /// Begins the log's next run; anything wrong with it is in the log itself from now on.
     async fn take_up(&self) -> Result<Option<String>> {
         let mut tx = self.db.begin().await?;
         let warnings = start::take_up(&mut tx, &self.keys, &self.state).await?;
@@ -95,8 +97,8 @@ impl Audit {
         Ok((!warnings.is_empty()).then(|| warnings.join(" ")))
     }
 
-    /// Writes down where the chain ends, beside the database and to the server's log. An anchor that the chain has lost stays
-    /// as it is, so that the next start finds it as well.
+    /// Writes down where the chain ends, beside the database and to the server's log. An anchor whose link the chain
+    /// has lost stays as it is, so that the next start finds it too.
     async fn write_anchor(&self, when: &str) -> Result<()> {
         let mut conn = self.db.read().await?;
         let before = lock(&self.anchored).clone();
@@ -156,7 +158,7 @@ impl Audit {
         job: Option<JobId>,
     ) -> Result<i64> {
         let user = cx.actor.user.as_ref();
-        // What somebody typed that is no name of ours: nothing in it may reorder or hide text.
+        // Someone's input that is not one of our names: nothing in it may reorder or hide text.
         let subject = subject.map(text::clean);
         let begin = db::audit::Begin {
             began: cx.now.0,
@@ -183,7 +185,7 @@ impl Audit {
         db::audit::complete(tx, &self.keys.current, seq, outcome, detail, self.clock.now()).await
     }
 
-    /// Completes the entries of a job: `seq`, of who asked for it, and those of people who joined it.
+    /// Completes the entries of a job: `seq`, the requester's, and those of people who joined it.
     pub async fn complete_job(
         &self,
         tx: &mut Tx,
@@ -249,7 +251,7 @@ impl Audit {
         }
     }
 
-    /// Completes what a portal that was killed left open, such as consoles: they ended with it at the latest.
+    /// Completes what a killed portal left open, such as consoles: they ended with it at the latest.
     pub async fn complete_left_open(&self) -> Result<()> {
         let mut tx = self.db.begin().await?;
         for seq in db::audit::left_open(&mut tx).await? {
@@ -259,7 +261,7 @@ impl Audit {
         tx.commit().await
     }
 
-    /// Completes an entry where nobody is left to report an error to but the log.
+    /// Completes an entry where there is only the log left to report an error to.
     pub async fn complete_logged(&self, seq: i64, outcome: Outcome, detail: Option<&str>) {
         let complete = async {
             let mut tx = self.db.begin().await?;
@@ -327,7 +329,7 @@ impl Audit {
     }
 }
 
-/// Writes what is due by the clock, for ever: summaries of denials, and the anchor.
+/// Writes what is due by the clock, indefinitely: summaries of denials, and the anchor.
 pub(crate) async fn keep(audit: Arc<Audit>) {
     let [mut summaries, mut anchor] = [SUMMARISE_EVERY, ANCHOR_EVERY].map(tokio::time::interval);
     // Opening has written it a moment ago.

@@ -1,7 +1,7 @@
 //! Who may do what to which thing: [`model::permission::can`] asked for a thing ([`authorize`]), and its scope for a list
 //! ([`visible`]), which becomes a condition where the list is made.
 //!
-//! Whoever may not see a thing is told that there is none. Denials are audited.
+//! If the actor may not see a thing, it is reported as not found. Denials are audited.
 
 use crate::core::Core;
 use crate::cx::Cx;
@@ -24,7 +24,7 @@ pub(crate) fn visible(cx: &Cx, action: Action) -> std::result::Result<Visible, F
     }
 }
 
-/// Lets the actor do something, or says why not. `name` names the subject in the audit log.
+/// Lets the actor do something, or returns why not. `name` names the subject in the audit log.
 pub(crate) async fn authorize(
     core: &Core,
     cx: &Cx,
@@ -36,14 +36,14 @@ pub(crate) async fn authorize(
     if can(user, action, subject) {
         return Ok(());
     }
-    // Who may do it to other things is not told that this one exists.
+    // An actor who may do it to other things is not told that this one exists.
     let fault = if can(user, action, Subject::Any) { Fault::not_found(thing(action)) } else { denied() };
     core.audit.denied(cx, action.name(), name, None).await?;
     Err(fault.into())
 }
 
-/// The machine of this name, if the actor may do this to it. A name that it had before is as good for looking at it, so that links
-/// and open pages go on; to change something, its present one has to be used.
+/// The machine of this name, if the actor may do this to it. A former name is good enough for reading, so that links
+/// and open pages keep working; changing something takes the current one.
 pub(crate) async fn allow_machine(
     core: &Core,
     cx: &Cx,
@@ -58,8 +58,8 @@ pub(crate) async fn allow_machine(
     let outline = core.fleet.unreadable(name).ok_or_else(|| Fault::not_found("machine"))?;
     allow_owned(core, cx, action, name, outline.owner).await?;
     Err(Fault::refused(format!(
-        "The record of {name} in the portal's database cannot be read: somebody edited it, or a later version of Snowglobe wrote \
-         it. Run that version, or restore the database from a backup and restart the portal. Otherwise an administrator can \
+        "The record of {name} in the portal's database cannot be read: someone edited it, or a later version of Snowglobe \
+         wrote it. Run that version, or restore the database from a backup and restart the portal. Otherwise an administrator can \
          forget the machine."
     ))
     .into())
@@ -83,14 +83,14 @@ async fn allow_owned(core: &Core, cx: &Cx, action: Action, name: &MachineName, o
     let owners = [owner];
     let subject = Subject::owned_by(&owners);
     if !can(cx.user()?, Action::SeeMachine, subject) {
-        // Not even that only an administrator may do it: that would tell that there is such a machine.
+        // Not even that only an administrator may do it: that would reveal that there is such a machine.
         core.audit.denied(cx, action.name(), Some(name.as_str()), None).await?;
         return Err(Fault::not_found("machine").into());
     }
     authorize(core, cx, action, subject, Some(name.as_str())).await
 }
 
-/// What changes a machine uses its present name.
+/// What changes a machine uses its current name.
 fn by_present_name(
     known: Arc<MachineEntry>,
     action: Action,
@@ -108,7 +108,7 @@ fn by_present_name(
     }
 }
 
-/// The machine of this name, or else the one that had it last. A record that cannot be read has its name nonetheless.
+/// The machine of this name, or else the last one that had it. A record that cannot be read still has its name.
 async fn find(core: &Core, name: &MachineName) -> Result<Option<Arc<MachineEntry>>> {
     if let Some(known) = core.fleet.get(name) {
         return Ok(Some(known));
@@ -124,7 +124,7 @@ fn denied() -> Fault {
     Fault::Denied { why: "Only an administrator may do this. Ask one.".to_owned() }
 }
 
-/// The kind of thing an action is about, for the words of [`Fault::NotFound`].
+/// The kind of thing an action is about, for the message of [`Fault::NotFound`].
 fn thing(action: Action) -> &'static str {
     match action {
         Action::SeeJob | Action::SteerJob | Action::GiveUpJob => "job",

@@ -1,8 +1,8 @@
 //! Builds under way: two people who want one image share one build.
 //!
-//! Whoever needs an image calls [`Builds::join`]. The first starts the build, later ones are events what it has said so far
-//! (the latest [`REMEMBERED`] of it) and follow it. Each leaves when its own job is cancelled; when the last has left, the
-//! build is cancelled too.
+//! Anyone who needs an image calls [`Builds::join`]. The first starts the build; later ones are sent its output so
+//! far (the latest [`REMEMBERED`] of it) and follow it. Each leaves when its own job is cancelled; when the last has
+//! left, the build is cancelled too.
 
 use crate::counts::Counts;
 use crate::slots::Slots;
@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How much of what a build has said is kept for those who come later, in bytes.
+/// How much build output is kept for latecomers, in bytes.
 const REMEMBERED: usize = 4 << 20;
 
-/// Is events what a build says, in order. Called from the build; must be quick.
+/// Receives a build's output, in order. Called from the build; must be quick.
 pub(crate) type Listener = Arc<dyn Fn(BuildEvent) + Send + Sync>;
 
-/// What came of a build that several people waited for.
+/// The result of a build that several people waited for.
 pub(crate) type BuildResult = Result<Built, Arc<BuildError>>;
 
 /// All builds under way.
@@ -58,7 +58,7 @@ impl Builds {
         Self { slots: Slots::new(slots), counts, under_way: Arc::default(), cancel: CancellationToken::new() }
     }
 
-    /// Breaks all builds off, because the portal ends.
+    /// Aborts all builds because the portal is shutting down.
     pub fn cancel_all(&self) {
         self.cancel.cancel();
     }
@@ -68,8 +68,8 @@ impl Builds {
         lock(&self.under_way).len()
     }
 
-    /// Waits for the image of this key, starting the build if nobody has; it takes a slot in the turn of the `user` who is first
-    /// to want it. `cancel` ends the waiting, and the build if nobody else waits.
+    /// Waits for the image of this key, starting the build if nobody has; it takes a slot in the turn of the `user`
+    /// who wanted it first. `cancel` ends the waiting, and the build if nobody else waits.
     pub async fn join(
         &self,
         user: UserId,
@@ -142,7 +142,7 @@ impl Builds {
             sink(BuildEvent::Line {
                 from: None,
                 level: LogLevel::Info,
-                text: "Waiting for another build to end.".to_owned(),
+                text: "Waiting for another build to finish.".to_owned(),
             });
         }
         let slot = tokio::select! {
@@ -166,7 +166,7 @@ impl Builds {
 }
 
 impl Shared {
-    /// Tells a new listener everything so far, then everything that follows, without a gap.
+    /// Sends a new listener everything so far, then everything that follows, without a gap.
     fn listen(&self, listener: Listener) -> u64 {
         let mut events = lock(&self.events);
         if events.forgotten > 0 {
@@ -190,7 +190,7 @@ impl Shared {
         for (_, listener) in &events.listeners {
             listener(event.clone());
         }
-        // Of the figures only the latest matter.
+        // Only the latest figures matter.
         if matches!(event, BuildEvent::Progress(_))
             && let Some(latest @ BuildEvent::Progress(_)) = events.history.back_mut()
         {
@@ -208,7 +208,7 @@ impl Shared {
     }
 }
 
-/// About what an event takes in memory, in bytes. That of figures does not change with the figures.
+/// Roughly the memory that an event takes, in bytes. For figures it is constant.
 fn size(event: &BuildEvent) -> usize {
     let text = match event {
         BuildEvent::Line { from, text, .. } => text.len() + from.as_ref().map_or(0, String::len),
@@ -227,7 +227,7 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Under the map's lock, so that nobody sits down at a build while it is being cancelled.
+        // Under the map's lock, so that nobody joins a build while it is being cancelled.
         let mut under_way = lock(&self.builds.under_way);
         let mut events = lock(&self.shared.events);
         events.listeners.retain(|(id, _)| *id != self.id);

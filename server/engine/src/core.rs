@@ -1,4 +1,4 @@
-//! The handles that the rules work with, as one value: everything behind the portal takes `&Core`, and what outlives the
+//! The handles that the rules work with, as one value: everything behind the portal takes `&Core`; what outlives the
 //! call that started it (a job, a watcher) takes `&Arc<Core>`.
 //!
 //! The core knows none of its users. It is opened, watched over and shut down by [`Engine`](crate::Engine).
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Said to every socket when the portal ends.
-pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page connects again by itself.";
+pub(crate) const SHUTTING_DOWN: &str = "The portal is being restarted; this page reconnects automatically.";
 
 /// What the rules work with.
 pub(crate) struct Core {
@@ -42,7 +42,7 @@ pub(crate) struct Core {
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
     pub catalogue: Catalogue,
-    /// Held while a garbage-collector root and the row that it is for change together.
+    /// Held while a garbage-collector root and its row change together.
     pub rooting: tokio::sync::Mutex<()>,
     pub builds: Builds,
     pub fleet: Fleet,
@@ -55,7 +55,7 @@ pub(crate) struct Core {
     pub setup: Setup,
     pub consoles: Hub,
     pub counts: Arc<Counts>,
-    /// Tells the id of each user whose role, account or sessions have changed.
+    /// Broadcasts the id of each user whose role, account or sessions have changed.
     pub rights: broadcast::Sender<UserId>,
     /// Cancelled when the engine shuts down.
     pub closing: CancellationToken,
@@ -115,7 +115,7 @@ impl Core {
         Cx::new(actor, self.clock.as_ref())
     }
 
-    /// The context of what nobody asked for over the network.
+    /// The context of what nobody requested over the network.
     pub fn internal_cx(&self) -> Cx {
         self.cx(&Actor::anonymous(None))
     }

@@ -1,5 +1,5 @@
 //! The context of one request: who asks, under which id it is logged, and when. First argument of everything behind the
-//! portal, so that nothing below it reads the wall clock or forgets whom it works for.
+//! portal, so that nothing below it reads the wall clock or forgets who it works for.
 
 use crate::error::Error;
 use model::account::{Actor, Role, SessionUser, UserId};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(crate) struct Cx {
     /// The person and the address that the request came from.
     pub actor: Actor,
-    /// Names the request in the log; a person who meets [`Fault::Internal`] is shown it.
+    /// Identifies the request in the log; shown to a person who meets [`Fault::Internal`].
     pub request: Uuid,
     /// When the request was taken up.
     pub now: Time,
@@ -24,7 +24,7 @@ impl Cx {
         Self { actor: actor.clone(), request: Uuid::now_v7(), now: clock.now() }
     }
 
-    /// The same request by somebody who has this role now.
+    /// The same request by someone who has this role now.
     pub fn with_role(&self, role: Role) -> Self {
         let mut cx = self.clone();
         if let Some(user) = &mut cx.actor.user {
@@ -33,18 +33,18 @@ impl Cx {
         cx
     }
 
-    /// Whoever is logged in.
+    /// The logged-in user.
     pub fn user(&self) -> Result<&SessionUser, Fault> {
         self.actor.user.as_ref().ok_or(Fault::Unauthenticated)
     }
 
-    /// The id of whoever is logged in.
+    /// The id of the logged-in user.
     pub fn user_id(&self) -> Result<UserId, Fault> {
         self.user().map(|u| u.id)
     }
 
     /// The one place where an error becomes what a browser may see. What the person caused is passed on; what we caused
-    /// is logged here, once, with its whole chain of causes, under the id that the person is shown.
+    /// is logged here, once, with its whole chain of causes, under the id shown to the person.
     pub fn fault(&self, error: Error) -> Fault {
         error.into_fault(self.request)
     }

@@ -35,7 +35,7 @@ use std::time::Duration;
 /// How long `open` waits for the hosts and Nix; one that is down must not keep the portal from starting.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
-/// The rules of Snowglobe at work. Implements [`model::portal::Portal`]; sockets use what stands in `live.rs`.
+/// The rules of Snowglobe at work. Implements [`model::portal::Portal`]; sockets use what is in `live.rs`.
 pub struct Engine {
     pub(crate) core: Arc<Core>,
     /// Held, never read: two engines on one state directory would undo each other's jobs.
@@ -47,7 +47,7 @@ impl Engine {
     /// last ended, and begins to watch the hosts. A host that does not answer is no error.
     ///
     /// # Errors
-    /// [`OpenError`] tells what cannot be used and why.
+    /// [`OpenError`] says what cannot be used and why.
     pub async fn open(
         settings: Settings,
         hosts: Vec<Host>,
@@ -80,8 +80,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens without taking up jobs and without watching hosts, for commands that look after the database or the accounts
-    /// while the portal is not running.
+    /// Opens without taking up jobs or watching hosts, for commands that work on the database or the accounts while the
+    /// portal is not running.
     ///
     /// # Errors
     /// As [`Engine::open`].
@@ -94,7 +94,7 @@ impl Engine {
         Self::assemble(settings, hosts, builder, clock, Arc::new(Unwatched)).await
     }
 
-    /// Everything but what runs by itself.
+    /// Everything but the background tasks.
     async fn assemble(
         settings: Settings,
         hosts: Vec<Host>,
@@ -107,7 +107,7 @@ impl Engine {
         Ok(Arc::new(Engine { core, lock: Mutex::new(Some(lock)) }))
     }
 
-    /// Gives the hosts and Nix a moment to answer, so that the first page shows what is and not “unknown”.
+    /// Gives the hosts and Nix a moment to answer, so that the first page shows actual states and not “unknown”.
     async fn first_look(&self) {
         self.core.catalogue.latest().await;
         let hosts = self.core.hosts.all().filter(|entry| entry.hypervisor().is_some());
@@ -116,8 +116,9 @@ impl Engine {
         let _ = tokio::time::timeout(FIRST_LOOK, all).await;
     }
 
-    /// Ends work in good order: no new steps; a running step ends first, a build or a wait is broken off; sockets are told
-    /// why they close; the database is checkpointed. Machines keep running, and open jobs go on at the next start.
+    /// Shuts down cleanly: no new steps; a running step finishes first, a build or a wait is aborted; sockets are sent
+    /// the reason they close; the database is checkpointed. Machines keep running, and open jobs continue at the next
+    /// start.
     pub async fn shut_down(&self) {
         let core = &self.core;
         core.closing.cancel();
@@ -128,7 +129,7 @@ impl Engine {
         core.consoles.ended().await;
         core.audit.close().await;
         core.db.close().await;
-        // Another portal may open the directory now, even while somebody still holds this one.
+        // Another portal may open the directory now, even while someone still holds this one.
         drop(crate::sync::lock(&self.lock).take());
     }
 
@@ -142,7 +143,7 @@ impl Engine {
         Ok(empty.then(|| self.core.setup.token()))
     }
 
-    /// What happened so far and is happening now, for monitoring.
+    /// What has happened so far and is happening now, for monitoring.
     pub fn metrics(&self) -> Metrics {
         crate::metrics::collect(&self.core)
     }
@@ -158,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// A user by name, for the command line of whoever has the server's own rights.
+    /// A user by name, for the command line of anyone with the server's own rights.
     ///
     /// # Errors
     /// [`Fault::Internal`] if the database does not answer.
@@ -167,7 +168,7 @@ impl Engine {
         auth::login::user_by_name(&self.core, name).await.map_err(|e| cx.fault(e))
     }
 
-    /// Makes an administrator, or makes an existing user one and gives a new password, for the command line.
+    /// Makes an administrator, or promotes an existing user and sets a new password, for the command line.
     ///
     /// # Errors
     /// [`Fault::Invalid`] for a name or password that will not do.
@@ -183,8 +184,8 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Makes the state directory and takes its lock. The directory itself is 0711, because the hypervisor's user must
-/// reach `machines/` below it; what else lies in it is ours alone.
+/// Creates the state directory and takes its lock. The directory itself is 0711, because the hypervisor's user must
+/// reach `machines/` below it; everything else in it is ours alone.
 fn prepare(state: &Path) -> Result<File, OpenError> {
     let fail = |source| OpenError::State { path: state.to_owned(), source };
     let make = |path: &Path, mode| {

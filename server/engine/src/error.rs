@@ -15,10 +15,10 @@ use uuid::Uuid;
 /// (<https://sqlite.org/rescode.html>).
 const SQLITE_DISK_FULL: [&str; 2] = ["13", "4874"];
 
-/// What a question or a change at the portal can fail with.
+/// How a query or change at the portal can fail.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The answer is a fault already: something that the person can mend.
+    /// The answer is a fault already: something the person can fix.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// The database.
@@ -35,13 +35,14 @@ pub(crate) enum Error {
     Io {
         /// What was tried.
         what: &'static str,
-        /// What came of it.
+        /// The cause.
         source: std::io::Error,
     },
     /// Hashing a password.
     #[error("a password could not be hashed")]
     Hash(#[from] HashError),
-    /// A value of ours that does not read back. Somebody edited the database, or a version wrote what this one does not know.
+    /// A value of ours that does not read back. Someone edited the database, or it was written by a version this one
+    /// does not know.
     #[error("{what} in the database cannot be read")]
     Damaged {
         /// What.
@@ -73,14 +74,15 @@ impl Error {
         }
     }
 
-    /// What the browser is told. Errors that are ours are logged here and nowhere else.
+    /// What the browser is sent. Errors that are ours are logged here and nowhere else.
     pub fn into_fault(self, request: Uuid) -> Fault {
         match self {
             Error::Fault(fault) => fault,
-            // Nix missing or a flake that does not evaluate is for the person to know; the builder's words tell what to do.
+            // Missing Nix or a flake that does not evaluate is for the person to know; the builder's message says what
+            // to do.
             Error::Build(error) => {
                 tracing::warn!(%request, error = chain(&error), "image builder failed");
-                Fault::refused(format!("The image builder cannot help now: {error}."))
+                Fault::refused(format!("The image builder is unavailable: {error}."))
             }
             error if error.is_disk_full() => {
                 tracing::error!(%request, error = chain(&error), "the disk is full");
@@ -105,7 +107,7 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
-    /// Another portal works on the same state directory.
+    /// Another portal uses the same state directory.
     #[error("another portal is running on {}; stop it, or choose another state directory", path.display())]
     InUse {
         /// Which.

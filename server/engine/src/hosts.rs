@@ -1,7 +1,7 @@
-//! The hosts that the portal manages: their rows, their connections, what was last seen of them.
+//! The hosts that the portal manages: their rows, their connections, their last known state.
 //!
-//! The set is fixed when the engine opens. A host that has machines and is no longer configured stays visible, says so,
-//! and its machines are unknown.
+//! The set is fixed when the engine opens. A host that has machines and is no longer configured stays visible with a
+//! finding, and its machines are unknown.
 
 use crate::db;
 use crate::db::Db;
@@ -24,7 +24,7 @@ pub struct Host {
     pub kind: &'static str,
     /// libvirt's URI or the SSH target, for people.
     pub target: String,
-    /// The bridges that an administrator allows machines to be put on; none stands for those that the host offers to everybody.
+    /// The bridges that an administrator allows machines to be put on; none means those the host offers to everyone.
     pub bridges: Vec<BridgeName>,
     /// The connection.
     pub hypervisor: Arc<dyn Hypervisor>,
@@ -43,19 +43,19 @@ pub(crate) struct HostEntry {
     hypervisor: Option<Arc<dyn Hypervisor>>,
     /// The administrator's list of bridges; empty if there is none.
     allowed_bridges: Vec<String>,
-    /// Where the host was at the portal's last start, if that was elsewhere.
+    /// Where the host was at the portal's last start, if different.
     moved_from: Option<String>,
     seen: RwLock<Seen>,
-    /// True once the host has been looked at since the engine opened, whether or not it answered.
+    /// True once the host has been checked since the engine opened, whether or not it answered.
     looked: watch::Sender<bool>,
-    /// Machines whose addresses should be asked for at once.
+    /// Machines whose addresses should be queried at once.
     eager: Mutex<BTreeSet<MachineId>>,
     eager_there: Notify,
-    /// What the last check found may no longer hold.
+    /// The findings of the last check may be out of date.
     in_doubt: Notify,
 }
 
-/// What was last seen of a host.
+/// The last known state of a host.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     reachable: bool,
@@ -81,7 +81,7 @@ impl Hosts {
             let host = configured.remove(&row.name);
             let moved_from = before.get(&row.name).filter(|target| **target != row.target).cloned();
             if let Some(was) = &moved_from {
-                tracing::warn!(host.name = %row.name, was, now = row.target, "this host is configured under another address: \
+                tracing::warn!(host.name = %row.name, was, now = row.target, "this host is configured with another address: \
                     its machines may be on another computer");
             }
             let bridges = host.as_ref().map(|host| host.bridges.iter().map(ToString::to_string).collect());
@@ -143,14 +143,14 @@ impl HostEntry {
         self.looked.send_replace(true);
     }
 
-    /// Waits until the host has been looked at once.
+    /// Waits until the host has been checked once.
     pub async fn looked_at(&self) {
         // The sender lives as long as `self`, so this ends only by the value.
         let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
     }
 
-    /// Bridges that machines may be put on: those that an administrator allows, or else those that the host offers. Before it
-    /// has been asked there are none.
+    /// Bridges that machines may be put on: those that an administrator allows, or else those that the host offers.
+    /// None before it has been asked.
     pub fn bridges(&self) -> Vec<String> {
         if self.allowed_bridges.is_empty() {
             read(&self.seen).bridges.clone()
@@ -159,13 +159,13 @@ impl HostEntry {
         }
     }
 
-    /// The finding of this name in the last check, if it was not well.
+    /// The finding of this name in the last check, if it was not ok.
     pub fn complaint(&self, name: &str) -> Option<Finding> {
         read(&self.seen).findings.iter().find(|f| f.name == name && f.level != Level::Ok).cloned()
     }
 
-    /// Takes over what a check found. A host whose bridges cannot be listed now keeps those it had; the findings say what
-    /// is wrong.
+    /// Takes over the findings of a check. A host whose bridges cannot be listed now keeps those it had; the findings
+    /// say what is wrong.
     pub fn checked(&self, findings: Vec<Finding>, bridges: Option<Vec<String>>, now: Time) {
         let mut seen = write(&self.seen);
         if let Some(bridges) = bridges {
@@ -175,28 +175,28 @@ impl HostEntry {
         seen.checked = Some(now);
     }
 
-    /// Has the addresses of a machine asked for at once.
+    /// Has the addresses of a machine queried at once.
     pub fn look_at(&self, machine: MachineId) {
         lock(&self.eager).insert(machine);
         self.eager_there.notify_one();
     }
 
-    /// Machines to be looked at at once.
+    /// Machines to be queried at once.
     pub fn take_eager(&self) -> BTreeSet<MachineId> {
         std::mem::take(&mut *lock(&self.eager))
     }
 
-    /// Waits until there is a machine to be looked at at once.
+    /// Waits until there is a machine to be queried at once.
     pub async fn eager(&self) {
         self.eager_there.notified().await;
     }
 
-    /// Has the host checked anew soon.
+    /// Has the host checked again soon.
     pub fn doubt(&self) {
         self.in_doubt.notify_one();
     }
 
-    /// Waits until somebody wants the host checked anew.
+    /// Waits until someone wants the host checked again.
     pub async fn doubted(&self) {
         self.in_doubt.notified().await;
     }

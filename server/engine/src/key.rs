@@ -1,4 +1,4 @@
-//! Secret keys that do not lie in the database, and the tags (HMAC-SHA256, RFC 2104) that only their holder can make.
+//! Secret keys kept outside the database, and the tags (HMAC-SHA256, RFC 2104) that only their holder can make.
 
 use hmac::{Hmac, Mac as _};
 use rand::TryRngCore as _;
@@ -40,7 +40,7 @@ impl Key {
         Ok(Self::new(bytes))
     }
 
-    /// The key in a file, if the file is there.
+    /// The key in a file, if the file exists.
     pub fn find(path: &Path) -> io::Result<Option<Self>> {
         match Self::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -48,7 +48,7 @@ impl Key {
         }
     }
 
-    /// The key in a file, which is made if it is not there.
+    /// The key in a file, which is made if missing.
     pub fn find_or_make(path: &Path) -> io::Result<Self> {
         if let Some(key) = Self::find(path)? {
             return Ok(key);
@@ -60,7 +60,7 @@ impl Key {
         Ok(Self::new(text.as_bytes()))
     }
 
-    /// Names the key without giving it away.
+    /// Identifies the key without revealing it.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -70,7 +70,7 @@ impl Key {
         hex::encode(self.fed(parts).finalize().into_bytes())
     }
 
-    /// Whether this is the HMAC of these parts, in a time that says nothing about it.
+    /// Whether this is the HMAC of these parts, in constant time.
     pub fn fits(&self, parts: &[&[u8]], tag: &str) -> bool {
         hex::decode(tag).is_ok_and(|tag| self.fed(parts).verify_slice(&tag).is_ok())
     }
@@ -85,7 +85,8 @@ impl Key {
     }
 }
 
-/// Replaces a file that only the portal's user can read, so that after a power cut either the old or the new one is there.
+/// Replaces a file that only the portal's user can read, so that after a power cut either the old or the new one
+/// exists.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {

@@ -1,5 +1,5 @@
 //! The rules of Snowglobe. [`portal`] is the door; `ops/` is what there is to do; `job/` runs it;
-//! `ports/` is what it needs of the world. Nothing here knows HTTP, Leptos, libvirt or SSH.
+//! `ports/` is what it needs from the world. Nothing here knows HTTP, Leptos, libvirt or SSH.
 
 mod audit;
 mod auth;

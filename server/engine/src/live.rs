@@ -1,8 +1,8 @@
 //! What sockets use: tickets redeemed, rights re-checked, jobs and consoles followed; machines in `events`, old consoles in
 //! `transcripts`.
 //!
-//! A stream ends by itself when its subject ends or when the engine shuts down; in the latter case its last frame says
-//! so. Whoever holds a stream listens to [`Engine::rights_changes`] beside it and asks [`Engine::still_allowed`] again.
+//! A stream ends when its subject ends or when the engine shuts down; in the latter case its last frame says so. Anyone
+//! holding a stream also listens to [`Engine::rights_changes`] and checks [`Engine::still_allowed`] again.
 
 mod events;
 mod transcripts;
@@ -37,7 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`] for a ticket that is unknown, used, too old, of another user or for something else:
-    /// all in the same words, so that a stolen ticket tells nothing.
+    /// all with the same message, so that a stolen ticket reveals nothing.
     pub async fn redeem(&self, actor: &Actor, ticket: &Secret, purpose: &TicketPurpose) -> Result<(), Fault> {
         let user = actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
         if self.core.tickets.redeem(ticket, user.id, purpose) { Ok(()) } else { Err(Fault::Unauthenticated) }
@@ -58,8 +58,8 @@ impl Engine {
         check.await.map_err(|e| cx.fault(e))
     }
 
-    /// Whether the session of this token stands. Asking does not count as using it: an open page must not keep a session
-    /// alive that nobody uses any more.
+    /// Whether the session of this token is valid. Asking does not count as using it: an open page must not keep a
+    /// session alive that nobody uses any more.
     ///
     /// # Errors
     /// [`Fault::Internal`] if the database does not answer.
@@ -72,12 +72,12 @@ impl Engine {
         find.await.map_err(|e| cx.fault(e))
     }
 
-    /// Tells the id of each user whose role, account or sessions have changed.
+    /// Broadcasts the id of each user whose role, account or sessions have changed.
     pub fn rights_changes(&self) -> broadcast::Receiver<UserId> {
         self.core.rights.subscribe()
     }
 
-    /// A job as it stands, its log lines after `after`, then what happens until it ends.
+    /// A job's current state, its log lines after `after`, then what happens until it ends.
     ///
     /// # Errors
     /// [`Fault::NotFound`] for a job that is not there or not the actor's.
@@ -161,16 +161,16 @@ impl ConsoleSession {
         self.attachment.next().await
     }
 
-    /// Queues what was typed for the guest; never waits. False when it was refused, with a notice: from a watcher, and from a
-    /// driver whose guest does not read.
+    /// Queues typed input for the guest; never waits. False when it was refused, with a notice: from a watcher, and
+    /// from a driver whose guest does not read.
     pub fn type_in(&mut self, bytes: &[u8]) -> bool {
         self.attachment.type_in(bytes)
     }
 
-    /// Takes over, lets go, or tells the terminal's size. Taking over is audited like attaching as driver.
+    /// Takes over, lets go, or reports the terminal's size. Taking over is audited like attaching as driver.
     ///
     /// # Errors
-    /// [`Fault::Denied`] or [`Fault::NotFound`] for somebody who may only watch.
+    /// [`Fault::Denied`] or [`Fault::NotFound`] for someone who may only watch.
     pub async fn request(&mut self, request: ConsoleRequest) -> Result<(), Fault> {
         if matches!(request, ConsoleRequest::TakeOver) && !self.audited.took_over {
             let core = &self.audited.core;
@@ -204,7 +204,7 @@ impl Drop for Audited {
     fn drop(&mut self) {
         let (core, seq) = (self.core.clone(), self.seq);
         // Tracked, so that a shutdown waits for the entry. Without a runtime the process is ending, and the entry stays
-        // open, which says as much.
+        // open, which shows just that.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let tracked = self.core.tasks.track_future(async move {
                 core.audit.complete_logged(seq, Outcome::Succeeded, Some("detached")).await;
@@ -214,7 +214,7 @@ impl Drop for Audited {
     }
 }
 
-/// The act that a role on a console is.
+/// The act for a role on a console.
 fn console_action(role: ConsoleRole) -> Action {
     match role {
         ConsoleRole::Driver => Action::DriveConsole,
@@ -231,7 +231,7 @@ pub(crate) async fn may_open(core: &Core, cx: &Cx, purpose: &TicketPurpose) -> I
     }
 }
 
-/// Said of a console that there cannot be yet.
+/// The message for a console that cannot exist yet.
 const NOT_CREATED: &str = "This machine has only a configuration so far. Create it first.";
 
 /// The machine whose console is asked for, if the actor may have it in this role.

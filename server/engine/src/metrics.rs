@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What happened since the engine was opened, and what is now.
+/// What has happened since the engine was opened, and current values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Jobs that ended, by operation and outcome.
@@ -19,7 +19,7 @@ pub struct Metrics {
     pub jobs_queued: u64,
     /// Builds under way, waiting ones included.
     pub builds: u64,
-    /// How many builds ended, by whether an image came of them.
+    /// How many builds ended, by whether they produced an image.
     pub builds_ended: BTreeMap<&'static str, u64>,
     /// How long all ended builds took together, in seconds.
     pub build_seconds: f64,

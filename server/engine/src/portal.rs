@@ -1,5 +1,5 @@
-//! The door: `impl Portal for Engine`. Every method makes the request's context, calls one function of a resource, and maps its
-//! error; what is asked and what is allowed is decided there.
+//! The door: `impl Portal for Engine`. Every method makes the request's context, calls one function of a resource, and
+//! maps its error; the actual decisions are made there.
 
 mod accounts;
 mod hosts;

@@ -1,11 +1,11 @@
-//! A place to stand for tests: the runner tells a [`Probe`] what it is about to do and what it has just done, and the probe
-//! may let it fail, have it do the step again, or never answer, which is what a crash looks like once the runtime is dropped.
-//! In operation it lets everything pass.
+//! A hook for tests: the runner reports to a [`Probe`] what it is about to do and what it has just done, and the probe
+//! may make it fail, have it do the step again, or never answer, which is what a crash looks like once the runtime is
+//! dropped. In production it lets everything pass.
 
 use async_trait::async_trait;
 use model::job::JobId;
 
-/// Where in a job the runner stands.
+/// Where in a job the runner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The job.
@@ -45,11 +45,12 @@ pub enum Verdict {
 /// Watches a runner.
 #[async_trait]
 pub trait Probe: Send + Sync + 'static {
-    /// The runner stands at this moment.
+    /// The runner has reached this moment.
     async fn at(&self, moment: Moment) -> Verdict;
 
-    /// Whether a step that has rested so many times, each time waiting for something, is never taken up again: what a crash
-    /// in the middle of it looks like. Asked of every step and undoing while it is under way; `moment` is the one before it.
+    /// Whether a step that has paused so many times, each time waiting for something, is never resumed: what a crash in
+    /// the middle of it looks like. Asked of every step and undoing while it is under way; `moment` is the one before
+    /// it.
     fn stops_inside(&self, moment: Moment, rests: usize) -> bool {
         let _ = (moment, rests);
         false

@@ -1,12 +1,12 @@
-//! What is not kept for ever: transcripts of consoles, logs of jobs, sessions that no longer stand. Jobs, their steps and the
-//! audit log stay in the database; only what they said goes.
+//! What is not kept forever: console transcripts, job logs, expired sessions. Jobs, their steps and the audit log stay
+//! in the database; only their output goes.
 //!
 //! | what | how long |
 //! |---|---|
 //! | transcripts of a machine | the last 64 files and 32 MiB (`console/transcript.rs`), until the machine is removed |
 //! | transcripts of all machines | 2 GiB together, the oldest go first |
 //! | logs of jobs that are over | 180 days and 4 GiB together, the oldest go first |
-//! | sessions | while they stand |
+//! | sessions | while they are valid |
 //!
 //! One of the reconciler's tasks (`watch.rs`) does it, at the start and then every hour.
 
@@ -33,7 +33,7 @@ const LOGS: u64 = 4 << 30;
 /// What all transcripts may take together, in bytes.
 const TRANSCRIPTS: u64 = 2 << 30;
 
-/// Removes what is past its time, now and then, until the engine closes.
+/// Periodically removes what is past its time, until the engine closes.
 pub(crate) async fn run_retention(core: Arc<Core>) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,7 +48,7 @@ pub(crate) async fn run_retention(core: Arc<Core>) {
     }
 }
 
-/// Removes what need not be kept any longer.
+/// Removes what need no longer be kept.
 pub(crate) async fn tidy(core: &Core) -> Result<()> {
     core.consoles.forget_idle();
     let now = core.clock.now();
@@ -68,7 +68,7 @@ pub(crate) async fn tidy(core: &Core) -> Result<()> {
         tidy_transcripts(&console, &folders, TRANSCRIPTS);
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let what = "removing what is not kept any longer failed";
+    let what = "removing what is no longer kept failed";
     done.map_err(|gone| Error::Io { what, source: io::Error::other(gone) })
 }
 
@@ -94,14 +94,14 @@ fn tidy_transcripts(console: &Path, machines: &HashSet<String>, most: u64) {
     remove(over(all, most, None));
 }
 
-/// What lies in a folder.
+/// The contents of a folder.
 fn entries(dir: &Path) -> Vec<fs::DirEntry> {
     let read = or_log(dir, fs::read_dir(dir));
     read.into_iter().flatten().filter_map(|entry| or_log(dir, entry)).collect()
 }
 
-/// One that cannot be read or removed is for the server's log and the next hour, and must not keep the others. Gone already is
-/// fine: somebody else was quicker.
+/// One that cannot be read or removed is for the server's log and the next hour, and must not keep the others. Already
+/// gone is fine: someone else was quicker.
 fn or_log<T>(path: &Path, result: io::Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -120,7 +120,7 @@ struct Old {
     size: u64,
 }
 
-/// The files of a folder that may go. Nothing but files: the portal makes no links there, so whoever has made one wants it there.
+/// The files of a folder that may go. Only files: the portal makes no links there, so someone put one there on purpose.
 fn files(dir: &Path, may_go: impl Fn(&Path) -> bool) -> Vec<Old> {
     let about = |path: PathBuf| {
         let about = or_log(&path, fs::symlink_metadata(&path)).filter(fs::Metadata::is_file)?;
@@ -138,7 +138,7 @@ fn over(mut files: Vec<Old>, most: u64, before: Option<Time>) -> Vec<PathBuf> {
     let mut total: u64 = files.iter().map(|file| file.size).sum();
     let mut gone = Vec::new();
     for file in files {
-        // Sorted by age: where one may stay, all younger ones may.
+        // Sorted by age: where one may stay, all newer ones may.
         if total <= most && before.is_none_or(|before| file.changed >= before) {
             break;
         }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn what_cannot_be_removed_does_not_keep_the_rest() {
         let dir = TempDir::new().unwrap();
-        // A file of that name is a folder: removing it as a file fails, as root too.
+        // A file of that name is a folder: removing it as a file fails, even as root.
         let stuck = dir.path().join("a.log");
         put(&stuck.join("x"), 1, 1);
         let other = dir.path().join("b.log");

@@ -1,8 +1,8 @@
 //! Garbage-collector roots of the portal: one for each image, so that it is offered again, and one for each machine, because
 //! its boot disk builds on the image it was made from.
 //!
-//! Nix knows a root by the place of its link. After the state directory was restored or moved, the links may be there and
-//! Nix does not know them, and its next garbage collection takes images away from under machines. So at the start and
+//! Nix knows a root by the path of its link. After the state directory was restored or moved, the links may be there
+//! while Nix does not know them, and its next garbage collection deletes images that machines use. So at the start and
 //! every day all roots are made again, those that nothing needs go, and a machine whose image is gone says so.
 
 use crate::core::Core;
@@ -30,13 +30,13 @@ pub(crate) fn of_machine(machine: MachineId) -> String {
     format!("machine-{machine}")
 }
 
-/// Keeps the roots in order, for ever.
+/// Keeps the roots in order, indefinitely.
 pub(crate) async fn keep(core: Arc<Core>) {
     loop {
         let pause = match restore(&core).await {
             Ok(()) => EVERY,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the garbage-collector roots could not be looked at");
+                tracing::warn!(error = chain(&error), "the garbage-collector roots could not be checked");
                 RETRY
             }
         };
@@ -46,8 +46,8 @@ pub(crate) async fn keep(core: Arc<Core>) {
 
 /// Makes every root that is needed, removes those that are not, and notes which machines have lost their image.
 ///
-/// What lies in the folder is listed before the rows are read: a root is made after its row, so one that has no row by
-/// then is needed by nobody. Jobs work meanwhile, so each row is read again when its root is made.
+/// The folder is listed before the rows are read: a root is made after its row, so one that has no row by then is
+/// needed by nobody. Jobs work meanwhile, so each row is read again when its root is made.
 async fn restore(core: &Core) -> Result<()> {
     let there = core.builder.roots().await?;
     let mut conn = core.db.read().await?;
@@ -80,7 +80,7 @@ async fn restore(core: &Core) -> Result<()> {
 
 async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> Result<()> {
     let mut conn = core.db.read().await?;
-    // Also of one whose record cannot be read: its disks still build on its image.
+    // Even if its record cannot be read: its disks still build on its image.
     let Some(machine) = db::machines::outline(&mut conn, id).await? else { return Ok(()) };
     let Some(image) = machine.image else { return Ok(()) };
     let Some(image) = db::images::by_id(&mut conn, image).await? else { return Ok(()) };
@@ -100,7 +100,7 @@ struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Makes the root, if its path is there; says whether it is.
+    /// Makes the root if its path exists; returns whether it does.
     async fn keep(&mut self, root: &str, path: &PathBuf) -> Result<bool> {
         let is_valid = match self.valid.get(path) {
             Some(known) => *known,

@@ -1,4 +1,4 @@
-//! What an administrator decides about the engine: given once, when it is opened.
+//! The engine's settings: given once, when it is opened.
 
 use crate::backoff::Backoff;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ impl Default for PasswordCost {
     }
 }
 
-/// What an administrator decides about the engine.
+/// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Everything that lasts lies here.
+    /// Everything persistent is here.
     pub state: PathBuf,
     /// A file with the key of the audit log's chain, as a systemd credential; otherwise the portal makes one in `state`.
     pub audit_key: Option<PathBuf>,
@@ -31,19 +31,19 @@ pub struct Settings {
     pub build_slots: usize,
     /// How many jobs work at once; jobs that only wait do not count.
     pub job_slots: usize,
-    /// How often hosts are asked for figures and for what no event told.
+    /// How often hosts are polled for figures and for what no event reported.
     pub sample_every: Duration,
-    /// How long the one-time setup link is good.
+    /// How long the one-time setup link is valid.
     pub setup_ttl: Duration,
     /// How long a guest may take to shut down before the job gives up.
     pub shut_down_limit: Duration,
     /// How long a new machine may take to get an address before the job ends without one.
     pub address_limit: Duration,
-    /// How long a job waits for a host that is away, going forward or undoing, before that counts as a failure.
+    /// How long a job waits for an unreachable host, going forward or undoing, before that counts as a failure.
     pub host_patience: Duration,
-    /// How long a host or Nix may take to answer somebody who wants it tested.
+    /// How long a host or Nix may take to answer someone who wants it tested.
     pub check_limit: Duration,
-    /// The pauses between two tries of whatever is tried again.
+    /// The pauses between retries.
     pub retry: Backoff,
     /// How many unfinished jobs one user may have.
     pub jobs_per_user: u32,

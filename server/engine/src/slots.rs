@@ -1,6 +1,6 @@
-//! Slots that are given to users in turn: whoever queues forty jobs keeps nobody else waiting for forty.
+//! Slots that are given to users in turn: queueing forty jobs keeps nobody else waiting for forty.
 //!
-//! A free slot goes to the waiting user who holds the fewest; among those, to the one who was served longest ago; and of that
+//! A free slot goes to the waiting user who holds the fewest; on a tie, to the one served longest ago; and among that
 //! user's requests to the oldest.
 
 use crate::sync::lock;
@@ -31,7 +31,7 @@ struct Share {
     served: u64,
 }
 
-/// A slot that somebody holds. Dropping it gives it to the next.
+/// A held slot. Dropping it gives it to the next.
 #[derive(Debug)]
 pub(crate) struct Slot {
     user: UserId,
@@ -45,19 +45,20 @@ impl Slots {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Whether somebody who asks now would get one at once.
+    /// Whether someone who asks now would get one at once.
     pub fn has_free(&self) -> bool {
         lock(&self.0).free > 0
     }
 
-    /// A slot, when it is this user's turn. Whoever no longer waits loses nothing but the place in the queue.
+    /// A slot, when it is this user's turn. Giving up waiting loses nothing but the place in the queue.
     pub async fn acquire(&self, user: UserId) -> Slot {
         let (give, given) = oneshot::channel();
         lock(&self.0).waiting.push((user, give));
         self.serve();
         match given.await {
             Ok(slot) => slot,
-            // The sender lies in the queue until it has given: this cannot end, and must not by a slot that is not there.
+            // The sender stays in the queue until it has given a slot, so this cannot happen; never return a slot that
+            // does not exist.
             Err(_) => std::future::pending().await,
         }
     }
@@ -65,7 +66,7 @@ impl Slots {
     /// Gives free slots to those whose turn it is.
     fn serve(&self) {
         while let Some((give, slot)) = self.next() {
-            // Somebody who has stopped waiting gives it back at once, by dropping it outside the lock.
+            // Someone who has stopped waiting gives it back at once, by dropping it outside the lock.
             drop(give.send(slot));
         }
     }
@@ -122,7 +123,7 @@ mod tests {
             drop(held.remove(0));
             let found =
                 waiting.iter_mut().enumerate().find_map(|(at, (_, wait))| Some((at, wait.now_or_never()?)));
-            let (at, slot) = found.expect("a free slot is given to somebody");
+            let (at, slot) = found.expect("a free slot is given to someone");
             order.push(waiting.remove(at).0);
             held.push(slot);
         }

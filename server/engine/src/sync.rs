@@ -1,5 +1,5 @@
-//! Locks that go on after a panic elsewhere: what they guard here is valid after every single statement, so a poisoned
-//! lock carries no news, and one panicking task must not take the portal with it.
+//! Locks that continue after a panic elsewhere: what they guard here is valid after every single statement, so a
+//! poisoned lock carries no information, and one panicking task must not take the portal with it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

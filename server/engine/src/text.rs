@@ -1,8 +1,8 @@
 //! Makes text from builders, guests and people harmless: what is stored in a log shows as plain text wherever it is shown.
 //!
-//! Removed are escape sequences (ECMA-48), control characters, and the format characters that reorder or hide text
-//! (Unicode UAX #9 and what CVE-2021-42574 misused). Of a line that rewrote itself with carriage returns the last state stays,
-//! as a terminal would show it.
+//! Escape sequences (ECMA-48), control characters, and the format characters that reorder or hide text (Unicode UAX #9
+//! and what CVE-2021-42574 misused) are removed. Of a line that rewrote itself with carriage returns the last state
+//! stays, as a terminal would show it.
 
 /// The longest line kept, in characters.
 const LINE_MAX: usize = 16 * 1024;

@@ -1,10 +1,10 @@
 //! The reconciler: keeps what is known of each machine in step with its host.
 //!
-//! Three tasks per host, so that a slow one does not delay a quick one: one follows events (a start or stop reaches browsers
-//! within milliseconds), one samples figures and takes an inventory by the clock (so that what no event told is noticed
-//! too), one asks for addresses and what else a guest tells (`guests`), one keeps the host's findings fresh. Recovery after a lost connection is the same inventory
-//! as at the start. One more task tells the console hub which machines run (`consoles`), and one removes what need not be
-//! kept any longer ([`crate::retention`]).
+//! Several tasks per host, so that a slow one does not delay a quick one: one follows events (a start or stop reaches
+//! browsers within milliseconds), one samples figures and takes an inventory by the clock (so that what no event
+//! reported is noticed too), one asks for addresses and other guest data (`guests`), one keeps the host's findings
+//! fresh. Recovery after a lost connection is the same inventory as at the start. One more task tells the console hub
+//! which machines run (`consoles`), and one removes what need no longer be kept ([`crate::retention`]).
 
 mod checks;
 mod consoles;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often a host's findings are looked at anew when nothing suggests that they changed.
+/// How often a host is checked again when nothing suggests that its findings changed.
 const CHECK_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Starts to watch all hosts.
@@ -66,7 +66,7 @@ struct Watched {
 
 impl Watched {
     async fn follow_events(self) {
-        // Subscribed before the inventory is taken: what happens in between is told twice, never missed.
+        // Subscribed before the inventory is taken: what happens in between is reported twice, never missed.
         let mut events = self.hypervisor.events();
         take_inventory(&self.core, &self.entry).await;
         loop {
@@ -113,16 +113,16 @@ impl Watched {
         }
     }
 
-    /// Looks at the host at the start, whenever its connection comes or goes, and by the clock: disks fill up silently.
+    /// Checks the host at the start, whenever its connection comes or goes, and by the clock: disks fill up silently.
     async fn keep_checked(self) {
         loop {
             checks::check(&self.core, &self.entry).await;
-            // What comes or does not come is the same: the next look.
+            // Whether the request comes or not, the effect is the same: the next check.
             let _ = tokio::time::timeout(CHECK_EVERY, self.entry.doubted()).await;
         }
     }
 
-    /// Has a machine asked for its addresses soon.
+    /// Has a machine's addresses queried soon.
     fn look_at(&self, machine: &HostRef) {
         if let Some(known) = self.core.fleet.at(&self.entry.name, machine) {
             self.entry.look_at(known.row.id);

@@ -1,12 +1,12 @@
 //! Child processes: the only place that starts one.
 //!
 //! A program is an argv, never a shell string. Its environment is empty but for what [`Program`] names, its output is
-//! kept up to a bound, its time is limited, and it runs in a process group of its own that ends with it: whoever
-//! drops the future or passes the limit leaves nothing running. Disks, images and the host's check call this.
+//! kept up to a bound, its time is limited, and it runs in its own process group that ends with it: dropping the future
+//! or exceeding the limit leaves nothing running. Disks, images and the host's check call this.
 //!
 //! - [`Program::run`] waits for the end and wants success.
 //! - [`Program::stream`] hands out lines of standard error as they come, and can be cancelled.
-//! - [`Program::spawn`] is for programs that serve until they are told to stop.
+//! - [`Program::spawn`] is for programs that serve until stopped.
 
 mod capture;
 mod error;
@@ -26,11 +26,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a program may take that says nothing else.
+/// How long a program may take without a limit of its own.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 /// How much of each output stream is kept, half of it from the beginning and half from the end, in bytes.
 pub const DEFAULT_KEEP: usize = 256 * 1024;
-/// How long a program that is told to end may take before it is killed. Nix needs some of it to stop its builders.
+/// How long a program asked to end may take before it is killed. Nix needs some of it to stop its builders.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A program about to run.
@@ -46,7 +46,7 @@ pub struct Program {
     fine: &'static [i32],
 }
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Output {
     /// Its exit status, one of those accepted.
@@ -121,7 +121,7 @@ impl Program {
         self
     }
 
-    /// Which exit codes are success; without this, 0.
+    /// Which exit codes count as success; without this, 0.
     pub fn accept(mut self, codes: &'static [i32]) -> Self {
         self.fine = codes;
         self
@@ -171,7 +171,7 @@ impl Program {
                 }
             };
             if ended.is_err() {
-                // Its last words are still read: a closed pipe would kill it in the middle of cleaning up.
+                // Its last output is still read: a closed pipe would kill it in the middle of cleaning up.
                 signal(group, Signal::TERM);
                 let _ = tokio::time::timeout(GRACE, talk).await;
             }
@@ -241,7 +241,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for its first output. `Err` with what it said on standard error when it ends, or is silent, before.
+    /// Waits for its first output. `Err` with its standard error if it ends or stays silent instead.
     ///
     /// # Errors
     /// When it ends without having printed anything, or prints nothing within `limit`.
@@ -281,7 +281,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Asks it to end, waits, and kills it when it does not. `true` when it ended by itself with code 0.
+    /// Asks it to end, waits, and kills it when it does not. `true` when it exited with code 0.
     pub async fn stop(&mut self) -> bool {
         if self.child.id().is_some() {
             signal(self.group, Signal::TERM);
@@ -297,7 +297,7 @@ impl Running {
         }
     }
 
-    /// Waits for what was killed; after SIGKILL this takes no time worth bounding.
+    /// Waits for what was killed; after SIGKILL this takes no time worth limiting.
     async fn reap(&mut self) {
         let _ = self.child.wait().await;
     }
@@ -322,7 +322,7 @@ impl Drop for Running {
 
 async fn feed(stdin: Option<tokio::process::ChildStdin>, input: Vec<u8>) {
     if let Some(mut stdin) = stdin {
-        // A program that does not read its input to the end may still succeed; its exit code tells.
+        // A program that does not read its input to the end may still succeed; its exit code decides.
         let _ = stdin.write_all(&input).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a hypervisor host is worked on with: child processes, and the disk tools that they are. Nothing here knows
+//! The tools for working on a hypervisor host: child processes, and the disk tools built on them. Nothing here knows
 //! machines, jobs or databases.
 
 pub mod disk;

@@ -2,7 +2,7 @@
 
 use model::Time;
 
-/// Where the rules learn the time.
+/// Where the rules get the time.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Time;

@@ -1,4 +1,4 @@
-//! What passes between the console hub and a hypervisor: the queue of what was typed, and when a reader rests.
+//! What passes between the console hub and a hypervisor: the queue of input, and when a reader pauses.
 
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub const INPUT_MAX: usize = 1024 * 1024;
 
 /// The span over which [`Pace`] counts.
 const WINDOW: Duration = Duration::from_millis(10);
-/// Bytes within a window that are still somebody typing, who waits for each echo, however fast.
+/// Bytes within a window that still count as someone typing, who waits for each echo, however fast.
 const TYPING: usize = 256;
 /// Makes the queue of one open console: the hub's end and the hypervisor's.
 pub fn input() -> (ConsoleInput, TypedInput) {
@@ -90,8 +90,9 @@ impl ConsoleInput {
         })
     }
 
-    /// Says whether somebody has the keyboard. Where typing takes a connection of its own, it is held only meanwhile. What has
-    /// not been read when the keyboard is let go is dropped: it must not reach the guest under the next person's hands.
+    /// Sets whether someone has the keyboard. If typing takes its own connection, it is held only meanwhile. What has
+    /// not been read when the keyboard is released is dropped: it must not reach the guest under the next person's
+    /// hands.
     pub fn set_driven(&self, driven: bool) {
         self.0.update(|state| {
             state.driven = driven;
@@ -118,7 +119,7 @@ impl Drop for ConsoleInput {
 pub struct TypedInput(Arc<Shared>);
 
 impl TypedInput {
-    /// Up to `most` bytes of what was typed, as soon as there are any; `None` when there will be no more. Safe to cancel.
+    /// Up to `most` bytes of input, as soon as there are any; `None` when there will be no more. Safe to cancel.
     pub async fn take(&self, most: usize) -> Option<Bytes> {
         self.0
             .wait(|state| {
@@ -131,7 +132,7 @@ impl TypedInput {
             .await
     }
 
-    /// Returns when the console is driven, or is not.
+    /// Returns when the console becomes driven, or undriven.
     pub async fn driven(&self, wanted: bool) {
         self.0.wait(|state| (state.driven == wanted).then_some(())).await;
     }
@@ -143,18 +144,19 @@ impl Drop for TypedInput {
     }
 }
 
-/// When a reader should let what pours gather instead of waking for each piece. What comes after a quiet moment, such as the
-/// echo of a key, is never held up.
+/// When a reader should let a flood of output gather instead of waking for each piece. Output after a quiet moment,
+/// such as the echo of a key, is never held up.
 #[derive(Debug)]
 pub struct Pace {
     began: Instant,
     bytes: usize,
-    /// It poured in the window before: there is no need to find out again.
+    /// The previous window was a flood: no need to find out again.
     poured: bool,
 }
 
 impl Pace {
-    /// How long to rest from what pours: too short to be seen, long enough for thousands of pieces a second to become hundreds.
+    /// How long to pause during a flood: too short to be seen, long enough for thousands of pieces a second to become
+    /// hundreds.
     pub const REST: Duration = Duration::from_millis(5);
 
     /// Nothing has been read yet.
@@ -162,7 +164,7 @@ impl Pace {
         Self { began: now, bytes: 0, poured: false }
     }
 
-    /// So many bytes were read. Whether that pours: rest for [`Pace::REST`] before reading on.
+    /// So many bytes were read. Returns whether that is a flood: pause for [`Pace::REST`] before reading on.
     pub fn pours(&mut self, bytes: usize, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.began);
         if elapsed >= WINDOW {
@@ -218,7 +220,7 @@ mod tests {
             now += Duration::from_micros(250);
             assert!(!pace.pours(4, now), "somebody types fast and waits for each echo");
         }
-        // Twenty bytes every fifth of a millisecond, as a guest at a serial line says them.
+        // Twenty bytes every fifth of a millisecond, as a guest on a serial line sends them.
         let (begun, mut reads, mut waiting) = (now, 0, 20);
         while now < begun + Duration::from_secs(1) {
             reads += 1;

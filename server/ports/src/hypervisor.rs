@@ -1,15 +1,16 @@
 //! The hypervisor port: machines on one host, whatever manages it.
 //!
 //! One trait about machines, not about commands. Each kind of host implements it in package `hypervisors`, the memory
-//! hypervisor of feature `testing` implements it for tests, and one contract suite runs against all of them. A domain is a
-//! machine as its host knows it, by whatever name the host calls that. Differences are data ([`Capabilities`]) that the planner reads; no caller asks which kind it talks to.
+//! hypervisor of feature `testing` implements it for tests, and one contract suite runs against all of them. A domain
+//! is a machine as its host knows it, whatever the host calls it. Differences are data ([`Capabilities`]) that the
+//! planner reads; no caller asks which kind it talks to.
 //!
 //! Rules for every implementation:
-//! - Every changing call is idempotent: when the world is already as asked, it returns quickly and says `Ok`.
-//! - A thing that is not there is an answer ([`HypervisorError::NoSuchMachine`] or an empty list), never a panic.
-//! - Nothing a guest says is acted upon; answers from guests are parsed into fixed structures and size-capped.
-//! - Whatever lies on a host for a machine carries the machine's id: a marker file, an element of the definition, a tag. What
-//!   carries no mark, or another machine's, is never used, changed or removed ([`HypervisorError::Foreign`]).
+//! - Every changing call is idempotent: when nothing needs changing, it quickly returns `Ok`.
+//! - A missing thing is an answer ([`HypervisorError::NoSuchMachine`] or an empty list), never a panic.
+//! - Nothing from a guest is acted upon; answers from guests are parsed into fixed structures and size-capped.
+//! - Whatever is on a host for a machine carries the machine's id: a marker file, an element of the definition, a tag.
+//!   What carries no mark, or another machine's, is never used, changed or removed ([`HypervisorError::Foreign`]).
 
 use crate::console::ConsoleInput;
 use async_trait::async_trait;
@@ -25,8 +26,9 @@ use std::fmt;
 use std::path::PathBuf;
 use tokio::sync::{broadcast, mpsc};
 
-/// Where a machine is on its host, in the host's own terms: libvirt's UUID of the domain, Proxmox' node and VMID. Given by
-/// [`Hypervisor::reserve`], kept with the machine until [`Hypervisor::release`], opaque to everybody but that host.
+/// Where a machine is on its host, in the host's own terms: libvirt's UUID of the domain, Proxmox's node and VMID.
+/// Given by [`Hypervisor::reserve`], kept with the machine until [`Hypervisor::release`], opaque to everyone but that
+/// host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HostRef(pub String);
@@ -48,13 +50,14 @@ pub struct MachineRef {
     pub host_ref: HostRef,
 }
 
-/// Why a host did not do what it was asked. `Display` tells what happened and what to do; sources are logged apart.
+/// Why a host failed to do what it was asked. `Display` says what happened and what to do; sources are logged
+/// separately.
 #[derive(Debug, thiserror::Error)]
 pub enum HypervisorError {
     /// The host does not answer; nothing is known about the outcome.
     #[error("the host does not answer: {why}")]
     Unreachable {
-        /// The connection's own words.
+        /// The connection's own message.
         why: String,
     },
     /// The host knows no such machine.
@@ -69,12 +72,12 @@ pub enum HypervisorError {
         /// What is there: “the folder /…/web”.
         what: String,
     },
-    /// The host refused or failed, in its own words.
+    /// The host refused or failed, with its own message.
     #[error("{what} failed: {why}")]
     Failed {
         /// What was tried.
         what: String,
-        /// What the host said.
+        /// The host's message.
         why: String,
     },
     /// The guest agent does not answer: it is not running, or not yet.
@@ -89,7 +92,7 @@ pub enum HypervisorError {
 }
 
 impl HypervisorError {
-    /// True when the same call may succeed later without anybody changing anything.
+    /// True when the same call may succeed later without anyone changing anything.
     pub fn is_retriable(&self) -> bool {
         matches!(self, HypervisorError::Unreachable { .. } | HypervisorError::NoAgent)
     }
@@ -98,7 +101,7 @@ impl HypervisorError {
 /// What this port returns.
 pub type Result<T> = std::result::Result<T, HypervisorError>;
 
-/// What a kind of host can do. Only what somebody reads stands here.
+/// What a kind of host can do. Only what something reads is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// A boot disk shares the image's blocks instead of being a copy of it: it is made at once, and needs the image for as long
@@ -106,7 +109,7 @@ pub struct Capabilities {
     pub linked_clones: bool,
 }
 
-/// The domain as it shall be. `put_definition` makes it so, whatever was there before.
+/// The desired domain. `put_definition` makes it so, whatever was there before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// What the guest sees as its UUID, and its network address.
@@ -123,7 +126,7 @@ pub struct Definition {
     pub data: Option<Volume>,
 }
 
-/// A disk as its host knows it: a file's path, or the identifier in some storage. Opaque to everybody but the host.
+/// A disk as its host knows it: a file's path, or the identifier in some storage. Opaque to everyone but the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Volume(pub String);
@@ -141,7 +144,7 @@ pub enum DiskRole {
 /// What a new boot disk is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootDisk {
-    /// The image file in the Nix store of the portal's computer.
+    /// The image file in the Nix store on the portal's computer.
     pub image: PathBuf,
     /// Grown to this size when the machine has one disk only (mutable mode); otherwise as large as the image.
     pub grow_to: Option<DiskGib>,
@@ -172,7 +175,7 @@ pub struct Seen {
 pub struct Counters {
     /// Processor time used, in nanoseconds.
     pub cpu_nanos: Option<u64>,
-    /// Memory in use in the guest if it tells, else resident on the host, in bytes.
+    /// Memory in use in the guest if reported, else resident on the host, in bytes.
     pub memory_used: Option<u64>,
     /// Disk bytes read and written.
     pub disk_read: Option<u64>,
@@ -190,7 +193,7 @@ pub struct Counters {
 
 impl Counters {
     /// The figures over the `nanos` nanoseconds since `before`, for a machine with so many processors. A counter that
-    /// runs backwards (the machine was started anew) gives no rate.
+    /// runs backwards (the machine was restarted) gives no rate.
     pub fn since(&self, before: &Counters, nanos: u64, vcpus: u16) -> Figures {
         let rate = |now: Option<u64>, then: Option<u64>| {
             let grown = now?.checked_sub(then?)?;
@@ -257,7 +260,7 @@ pub enum HostEvent {
         /// Which.
         machine: HostRef,
     },
-    /// The guest agent came up or went away; addresses may have changed.
+    /// The guest agent came up or went down; addresses may have changed.
     Agent {
         /// Which.
         machine: HostRef,
@@ -266,10 +269,10 @@ pub enum HostEvent {
     },
     /// The connection to the host was lost: nothing is known until [`HostEvent::Connected`].
     Disconnected {
-        /// Why, in the connection's words.
+        /// Why, from the connection.
         why: String,
     },
-    /// The connection is there (again); whoever keeps state takes a new inventory.
+    /// The connection is up (again); anything that keeps state takes a new inventory.
     Connected,
 }
 
@@ -280,12 +283,12 @@ pub struct Belonging {
     pub owner: Option<MachineId>,
     /// What it is, as the subject of a sentence: “The folder /…/web”.
     pub what: String,
-    /// How to remove it when nobody needs it any more, as a sentence.
+    /// How to remove it once nobody needs it, as a sentence.
     pub fix: String,
 }
 
-/// An open console. It ends when the machine stops (the receiver closes), when it is not driven any more and has to be opened anew
-/// for that, or when the receiver is dropped.
+/// An open console. It ends when the machine stops (the receiver closes), when it is no longer driven and has to be
+/// opened anew for that, or when the receiver is dropped.
 #[derive(Debug)]
 pub struct ConsoleStream {
     /// Bytes from the guest.
@@ -294,7 +297,7 @@ pub struct ConsoleStream {
     pub input: ConsoleInput,
 }
 
-/// What a program in the guest answered.
+/// The result of a program in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestExit {
     /// Its exit status, unless a signal ended it.
@@ -311,16 +314,16 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// What this host can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Looks at everything that could go wrong before it does. Never fails: an unreachable host is a finding.
+    /// Checks everything that could go wrong before it does. Never fails: an unreachable host is a finding.
     async fn check(&self) -> Vec<Finding>;
-    /// Everything that carries a machine's mark, and everything that lies where only machines' things should. The caller knows
-    /// which machines there are, and so what belongs to none.
+    /// Everything that carries a machine's mark, and everything that is where only machines' things should be. The
+    /// caller knows which machines there are, and so what belongs to none.
     async fn belongings(&self) -> Result<Vec<Belonging>>;
-    /// Names of the bridges that this host offers to everybody: neither those of container runtimes nor the host's own.
+    /// Names of the bridges that this host offers to everyone: neither those of container runtimes nor the host's own.
     async fn bridges(&self) -> Result<Vec<String>>;
     /// All domains in one call.
     async fn inventory(&self) -> Result<Vec<Seen>>;
-    /// What happens from now on. A receiver that lags takes a new inventory.
+    /// Events from now on. A receiver that lags takes a new inventory.
     fn events(&self) -> broadcast::Receiver<HostEvent>;
     /// Counters of all active domains in one call.
     async fn counters(&self) -> Result<Vec<(HostRef, Counters)>>;
@@ -329,13 +332,13 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// if it has one.
     ///
     /// # Errors
-    /// [`HypervisorError::Foreign`] if something of that name or identifier is there already; nothing is changed then.
+    /// [`HypervisorError::Foreign`] if something of that name or identifier already exists; nothing is changed then.
     async fn reserve(&self, id: MachineId, name: &MachineName, hardware: &HardwareIds) -> Result<HostRef>;
-    /// Gives up the place that carries this machine's mark, also one whose [`Hypervisor::reserve`] was broken off. There being
-    /// none is fine, and so is another's of that name, which stays.
+    /// Gives up the place that carries this machine's mark, including one whose [`Hypervisor::reserve`] was
+    /// interrupted. No place is fine, and so is another's of that name, which stays.
     ///
     /// # Errors
-    /// While there still are disks.
+    /// While there are still disks.
     async fn release(&self, id: MachineId, name: &MachineName) -> Result<()>;
     /// Marks what was made for this machine before there were marks, and gives its place. `None`, and nothing is changed,
     /// unless everything agrees: the unmarked disks are just these, and the unmarked domain of this identifier boots from them.
@@ -347,19 +350,19 @@ pub trait Hypervisor: Send + Sync + 'static {
         disks: &[Volume],
     ) -> Result<Option<HostRef>>;
 
-    /// Gives the place of a machine that is off another name, and with it what is known by the machine's name: its domain, and
-    /// its disks where a disk's name says whose it is. `machine` has the name from before. The disks may be given by the names
-    /// they had or by those they get, and are answered in the same order as they are called now. What a broken-off call has
-    /// done already is fine; the same call the other way round takes it back.
+    /// Gives the place of a machine that is off another name, and with it everything known by the machine's name: its
+    /// domain, and its disks where a disk's name says whose it is. `machine` has the old name. The disks may be given
+    /// by their old or new names, and their current names are returned in the same order. What an interrupted call has
+    /// already done is fine; the same call the other way round takes it back.
     ///
     /// # Errors
-    /// [`HypervisorError::Foreign`] if something of the new name is there already; nothing is changed then. While the machine
-    /// runs; nothing is changed then either.
+    /// [`HypervisorError::Foreign`] if something of the new name already exists; nothing is changed then. While the
+    /// machine runs; nothing is changed then either.
     async fn rename(&self, machine: &MachineRef, to: &MachineName, disks: &[Volume]) -> Result<Vec<Volume>>;
 
     /// Makes the domain as given, new or changed.
     async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()>;
-    /// Removes the domain with its firmware variables and snapshot records, not its disks. Gone already is fine.
+    /// Removes the domain with its firmware variables and snapshot records, not its disks. Already gone is fine.
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()>;
 
     /// The state of one domain; [`MachineState::Configured`] if the host has none.
@@ -367,7 +370,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Does something with its power.
     async fn power(&self, machine: &MachineRef, power: Power) -> Result<()>;
 
-    /// Makes a boot disk from an image. An unfinished one of a former try is made anew; a finished one of the same image stays.
+    /// Makes a boot disk from an image. An unfinished one from an earlier try is made anew; a finished one of the same
+    /// image stays.
     async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume>;
     /// Makes a data disk: an ext4 file system labelled `var` on the whole disk, with `identity/` filled.
     async fn create_data_disk(
@@ -378,13 +382,13 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> Result<Volume>;
     /// Makes the files in the identity folder of a disk exactly these, removals included; others stay. The machine is off.
     async fn write_identity(&self, volume: &Volume, role: DiskRole, identity: &[IdentityFile]) -> Result<()>;
-    /// Reads one file of the identity folder of a disk; `None` if it is not there. At most 1 MiB. The machine is off.
+    /// Reads one file of the identity folder of a disk; `None` if it does not exist. At most 1 MiB. The machine is off.
     async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>>;
     /// Size and use of a disk; `None` if there is none.
     async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>>;
     /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
-    /// Removes all disks of a machine; its place stays. Gone already is fine.
+    /// Removes all disks of a machine; its place stays. Already gone is fine.
     async fn remove_disks(&self, machine: &MachineRef) -> Result<()>;
 
     /// Opens the serial console. One at a time: the hub is the only caller.

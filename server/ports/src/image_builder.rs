@@ -19,7 +19,7 @@ pub struct ImageKey {
     pub source: String,
 }
 
-/// What came of a build.
+/// The result of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     /// The store path; the image file is `nixos.qcow2` in it.
@@ -33,10 +33,10 @@ pub struct Built {
 /// The image file's name in the store path.
 pub const IMAGE_FILE: &str = "nixos.qcow2";
 
-/// What a build says while it runs.
+/// The output of a running build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildEvent {
-    /// A line for the log. Text is as the builder gave it; the log cleans it.
+    /// A line for the log. The text is the builder's, unchanged; the log cleans it.
     Line {
         /// The derivation, by name.
         from: Option<String>,
@@ -45,31 +45,31 @@ pub enum BuildEvent {
         /// The text.
         text: String,
     },
-    /// How far it has come.
+    /// Its progress.
     Progress(BuildProgress),
 }
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Nix is not there or cannot run.
+    /// Nix is missing or cannot run.
     #[error("Nix cannot be run: {why}. {fix}")]
     NoNix {
-        /// What was tried and what came of it.
+        /// What was tried and why it failed.
         why: String,
-        /// How to mend it.
+        /// How to fix it.
         fix: String,
     },
-    /// The flake cannot be evaluated, in Nix' own words.
+    /// The flake cannot be evaluated, with Nix's own message.
     #[error("the image cannot be evaluated: {why}")]
     Evaluation {
-        /// Nix' message.
+        /// Nix's message.
         why: String,
     },
     /// A derivation failed.
     #[error("{} failed to build", .0.derivation)]
     Failed(BuildFailure),
-    /// Somebody cancelled it.
+    /// Someone cancelled it.
     #[error("the build was cancelled")]
     Cancelled,
     /// Anything else.
@@ -83,17 +83,18 @@ pub enum BuildError {
     },
 }
 
-/// Receives what a build says; never blocks the build for long.
+/// Receives a build's output; never blocks the build for long.
 pub type BuildSink<'a> = &'a (dyn Fn(BuildEvent) + Send + Sync);
 
 /// Builds images.
 #[async_trait]
 pub trait ImageBuilder: Send + Sync + 'static {
-    /// Hash of the flake source as it is now; it changes when profiles or modules change. Takes no longer than looking at files.
+    /// Hash of the flake source as it is now; it changes when profiles or modules change. Takes no longer than checking
+    /// files.
     async fn source(&self) -> Result<String, BuildError>;
-    /// The profiles that the source has, with their metadata. Asks each time, which takes as long as an evaluation does.
+    /// The profiles that the source has, with their metadata. Evaluates each time.
     async fn profiles(&self) -> Result<Profiles, BuildError>;
-    /// Builds, or finds what was built before. Says what happens as it happens.
+    /// Builds, or finds what was built before. Reports events as they happen.
     async fn build(
         &self,
         key: &ImageKey,
@@ -102,14 +103,14 @@ pub trait ImageBuilder: Send + Sync + 'static {
     ) -> Result<Built, BuildError>;
     /// The command that does the same in a shell.
     fn reproduce(&self, key: &ImageKey) -> String;
-    /// Whether a store path is still there.
+    /// Whether a store path still exists.
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError>;
-    /// Makes a garbage-collector root of this name for a store path, replacing what it pointed at. Names have no `/`.
+    /// Makes a garbage-collector root of this name for a store path, replacing its target. Names have no `/`.
     async fn add_root(&self, name: &str, store_path: &Path) -> Result<(), BuildError>;
-    /// Removes a root. Gone already is fine.
+    /// Removes a root. Already gone is fine.
     async fn remove_root(&self, name: &str) -> Result<(), BuildError>;
     /// The names of all roots.
     async fn roots(&self) -> Result<Vec<String>, BuildError>;
-    /// What a root points at, which need not be there; nothing if there is no such root.
+    /// What a root points at, which need not exist; nothing if there is no such root.
     async fn root(&self, name: &str) -> Result<Option<PathBuf>, BuildError>;
 }

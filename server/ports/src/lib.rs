@@ -1,4 +1,5 @@
-//! What the rules need of the outside world, as traits: hypervisors with their consoles, the image builder, the clock.
+//! What the rules need from the outside world, as traits: hypervisors with their consoles, the image builder, the
+//! clock.
 
 pub mod clock;
 pub mod console;

@@ -1,6 +1,6 @@
 //! Configuration: [`Settings`] is the one table of what can be set, [`Config`] the values that the server is made from.
 //!
-//! Everything that is wrong is told at once, each with what, why and how to fix it. `snowglobe check-config` prints
+//! All mistakes are reported at once, each with what, why and how to fix it. `snowglobe check-config` prints
 //! [`listing`].
 
 mod read;

@@ -1,4 +1,4 @@
-//! From the settings' texts to types, with everything that is wrong told at once.
+//! From the settings' texts to types, with all mistakes reported at once.
 
 use super::settings::{RENAMED, Settings, TOKEN, unknown, variable, without_passwords};
 use crate::origin::{Origin, Origins};
@@ -27,9 +27,9 @@ pub enum LogFormat {
 pub struct HostSetting {
     /// Its name in the portal.
     pub name: HostName,
-    /// Where libvirt answers.
+    /// libvirt's URI.
     pub uri: String,
-    /// Bridges that machines may be put on; none stands for those that the host offers.
+    /// Bridges that machines may be put on; none means those that the host offers.
     pub bridges: Vec<BridgeName>,
 }
 
@@ -40,9 +40,9 @@ pub struct Config {
     pub state: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// What people type, where it is not the address listened on.
+    /// What people type, if not the address listened on.
     pub public_url: Option<Origin>,
-    /// Proxies whose word about the client's address counts.
+    /// Proxies trusted for the client's address.
     pub trusted_proxies: Vec<IpNet>,
     /// Files for browsers.
     pub site: PathBuf,
@@ -68,11 +68,11 @@ pub struct Config {
     pub sample_every: Duration,
     /// Filter of the log.
     pub log: String,
-    /// Form of the log.
+    /// Format of the log.
     pub log_format: LogFormat,
     /// Bearer token of `/metrics`.
     pub metrics_token: Option<Secret>,
-    /// What is said about variables of the environment that are no settings.
+    /// Warnings about environment variables that are not settings.
     pub unknown: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ pub struct Mistake {
     pub fix: String,
 }
 
-/// What is wrong so far.
+/// The mistakes so far.
 #[derive(Default)]
 struct Mistakes(Vec<Mistake>);
 
@@ -143,7 +143,7 @@ impl Mistakes {
         let Some(text) = text else {
             if let Some(listen) = listen.filter(|listen| listen.ip().is_unspecified()) {
                 let what = format!(
-                    "{listen} means every address, so browsers' requests cannot be told from foreign ones."
+                    "{listen} means every address, so browsers' requests cannot be distinguished from foreign ones."
                 );
                 self.add("public_url", what, "Set it to what people type, such as https://vms.example.org.");
             }
@@ -159,7 +159,7 @@ impl Mistakes {
         let repeated =
             hosts.iter().enumerate().find(|(i, h)| hosts.iter().take(*i).any(|other| other.name == h.name));
         if let Some((_, host)) = repeated {
-            let what = format!("Two hosts are called “{}”.", host.name);
+            let what = format!("Two hosts are named “{}”.", host.name);
             self.add("hosts", what, "Give each its own name.");
         }
         for host in hosts.iter().filter(|host| without_passwords(&host.uri) != host.uri) {
@@ -178,7 +178,7 @@ impl Mistakes {
         hosts
     }
 
-    /// What no type says.
+    /// What no type checks.
     fn look_at(&mut self, settings: &Settings) {
         if let Err(why) = settings.log.parse::<tracing_subscriber::EnvFilter>() {
             let what = format!("“{}” is not a filter: {why}.", settings.log);
@@ -207,7 +207,7 @@ impl Config {
         }
         let (before, now) = RENAMED;
         if std::env::var_os(before).is_some_and(|value| !value.is_empty()) {
-            let what = format!("{before} is set, which is called {} now.", variable(now));
+            let what = format!("{before} is set, which is now called {}.", variable(now));
             wrong.add(now, what, "Rename it; its value is the same.");
         }
         let config = Self::read(settings, wrong)?;
@@ -269,18 +269,18 @@ impl Config {
         }
     }
 
-    /// What works and is still unwise, in sentences for the log.
+    /// What works but is unwise, as sentences for the log.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = self.unknown.clone();
         let origins = self.origins(self.listen);
         let public = origins.public();
         if !public.is_secure() && !public.is_loopback() {
             found.push(format!(
-                "{public} is not encrypted: passwords and sessions can be read on the way. Put a reverse proxy with TLS before it and set SNOWGLOBE_PUBLIC_URL to its https address."
+                "{public} is not encrypted: passwords and sessions can be read on the way. Put a reverse proxy with TLS in front of it and set SNOWGLOBE_PUBLIC_URL to its https address."
             ));
         }
         if public.is_secure() && self.trusted_proxies.is_empty() {
-            found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everybody. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
+            found.push("The public address is https and no proxy is trusted: the audit log will show the proxy's address for everyone. Set SNOWGLOBE_TRUSTED_PROXIES.".to_owned());
         }
         for all in self.trusted_proxies.iter().filter(|net| net.prefix_len() == 0) {
             found.push(format!(

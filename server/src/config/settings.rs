@@ -1,7 +1,7 @@
 //! Every setting: its flag, its environment variable, its one default and its meaning, as clap's derive reads them from the code.
 //!
-//! Values that can be wrong are taken as text here and read by [`super::Config`], so that everything that is wrong with them is told
-//! at once.
+//! Values that can be wrong are taken as text here and read by [`super::Config`], so that all mistakes are reported at
+//! once.
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
@@ -105,19 +105,19 @@ pub struct Settings {
     pub metrics_token: Option<String>,
 }
 
-/// A variable of an earlier version, and the one that has its value now. Ignored, it would leave the portal with other hosts.
+/// A variable of an earlier version, and the one that replaces it. Ignored, it would leave the portal with other hosts.
 pub(super) const RENAMED: (&str, &str) = ("SNOWGLOBE_LIBVIRT_URI", "hosts");
 
-/// A secret of nothing but itself, which is refused as a flag.
+/// A setting that is only a secret, which is refused as a flag.
 pub(super) const TOKEN: &str = "metrics_token";
 
-/// Settings that are never shown: in nix.conf stand access tokens, and URLs with passwords in them.
+/// Settings that are never shown: nix.conf contains access tokens, and URLs with passwords.
 pub(super) const SECRETS: [&str; 2] = [TOKEN, "nix_config"];
 
 /// A text without the passwords of the URLs in it, for people's eyes.
 pub(super) fn without_passwords(text: &str) -> String {
     let parts = text.split("://").map(|part| {
-        // Farther than a URL's authority goes: a password may hold what it must not.
+        // Farther than a URL's authority goes: a password may contain invalid characters.
         let end = part.find(char::is_whitespace).unwrap_or(part.len());
         let (url, rest) = part.split_at(end);
         match url.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host))) {
@@ -138,8 +138,8 @@ pub fn variable(id: &str) -> String {
     format!("SNOWGLOBE_{}", id.to_uppercase())
 }
 
-/// Makes a command line with these settings take a variable that is set and empty for one that is not set, as compose files and
-/// units write it, and keep what is set out of its help.
+/// Makes a command line with these settings treat an empty variable as unset, as compose files and units write it, and
+/// keep the values out of its help.
 pub fn with_environment(command: Command) -> Command {
     command.mut_args(|arg| {
         let empty = |name| std::env::var(name).is_ok_and(|value| value.trim().is_empty());
@@ -170,15 +170,14 @@ pub fn listing(matches: &ArgMatches) -> String {
     lines
 }
 
-/// What is said about variables that look like settings and are none: a name that is wrong by a letter would otherwise
-/// do nothing and say nothing.
+/// Warnings about variables that look like settings but are not: a misspelt name would otherwise be silently ignored.
 pub(super) fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
     let known: Vec<String> = all().iter().map(|setting| variable(setting.get_id().as_str())).collect();
     let sentence = |name: String| {
         let alike = known.iter().map(|env| (strsim::jaro(env, &name), env));
         let nearest = alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(likeness, _)| *likeness > 0.9);
         let meant = nearest.map(|(_, env)| format!(" Did you mean {env}?")).unwrap_or_default();
-        format!("{name} is set and is no setting of this version, so it does nothing.{meant}")
+        format!("{name} is set but is not a setting of this version, so it is ignored.{meant}")
     };
     let is_unknown = |name: &String| name.starts_with("SNOWGLOBE_") && !known.contains(name);
     let mut sentences: Vec<String> = names.filter(is_unknown).map(sentence).collect();
@@ -186,7 +185,7 @@ pub(super) fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
     sentences
 }
 
-/// Root, who runs system services, has the system's place; everybody else theirs by the XDG base directory rules.
+/// Root, who runs system services, gets the system's directory; everyone else theirs by the XDG base directory rules.
 fn default_state() -> PathBuf {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());

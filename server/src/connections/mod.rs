@@ -1,12 +1,13 @@
-//! Connections: accepted, counted, and given up when the other side is too slow. What comes over them is the router's.
+//! Connections: accepted, counted, and given up when the other side is too slow. What arrives over them is the
+//! router's.
 //!
-//! Anybody who can reach the port can open a connection, so each costs little and ends by itself:
+//! Anyone who can reach the port can open a connection, so each costs little and ends by itself:
 //!
 //! | a client that … | is given up after |
 //! |---|---|
 //! | sends the head of a request slowly, or no further request | [`Limits::head`] |
 //! | sends the body of a request slowly | [`Limits::body`], kept by `guard::whole_body` |
-//! | takes nothing of what it is sent | [`Limits::stall`] |
+//! | reads nothing it is sent | [`Limits::stall`] |
 //!
 //! There is room for [`Limits::connections`], and for [`Limits::per_address`] from one address: when it is full, the connection
 //! that has been idle longest is closed for the next one (`places`). A connection that became a socket keeps its place,
@@ -41,7 +42,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The largest head of a request, in bytes: the longest URL of ours and a browser's headers are a tenth of it.
+/// The largest head of a request, in bytes: our longest URL and a browser's headers take a tenth of it.
 const HEAD_MAX: usize = 32 * 1024;
 
 /// The pause after the system had no file descriptor for a connection: trying at once would only burn the processor.
@@ -74,7 +75,7 @@ pub async fn serve(listener: TcpListener, router: Router, server: Shared) {
 async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Option<(TcpStream, SocketAddr, Place)> {
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, places.enter(peer.ip()).await?)),
-        // The client left between its knock and our answer (accept(2)).
+        // The client left before its connection was accepted (accept(2)).
         Err(error)
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) =>
         {
@@ -105,7 +106,7 @@ async fn converse<S>(
         let busy = of_request.busy();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        // For whatever goes on when the connection has ended (`outlive`).
+        // For what continues after the connection has ended (`outlive`).
         request.extensions_mut().insert(of_request.clone());
         let answer = router.call(request);
         async move { answer.await.map(|response| while_it_is_sent(response, busy)) }
@@ -164,12 +165,12 @@ impl hyper::body::Body for Answering {
     }
 }
 
-/// A client's stream. It fails when the client takes nothing for too long, which neither hyper nor TCP would end: a peer
-/// that is alive and does not read may keep a sender waiting for ever (RFC 9293 §3.8.6.1).
+/// A client's stream. It fails when the client reads nothing for too long, which neither hyper nor TCP would end: a
+/// peer that is alive but does not read may keep a sender waiting forever (RFC 9293 §3.8.6.1).
 struct Client<S> {
     stream: S,
     stall: Duration,
-    /// Runs while there is something that the client does not take. Until then the connection is not idle.
+    /// Runs while the client has data to read and does not. Until then the connection is not idle.
     waiting: Option<(Pin<Box<Sleep>>, Busy)>,
     place: Place,
 }

@@ -1,8 +1,8 @@
-//! Who is connected, and who has to leave when there are too many.
+//! Who is connected, and who has to leave when it gets full.
 //!
 //! A connection has a place from when it is accepted until its stream and every handler that it began have ended. It is
-//! *busy* while a request of its is answered, and for good once it became a socket; else it is *idle* and costs nothing but its
-//! place, which it loses when somebody else needs it: the one that has been idle longest goes first.
+//! *busy* while one of its requests is answered, and for good once it became a socket; else it is *idle* and costs
+//! nothing but its place, which it loses when someone else needs it: the one that has been idle longest goes first.
 
 use crate::limits::Limits;
 use ipnet::IpNet;
@@ -17,7 +17,7 @@ pub(super) struct Places {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     state: Mutex<State>,
-    /// A place became free, or somebody became idle.
+    /// A place became free, or a connection idle.
     changed: Notify,
 }
 
@@ -43,7 +43,7 @@ enum Admission {
     Granted(Place),
     /// This address has as many as it may, and needs all of them.
     TooMany,
-    /// Everybody is busy.
+    /// All places are busy.
     Full,
 }
 
@@ -92,7 +92,7 @@ impl Places {
         let own = state.taken.values().filter(|t| client.is_some() && t.client == client).count();
         if own >= self.limits.per_address && !state.close_idle(|t| t.client == client) {
             state.refused += 1;
-            // Each power of two: whoever is refused a thousand times a second must not fill the log as well.
+            // Each power of two: a client refused a thousand times a second must not flood the log too.
             if state.refused.is_power_of_two() {
                 let refused = state.refused;
                 tracing::warn!(client = %peer, refused, "connections are refused: this address has too many that are busy");
@@ -114,7 +114,7 @@ impl Places {
         self.lock().taken.len()
     }
 
-    /// Every update is one assignment, so that the state is right whoever panicked while holding it.
+    /// Every update is one assignment, so that the state is right even after a panic while holding it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,7 +148,7 @@ impl Place {
         Busy(Some(self.clone()))
     }
 
-    /// Returns when somebody else has got the place.
+    /// Returns when someone else has taken the place.
     pub(super) async fn lost(&self) {
         self.0.closing.cancelled().await;
     }

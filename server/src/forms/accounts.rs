@@ -1,4 +1,4 @@
-//! The first administrator, login and logout, one's own password and one's own sessions.
+//! The first administrator, login and logout, one's own password and sessions.
 
 use super::decode::{entered, posted};
 use crate::session::Visitor;
@@ -39,7 +39,7 @@ pub struct Setup {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// The password a second time, where it was typed blindly.
+    /// The password again, if its input was hidden.
     #[serde(default, deserialize_with = "posted")]
     pub password_again: Option<Secret>,
 }
@@ -71,20 +71,20 @@ pub async fn logout(portal: &dyn Portal, visitor: &Visitor, _: Logout) -> Result
 /// The fields of [`change_password`].
 #[derive(Debug, Deserialize)]
 pub struct ChangePassword {
-    /// The present password.
+    /// The current password.
     pub old_password: Secret,
-    /// The one from now on.
+    /// The new password.
     pub new_password: Secret,
-    /// The new one a second time, where it was typed blindly.
+    /// The new one again, if its input was hidden.
     #[serde(default, deserialize_with = "posted")]
     pub new_password_again: Option<Secret>,
 }
 
-/// Changes one's own password and ends one's other sessions.
+/// Changes the user's password and ends the user's other sessions.
 ///
 /// # Errors
-/// [`Portal::change_password`]'s, and [`Fault::Invalid`] for a new password that will not do: that is said before the present
-/// one is verified, and so does not count as a try.
+/// [`Portal::change_password`]'s, and [`Fault::Invalid`] for an unacceptable new password: that is reported before the
+/// current one is verified, and so does not count as a try.
 pub async fn change_password(
     portal: &dyn Portal,
     visitor: &Visitor,
@@ -101,12 +101,12 @@ pub async fn change_password(
 /// The fields of [`end_session`].
 #[derive(Debug, Deserialize)]
 pub struct EndSession {
-    /// Which of one's own sessions.
+    /// Which of the user's sessions.
     #[serde(deserialize_with = "entered")]
     pub handle: String,
 }
 
-/// Ends one of one's own sessions.
+/// Ends one of the user's own sessions.
 ///
 /// # Errors
 /// [`Portal::end_session`]'s

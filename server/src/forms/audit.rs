@@ -1,4 +1,4 @@
-//! What is done with the audit log.
+//! Actions on the audit log.
 
 use crate::session::Visitor;
 use model::Fault;

@@ -1,4 +1,4 @@
-//! From the fields of a posted form to the struct of its action: serde does it, here are the rules for fields.
+//! From the fields of a posted form to the struct of its action, by serde; the rules for fields are here.
 
 use model::Fault;
 use model::form::FormData;
@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Said of a field that only our own pages fill in: the page is from another version, or somebody tampered with it.
-pub(super) const OUTDATED: &str = "This page is out of date. Load it again and repeat what you did.";
+/// The message for a field that only our own pages fill in: the page is from another version, or someone tampered with
+/// it.
+pub(super) const OUTDATED: &str = "This page is out of date. Reload it and try again.";
 
-/// Reads the fields of an action. Of a name that was posted twice the first value counts, as in [`FormData::get`].
+/// Reads the fields of an action. For a name that was posted twice the first value counts, as in [`FormData::get`].
 ///
-/// # Errors
-/// [`Fault::Invalid`] for a field with a value that makes no sense, [`Fault::Malformed`] if a field is missing, which is no
+/// [`Fault::Invalid`] for a field with an invalid value, [`Fault::Malformed`] if a field is missing, which no person
+/// can cause on a page.
 /// mistake that a person can make on a page.
 pub(super) fn decode<T: DeserializeOwned>(data: &FormData) -> Result<T, Fault> {
     let fields: BTreeMap<&str, &str> = data.0.iter().rev().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -29,7 +30,7 @@ pub(super) fn decode<T: DeserializeOwned>(data: &FormData) -> Result<T, Fault> {
 /// A value that a person entered, without the blanks around it.
 ///
 /// # Errors
-/// What the type says about it.
+/// The type's error.
 pub(super) fn entered<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -46,7 +47,7 @@ pub(super) fn hidden<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<T
     String::deserialize(from)?.trim().parse().map_err(|_| D::Error::custom(OUTDATED))
 }
 
-/// The same, where nothing may stand as well; together with `#[serde(default)]`.
+/// The same, where the value may be empty; together with `#[serde(default)]`.
 ///
 /// # Errors
 /// [`OUTDATED`]
@@ -60,7 +61,7 @@ pub(super) fn hidden_or_empty<'de, D: Deserializer<'de>, T: FromStr>(from: D) ->
 /// A value that may be left out altogether, but counts if it is empty; together with `#[serde(default)]`.
 ///
 /// # Errors
-/// What the type says about it.
+/// The type's error.
 pub(super) fn posted<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }

@@ -1,4 +1,4 @@
-//! What is done to hosts.
+//! Actions on hosts.
 
 use super::decode::hidden;
 use crate::session::Visitor;
@@ -15,7 +15,7 @@ pub struct HostForm {
     pub host: HostName,
 }
 
-/// Looks at a host again.
+/// Checks a host again.
 ///
 /// # Errors
 /// [`Portal::check_host`]'s

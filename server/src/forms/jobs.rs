@@ -1,4 +1,4 @@
-//! What is done to jobs.
+//! Actions on jobs.
 
 use super::decode::hidden;
 use crate::session::Visitor;
@@ -48,7 +48,7 @@ pub async fn cancel_all(portal: &dyn Portal, visitor: &Visitor, form: CancelAll)
     portal.cancel_all(&visitor.actor, form.user).await.map(drop)
 }
 
-/// Ends a job that cannot end by itself.
+/// Ends a job that cannot finish by itself.
 ///
 /// # Errors
 /// [`Portal::give_up`]'s

@@ -5,9 +5,9 @@
 //! accounts, users, hosts, jobs, audit, operations       post      a form on its way: what it leads to
 //! ```
 //!
-//! An action is one function of (portal, visitor, struct of its fields) that answers what was done; the table adds which page
-//! that leads to. What was done leads to another page (303), so that a reload repeats nothing. What was not done shows the
-//! same page again, with everything that was typed and the reason beside the field. Nothing of this needs JavaScript.
+//! An action is one function of (portal, visitor, struct of its fields) that returns what was done; the table adds
+//! which page that leads to. Success leads to another page (303), so that a reload repeats nothing. A failure shows the
+//! same page again, with everything that was typed and the reason beside the field. None of this needs JavaScript.
 
 pub mod accounts;
 pub mod audit;
@@ -65,7 +65,7 @@ pub async fn post(
             response
         }
         Done::LoggedOut => go(session::end(&session).await, routes::LOGIN),
-        // The session has ended since the page was opened. At the login page nobody has one.
+        // The session has ended since the page was opened. On the login page nobody has one.
         Done::Rerender(Rerender { fault: Some(Fault::Unauthenticated), .. })
             if uri.path() != routes::LOGIN =>
         {
@@ -92,8 +92,8 @@ fn posted(body: &[u8], uri: &Uri) -> FormData {
 }
 
 impl Post<'_> {
-    /// Has done what the form asks for. A form of somebody who would have to log in first is not even read: its secrets cost
-    /// time to hash.
+    /// Carries out what the form asks for. A form from someone who would have to log in first is not even read: its
+    /// secrets cost time to hash.
     async fn carry_out(&self) -> Result<Done, Fault> {
         let word = self.data.get("intent");
         let action = FormAction::all().find(|action| action.word == word);

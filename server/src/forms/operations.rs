@@ -1,6 +1,6 @@
 //! Forms that ask for an operation: read, plan, confirm, submit, and go where the job can be watched.
 //!
-//! The fields of an operation stand in its row in the catalog, and [`model::form`] reads them, for the browser as well.
+//! The fields of an operation are in its row in the catalog, and [`model::form`] reads them, for the browser too.
 
 use super::decode::{decode, hidden, hidden_or_empty};
 use super::post::{Done, Post, Reading, Rerender};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// The largest number of machines that one click works on: a page of the list.
 const BULK_MAX: usize = model::view::machine::MACHINES_PER_PAGE as usize;
 
-/// Random bytes in a salt: 12 are 16 characters in crypt's alphabet, the most that crypt(5) reads.
+/// Random bytes in a salt: 12 are 16 characters in crypt's alphabet, the most crypt(5) reads.
 const SALT_BYTES: usize = 12;
 
 /// The SHA-512 crypt hash of a console password, as the guest's `/etc/shadow` takes it.
@@ -38,7 +38,8 @@ pub fn hash_password(clear: &str) -> Result<PasswordHash, Refused> {
     hash.to_string().parse()
 }
 
-/// The operations that a form means. Hashing a password takes milliseconds, so it does not happen among the requests.
+/// The operations that a form stands for. Hashing a password takes milliseconds, so it does not happen among the
+/// requests.
 async fn operations(data: FormData) -> Result<Vec<Operation>, Fault> {
     let read = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
     read.map_err(|error| internal(&error))?.map_err(Fault::invalid_fields)
@@ -69,7 +70,7 @@ struct PlanForm {
     of: OperationKind,
 }
 
-/// What became of operations that were submitted together.
+/// The result of operations that were submitted together.
 #[derive(Debug, Default)]
 pub struct Submissions {
     /// Those that were accepted, with their jobs.
@@ -78,7 +79,7 @@ pub struct Submissions {
     pub refused: Vec<(Operation, Fault)>,
 }
 
-/// Submits operations. Those that can go on do, whatever becomes of the others.
+/// Submits operations. Each is accepted or refused independently.
 pub async fn submit(
     portal: &dyn Portal,
     visitor: &Visitor,
@@ -103,8 +104,7 @@ impl<'a> Post<'a> {
         data.set("intent", of.as_str());
         Ok(Box::pin(async move {
             let operations = operations(data).await?;
-            let operation =
-                operations.first().ok_or_else(|| Fault::refused("There is nothing to be planned."))?;
+            let operation = operations.first().ok_or_else(|| Fault::refused("There is nothing to plan."))?;
             let plan = self.portal.plan(&self.visitor.actor, operation).await?;
             Ok(Done::Rerender(Rerender { plan: Some(Box::new(plan)), ..Rerender::default() }))
         }))
@@ -125,7 +125,7 @@ impl<'a> Post<'a> {
         }))
     }
 
-    /// Of several operations each that was refused is named with its reason.
+    /// With several operations, each refused one is named with its reason.
     fn submitted(
         &self,
         kind: OperationKind,
@@ -141,7 +141,7 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// One operation that was not accepted. What wants to be confirmed is confirmed on the operation's own page.
+    /// One operation that was not accepted. Confirmation happens on the operation's own page.
     fn not_done(&self, operation: &Operation, fault: Fault) -> Result<Done, Fault> {
         let (Fault::NeedsConfirmation { plan }, Some(machine)) = (&fault, operation.machine()) else {
             return Err(fault);
@@ -158,7 +158,7 @@ impl<'a> Post<'a> {
         }))
     }
 
-    /// Where what was begun can be watched.
+    /// Where the new job can be watched.
     fn watch(&self, kind: OperationKind, accepted: &[(Operation, JobId)]) -> String {
         let here = self.uri.path_and_query().map_or("", |p| p.as_str());
         if self.data.get("from") == "list" && self.uri.path() == routes::MACHINES {
@@ -197,7 +197,7 @@ fn each_machine(kind: OperationKind, data: &FormData) -> Result<Vec<FormData>, F
     if names.len() > BULK_MAX {
         return Err(Fault::invalid(
             "machine",
-            format!("At most {BULK_MAX} machines can be chosen at a time."),
+            format!("At most {BULK_MAX} machines can be selected at a time."),
         ));
     }
     let one = |name: &&str| {

@@ -1,4 +1,4 @@
-//! A posted form on its way, and what can come of it.
+//! A posted form on its way, and its possible results.
 
 use super::decode::decode;
 use crate::session::Visitor;
@@ -36,7 +36,7 @@ pub(super) enum Done {
     Rerender(Rerender),
 }
 
-/// What the same page shows besides what was typed.
+/// What the same page shows besides the input.
 #[derive(Debug, Default)]
 pub(super) struct Rerender {
     pub(super) fault: Option<Fault>,
@@ -62,7 +62,7 @@ impl Done {
 }
 
 impl<'a> Post<'a> {
-    /// Reads the fields for an action, and says where the browser goes once it has been carried out.
+    /// Reads the fields for an action, and determines where the browser goes once it has been carried out.
     pub(super) fn act<T, R, F>(
         &'a self,
         action: impl FnOnce(&'a dyn Portal, &'a Visitor, T) -> F + Send + 'a,
@@ -77,12 +77,12 @@ impl<'a> Post<'a> {
         Ok(Box::pin(async move { Ok(then(self, action(self.portal, self.visitor, fields).await?)) }))
     }
 
-    /// Back to the page that the form stands on, which confirms what was done.
+    /// Back to the form's page, which confirms what was done.
     pub(super) fn here<R>(&self, _: R) -> Done {
         Done::Go(routes::done(self.uri.path(), self.data.get("intent")))
     }
 
-    /// To where somebody wanted to go before logging in.
+    /// To where the visitor wanted to go before logging in.
     pub(super) fn log_in(&self, begun: LoggedIn) -> Done {
         let next = safe_next(self.data.get("next")).unwrap_or(routes::MACHINES);
         Done::LoggedIn(Box::new(begun), next.to_owned())

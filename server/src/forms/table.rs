@@ -1,6 +1,6 @@
-//! THE table of form actions: the word in the field `intent`, who may, and the function that carries it out.
+//! THE table of form actions: the value of the field `intent`, who may, and the function that carries it out.
 //!
-//! The operations' rows are made from `model::catalog`, which knows their fields too. Whether somebody is logged in is
+//! The operations' rows are made from `model::catalog`, which knows their fields too. Whether someone is logged in is
 //! decided before a field is read; everything else about who may is decided by the portal alone, which also audits what it
 //! denies. A test holds every row against the portal, for every role.
 
@@ -11,14 +11,14 @@ use app::routes;
 use model::operation::OperationKind;
 use model::permission::Action;
 
-/// Something that a form can ask for.
+/// Something a form can ask for.
 #[derive(Clone, Copy)]
 pub struct FormAction {
-    /// What stands in the field `intent`.
+    /// The value of the field `intent`.
     pub word: &'static str,
     /// Who gets a proper answer.
     pub access: Access,
-    /// Reads the fields; nothing is done before what comes of it is awaited.
+    /// Reads the fields; nothing is done before the result is awaited.
     pub(super) read: for<'a> fn(&'a Post<'a>) -> Reading<'a>,
 }
 
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(words.len(), count);
     }
 
-    /// Everything is read that a form can be made to say, and nothing is done.
+    /// Everything that a form can contain is read, and nothing is done.
     #[tokio::test(flavor = "multi_thread")]
     async fn any_bytes_are_answered() {
         let state = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What administrators do to accounts.
+//! Administrators' actions on accounts.
 
 use super::decode::{entered, hidden};
 use crate::session::Visitor;
@@ -34,7 +34,7 @@ pub struct SetRole {
     /// Whose.
     #[serde(deserialize_with = "hidden")]
     pub user: UserId,
-    /// The role from now on.
+    /// The new role.
     #[serde(deserialize_with = "entered")]
     pub role: Role,
 }

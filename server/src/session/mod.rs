@@ -1,4 +1,4 @@
-//! Who asks: from the session cookie and the connection to an [`Actor`], once for each request.
+//! Who asks: from the session cookie and the connection to an [`Actor`], once per request.
 //!
 //! tower-sessions reads and sets the cookie, which carries the session's id and nothing else; [`store`] finds it in the engine,
 //! which made it. Each login makes a new id, and the one that the browser had before is gone.
@@ -27,16 +27,16 @@ use uuid::Uuid;
 /// The longest description of a browser that is passed on, in bytes.
 const AGENT_MAX: usize = 256;
 
-/// The person, or nobody, behind a request.
+/// The person behind a request, or nobody.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     /// Who and from where, for the portal.
     pub actor: Actor,
-    /// The session's token, if the session stands.
+    /// The session's token, if the session is valid.
     pub token: Option<Secret>,
-    /// The browser in its own words.
+    /// The browser's user agent.
     pub agent: Option<String>,
-    /// What the device cookie of an earlier login holds.
+    /// The device cookie of an earlier login.
     pub device: Option<Secret>,
 }
 
@@ -67,7 +67,8 @@ pub fn layer(server: &Server) -> SessionManagerLayer<Store> {
         .with_expiry(Expiry::OnInactivity(store::LONGEST))
 }
 
-/// Adds `Secure` to the cookie that tower-sessions removes without it: browsers take nothing called `__Host-…` otherwise.
+/// Adds `Secure` to the cookie that tower-sessions removes without it: otherwise browsers ignore anything called
+/// `__Host-…`.
 pub async fn mark_secure(State(server): State<Shared>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if server.origins.public().is_secure()
@@ -81,7 +82,7 @@ pub async fn mark_secure(State(server): State<Shared>, request: Request, next: N
     response
 }
 
-/// Finds out who asks, before any handler that has to know.
+/// Finds out who asks, before any handler that needs to know.
 pub async fn identify(
     State(server): State<Shared>,
     session: Session,
@@ -126,7 +127,7 @@ fn fault(error: &tower_sessions::session::Error) -> Fault {
     Fault::Internal { id }
 }
 
-/// The client's address, seen through trusted proxies.
+/// The client's address, behind trusted proxies.
 pub fn client_address(server: &Server, request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
     let lines = request.headers().get_all("x-forwarded-for");

@@ -1,8 +1,8 @@
 //! Where tower-sessions finds sessions: in the engine, which makes their ids, keeps only hashes of them, and knows when they end.
 //!
-//! So that a login and its entry in the audit log are one transaction, it is the engine that begins a session; [`Store::create`]
-//! takes over what it began. Nothing else is ever saved: a session is who somebody is, from where and since when, and no bag
-//! of values. A look costs one read; that a session was used, the engine writes down once a minute.
+//! So that a login and its entry in the audit log are one transaction, the engine begins the session; [`Store::create`]
+//! takes over what it began. Nothing else is ever saved: a session is who someone is, from where and since when, not a
+//! bag of values. A lookup costs one read; the engine records the use of a session once a minute.
 
 use async_trait::async_trait;
 use engine::Engine;
@@ -19,7 +19,7 @@ use tower_sessions::session_store::{Error, Result};
 
 /// Under this key a session has its [`model::account::SessionUser`].
 pub(super) const USER: &str = "user";
-/// Under this key a session that is to be created has the token that the engine gave it.
+/// Under this key a session to be created has the token that the engine gave it.
 pub(super) const BEGUN: &str = "begun";
 /// How long a browser keeps the cookie: as long as a session can last at all. The engine ends it earlier when it is not used.
 pub(super) const LONGEST: Duration = Duration::days(30);
@@ -34,7 +34,7 @@ impl Store {
         Self(engine)
     }
 
-    /// Whether a session still stands. Asking does not count as using it.
+    /// Whether a session is still valid. Asking does not count as using it.
     ///
     /// # Errors
     /// [`Fault::Internal`] if the database does not answer.
@@ -68,7 +68,7 @@ impl SessionStore for Store {
         Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::now_utc() + LONGEST }))
     }
 
-    /// A session that was ended by its user, or by another login in the same browser, is gone already and in the audit log.
+    /// A session ended by its user, or by another login in the same browser, is already gone and in the audit log.
     async fn delete(&self, id: &Id) -> Result<()> {
         let token = token(id);
         if let Some(user) = self.0.session(&token).await.map_err(backend)? {

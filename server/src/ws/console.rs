@@ -49,7 +49,7 @@ pub async fn console(
 /// Why the socket is closed because of it, for the person who sees it.
 pub fn request(text: &str) -> Result<ConsoleRequest, String> {
     serde_json::from_str(text)
-        .map_err(|_| "The portal did not understand what this page sent. Load the page again.".to_owned())
+        .map_err(|_| "The portal did not understand what this page sent. Reload the page.".to_owned())
 }
 
 struct Console {
@@ -70,7 +70,7 @@ impl Feed for Console {
     async fn receive(&mut self, message: Message) -> Result<(), String> {
         match message {
             Message::Binary(bytes) => {
-                // Of what is refused the feed tells.
+                // The feed reports what is refused.
                 self.session.type_in(&bytes);
             }
             Message::Text(text) => {
@@ -87,7 +87,7 @@ impl Feed for Console {
         json(&ConsoleNotice::Closing { why })
     }
 
-    /// Whoever came to watch and took over must keep the right to drive.
+    /// A watcher who took over must keep the right to drive.
     fn grown_to(&self) -> Option<TicketPurpose> {
         let machine = self.machine.clone();
         self.took_over.then_some(TicketPurpose::Console { machine, role: ConsoleRole::Driver })

@@ -1,4 +1,4 @@
-//! `/ws/jobs/{id}?after=N`: a job as it stands, the lines of its log after N, then what happens until it ends.
+//! `/ws/jobs/{id}?after=N`: a job's current state, the lines of its log after N, then what happens until it ends.
 
 use super::socket::{Feed, Handshake, SILENT, json, unexpected};
 use crate::answer::json_fault;
@@ -32,7 +32,7 @@ pub async fn job(Path(id): Path<String>, Query(params): Query<Params>, handshake
     handshake.open(TicketPurpose::Job { id }, SILENT, feed).await
 }
 
-/// The frames as the engine gives them: ready-made JSON, so that many followers cost no serialising.
+/// The engine's frames: ready-made JSON, so that many followers cost no serialising.
 struct Job(BoxStream<'static, String>);
 
 #[async_trait]

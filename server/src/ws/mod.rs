@@ -1,5 +1,5 @@
-//! Sockets: live events, a job's log, a machine's console. `socket` has what they share, and who may open one; `open` counts
-//! them.
+//! Sockets: live events, a job's log, a machine's console. `socket` has what they share and checks who may open one;
+//! `open` counts them.
 
 mod console;
 mod events;

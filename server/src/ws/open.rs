@@ -36,7 +36,7 @@ impl Sockets {
         let count = counts.entry(user).or_default();
         if *count >= PER_USER {
             return Err(Fault::refused(format!(
-                "You have {PER_USER} live views open, which is as many as one user may have. Close some of their tabs."
+                "You have {PER_USER} live views open, the most one user may have. Close some of their tabs."
             )));
         }
         *count += 1;
@@ -48,7 +48,7 @@ impl Sockets {
         self.tasks.track_future(socket)
     }
 
-    /// Waits until all are closed; for when no new one can come.
+    /// Waits until all are closed; called when no new one can come.
     pub async fn all_closed(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -67,7 +67,7 @@ impl Drop for Place {
     }
 }
 
-/// Numbers are right whoever panicked while holding them.
+/// The counts are right even after a panic while holding them.
 fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<UserId, usize>> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
 //! What all sockets share: who may open one, and the one loop that runs them.
 //!
-//! A handshake needs our exact `Origin`, a session, and a single-use ticket for this user and this purpose; what is
-//! missing is told as an HTTP status before the connection becomes a socket. While it is open, rights are params for again
-//! whenever the engine says that they changed, and every half a minute in any case.
+//! A handshake needs our exact `Origin`, a session, and a single-use ticket for this user and this purpose; if
+//! something is missing, the answer is an HTTP status before the connection becomes a socket. While it is open, rights
+//! are checked again whenever the engine reports that they changed, and every half minute in any case.
 //!
-//! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not params
-//! for more. The feed itself is bounded (a slow reader skips, or reads from the log's file).
+//! One task owns one socket, and nothing is queued in between: while the browser does not read, the feed is not polled.
+//! The feed itself is bounded (a slow reader skips, or reads from the log's file).
 
 use super::open::Place;
 use crate::answer::json_fault;
@@ -27,14 +27,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::tungstenite;
 use tracing::Instrument as _;
 
-/// How often a socket proves that somebody is there, and asks for its rights again.
+/// How often a socket proves that someone is there, and rechecks its rights.
 const PING_EVERY: Duration = Duration::from_secs(30);
-/// A browser that has not answered for so long is gone.
+/// A browser that has not answered for this long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
-/// A browser that does not take a message for so long is dropped; it connects again when it is back.
+/// A browser that does not read a message for this long is dropped; it reconnects when it is back.
 const SEND_MAX: Duration = Duration::from_secs(20);
 
-/// The largest message to a socket on which browsers have nothing to say, in bytes.
+/// The largest message to a socket on which browsers send nothing, in bytes.
 pub(super) const SILENT: usize = 1024;
 
 /// What a socket carries.
@@ -49,7 +49,7 @@ pub(super) trait Feed: Send + 'static {
     /// Why the socket is closed because of it.
     async fn receive(&mut self, message: Message) -> Result<(), String>;
 
-    /// The message that tells why the server closes.
+    /// The message with the reason the server closes.
     fn closing(&self, why: String) -> Message;
 
     /// What the socket is open for besides what its ticket said, once the browser has been allowed more.
@@ -58,7 +58,7 @@ pub(super) trait Feed: Send + 'static {
     }
 }
 
-/// A handshake that is being looked at: what every socket needs of it.
+/// A handshake being checked: what every socket needs from it.
 pub struct Handshake {
     server: Shared,
     visitor: Visitor,
@@ -89,8 +89,8 @@ impl FromRequestParts<Shared> for Handshake {
 }
 
 impl Handshake {
-    /// Lets the socket open for a purpose, or says why not; no message of the browser may be longer than `message_max`
-    /// bytes. The ticket is used up before the feed is made: a feed costs something.
+    /// Lets the socket open for a purpose, or returns why not; no message from the browser may be longer than
+    /// `message_max` bytes. The ticket is used up before the feed is made: a feed costs something.
     pub(super) async fn open<F: Feed>(
         self,
         purpose: TicketPurpose,
@@ -138,9 +138,9 @@ struct Link {
 enum End {
     /// The feed is over, or the browser left.
     Finished,
-    /// The server ends it and says why.
+    /// The server ends it with a reason.
     Closed(u16, String),
-    /// Nobody is there to be told.
+    /// Nobody is left to be notified.
     Gone,
 }
 
@@ -157,7 +157,7 @@ impl Link {
                 (code, why)
             }
         };
-        // The reason in a close frame has room for 123 bytes (RFC 6455 §5.5); the whole of it has been sent already.
+        // The reason in a close frame has room for 123 bytes (RFC 6455 §5.5); all of it has already been sent.
         let reason: String = why.chars().take(30).collect();
         let goodbye = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         if send(&mut socket, goodbye).await.is_err() {
@@ -177,7 +177,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = self.server.stopping.cancelled() => {
-                    let why = "The portal is being restarted; this page connects again by itself.";
+                    let why = "The portal is being restarted; this page reconnects automatically.";
                     return End::Closed(close_code::RESTART, why.to_owned());
                 }
                 changed = rights.recv() => match changed {
@@ -231,7 +231,7 @@ impl Link {
     async fn check_rights(&self, grown_to: Option<TicketPurpose>) -> Result<(), End> {
         let purpose = grown_to.unwrap_or_else(|| self.purpose.clone());
         let check = async {
-            // The session that opened it, not any of the user's: whoever ends a stolen one expects its consoles to close.
+            // The session that opened it, not any of the user's: ending a stolen one must close its consoles.
             if !self.server.sessions.stands(&self.session).await? {
                 return Err(Fault::Unauthenticated);
             }
@@ -255,14 +255,14 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), ()> {
     }
 }
 
-/// Whether a message was refused for its length, rather than that the connection broke.
+/// Whether a message was refused for its length, as opposed to a broken connection.
 fn is_too_large(error: &axum::Error) -> bool {
     let tungstenite = error.source().and_then(|source| source.downcast_ref::<tungstenite::Error>());
     matches!(tungstenite, Some(tungstenite::Error::Capacity(_)))
 }
 
-/// A frame as JSON text. Our frames are structs and enums of strings and numbers, which always serialise; were one ever
-/// not to, the browser sees an empty text, which its decoder refuses, and connects again.
+/// A frame as JSON text. Our frames are structs and enums of strings and numbers, which always serialise; if one ever
+/// did not, the browser would see an empty text, which its decoder refuses, and reconnect.
 pub(super) fn json<T: Serialize>(frame: &T) -> Message {
     Message::text(serde_json::to_string(frame).unwrap_or_default())
 }
@@ -275,7 +275,7 @@ fn kind(purpose: &TicketPurpose) -> &'static str {
     }
 }
 
-/// A browser that talks where there is nothing to be said is not one of our pages.
+/// A browser that sends something here is not one of our pages.
 pub(super) fn unexpected() -> Result<(), String> {
     Err("This socket takes no messages.".to_owned())
 }

@@ -66,7 +66,7 @@ async fn wrong_passwords_are_told_beside_the_field_and_slow_down() {
     assert_eq!(reply.status, 429);
     let seconds: u64 = reply.header("retry-after").expect("programs read it here").parse().unwrap();
     assert!(reply.body.contains(&format!("Try again in {seconds} s")), "{}", reply.body);
-    // A browser that has logged in before does not wait for what strangers do, even at the same address.
+    // A browser that has logged in before does not have to wait because of strangers, even at the same address.
     let device =
         admin.cookie.as_deref().unwrap().split("; ").find(|pair| pair.starts_with("snowglobe-device="));
     let known = Person { cookie: device.map(str::to_owned), ..world.nobody() };

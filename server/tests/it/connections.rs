@@ -36,8 +36,8 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8(said).unwrap()
 }
 
-/// Opens a second door to the same portal, with other limits, and sends the beginning of a request through it; what is
-/// answered until the server closes.
+/// Opens a second door to the same portal, with other limits, and sends the beginning of a request through it; returns
+/// everything that is answered until the server closes.
 async fn begin_only(world: &World, limits: Limits, request: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ async fn connect_from(world: &World, source: [u8; 4]) -> TcpStream {
 
 #[tokio::test]
 async fn one_address_cannot_keep_the_others_out() {
-    // Nobody is given up for being slow while this runs.
+    // Nobody is dropped for being slow while this runs.
     let never = Duration::from_secs(24 * 3600);
     let limits = Limits { head: never, body: never, ..Limits::default() };
     let (world, admin) = World::with(Wishes { limits, ..Wishes::default() }).await;
@@ -131,7 +131,7 @@ async fn one_address_cannot_keep_the_others_out() {
     }
     let mut other = connect(&world).await;
     assert!(ask(&mut other, &admin).await.starts_with("HTTP/1.1 200"));
-    // Nor does sending half a request keep a place that is somebody else's.
+    // Nor does sending half a request keep a place that someone else needs.
     for stream in &mut idle {
         let _ = stream.write_all(b"GET / HTTP/1.1\r\n").await;
     }

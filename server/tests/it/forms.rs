@@ -1,4 +1,4 @@
-//! Forms without JavaScript: what was typed stays, what is wrong stands beside it, what is lost is confirmed.
+//! Forms without JavaScript: input stays, errors are beside it, losses are confirmed.
 
 use crate::world::{World, machine_form};
 
@@ -98,7 +98,7 @@ async fn the_list_starts_several_machines_and_keeps_its_filter() {
     let fields = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "web-2")];
     let reply = admin.post("/", &fields).await;
     assert_eq!(reply.status, 422, "{}", reply.body);
-    assert!(reply.body.contains("web-2: The machine is running already."), "{}", reply.body);
+    assert!(reply.body.contains("web-2: The machine is already running."), "{}", reply.body);
     assert!(!reply.body.contains("web-1: "), "the others go on");
     admin.latest_job("web-1").await;
     let foreign = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "nobody")];

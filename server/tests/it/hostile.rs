@@ -97,7 +97,7 @@ async fn random_bodies_are_answered_by_every_page_and_server_function() {
     for n in 0..60 {
         let body = bytes.new_tree(&mut runner).unwrap().current();
         let page = ["/machines/new", "/images", "/users", "/account", "/login", "/"][n % 6];
-        // Whoever is logged in has no business at the login page and is sent on.
+        // A logged-in user is redirected from the login page.
         let person = if page == "/login" { &nobody } else { &admin };
         let reply = person.post_bytes(page, &body).await;
         assert!((400..500).contains(&reply.status), "{page}: {}", reply.status);

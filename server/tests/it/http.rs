@@ -76,7 +76,7 @@ async fn read(mut stream: TcpStream) -> Reply {
         .collect();
     let mut body = bytes.split_off(head_end + 4);
     if status != 101 {
-        // A reset after the answer, because its request was not read to the end, loses nothing that we need.
+        // A reset after the answer, because its request was not read to the end, loses nothing we need.
         let _ = stream.read_to_end(&mut body).await;
     }
     let chunked = headers.iter().any(|(n, v)| n == "transfer-encoding" && v == "chunked");

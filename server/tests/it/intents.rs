@@ -1,5 +1,5 @@
-//! Every word that a form can have as its intent × every kind of person: an operation or another action without a row in
-//! its table cannot be posted, and a row that promises too much or too little fails here.
+//! Every value that a form can have as its intent × every kind of person: an operation or another action without a row
+//! in its table cannot be posted, and a row that promises too much or too little fails here.
 
 use crate::persona::{Persona, Verdict};
 use crate::world::{PASSWORD, World, machine_form, within};
@@ -11,7 +11,7 @@ use model::view::job::JobFilter;
 use server::forms::FormAction;
 use server::routes::Access;
 
-/// Words after which the session is not what it was; they are for everybody, and `accounts.rs` has their tests.
+/// Intents after which the session is no longer the same; they are for everyone, and `accounts.rs` has their tests.
 const OF_SESSIONS: [&str; 3] = ["login", "setup", "logout"];
 
 /// What the operation is that [`Foreign::form`] asks the plan of.
@@ -25,7 +25,7 @@ struct Foreign {
 }
 
 impl Foreign {
-    /// A form that would be carried out, were the right person to post it.
+    /// A form that would be carried out, if the right person posted it.
     fn form<'a>(&'a self, intent: &'a str) -> Vec<(&'a str, &'a str)> {
         let mut fields = machine_form(intent, "web-2");
         fields.extend([
@@ -47,7 +47,7 @@ impl Foreign {
     }
 }
 
-/// What the permission table says about this form of this person; `owner` owns what the form names.
+/// What the permission table says about this form from this person; `owner` owns what the form names.
 fn verdict(action: &FormAction, persona: &Persona, owner: UserId) -> Verdict {
     let of_ones_own = match action.word.parse::<OperationKind>() {
         Ok(kind) => kind.row().on != On::Machine,
@@ -58,7 +58,7 @@ fn verdict(action: &FormAction, persona: &Persona, owner: UserId) -> Verdict {
     match persona.verdict(access, (!of_ones_own).then_some(owner)) {
         // The form names a session that nobody has.
         Verdict::Allowed if action.word == "end_session" => Verdict::NotFound,
-        // Somebody else's machine does not exist, not even for what only administrators may do.
+        // Someone else's machine does not exist, not even for what only administrators may do.
         Verdict::Denied if !of_ones_own && action.word.parse::<OperationKind>().is_ok() => Verdict::NotFound,
         verdict => verdict,
     }
@@ -87,11 +87,11 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
     let before = jobs().await;
     let actor = Actor { user: Some(ada.clone()), from: None };
 
-    // Those who may do most to what is ada's come last.
+    // Those who may do the most to ada's things come last.
     for persona in Persona::all(&world, &admin).await {
         let may_operate = persona.verdict(Access::Can(Action::Operate(PLANNED)), Some(ada.id));
         for action in FormAction::all().filter(|action| !OF_SESSIONS.contains(&action.word)) {
-            // A page that everybody who is logged in may open: what is refused there is refused for the intent.
+            // A page that every logged-in user may open: what is refused there is refused because of the intent.
             let reply = persona.person.post("/account", &foreign.form(action.word)).await;
             let what = format!("{} by {}: {} {}", action.word, persona.title, reply.status, reply.location());
             match verdict(&action, &persona, ada.id) {
@@ -100,7 +100,7 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
                 }
                 Verdict::Denied => assert_eq!(reply.status, 403, "{what}"),
                 Verdict::NotFound => assert_eq!(reply.status, 404, "{what}"),
-                // Done, shown, or refused for what the form says or for how things are.
+                // Done, shown, or refused because of the form's content or the current state.
                 Verdict::Allowed => {
                     assert!(matches!(reply.status, 200 | 303 | 409 | 422), "{what}");
                     assert!(!reply.location().starts_with("/login"), "{what}");
@@ -116,7 +116,7 @@ async fn every_intent_answers_every_kind_of_person_as_its_row_says() {
     world.end().await;
 }
 
-/// The login page takes forms from anybody, and a form may hold a password that costs time to hash.
+/// The login page takes forms from anyone, and a form may hold a password that costs time to hash.
 #[tokio::test]
 async fn a_form_of_somebody_who_is_not_logged_in_is_not_even_read() {
     let (world, _admin) = World::new().await;

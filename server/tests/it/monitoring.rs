@@ -55,7 +55,7 @@ async fn counters_are_for_this_computer_or_for_whoever_has_the_token() {
     let (world, admin) = World::new().await;
     let through_proxy = [("x-forwarded-for", "203.0.113.9")];
     assert_eq!(admin.ask("GET", "/metrics", &through_proxy, b"").await.status, 401);
-    // A page under a name that was made to lead here must not read them with the browser of whoever works at the server.
+    // A page under a name that resolves here must not read them with the browser of someone working at the server.
     let hosts = ["127.0.0.1", "[::1]:9090", "localhost:9090"].map(|host| (host, 200));
     for (host, status) in hosts.into_iter().chain([("evil.test", 401), ("localhost.evil.test", 401)]) {
         let mut monitoring = world.nobody();

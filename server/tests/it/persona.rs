@@ -25,8 +25,8 @@ pub enum Verdict {
 }
 
 impl Persona {
-    /// Somebody who is not logged in, somebody whose account has been disabled since, and somebody of each role; none of them
-    /// owns anything.
+    /// Someone who is not logged in, someone whose account has since been disabled, and someone of each role; none of
+    /// them owns anything.
     pub async fn all(world: &World, admin: &Person) -> Vec<Self> {
         let disabled = world.user(admin, "dan", "member").await;
         let dan = world.id_of("dan").await;
@@ -50,7 +50,7 @@ impl Persona {
         Self { title: name.to_owned(), person, user: Some(user) }
     }
 
-    /// Whether this person gets a proper answer about a thing of this owner, or about what is theirs or nobody's.
+    /// Whether this person gets a proper answer about a thing of this owner, or about what is their own or nobody's.
     pub fn verdict(&self, access: Access, owner: Option<UserId>) -> Verdict {
         match (access, &self.user) {
             (Access::Anyone, _) | (Access::LoggedIn, Some(_)) => Verdict::Allowed,

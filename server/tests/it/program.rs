@@ -24,7 +24,7 @@ async fn output(command: &mut Command) -> (Output, String) {
     (output, said)
 }
 
-/// A running `snowglobe serve`, and what it said to people when it began.
+/// A running `snowglobe serve`, and what it printed when it began.
 pub struct Serving {
     pub child: Child,
     pub address: String,
@@ -170,7 +170,7 @@ async fn an_administrator_can_be_made_from_standard_input() {
 #[tokio::test]
 async fn nobody_but_the_owner_of_the_state_directory_opens_it() {
     let (state, site) = folders();
-    // Root can give a directory away; anybody else finds one that is not theirs.
+    // Root can give a directory away; anyone else looks for one that is not theirs.
     let given = std::os::unix::fs::chown(state.path(), Some(65_534), None).is_ok();
     let foreign = if given { state.path() } else { Path::new("/usr") };
     for task in [&["create-admin", "ada"][..], &["migrate"], &["serve"]] {
@@ -215,7 +215,7 @@ async fn check_config_shows_values_and_mistakes_but_no_secret() {
 async fn a_site_that_is_missing_or_not_whole_is_no_site() {
     let (state, site) = folders();
     std::fs::remove_file(site.path().join("pkg/frontend_bg.wasm")).unwrap();
-    let nowhere = "no files for browsers: /nowhere is no directory";
+    let nowhere = "no files for browsers: /nowhere is not a directory";
     for (site, why) in [(site.path(), "lacks /pkg/frontend_bg.wasm."), (Path::new("/nowhere"), nowhere)] {
         let (refused, said) = output(snowglobe(state.path(), site).arg("serve")).await;
         assert!(!refused.status.success() && said.contains(why), "{said}");

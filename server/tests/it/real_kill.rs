@@ -29,7 +29,7 @@ const ENDINGS: [(&str, i64); 7] = [
     ("purge", 0),
     ("purge", 2),
 ];
-/// More rounds than there are endings: a step can be over between two looks, and is tried again.
+/// More rounds than there are endings: a step can be over between two polls, and is tried again.
 const MOST_ROUNDS: usize = 14;
 
 /// What the environment gives; absent outside `cargo xtask test`.
@@ -41,7 +41,7 @@ struct Ground {
 fn ground() -> Option<Ground> {
     let env = |name| std::env::var(name).ok();
     let found = env("SNOWGLOBE_TEST_IMAGE_FLAKE").zip(env("SNOWGLOBE_TEST_LIBVIRT"));
-    // A test that passes without having tested anything would hide that nobody has.
+    // A test that passes without testing anything would hide that.
     assert!(
         found.is_some() || env("SNOWGLOBE_TEST_SKIP_REAL").is_some(),
         "not configured: run `cargo xtask test`, set SNOWGLOBE_TEST_IMAGE_FLAKE and SNOWGLOBE_TEST_LIBVIRT, or leave the \
@@ -99,7 +99,7 @@ impl Mortal<'_> {
         list[at..at + "/jobs/".len() + 36].to_owned()
     }
 
-    /// Reads a job's page until `enough` says so.
+    /// Reads a job's page until `enough` returns true.
     async fn follow(&self, job: &str, enough: impl Fn(&str) -> bool) -> String {
         let watching = async {
             loop {
@@ -129,9 +129,9 @@ impl Mortal<'_> {
         self.job("/machines/new", &fields).await
     }
 
-    /// Ends the machine and kills the portal inside a step of that. Answers the job's path, and whether the kill landed there. The
-    /// steps take milliseconds: an answer of the portal comes too late to tell where it is. So it is made to stand still every
-    /// now and then, and meanwhile its database says.
+    /// Ends the machine and kills the portal inside a step of that. Returns the job's path, and whether the kill landed
+    /// there. The steps take milliseconds: an answer from the portal comes too late to show where it is. So it is
+    /// paused every now and then, and meanwhile its database is read.
     async fn end_and_kill(&mut self, ending: &str, step: i64) -> (String, bool) {
         let mut sql = self.sql().await;
         let before = Whereabouts::read(&mut sql).await;
@@ -142,7 +142,7 @@ impl Mortal<'_> {
         };
         let reach = async {
             loop {
-                // It runs while it is looked at, and so for long enough to get on.
+                // It runs while it is polled, and so long enough to make progress.
                 let now = Whereabouts::read(&mut sql).await;
                 if !is_new(&now) {
                     continue;

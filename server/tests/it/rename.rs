@@ -19,7 +19,7 @@ async fn a_machine_is_renamed_from_its_form_and_its_old_pages_lead_to_the_new_on
     assert!(owner.get(page).await.body.contains("name=\"name\""));
     let fields = |name| [("intent", "rename"), ("machine", "web-1"), ("name", name)];
     for (wrong, why) in
-        [("Web 2", "must start with a lower-case letter"), ("web-1", "It is called web-1 already")]
+        [("Web 2", "must start with a lower-case letter"), ("web-1", "It is already called web-1")]
     {
         let reply = owner.post(page, &fields(wrong)).await;
         assert_eq!(reply.status, 422, "{wrong}");
@@ -45,7 +45,7 @@ async fn a_machine_is_renamed_from_its_form_and_its_old_pages_lead_to_the_new_on
         let (old, new) = (format!("/machines/web-1{old}"), format!("/machines/db-1{old}"));
         for person in [&owner, &admin] {
             let reply = person.get(&old).await;
-            // Not for ever (RFC 9110 §15.4): another machine may get the name.
+            // Not permanently (RFC 9110 §15.4): another machine may get the name.
             assert_eq!((reply.status, reply.location()), (303, new.as_str()), "{old}");
         }
         for persona in &people {
@@ -56,7 +56,7 @@ async fn a_machine_is_renamed_from_its_form_and_its_old_pages_lead_to_the_new_on
             assert_eq!(reply.location() == new, sees == 200, "{old} as {}", persona.title);
         }
     }
-    // What an old page posts is not done, and says why.
+    // What an old page posts is not done, and the answer says why.
     let reply = owner.post("/machines/web-1", &[("intent", "start"), ("machine", "web-1")]).await;
     assert!(reply.status == 409 || reply.status == 422, "{}", reply.status);
     assert!(reply.body.contains("web-1 is now called db-1"), "{}", reply.body);

@@ -61,7 +61,7 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
     world.end().await;
 }
 
-/// Lets a machine say something, and answers when the boot began of which that is kept.
+/// Lets a machine print something, and returns when the boot began whose output is kept.
 async fn said(person: &Person, machine: &str) -> String {
     let role = ConsoleRole::Driver;
     let machine = machine.parse().unwrap();
@@ -92,7 +92,7 @@ async fn what_a_machine_said_can_be_taken_away_by_who_may_watch_it() {
     owner.job("/machines/new", &machine_form("create", "web-1")).await;
     let began = said(&owner, "web-1").await;
     let path = format!("/machines/web-1/transcripts/{began}");
-    // What a machine says is written in batches.
+    // A machine's output is written in batches.
     let reply = within(async {
         loop {
             let reply = owner.get(&path).await;
@@ -191,7 +191,7 @@ async fn check_socket(row: &Row, path: &str, person: &Person, verdict: Verdict, 
 async fn no_get_writes_to_the_database() {
     let (world, admin) = World::new().await;
     let job = admin.job("/machines/new", &machine_form("create", "web-1")).await;
-    // A transcript that is not there: taking one that is gets audited, as watching the console does.
+    // A transcript that is not there: downloading an existing one is audited, like watching the console.
     let (image, began) = (admin.image().await, "0".to_owned());
     let things = Things { machine: "web-1".to_owned(), job, image, began };
     let database = format!("sqlite://{}", world.state.path().join("snowglobe.db").display());
@@ -232,7 +232,7 @@ async fn what_has_no_row_is_not_found_and_says_nothing() {
     world.end().await;
 }
 
-/// Ids in paths, queries and bodies are what people try first (IDOR): a stranger's thing answers as one that is not there.
+/// Ids in paths, queries and bodies are what people try first (IDOR): a stranger's thing answers like a missing one.
 #[tokio::test]
 async fn what_is_somebody_else_s_does_not_exist() {
     let (world, admin) = World::new().await;

@@ -18,7 +18,7 @@ impl Socket {
     /// Opens a socket with this `Origin`, or without one.
     ///
     /// # Errors
-    /// The HTTP status with which it was refused.
+    /// The HTTP status that it was refused with.
     pub async fn open(person: &Person, path: &str, origin: Option<&str>) -> Result<Self, u16> {
         let mut request = http::Request::builder()
             .uri(format!("ws://{}{path}", person.host))
@@ -75,7 +75,7 @@ impl Socket {
         }
     }
 
-    /// Reads binary frames until what they hold ends as told.
+    /// Reads binary frames until their content ends as given.
     pub async fn bytes_until(&mut self, end: &str) -> String {
         let mut whole = Vec::new();
         while !whole.ends_with(end.as_bytes()) {

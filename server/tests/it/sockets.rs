@@ -81,7 +81,7 @@ async fn a_member_gets_no_ticket_for_what_is_not_theirs() {
     world.end().await;
 }
 
-/// An administrator looks at somebody's machine; what ends that closes the socket and says why.
+/// An administrator watches someone's machine; what ends that closes the socket with the reason.
 async fn closes_when(world: &World, admin: &Person, what: &[(&str, &str)]) {
     let second = world.user(admin, "bob", "administrator").await;
     let (path, purpose) = console("web-1", ConsoleRole::Watcher);

@@ -45,7 +45,7 @@ pub struct World {
     running: JoinHandle<anyhow::Result<()>>,
 }
 
-/// What a test wants different.
+/// A test's deviations from the default.
 #[derive(Default)]
 pub struct Wishes {
     pub public: Option<&'static str>,
@@ -98,7 +98,7 @@ impl World {
         Self::with(Wishes::default()).await
     }
 
-    /// The same with what a test wants different.
+    /// The same with a test's deviations.
     pub async fn with(wishes: Wishes) -> (Self, Person) {
         let world = Self::empty(wishes).await;
         let mut admin = world.nobody();
@@ -111,7 +111,7 @@ impl World {
         (world, admin)
     }
 
-    /// Somebody who is not logged in.
+    /// Someone who is not logged in.
     pub fn nobody(&self) -> Person {
         let origin = self.server.origins.public().to_string();
         let host = self.server.origins.public().authority().to_owned();
@@ -136,7 +136,7 @@ impl World {
         person
     }
 
-    /// The id of a user, as the users page has it in its forms.
+    /// The id of a user, as in the forms of the users page.
     pub async fn id_of(&self, name: &str) -> String {
         self.server.engine.user_by_name(&name.parse().unwrap()).await.unwrap().unwrap().id.to_string()
     }
@@ -164,7 +164,7 @@ impl World {
     }
 }
 
-/// Somebody with a browser.
+/// Someone with a browser.
 #[derive(Clone)]
 pub struct Person {
     pub address: String,
@@ -218,12 +218,12 @@ impl Person {
     /// Opens a socket from a page of the portal.
     ///
     /// # Errors
-    /// The HTTP status with which it was refused.
+    /// The HTTP status that it was refused with.
     pub async fn socket(&self, path: &str) -> Result<Socket, u16> {
         within(Socket::open(self, path, Some(&self.origin))).await
     }
 
-    /// Gets a ticket and opens the socket that it is for; `path` has a query already or none.
+    /// Gets a ticket and opens its socket; `path` has a query already or none.
     pub async fn open(&self, path: &str, purpose: &TicketPurpose) -> Socket {
         let ticket = self.ticket(purpose).await;
         self.socket(&app::routes::sockets::with_ticket(path, &ticket))
@@ -231,7 +231,7 @@ impl Person {
             .expect("a good ticket opens a socket")
     }
 
-    /// Posts a form that begins a job, and waits until the job has ended well.
+    /// Posts a form that begins a job, and waits until the job has succeeded.
     pub async fn job(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let reply = self.post(path, fields).await;
         assert_eq!(reply.status, 303, "{}", reply.body);
@@ -245,7 +245,7 @@ impl Person {
         digest_of(&self.get(page).await.body)
     }
 
-    /// Does something to a machine on its operation's page, agreeing to all that is shown, and waits for the end.
+    /// Does something to a machine on its operation's page, agreeing to everything shown, and waits for the end.
     pub async fn operate(&self, machine: &str, operation: &str) {
         let page = format!("/machines/{machine}/do/{operation}");
         let digest = self.digest(&page).await;
@@ -275,7 +275,7 @@ impl Person {
         assert_eq!(state, "succeeded");
     }
 
-    /// Saves the configuration of a machine and waits until it is there.
+    /// Saves the configuration of a machine and waits until it exists.
     pub async fn configure(&self, name: &str) {
         let fields = machine_form("configure", name);
         let reply = self.post("/machines/new", &fields).await;

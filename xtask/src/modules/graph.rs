@@ -7,7 +7,7 @@ fn next(edges: &[(usize, usize)], from: usize) -> impl Iterator<Item = usize> + 
     edges.iter().filter(move |edge| edge.0 == from).map(|edge| edge.1)
 }
 
-/// All nodes that can be reached from one, itself only if it lies on a cycle.
+/// All nodes that can be reached from one, itself only if it is on a cycle.
 fn reachable(edges: &[(usize, usize)], from: usize) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<usize> = next(edges, from).collect();
@@ -19,7 +19,7 @@ fn reachable(edges: &[(usize, usize)], from: usize) -> BTreeSet<usize> {
     seen
 }
 
-/// The groups of nodes that all lead to each other. What is on no cycle is in none.
+/// The groups of nodes that all lead to each other. Nodes on no cycle are in none.
 pub fn cycles(edges: &[(usize, usize)]) -> Vec<BTreeSet<usize>> {
     let nodes: BTreeSet<usize> = edges.iter().map(|edge| edge.0).collect();
     let reach: BTreeMap<usize, BTreeSet<usize>> =

@@ -2,7 +2,7 @@
 
 use super::source::{Crate, Import, Module, ROOT};
 
-/// Longer chains of imports go round for ever: an import may bear the name of the crate that it comes from.
+/// Longer chains of imports are endless: an import may have the name of the crate that it comes from.
 const FUEL: u32 = 16;
 
 /// What a path names.
@@ -28,7 +28,7 @@ impl Crate {
         let mut edges = Vec::new();
         for (index, module) in self.modules.iter().enumerate() {
             // A module file that re-exports what its own modules define gives it a shorter name and needs nothing of it:
-            // whoever uses that name is taken to use the file that defines it.
+            // users of that name count as users of the file that defines it.
             let imports = module.imports.iter().filter_map(|import| {
                 let found = self.follow(index, &import.path, FUEL)?.module();
                 (!(import.reexport && self.is_inside(found, index))).then_some(found)
@@ -67,7 +67,7 @@ impl Crate {
                 "super" => Found::Module(self.parent(module)?),
                 name => match self.lookup(module, name, fuel) {
                     Some(found) => found,
-                    // A macro makes it there, unless it is a macro itself: those live at the root.
+                    // A macro generates it there, unless it is a macro itself: those live at the root.
                     None if module == ROOT => return None,
                     None => Found::Item(module),
                 },
@@ -88,10 +88,10 @@ impl Crate {
         }
         let follow = |import: &Import| self.follow(module, &import.path, fuel);
         if let Some(import) = here.imports.iter().find(|import| import.name.as_deref() == Some(name)) {
-            // Something of another crate that this module offers under its own name is this module's.
+            // Something from another crate that this module offers under its own name is this module's.
             return follow(import).or(import.reexport.then_some(Found::Item(module)));
         }
-        // What a glob brings is not looked for in order to find where that glob, or another one, comes from.
+        // A glob's contents are not searched to find where that glob, or another one, comes from.
         let globs = here.imports.iter().filter(|import| import.name.is_none());
         let globs =
             globs.filter(|import| import.path.first().is_some_and(|first| self.is_known(module, first)));
@@ -101,7 +101,7 @@ impl Crate {
         })
     }
 
-    /// Whether a path that begins with `first` stays in this crate without help of a glob.
+    /// Whether a path that begins with `first` stays in this crate without a glob's help.
     fn is_known(&self, module: usize, first: &str) -> bool {
         ["crate", "self", "super"].contains(&first)
             || self.modules.get(module).is_some_and(|here| {

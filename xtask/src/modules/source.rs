@@ -68,7 +68,7 @@ impl Crate {
         self.files.get(file).map_or("?", String::as_str)
     }
 
-    /// Reads a file as a module whose own modules lie in the directory `dir`, and returns the module.
+    /// Reads a file as a module whose own modules are in the directory `dir`, and returns the module.
     fn file(
         &mut self,
         file: &str,
@@ -76,7 +76,7 @@ impl Crate {
         parent: Option<usize>,
         read: &dyn Fn(&str) -> Option<String>,
     ) -> Result<usize> {
-        let text = read(file).with_context(|| format!("{file} is not there"))?;
+        let text = read(file).with_context(|| format!("{file} does not exist"))?;
         let syntax = syn::parse_file(&text).with_context(|| format!("{file} does not parse"))?;
         self.files.push(file.to_owned());
         self.module(self.files.len() - 1, dir, parent, &syntax.items, read)
@@ -207,7 +207,7 @@ impl References<'_> {
     }
 
     fn path(&mut self, segments: Vec<String>) {
-        // A single name is known by its import, or is no module's business.
+        // A single name is known by its import, or concerns no module.
         if segments.len() > 1 {
             self.module.paths.push(segments);
         }

@@ -1,7 +1,7 @@
-//! The programs that Rust sources start: what stands where a command is made.
+//! The programs that Rust sources start: what is given where a command is created.
 //!
-//! A name may be a literal, a constant, or a parameter of a function near by, whose callers are then read. Any other
-//! variable is reported, so that nothing is started that nobody looked at; a field or a call gives a path that we made.
+//! A name may be a literal, a constant, or a parameter of a nearby function, whose callers are then read. Any other
+//! variable is reported, so that nothing unreviewed is started; a field or a call gives a path that we made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ type Arguments = syn::punctuated::Punctuated<Expr, syn::Token![,]>;
 pub struct File {
     /// Programs by name.
     pub programs: BTreeSet<String>,
-    /// Variables of which a program's name is taken.
+    /// Variables that a program's name is taken from.
     pub variables: BTreeSet<String>,
     /// Constants and the texts in them.
     pub constants: BTreeMap<String, Vec<String>>,
@@ -37,7 +37,7 @@ impl File {
     pub fn read(text: &str) -> syn::Result<Self> {
         let mut file = Self::default();
         let syntax = syn::parse_file(text)?;
-        // Constants may stand below their use.
+        // Constants may be below their use.
         Constants(&mut file.constants).visit_file(&syntax);
         file.visit_file(&syntax);
         Ok(file)

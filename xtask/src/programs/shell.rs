@@ -1,7 +1,7 @@
 //! The commands of a shell script: enough of the grammar to tell the words that name programs from all others.
 //!
 //! Functions that run their own arguments (`check NAME COMMAND…`) are followed, and so are programs that start others
-//! (`env`, `xargs` …). A word with an expansion in it names nothing that could be known here.
+//! (`env`, `xargs` …). A word with an expansion in it names nothing that can be known here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
@@ -10,10 +10,10 @@ use std::str::Chars;
 /// Words of the grammar after which a command begins.
 const BEFORE_A_COMMAND: [&str; 9] = ["!", "do", "elif", "else", "if", "then", "until", "while", "{"];
 
-/// Words of the grammar that stand where a command would.
+/// Words of the grammar in the place of a command.
 const NO_COMMAND: [&str; 4] = ["done", "esac", "fi", "}"];
 
-/// What a shell does by itself, in dash as in bash.
+/// A shell's built-in commands, in dash as in bash.
 const BUILT_IN: [&str; 36] = [
     ".", ":", "[", "[[", "alias", "break", "cd", "continue", "echo", "eval", "exit", "export", "false",
     "getopts", "hash", "kill", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift",
@@ -26,7 +26,7 @@ const STARTERS: [&str; 11] = [
     "builtin", "command", "env", "exec", "nohup", "setpriv", "setsid", "sudo", "timeout", "unshare", "xargs",
 ];
 
-/// One simple command: its words, of which those with an expansion are unknown, and the function that it stands in.
+/// One simple command: its words, those with an expansion unknown, and its enclosing function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Command {
     words: Vec<Word>,
@@ -68,7 +68,7 @@ fn name(
             Word::Unknown => first == "env",
         };
         let at = rest.iter().position(|word| !own(word)).unwrap_or(rest.len());
-        // `command -v NAME` asks and starts nothing.
+        // `command -v NAME` only queries.
         if !rest.iter().take(at).any(|word| *word == Word::Plain("-v".to_owned())) {
             name(rest.get(at..).unwrap_or_default(), functions, wrappers, found);
         }
@@ -79,7 +79,7 @@ fn name(
     }
 }
 
-/// What was read of one script.
+/// What was read from one script.
 #[derive(Debug, Default)]
 pub struct Script {
     /// The functions that it defines.
@@ -95,7 +95,7 @@ impl Script {
         script
     }
 
-    /// The programs that it starts; `functions` are those of the scripts that it may have read in.
+    /// The programs that it starts; `functions` are those of scripts that it may have sourced.
     pub fn programs(&self, functions: &BTreeSet<String>) -> BTreeSet<String> {
         let wrappers = self.wrappers();
         let mut found = BTreeSet::new();

@@ -33,7 +33,7 @@ pub struct Part {
     pub run: fn(&Run<'_>, &str) -> Result<Verdict>,
 }
 
-/// How a part that did not fail ended.
+/// The result of a part that did not fail.
 #[derive(Debug)]
 pub enum Verdict {
     /// With the closing lines of its runner.
@@ -54,7 +54,7 @@ pub const fn part(
 
 /// What the parts share.
 pub struct Run<'a> {
-    /// Where things lie.
+    /// Where things are.
     pub project: &'a Project,
     /// The offline image flake, for everything that boots machines.
     pub flake: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub struct Run<'a> {
     pub rest: &'a [String],
 }
 
-/// Where the log of a part lies, below the target directory.
+/// Where the log of a part is, below the target directory.
 pub fn log_path(name: &str) -> String {
     format!("xtask/logs/test-{name}.log")
 }
@@ -78,7 +78,7 @@ impl Run<'_> {
         self.project.cargo().env("CARGO_TERM_COLOR", "never")
     }
 
-    /// Runs a command where it may start machines, with what the tests find their things by.
+    /// Runs a command where it may start machines, with the variables by which the tests find their things.
     pub fn in_sandbox(&self, log: &Log, name: &str, command: Cmd) -> Result<()> {
         let flake = self.flake.as_ref().context("the offline image flake was not prepared")?;
         let command = command
@@ -89,12 +89,13 @@ impl Run<'_> {
         log.run(&sandbox::wrap(name, &command)?)
     }
 
-    /// A script of the checkout, if it is there.
+    /// A script of the checkout, if it exists.
     pub fn script(&self, path: &str) -> Option<PathBuf> {
         Some(self.project.root.join(path)).filter(|file| file.is_file())
     }
 
-    /// Adds a failure to the part's log; some parts have nothing else in theirs. It was printed, so losing it is no harm.
+    /// Adds a failure to the part's log; some parts have nothing else in theirs. It was also printed, so losing it does
+    /// no harm.
     pub fn keep(&self, name: &str, error: &anyhow::Error) {
         let log = Log::append(self.project.target.join(log_path(name)));
         let _ = log.and_then(|log| log.note(&format!("{error:#}")));

@@ -1,4 +1,4 @@
-//! The parts of `cargo xtask test`, in the order in which they run.
+//! The parts of `cargo xtask test`, in the order they run.
 //!
 //! Adding one is a row in `PARTS` and its function. A part returns the closing lines of its runner, if it has any.
 
@@ -25,10 +25,10 @@ const WASM_LIMIT: u64 = 200_000;
 /// Everything, in order.
 pub static PARTS: &[Part] = &[
     part(Lane::Host, "fmt", "sources are formatted", fmt),
-    part(Lane::Host, "lock", "Cargo.lock fits the manifests", lock),
+    part(Lane::Host, "lock", "Cargo.lock matches the manifests", lock),
     part(Lane::Host, "arrows", "packages use only what they may", arrows),
     part(Lane::Host, "style", "lengths, module heads, banned words", style),
-    part(Lane::Host, "sqlx", "queries fit the tables that the migrations make", sqlx_check),
+    part(Lane::Host, "sqlx", "queries match the migrations' tables", sqlx_check),
     part(Lane::Host, "clippy", "no warning in any package, tests included", clippy),
     part(Lane::Host, "docs", "documentation builds without a warning", docs),
     part(Lane::Host, "build", "tests and the server compile", build),
@@ -41,7 +41,7 @@ pub static PARTS: &[Part] = &[
     part(Lane::Machines, "e2e", "the whole story in Chromium", e2e),
 ];
 
-/// The parts that leave behind what this one uses; asking for it asks for them.
+/// The parts whose output this one uses; selecting it selects them.
 pub fn needs(name: &str) -> &'static [&'static str] {
     match name {
         "e2e" => &["build", "wasm"],
@@ -57,7 +57,7 @@ fn passed() -> Result<Verdict> {
 }
 
 fn absent(what: &str) -> Result<Verdict> {
-    Ok(Verdict::Skipped(format!("{what} is not there")))
+    Ok(Verdict::Skipped(format!("{what} does not exist")))
 }
 
 fn fmt(run: &Run<'_>, name: &str) -> Result<Verdict> {
@@ -137,7 +137,7 @@ fn unit(run: &Run<'_>, name: &str) -> Result<Verdict> {
     summary::of_cargo_test(&log.text(), quick.and(real))
 }
 
-/// Every shell script that git knows or would add, told by its name or its first line.
+/// Every shell script that git knows or would add, recognised by its name or its first line.
 fn shell(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let list = Cmd::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -200,7 +200,7 @@ fn tiny(run: &Run<'_>, name: &str) -> Result<Verdict> {
     summary::of_counts(&log.text(), outcome)
 }
 
-/// A Chromium that can run in a sandbox. Ubuntu's is a snap, which wants the service manager that a sandbox hides.
+/// A Chromium that can run in a sandbox. Ubuntu's is a snap, which needs the service manager that a sandbox hides.
 fn browser() -> Result<PathBuf> {
     let found: Vec<PathBuf> = system::BROWSERS.iter().filter_map(|name| find_program(name)).collect();
     let is_snap = |file: &PathBuf| {
@@ -213,13 +213,13 @@ fn browser() -> Result<PathBuf> {
     found.into_iter().find(|file| !is_snap(file)).ok_or_else(|| match snaps_only {
         true => anyhow!(
             "the only Chromium here is a snap, which cannot run in a sandbox\n  fix: install Google Chrome's package \
-             (google-chrome-stable), or a Chromium that is no snap"
+             (google-chrome-stable), or a Chromium that is not a snap"
         ),
         false => anyhow!("there is no Chromium\n  fix: install the package chromium"),
     })
 }
 
-/// The browser tests start the server by themselves, each with a state of its own; they get it by `SNOWGLOBE_SERVER`.
+/// The browser tests start the server themselves, each with a state of its own; they get it by `SNOWGLOBE_SERVER`.
 fn e2e(run: &Run<'_>, name: &str) -> Result<Verdict> {
     let dir = run.project.root.join("end2end");
     if !dir.join("tests").is_dir() {

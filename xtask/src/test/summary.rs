@@ -1,6 +1,6 @@
 //! The closing lines of the test runners.
 //!
-//! A runner that ended well without having run a test has failed: the reason is always that it did not find them.
+//! A runner that succeeded without running a test has failed: the reason is always that it did not find them.
 
 use anyhow::{Result, bail};
 
@@ -51,7 +51,7 @@ fn judge(lines: Vec<String>, nothing: &[&str], outcome: Result<()>) -> Result<Ve
                     nothing.iter().any(|none| line.starts_with(none) || line.contains(&format!("] {none}")))
                 }) =>
         {
-            bail!("the runner ended without having run a test")
+            bail!("the runner ended without running a test")
         }
         Ok(()) => Ok(Verdict::Passed(lines)),
     }

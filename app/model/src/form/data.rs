@@ -1,8 +1,8 @@
-//! What was posted, before anybody knows what it means.
+//! A posted form, before it is interpreted.
 
 use serde::{Deserialize, Serialize};
 
-/// The largest body of a form that is read, in bytes.
+/// The largest form body that is read, in bytes.
 pub const BODY_MAX: usize = 256 * 1024;
 /// The largest number of fields that is read.
 const FIELDS_MAX: usize = 512;

@@ -22,7 +22,7 @@ pub fn operations(data: &FormData, hash: HashPassword<'_>) -> Result<Vec<Operati
     reader.finish(operations)
 }
 
-/// The operation of this kind on a machine, if its name is all that it needs.
+/// The operation of this kind on a machine, if its name is all it needs.
 pub fn on_machine(kind: OperationKind, machine: &MachineName) -> Option<Operation> {
     let data = FormData(vec![("machine".to_owned(), machine.to_string())]);
     let mut reader = Reader::new(&data, &|_| Err(Refused::new("Passwords are not read here.")));
@@ -70,7 +70,7 @@ pub fn secrets() -> Vec<&'static str> {
 }
 
 impl FormData {
-    /// The same without the fields that hold secrets, fit to be shown in a form again.
+    /// The same without the fields that hold secrets, safe to show in a form again.
     pub fn without_secrets(mut self) -> Self {
         let secrets = secrets();
         self.0.retain(|(name, _)| !secrets.contains(&name.as_str()));
@@ -78,7 +78,7 @@ impl FormData {
     }
 }
 
-/// The form as it opens first.
+/// The form as it first opens.
 pub fn defaults(kind: OperationKind) -> FormData {
     let fields = kind.row().form.groups().into_iter().flat_map(|g| g.fields);
     FormData(

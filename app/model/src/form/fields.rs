@@ -24,7 +24,7 @@ pub enum Entry {
         /// How many lines are shown.
         rows: u8,
     },
-    /// A password or another secret: never shown again once it was posted.
+    /// A password or another secret: never shown again once posted.
     Password,
     /// One of the host names that the page knows.
     Host,
@@ -43,10 +43,10 @@ impl Entry {
     }
 }
 
-/// The fields of the forms that are no operation's: login, setup, one's own account, users. Their pages lay them out by hand.
+/// The fields of the forms that belong to no operation: login, setup, account, users. Their pages lay them out by hand.
 pub const ACCOUNT: [(&str, Entry); 7] = [
     ("name", Entry::Line),
-    // In the setup link, and in a hidden field from there on.
+    // From the setup link, then in a hidden field.
     ("token", Entry::Password),
     ("password", Entry::Password),
     ("password_again", Entry::Password),
@@ -68,7 +68,7 @@ pub struct Field {
     pub entry: Entry,
     /// Whether it must be filled in.
     pub required: bool,
-    /// What it holds when the form is opened first.
+    /// Its value when the form first opens.
     pub default: &'static str,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn profiles_group() -> Group {
     }
 }
 
-/// What a machine is called from now on.
+/// A machine's new name.
 pub(crate) fn new_name_group() -> Vec<Group> {
     let help = "Lower-case letters, digits and “-”; also the machine's host name.";
     let name = Field { required: true, ..field("name", "New name", Entry::Line, "", help) };

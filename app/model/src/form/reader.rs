@@ -17,7 +17,7 @@ use std::str::FromStr;
 /// The largest number of lines in one field.
 const LINES_MAX: usize = 128;
 
-/// Makes the crypt hash of a clear password. The browser, which only validates, gives one that is thrown away.
+/// Makes the crypt hash of a clear password. The browser only validates and supplies a dummy.
 pub type HashPassword<'a> = &'a dyn Fn(&str) -> Result<PasswordHash, Refused>;
 
 /// Reads fields one by one and collects what is wrong.
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         Some(sets.into_iter().map(|profiles| Operation::Build { profiles, mode }).collect())
     }
 
-    /// A whole machine. Everything is read before anything is missed, so that all errors are told at once.
+    /// A whole machine. Everything is read before any field is found missing, so that all errors are reported at once.
     pub(crate) fn spec(&mut self) -> Option<Spec> {
         let name = self.value("name");
         let host = self.value("host");
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The value if nothing was wrong. A missing value without an error cannot be: each `None` came with its message.
+    /// The value if nothing was wrong. A missing value always comes with an error: each `None` came with its message.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -118,15 +118,12 @@ impl<'a> Reader<'a> {
     pub(crate) fn hidden<T: FromStr>(&mut self, name: &str) -> Option<T> {
         let parsed = self.data.get(name).parse().ok();
         if parsed.is_none() {
-            self.errors.push(FieldError::new(
-                name,
-                "This page is out of date. Load it again and repeat what you did.",
-            ));
+            self.errors.push(FieldError::new(name, "This page is out of date. Reload it and try again."));
         }
         parsed
     }
 
-    /// What is done to the machine that the page names; `action` reads the operation's own fields.
+    /// The action on the machine that the page names; `action` reads the operation's own fields.
     pub(crate) fn on_machine(
         &mut self,
         action: impl FnOnce(&mut Self) -> Option<MachineAction>,
@@ -183,7 +180,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Ticked profiles; a value may also be a list with commas, as a link or a REST client gives it.
+    /// Ticked profiles; a value may also be a list with commas, as from a link or a REST client.
     fn profiles(&mut self) -> Option<ProfileSet> {
         let data = self.data;
         let names: Vec<&str> = data.all("profiles").flat_map(|v| v.split(',')).map(str::trim).collect();
@@ -194,7 +191,7 @@ impl<'a> Reader<'a> {
             .ok()
     }
 
-    /// The whole field, not its lines: certificates have more of them than anything else, and they belong together.
+    /// The whole field, not its lines: certificates have more of those than anything else, and they belong together.
     fn certificates(&mut self) -> Option<Certificates> {
         let data = self.data;
         let text = data.get("certificates");

@@ -15,7 +15,7 @@ pub struct ImageSummary {
     pub profiles: ProfileSet,
     /// Its mode.
     pub mode: Mode,
-    /// Where it lies in the Nix store.
+    /// Its path in the Nix store.
     pub store_path: String,
     /// Size of the disk image file in bytes.
     pub size: u64,

@@ -13,10 +13,10 @@ pub struct JobSummary {
     pub badge: JobBadge,
     /// The operation's kind.
     pub kind: OperationKind,
-    /// The machine concerned, by the name that it had then.
+    /// The machine concerned, by its name at the time.
     pub machine: Option<MachineName>,
-    /// The name that it has now. A create that failed has taken its machine back, and a purge has removed it: then there is no
-    /// page to link to.
+    /// Its current name. A failed create has taken its machine back, and a purge has removed it: then there is no page
+    /// to link to.
     pub machine_now: Option<MachineName>,
     /// Who asked.
     pub actor: String,
@@ -33,7 +33,7 @@ pub struct JobSummary {
 pub struct StepView {
     /// `family.verb`.
     pub name: String,
-    /// What it does, in words.
+    /// What it does, as text.
     pub what: String,
     /// State.
     pub state: StepState,
@@ -46,7 +46,7 @@ pub struct StepView {
 /// A job as its own page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
-    /// What lists show as well.
+    /// What lists also show.
     pub summary: JobSummary,
     /// Steps in order.
     pub steps: Vec<StepView>,
@@ -54,7 +54,7 @@ pub struct JobView {
     pub failure: Option<Failure>,
     /// Why undoing it has stopped, if it has: the job needs attention.
     pub stuck: Option<Failure>,
-    /// How far its build has come, while it builds.
+    /// Its build's progress, while it builds.
     pub progress: Option<BuildProgress>,
     /// The command that reproduces the build in a shell, once it is known.
     pub reproduce: Option<String>,
@@ -62,7 +62,7 @@ pub struct JobView {
     pub can_cancel: bool,
     /// A failed or cancelled job can be tried again, and the undoing of one that needs attention.
     pub can_retry: bool,
-    /// For whoever may give it up: what it may leave behind then, in a sentence.
+    /// For someone who may give it up: what it may then leave behind, as a sentence.
     pub give_up: Option<String>,
     /// For a failed create: the form opens again with its values at this machine name.
     pub form_again: bool,
@@ -72,7 +72,7 @@ pub struct JobView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum JobFrame {
-    /// The job as it stands now: sent first and after each change of a step.
+    /// The job's current state: sent first and after each change of a step.
     Job {
         /// The job.
         view: Box<JobView>,
@@ -82,7 +82,7 @@ pub enum JobFrame {
         /// The lines.
         lines: Vec<LogLine>,
     },
-    /// How far the build has come.
+    /// The build's progress.
     Progress {
         /// The figures.
         progress: BuildProgress,
@@ -96,7 +96,7 @@ pub enum JobFrame {
     },
 }
 
-/// What the jobs page was asked for, as it stands in the URL.
+/// The jobs page's filter, as in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFilter {
     /// Only jobs of this machine.

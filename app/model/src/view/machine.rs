@@ -36,7 +36,7 @@ pub struct Figures {
     pub net_tx_rate: Option<u64>,
 }
 
-/// What the host says of a machine right now.
+/// What the host currently reports about a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
     /// State.
@@ -45,7 +45,7 @@ pub struct Observed {
     pub addresses: Vec<Address>,
     /// Figures of the last sample.
     pub figures: Figures,
-    /// What the guest has said of itself since it was started; none while it is off or has said nothing.
+    /// What the guest has reported since it started; none while it is off or has reported nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest: Option<Box<Guest>>,
     /// What is not as it should be, and what to do: the domain is gone from the host, the host does not answer.
@@ -54,7 +54,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// A machine of which nothing but its state is known.
+    /// A machine with nothing known but its state.
     pub fn only(state: MachineState) -> Self {
         Self { state, addresses: Vec::new(), figures: Figures::default(), guest: None, warning: None }
     }
@@ -69,7 +69,7 @@ pub struct MachineRow {
     pub name: MachineName,
     /// Who owns it.
     pub owner: String,
-    /// Where it lives.
+    /// Its host.
     pub host: HostName,
     /// Profiles of its image.
     pub profiles: ProfileSet,
@@ -90,7 +90,7 @@ pub struct MachineRow {
 /// One machine as its own page shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MachineDetail {
-    /// What lists show as well.
+    /// What lists also show.
     pub row: MachineRow,
     /// Its whole configuration; the root password's hash is never part of an answer, only whether there is one.
     pub spec: Spec,
@@ -104,7 +104,7 @@ pub struct MachineDetail {
     pub created: Time,
     /// The latest jobs that concerned it, newest first.
     pub jobs: Vec<JobSummary>,
-    /// What may be done now; what may not says why.
+    /// What may be done now, and why the rest may not.
     pub actions: Vec<Available>,
 }
 
@@ -113,11 +113,11 @@ pub struct MachineDetail {
 pub struct Available {
     /// The operation.
     pub kind: OperationKind,
-    /// None: it can. Otherwise the reason in words, shown beside the disabled button.
+    /// None: it can. Otherwise the reason, shown beside the disabled button.
     pub refused: Option<String>,
 }
 
-/// What the machine list shows: the search box and filters, as they stand in the URL.
+/// What the machine list shows: the search box and filters, as in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineFilter {
     /// Part of a name, an address, a profile, or an owner.
@@ -183,11 +183,11 @@ pub struct MachinePage {
     pub matching: u64,
     /// How many there are that the actor may see.
     pub total: u64,
-    /// Those besides whose record cannot be read, whatever the filter asks for.
+    /// Further ones whose record cannot be read, regardless of the filter.
     pub unreadable: Vec<UnreadableMachine>,
 }
 
-/// A machine whose record in the database cannot be read: somebody edited it, or a later version wrote it.
+/// A machine whose record in the database cannot be read: someone edited it, or a later version wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadableMachine {
     /// Its name.

@@ -46,8 +46,8 @@ where
     })
 }
 
-/// Leads from a name that the machine had before to the same page under its present one. What became of a posted form is shown
-/// where it was posted. Not for ever: another machine may get the name.
+/// Leads from a former name of the machine to the same page under its current one. The result of a posted form is shown
+/// where it was posted. Not permanent: another machine may get the name.
 fn leads_on(cx: &Cx, name: &MachineName, machine: &MachineDetail) -> bool {
     let here = cx.here();
     let rest = here.strip_prefix(&routes::machine(name)).unwrap_or_default();

@@ -31,7 +31,7 @@ pub fn Operate() -> impl IntoView {
         }
         // Queried first, so that a machine that does not exist is “not found” and not a refusal.
         let machine = match cx.portal.machine(&cx.actor, &name).await {
-            // Its record cannot be read: what needs no more than its name has a plan all the same.
+            // Its record cannot be read: an operation that needs only its name still has a plan.
             Err(Fault::Refused { .. }) if form::on_machine(kind, &name).is_some() => None,
             machine => Some(machine?),
         };
@@ -103,7 +103,7 @@ fn refusal(why: &str, name: &MachineName) -> AnyView {
     .into_any()
 }
 
-/// The plan that was requested or has changed; otherwise that of an operation that needs no more than its machine.
+/// The plan that was requested or has changed; otherwise the plan of an operation that needs only its machine.
 async fn plan_of(cx: &Cx, row: &OperationRow, name: &MachineName) -> Result<Option<Plan>, Fault> {
     if let Some(plan) = &cx.form.plan {
         return Ok(Some(plan.clone()));

@@ -61,7 +61,7 @@ fn summary(machine: &MachineDetail) -> AnyView {
     facts("Machine", rows.collect())
 }
 
-/// A network in words.
+/// A network as text.
 pub fn network(network: &Network) -> String {
     match network {
         Network::Nat => "NAT".to_owned(),

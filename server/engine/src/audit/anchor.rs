@@ -1,10 +1,10 @@
-//! The anchor: where the chain ended when it was last looked at, in a file beside the database. A database that was restored
-//! from a backup, or cut off at its end, is consistent in itself; what shows it is that the chain no longer contains the
-//! link of the anchor.
+//! The anchor: where the chain ended when last checked, in a file beside the database. A database that was restored
+//! from a backup or truncated is consistent in itself; what gives it away is that the chain no longer contains the
+//! anchor's link.
 //!
-//! It is written when the portal starts, every hour and when it stops, and the same figures go to the server's log: what
-//! was cut off since the last writing, by somebody who can write to the database, is not noticed. Whoever ships the
-//! server's log elsewhere can compare with that even when the whole state directory was replaced.
+//! It is written when the portal starts, every hour and when it stops, and the same figures go to the server's log:
+//! what someone who can write to the database cut off since the last write goes unnoticed. Anyone who ships the
+//! server's log elsewhere can compare even when the whole state directory was replaced.
 
 use crate::db::audit::{Head, Keys};
 use crate::error::{Error, Result};
@@ -31,10 +31,10 @@ pub(super) struct Anchor {
     tag: String,
 }
 
-/// What stands in the file.
+/// The contents of the file.
 pub(super) enum Found {
     Nothing,
-    /// Of a key that is not at hand, changed, or damaged.
+    /// By a missing key, or changed, or damaged.
     Unreadable,
     Anchor(Anchor),
 }
@@ -61,7 +61,7 @@ impl Anchor {
         keys.find(&self.key).is_some_and(|key| key.fits(&[LABEL, self.text().as_bytes()], &self.tag))
     }
 
-    /// Writes it down in place of the one before.
+    /// Writes it, replacing the previous one.
     pub fn write(&self, state: &Path) -> Result<()> {
         let text = serde_json::to_string(self).map_err(io::Error::other);
         text.and_then(|text| write_private(&state.join(FILE), &text)).map_err(failed)
@@ -74,7 +74,7 @@ fn failed(source: io::Error) -> Error {
 
 const LABEL: &[u8] = b"snowglobe audit anchor";
 
-/// The anchor that was written last.
+/// The anchor written last.
 pub(super) fn read(state: &Path, keys: &Keys) -> Result<Found> {
     match fs::read(state.join(FILE)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),

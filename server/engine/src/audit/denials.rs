@@ -1,5 +1,5 @@
-//! Denials, a few entries and then a count: a token bucket for each user and action, for strangers for each address and
-//! action. Anybody can be denied thousands of times a second; each entry is a transaction, and none can ever be removed.
+//! Denials, a few entries and then a count: a token bucket per user and action, for strangers per address and action.
+//! Anyone can be denied thousands of times a second; each entry is a transaction, and none can ever be removed.
 
 use crate::auth::throttle::network;
 use crate::cx::Cx;
@@ -14,7 +14,7 @@ use std::sync::Mutex;
 const BURST: u64 = 5;
 /// After this time one more entry may be written, in milliseconds.
 const REFILL: i64 = 60_000;
-/// How many buckets there are at most; strangers beyond share one for each action.
+/// How many buckets there are at most; further strangers share one per action.
 const BUCKETS: usize = 10_000;
 
 /// Counts denials.
@@ -28,7 +28,7 @@ pub(super) struct Denials {
 enum Who {
     User(UserId),
     Address(Option<IpAddr>),
-    /// Everybody for whom there is no bucket left.
+    /// Everyone without a bucket of their own.
     Others,
 }
 
@@ -43,7 +43,7 @@ struct Bucket {
     last: Cx,
 }
 
-/// What becomes of a denial.
+/// What happens to a denial.
 pub(super) enum Taken {
     /// It gets an entry.
     Entry,
@@ -62,7 +62,7 @@ pub(super) struct Summary {
 }
 
 impl Denials {
-    /// Takes note of a denial.
+    /// Records a denial.
     pub fn take(&self, cx: &Cx, action: &str) -> Taken {
         let mut buckets = lock(&self.buckets);
         let mut key = (who(cx), action.to_owned());
@@ -134,7 +134,7 @@ impl Bucket {
             (Who::Others, ..) => "strangers at many addresses".to_owned(),
             (_, Some(user), _) => user.name.to_string(),
             (_, None, Some(from)) => from.to_string(),
-            (_, None, None) => "somebody not logged in".to_owned(),
+            (_, None, None) => "someone not logged in".to_owned(),
         };
         let denials = if self.counted == 1 { "denial" } else { "denials" };
         let detail = format!("{} more {denials} of {action} by {by} in {seconds} s", self.counted);

@@ -9,7 +9,7 @@ use std::path::Path;
 /// The key's file in the state directory.
 const FILE: &str = "audit.key";
 
-/// The keys at hand. One that is given writes, and that of the state directory still verifies what it wrote before.
+/// The available keys. A given one writes, and the state directory's still verifies what it wrote before.
 pub(super) fn load(state: &Path, given: Option<&Path>) -> io::Result<Keys> {
     let own = state.join(FILE);
     match given {

@@ -1,4 +1,5 @@
-//! Taking up a log that may have been written by another version, with another key, or in another life of the database.
+//! Opening a log that may have been written by another version, with another key, or to an earlier copy of the
+//! database.
 
 use super::anchor::{self, Anchor, Found};
 use crate::db::audit::{Era, Head, Keys};
@@ -6,7 +7,7 @@ use crate::db::{self, Conn, Tx};
 use crate::error::Result;
 use std::path::Path;
 
-/// Begins an era where the key is another than before. Answers what is wrong with the log, in sentences.
+/// Begins an era if the key has changed. Returns what is wrong with the log, as sentences.
 pub(super) async fn take_up(tx: &mut Tx, keys: &Keys, state: &Path) -> Result<Vec<String>> {
     let before = db::audit::eras(tx).await?.pop();
     let mut warnings: Vec<String> = before.as_ref().and_then(|era| lost_key(keys, era)).into_iter().collect();
@@ -36,7 +37,7 @@ pub(super) async fn contains(conn: &mut Conn, link: &Head) -> Result<bool> {
 fn lost_key(keys: &Keys, era: &Era) -> Option<String> {
     keys.find(&era.key).is_none().then(|| {
         format!(
-            "The key that the audit log was written with so far (“{}”) is not here; what was written with it cannot be \
+            "The key that the audit log was written with so far (“{}”) is missing; what was written with it cannot be \
              verified. If there is a copy, put it back and start the portal again.",
             era.key
         )
@@ -55,7 +56,7 @@ fn older(anchor: &Anchor, links: i64, entries: i64) -> String {
 
 fn no_anchor(how: &str) -> String {
     format!(
-        "The file {} is {how}: whether the audit log was cut off at its end cannot be told.",
+        "The file {} is {how}: there is no way to tell whether the end of the audit log was cut off.",
         anchor::FILE
     )
 }

@@ -1,9 +1,10 @@
-//! Known devices: browsers in which the owner of an account has logged in before. They carry a cookie that only we can make,
-//! so their attempts are told apart from a stranger's, who must not be able to keep the owner out by guessing.
+//! Known devices: browsers in which the owner of an account has logged in before. They carry a cookie that only we
+//! can make, which sets their attempts apart from a stranger's, who must not be able to lock the owner out by
+//! guessing.
 //!
-//! The cookie is no session: it gives a bucket of one's own at the login ([`super::throttle`]), and nothing else. It holds
-//! an entry for each of the last few accounts, without their names: `id.issued.tag`, joined by `~`. An entry is
-//! replaced at each login.
+//! The cookie is no session: it gives a separate bucket at login ([`super::throttle`]), and nothing else. It holds an
+//! entry for each of the last few accounts, without their names: `id.issued.tag`, joined by `~`. An entry is replaced
+//! at each login.
 
 use super::random_handle;
 use crate::key::Key;

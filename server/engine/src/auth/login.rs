@@ -1,4 +1,4 @@
-//! Proving who one is: login, the first administrator, one's own password.
+//! Proving identity: login, the first administrator, changing a password.
 
 use super::throttle::Attempt;
 use super::{digest, sessions};
@@ -12,7 +12,7 @@ use model::account::{Role, Secret, SessionUser, UserId, UserName, UserView, pass
 use model::portal::{Browser, LoggedIn};
 use uuid::Uuid;
 
-/// Logs in. An unknown name, a wrong password and a disabled account cost the same and are told in the same words.
+/// Logs in. An unknown name, a wrong password and a disabled account cost the same and give the same message.
 pub(crate) async fn login(
     core: &Core,
     cx: &Cx,
@@ -31,8 +31,8 @@ pub(crate) async fn login(
         None => None,
     };
     let Some(logged_in) = logged_in else {
-        // An unknown name is what somebody typed, a password in the wrong field for one: the log, which never forgets, does
-        // not learn it.
+        // An unknown name is arbitrary input, perhaps a password typed in the wrong field: the log, which never
+        // forgets, must not record it.
         core.counts.login_refused();
         let subject = is_known.then_some(name);
         let detail = if is_known { None } else { Some("an unknown user name") };
@@ -43,11 +43,11 @@ pub(crate) async fn login(
     Ok(logged_in)
 }
 
-/// Somebody has given the password of an enabled account. Verifying takes long enough for either to change meanwhile, so
-/// whatever rests on it asks again in its own transaction ([`Proof::user`]).
+/// Someone has given the password of an enabled account. Verifying takes long enough for either to change meanwhile,
+/// so whatever relies on it checks again in its own transaction ([`Proof::user`]).
 struct Proof {
     user: SessionUser,
-    /// The hash that the password fitted.
+    /// The hash that the password matched.
     hash: String,
 }
 
@@ -60,7 +60,7 @@ impl Proof {
     }
 }
 
-/// Verifies a password, and says whether there is a user of this name at all.
+/// Verifies a password, and returns whether there is a user of this name at all.
 async fn prove(core: &Core, name: &str, password: &Secret) -> Result<(Option<Proof>, bool)> {
     let found = db::users::credentials(&mut *core.db.read().await?, name).await?;
     let is_known = found.is_some();
@@ -94,13 +94,13 @@ pub(crate) async fn setup(
     throttle(core, &attempt)?;
     if !core.setup.accepts(token) {
         core.audit.denied(cx, "setup", None, None).await?;
-        let why = "This setup link is not good (any more). The server prints a new one when it is started.";
+        let why = "This setup link is invalid or has expired. The server prints a new one when it starts.";
         return Err(Fault::Denied { why: why.to_owned() }.into());
     }
     let (user, hash) = new_user(core, name, Role::Administrator, password).await?;
     let mut tx = core.db.begin().await?;
     if !db::users::insert_first(&mut tx, &user, &hash, cx.now).await? {
-        return Err(Fault::refused("There is an administrator already. Log in instead.").into());
+        return Err(Fault::refused("There already is an administrator. Log in instead.").into());
     }
     let by = acting_as(cx, &user);
     core.audit.done(&mut tx, &by, "setup", Some(user.name.as_str()), None).await?;
@@ -136,7 +136,9 @@ pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
     let (user, hash) = new_user(core, name, role, password).await?;
     let mut tx = core.db.begin().await?;
     db::users::insert(&mut tx, &user, &hash, cx.now).await.map_err(|e| match violated(&e) {
-        Some(Constraint::UserName) => Fault::invalid("name", "There is a user of this name already.").into(),
+        Some(Constraint::UserName) => {
+            Fault::invalid("name", "There already is a user with this name.").into()
+        }
         _ => e,
     })?;
     let detail = Some(role.as_str());
@@ -145,7 +147,7 @@ pub(crate) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
     Ok(())
 }
 
-/// Changes one's own password; one's other sessions end.
+/// Changes one's own password; the user's other sessions end.
 pub(crate) async fn change_password(
     core: &Core,
     cx: &Cx,
@@ -170,7 +172,7 @@ pub(crate) async fn change_password(
     Ok(())
 }
 
-/// Writes another password's hash; not if the proof no longer holds.
+/// Writes another password's hash, unless the proof no longer holds.
 async fn replace(core: &Core, cx: &Cx, token: &Secret, proof: &Proof, hash: &str) -> Result<bool> {
     let mut tx = core.db.begin().await?;
     let Some(user) = proof.user(&mut tx).await? else { return Ok(false) };
@@ -183,7 +185,7 @@ async fn replace(core: &Core, cx: &Cx, token: &Secret, proof: &Proof, hash: &str
 
 async fn not_present(core: &Core, cx: &Cx, name: &str) -> Result<()> {
     core.audit.denied(cx, "change_password", Some(name), None).await?;
-    Err(Fault::invalid("old_password", "That is not your present password.").into())
+    Err(Fault::invalid("old_password", "That is not your current password.").into())
 }
 
 /// Whether there is no user yet.
@@ -196,7 +198,7 @@ pub(crate) async fn user_by_name(core: &Core, name: &UserName) -> Result<Option<
     db::users::by_name(&mut *core.db.read().await?, name).await
 }
 
-/// A user who is to be, and the hash of the password; everything that is wrong with either at once.
+/// A user to be created and the hash of the password; everything wrong with either at once.
 async fn new_user(core: &Core, name: &str, role: Role, password: &Secret) -> Result<(SessionUser, String)> {
     let mut fields = Vec::new();
     let name: Option<UserName> = name
@@ -242,7 +244,7 @@ fn cut(password: &Secret) -> Secret {
     Secret::new(text.chars().take(max).collect())
 }
 
-/// The context of the same request, by the user that it turned out to be from.
+/// The context of the same request, by the user it turned out to be from.
 fn acting_as(cx: &Cx, user: &SessionUser) -> Cx {
     let mut by = cx.clone();
     by.actor.user = Some(user.clone());

@@ -31,8 +31,8 @@ pub(crate) fn random_handle() -> String {
 /// Random bytes from the system.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // getrandom(2) fails on no system that runs this; were it to, two hashed UUIDs (`v4` draws from the same source and
-    // aborts) are what is left, never zeros.
+    // getrandom(2) fails on no system that runs this; if it ever did, two hashed UUIDs (`v4` draws from the same
+    // source and aborts) are the fallback, never zeros.
     if OsRng.try_fill_bytes(&mut bytes).is_err() {
         let mut hasher = Sha256::new();
         hasher.update(uuid::Uuid::new_v4());
@@ -44,7 +44,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// What is stored of a secret. Comparing hashes also makes the time of a comparison say nothing about the secret.
+/// What is stored of a secret. Comparing hashes also keeps timing from revealing anything about the secret.
 pub(crate) fn digest(secret: &Secret) -> String {
     hex::encode(Sha256::digest(secret.reveal().as_bytes()))
 }

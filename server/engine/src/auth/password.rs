@@ -28,7 +28,7 @@ pub(crate) enum HashError {
 pub(crate) struct Hasher {
     cost: PasswordCost,
     slots: Arc<Semaphore>,
-    /// The hash of a password that nobody knows, verified against when there is no user of a name: equal work.
+    /// The hash of a password nobody knows, verified against when there is no user with the name: equal work.
     nobody: Arc<OnceLock<String>>,
 }
 

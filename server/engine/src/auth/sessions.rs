@@ -10,10 +10,10 @@ use model::account::{Secret, SessionUser, UserId};
 
 /// A session's use is written down at most this often, in milliseconds: pages are read much more often than that.
 const TOUCH_EVERY: u64 = 60_000;
-/// How many sessions one user has at most. Who logs in again and again, as a script does, ends the one that was not used for the
-/// longest time.
+/// How many sessions one user has at most. Logging in again and again, as a script does, ends the least recently used
+/// one.
 const MOST: u32 = 50;
-/// How much is kept of what a browser says of itself, in characters.
+/// How much is kept of a browser's user agent, in characters.
 const AGENT_MAX: usize = 200;
 
 /// Begins a session for a user who has proved who they are; answers its token. Every login makes a new one.
@@ -35,7 +35,7 @@ pub(crate) async fn begin(tx: &mut Tx, cx: &Cx, user: &SessionUser, agent: Optio
     Ok(token)
 }
 
-/// The user of a standing session.
+/// The user of a valid session.
 pub(crate) async fn find(core: &Core, token: &Secret, now: Time) -> Result<Option<SessionUser>> {
     let hash = digest(token);
     let found = db::sessions::find(&mut *core.db.read().await?, &hash, now).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn find(core: &Core, token: &Secret, now: Time) -> Result<Optio
     if used.millis_until(now) >= TOUCH_EVERY
         && let Err(error) = touch(core, &hash, now).await
     {
-        // A disk that is full must not keep anybody from looking what fills it.
+        // A full disk must not keep anyone from finding out what fills it.
         tracing::warn!(error = chain(&error), "a session's use could not be written down");
     }
     Ok(Some(user))
@@ -56,7 +56,7 @@ async fn touch(core: &Core, hash: &str, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Tells open sockets to look at a user's rights again. Nobody may be listening, which is fine.
+/// Notifies open sockets to check a user's rights again. Nobody may be listening, which is fine.
 pub(crate) fn rights_changed(core: &Core, user: UserId) {
     let _ = core.rights.send(user);
 }

@@ -22,7 +22,7 @@ impl Setup {
         Self { clock, ttl, current: Mutex::new(None) }
     }
 
-    /// The present secret, or a fresh one when it is too old.
+    /// The current secret, or a fresh one when it is too old.
     pub fn token(&self) -> Secret {
         let now = self.clock.now();
         let mut current = lock(&self.current);
@@ -35,14 +35,14 @@ impl Setup {
         token
     }
 
-    /// Whether this is the present secret.
+    /// Whether this is the current secret.
     pub fn accepts(&self, token: &Secret) -> bool {
         let now = self.clock.now();
         let current = lock(&self.current);
         current.as_ref().is_some_and(|(known, until)| now < *until && digest(known) == digest(token))
     }
 
-    /// The first administrator has been made: the link is good for nothing any more.
+    /// The first administrator has been made: the link is no longer valid.
     pub fn close(&self) {
         *lock(&self.current) = None;
     }

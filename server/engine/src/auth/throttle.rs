@@ -1,13 +1,13 @@
 //! Slows down guessing, in memory, forgetting with time.
 //!
-//! Every attempt is counted before it is judged, so that a thousand at once do not slip through together; a success takes
-//! its count back. Beyond the free attempts each further one doubles the wait.
+//! Every attempt is counted before it is judged, so that a thousand at once do not slip through together; a success
+//! takes its count back. Beyond the free attempts, each further one doubles the wait.
 //!
-//! A stranger who guesses must not keep the owner of an account out. So what is counted depends on who tries: a device that
-//! the owner has logged in with before ([`super::devices`]) has a tally of its own that no stranger can fill, and so has
-//! somebody who is logged in. Strangers are counted per account and network, which leaves the owner's new device at
-//! another address alone; per network over all accounts; and per account over all networks, where only a guesser at many
-//! addresses meets the limit. With twelve characters, ten guesses a minute are as good as none.
+//! A stranger who guesses must not lock the owner out of an account. So what is counted depends on who tries: a
+//! device that the owner has logged in with before ([`super::devices`]) has its own tally that no stranger can fill,
+//! and so does a logged-in user. Strangers are counted per account and network, which leaves the owner's new device
+//! at another address alone; per network over all accounts; and per account over all networks, where only a guesser
+//! with many addresses hits the limit. With twelve characters, ten guesses a minute are as good as none.
 
 use super::devices::DeviceId;
 use crate::sync::lock;
@@ -21,16 +21,16 @@ use std::sync::{Arc, Mutex};
 /// How many keys are remembered; the stalest goes first.
 const REMEMBERED: usize = 20_000;
 
-/// Who tries to prove who they are.
+/// Who tries to prove their identity.
 #[derive(Clone, Debug)]
 pub(crate) enum Attempt<'a> {
-    /// Anybody, at an account.
+    /// Anyone, at an account.
     Stranger { account: &'a str, from: Option<IpAddr> },
     /// A device that the account's owner has logged in with before.
     Device(DeviceId),
-    /// Somebody who is logged in.
+    /// Someone who is logged in.
     Session(UserId),
-    /// Anybody, at the setup link.
+    /// Anyone, at the setup link.
     Setup { from: Option<IpAddr> },
 }
 
@@ -88,7 +88,7 @@ impl Throttle {
         Self { clock, tallies: Mutex::default() }
     }
 
-    /// Counts an attempt, or says for how many seconds there may be none.
+    /// Counts an attempt, or returns for how many seconds there may be none.
     pub fn attempt(&self, attempt: &Attempt<'_>) -> Result<(), u64> {
         let now = self.clock.now();
         let mut tallies = lock(&self.tallies);
@@ -114,7 +114,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes back what a successful attempt counted; whoever made it starts from nothing.
+    /// Takes back what a successful attempt counted; its maker starts from zero.
     pub fn succeeded(&self, attempt: &Attempt<'_>) {
         let mut tallies = lock(&self.tallies);
         for key in keys(attempt) {

@@ -9,7 +9,7 @@ use ports::clock::Clock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// How many tickets one user may hold at once; whoever asks for more loses the oldest.
+/// How many tickets one user may hold at once; asking for more drops the oldest.
 const PER_USER: usize = 64;
 
 struct Ticket {
@@ -47,7 +47,7 @@ impl Tickets {
         ticket
     }
 
-    /// Uses a ticket up, whether or not it fits: a ticket shown to the wrong door is burnt.
+    /// Uses a ticket up, whether or not it fits: a ticket used for the wrong purpose is spent.
     pub fn redeem(&self, ticket: &Secret, user: UserId, purpose: &TicketPurpose) -> bool {
         let now = self.clock.now();
         let found = lock(&self.open).remove(&digest(ticket));

@@ -1,7 +1,7 @@
 //! One viewer of a console: a cursor into its history and a place among its people.
 //!
-//! What a viewer is told is worked out from the difference between the console as it is and what the viewer was told
-//! last. So nothing is queued per viewer, and however slow it is, what it hears next is how things stand.
+//! A viewer's notices are worked out from the difference between the console as it is and what the viewer last
+//! received. So nothing is queued per viewer, and however slow it is, the next notice is the current state.
 
 use super::history::Found;
 use super::line::{Line, Link, Shared};
@@ -18,7 +18,7 @@ const PAUSED: &str = "The machine is paused; input was dropped.";
 /// What a viewer gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConsoleItem {
-    /// What the guest said, exactly.
+    /// The guest's output, verbatim.
     Bytes(Bytes),
     /// Something about the console.
     Notice(ConsoleNotice),
@@ -32,16 +32,18 @@ pub struct Attachment {
     changes: watch::Receiver<()>,
     offset: u64,
     told: ToldViewer,
-    /// Not woken before: the guest pours, and fifty viewers woken five thousand times a second would slow it down.
+    /// Not woken before: the guest is flooding, and fifty viewers woken five thousand times a second would slow it
+    /// down.
     rest: Option<Instant>,
     pace: Pace,
-    /// Set when it typed without driving: it is to hear again who drives.
+    /// Set when it typed without driving: it is to be notified again of who drives.
     remind: bool,
-    /// Why input was dropped since some was last accepted, and whether the viewer has been told: once, not for every key.
+    /// Why input was dropped since some was last accepted, and whether the viewer has been notified: once, not per
+    /// key.
     dropped: Option<(&'static str, bool)>,
 }
 
-/// What this viewer was told last.
+/// What this viewer was last sent.
 #[derive(Debug)]
 struct ToldViewer {
     hello: bool,
@@ -103,7 +105,7 @@ impl Attachment {
         if let Some(why) = self.dropped_input(shared) {
             return Some(ConsoleItem::Notice(ConsoleNotice::InputDropped { why: why.to_owned() }));
         }
-        // “On” comes before what the machine then says, “off” after what it said last.
+        // “On” comes before the machine's output, “off” after it.
         if shared.link == Link::On && self.told.link != Link::On {
             self.told.link = Link::On;
             return Some(ConsoleItem::Notice(ConsoleNotice::On));
@@ -132,7 +134,7 @@ impl Attachment {
         Some(ConsoleItem::Notice(ConsoleNotice::Closing { why: why.clone() }))
     }
 
-    /// What this viewer has not been told yet about input that was dropped.
+    /// A notice about dropped input that this viewer has not had yet.
     fn dropped_input(&mut self, shared: &Shared) -> Option<&'static str> {
         let lost = std::mem::replace(&mut self.told.lost_input, shared.lost_input) != shared.lost_input;
         if lost && shared.drives(self.number) {
@@ -142,9 +144,9 @@ impl Attachment {
         (!std::mem::replace(told, true)).then_some(*why)
     }
 
-    /// Queues what was typed for the guest; never waits. False when it was refused, of which the viewer is told by
-    /// [`Attachment::next`]: it does not drive, the machine is paused, or the guest has not read what was typed before. While the
-    /// machine is off, input is dropped, as a real line would.
+    /// Queues typed input for the guest; never waits. False when it was refused, which the viewer learns from
+    /// [`Attachment::next`]: it does not drive, the machine is paused, or the guest has not read earlier input. While
+    /// the machine is off, input is dropped, as on a real line.
     pub fn type_in(&mut self, bytes: &[u8]) -> bool {
         let pushed = self.line.look(|shared| {
             let may = shared.drives(self.number);
@@ -172,7 +174,7 @@ impl Attachment {
         false
     }
 
-    /// Takes the keyboard, lets go of it, or tells the terminal's size, which a serial line does not have.
+    /// Takes the keyboard, releases it, or reports the terminal's size, which a serial line does not have.
     pub fn request(&self, request: ConsoleRequest) {
         match request {
             ConsoleRequest::TakeOver => self.line.update(|s| s.take_over(self.number)),

@@ -1,7 +1,7 @@
-//! What a console has said, by absolute byte offset, in bounded memory: the beginning and the end.
+//! A console's output, by absolute byte offset, in bounded memory: the beginning and the end.
 //!
-//! Bytes are kept as they came, in shared pieces: reading is a slice and a reference count, whoever reads. Tiny pieces are
-//! merged, or a guest that prints single bytes would cost forty times what it says.
+//! Bytes are kept as they came, in shared pieces: reading is a slice and a reference count, for any number of
+//! readers. Tiny pieces are merged, or a guest that prints single bytes would cost forty times its output.
 
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 pub const HEAD: u64 = 64 * 1024;
 /// How much of the end is kept, in bytes.
 pub const TAIL: u64 = 1024 * 1024;
-/// Where a viewer goes on that has fallen behind, in bytes before the end. Going on at the oldest byte kept would make it
-/// fall behind again at once.
+/// Where a viewer that has fallen behind resumes, in bytes before the end. Resuming at the oldest byte kept would
+/// make it fall behind again at once.
 pub const CATCH_UP: u64 = 256 * 1024;
 /// Pieces up to this size are merged.
 const MERGE: usize = 4 * 1024;
-/// Most bytes that are read at once: a viewer that is behind pays for one frame, not for sixteen.
+/// Most bytes read at once: a viewer that is behind pays for one frame, not for sixteen.
 pub const READ_MOST: usize = 64 * 1024;
-/// Pieces below this size are copied: they may be parts of a reader's buffer, which would be kept whole for their sake.
+/// Pieces below this size are copied: they may be parts of a reader's buffer, which they would keep alive as a whole.
 const COPY: usize = 32 * 1024;
 
 /// What there is at an offset.
@@ -39,7 +39,7 @@ pub enum Found {
 pub struct History {
     head: Run,
     tail: Run,
-    /// Where what was said in this run of the portal begins.
+    /// Where the output of this run of the portal begins.
     begin: u64,
 }
 
@@ -49,7 +49,7 @@ impl History {
         Self { head: Run::new(offset), tail: Run::new(offset), begin: offset }
     }
 
-    /// The same with the end of what was said in earlier runs of the portal.
+    /// The same with the tail of earlier runs' output.
     pub fn recalling(offset: u64, past: Bytes) -> Self {
         let mut history = Self::starting_at(offset);
         history.push(past);
@@ -57,7 +57,7 @@ impl History {
         history
     }
 
-    /// Appends what the guest said.
+    /// Appends the guest's output.
     pub fn push(&mut self, bytes: Bytes) {
         let bytes = if bytes.len() < COPY { Bytes::copy_from_slice(&bytes) } else { bytes };
         let room = HEAD.saturating_sub(self.head.len());
@@ -79,14 +79,14 @@ impl History {
         self.tail.end
     }
 
-    /// Where somebody begins who wants what is recent: the oldest byte from which everything is kept.
+    /// Where a client begins that wants recent output: the oldest byte from which everything is kept.
     pub fn recent(&self) -> u64 {
         if self.tail.start <= self.head.end { self.head.start } else { self.tail.start }
     }
 
-    /// Where a client begins that has seen everything before this offset, whatever it is. One from before the first byte was
-    /// given by an earlier run of the portal: whoever has it has seen what is recalled here. One from the future was never
-    /// given, and leads to the beginning.
+    /// Where a client resumes that has seen everything before this offset. An offset from before the first byte was
+    /// given by an earlier run of the portal: its holder has seen what is recalled here. One from the future was
+    /// never given, and leads to the beginning.
     pub fn resume(&self, offset: u64) -> u64 {
         match offset {
             earlier if earlier < self.start() => self.begin,
@@ -106,7 +106,7 @@ impl History {
         }
     }
 
-    /// Where a viewer goes on that was at this offset and found it gone.
+    /// Where a viewer resumes that was at this offset and found it gone.
     pub fn catch_up(&self) -> u64 {
         self.end().saturating_sub(CATCH_UP).max(self.tail.start)
     }

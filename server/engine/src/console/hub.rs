@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 /// How many consoles are read without a viewer. A host may need a thread for each.
 const READ_UNSEEN: usize = 64;
-/// How much of what a machine said in earlier runs of the portal is read again, in bytes.
+/// How much console output from earlier runs of the portal is read back, in bytes.
 const RECALL: u64 = 32 * 1024;
 
 /// All consoles. A clone is the same hub; when the last one is dropped, all readers end.
@@ -34,7 +34,7 @@ struct Inner {
     lines: Mutex<HashMap<MachineId, Arc<Line>>>,
     /// Why all consoles were closed, once they were; set under the lock of `lines`.
     closed: OnceLock<String>,
-    /// Closed consoles, until all that they said is on disk.
+    /// Closed consoles, until all their output is on disk.
     ending: Mutex<Vec<(MachineId, CancellationToken)>>,
     /// Readers, each with the writers of its transcripts.
     tasks: TaskTracker,
@@ -43,8 +43,8 @@ struct Inner {
 }
 
 impl Hub {
-    /// A hub that keeps transcripts below `dir`, in a folder per machine that is called by the machine's id: its name can change,
-    /// and become another one's.
+    /// A hub that keeps transcripts below `dir`, in a folder per machine named by the machine's id: its name can
+    /// change, and be taken by another machine.
     pub fn new(dir: PathBuf, clock: Arc<dyn Clock>) -> Self {
         rename_old_folders(&dir);
         let stop = CancellationToken::new();
@@ -56,8 +56,8 @@ impl Hub {
         }
     }
 
-    /// Reads this machine's console from now on, whether or not anybody looks, so that its boot is kept; unless as many as
-    /// can be are read already. Does so already is fine.
+    /// Reads this machine's console from now on, whether or not anyone is watching, so that its boot is kept; unless
+    /// the limit of consoles is reached. Already reading is fine.
     pub async fn follow(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) {
         let new = self.recall(machine, id, hypervisor).await;
         let mut lines = lock(&self.inner.lines);
@@ -69,14 +69,14 @@ impl Hub {
         }
     }
 
-    /// Forgets the consoles of machines that are off and that nobody looks at, and those that were looked at and are more than
-    /// can be read unseen: what they said is on disk, and read again when somebody attaches.
+    /// Forgets the consoles of machines that are off and that nobody watches, and those that were watched and exceed
+    /// the limit of unwatched ones: their output is on disk, and read back when someone attaches.
     pub fn forget_idle(&self) {
         self.drop_idle(&mut lock(&self.inner.lines));
     }
 
-    /// Attaches a viewer. It gets what is recent, or goes on at `from`, the offset of the first byte that it has not seen. Who
-    /// asks to drive while somebody drives becomes a watcher.
+    /// Attaches a viewer. It gets recent output, or resumes at `from`, the offset of the first byte it has not seen.
+    /// Asking to drive while someone else drives makes it a watcher.
     pub async fn attach(
         &self,
         machine: MachineRef,
@@ -98,7 +98,7 @@ impl Hub {
         Attachment::new(line, number, offset)
     }
 
-    /// Says how a machine is. Viewers stay through all of it; a start begins a new transcript.
+    /// Sets a machine's state. Viewers stay through all of it; a start begins a new transcript.
     pub fn set_state(&self, id: MachineId, state: MachineState) {
         let running = state.is_active();
         self.tell(id, |news| {
@@ -110,12 +110,12 @@ impl Hub {
         });
     }
 
-    /// Says that a guest rebooted without its machine stopping: a new transcript begins.
+    /// Notes that a guest rebooted without its machine stopping: a new transcript begins.
     pub fn rebooted(&self, id: MachineId) {
         self.tell(id, |news| news.reboots += 1);
     }
 
-    /// Closes a machine's console for good, for instance because the machine is gone; viewers are told why.
+    /// Closes a machine's console for good, for instance because the machine is gone; viewers are sent the reason.
     pub fn close(&self, id: MachineId, why: &str) {
         let line = lock(&self.inner.lines).remove(&id);
         if let Some(line) = line {
@@ -123,7 +123,7 @@ impl Hub {
         }
     }
 
-    /// Closes a machine's console for good and removes what is on disk of it. Done already is fine.
+    /// Closes a machine's console for good and removes what is on disk of it. Idempotent.
     ///
     /// # Errors
     /// Why something is left on disk.
@@ -140,12 +140,13 @@ impl Hub {
     /// Closes all consoles because the portal ends.
     pub fn close_all(&self, why: &str) {
         let mut lines = lock(&self.inner.lines);
-        // One that somebody opens at this moment is closed as soon as it is there, or `ended` would wait for it for ever.
+        // One that someone opens at this moment is closed as soon as it is there, or `ended` would wait for it
+        // forever.
         let _ = self.inner.closed.set(why.to_owned());
         lines.drain().for_each(|(_, line)| line.close(why));
     }
 
-    /// Waits until everything said to closed consoles is on disk.
+    /// Waits until all output of closed consoles is on disk.
     pub async fn ended(&self) {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
@@ -175,7 +176,7 @@ impl Hub {
         ending.push((id, line.ended.clone()));
     }
 
-    /// Closes those that nobody looks at, of machines that are off and where there are too many.
+    /// Closes the unwatched ones of machines that are off, and those beyond the limit.
     fn drop_idle(&self, lines: &mut HashMap<MachineId, Arc<Line>>) {
         let mut too_many = lines.len().saturating_sub(READ_UNSEEN);
         lines.retain(|id, line| {
@@ -195,7 +196,7 @@ impl Hub {
         }
     }
 
-    /// What it takes to read a machine's console, with what is on disk of its past unless it is read already.
+    /// What it takes to read a machine's console, with what is on disk of its past unless it is already being read.
     async fn recall(&self, machine: MachineRef, id: MachineId, hypervisor: Arc<dyn Hypervisor>) -> New {
         let inner = &self.inner;
         let transcripts = self.transcripts(id);
@@ -244,8 +245,8 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// Gives the folders of earlier versions, `<name>.<id>`, the name that they have now. One that cannot be renamed costs a past, and
-/// is only logged.
+/// Renames the folders of earlier versions, `<name>.<id>`, to their current names. A failed rename loses that
+/// machine's past, and is only logged.
 fn rename_old_folders(dir: &Path) {
     for folder in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = folder.file_name();
@@ -258,8 +259,9 @@ fn rename_old_folders(dir: &Path) {
     }
 }
 
-/// Offsets begin at 1024 for every millisecond since 1970: a console would have to say more than 1 MB/s without a pause
-/// before offsets of one run of the portal met those of the next. Below 2^53, which JavaScript counts exactly, for centuries.
+/// Offsets begin at 1024 for every millisecond since 1970: a console would have to print more than 1 MB/s without a
+/// pause before offsets of one run of the portal met those of the next. Below 2^53, which JavaScript counts exactly,
+/// for centuries.
 fn first_offset(clock: &dyn Clock) -> u64 {
     u64::try_from(clock.now().0).unwrap_or_default().saturating_mul(1024)
 }

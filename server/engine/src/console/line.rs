@@ -23,20 +23,20 @@ pub(super) enum Link {
     Off,
 }
 
-/// What the engine says of the machine.
+/// What the engine reports about the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct MachineNews {
-    /// Whether it runs; `None` before the engine has said anything.
+    /// Whether it runs; `None` before the engine has reported anything.
     pub(super) running: Option<bool>,
     /// Whether it is paused: it reads nothing then.
     pub(super) paused: bool,
-    /// Counts stops. A stop and a start in quick succession are seen as one change; this tells that they were two.
+    /// Counts stops. A stop and a start in quick succession are seen as one change; this shows that they were two.
     pub(super) stops: u64,
     /// Counts reboots without a stop.
     pub(super) reboots: u64,
 }
 
-/// Somebody who looks at the console.
+/// Someone watching the console.
 #[derive(Debug)]
 struct Viewer {
     user: String,
@@ -57,7 +57,7 @@ pub(super) struct Shared {
     pub(super) lost_input: u64,
     /// Why the console was closed for good.
     pub(super) closed: Option<String>,
-    /// Counts changes of who is there.
+    /// Counts changes of viewers.
     pub(super) people: u64,
     viewers: BTreeMap<u64, Viewer>,
     driver: Option<u64>,
@@ -65,7 +65,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Adds a viewer and answers its number. It drives if it wants to and nobody else does.
+    /// Adds a viewer and returns its number. It drives if it wants to and nobody else does.
     pub(super) fn enter(&mut self, user: String, role: ConsoleRole) -> u64 {
         let number = self.next_viewer;
         self.next_viewer += 1;
@@ -110,7 +110,7 @@ impl Shared {
         self.link = Link::On;
     }
 
-    /// It is not any more.
+    /// It is no longer connected.
     pub(super) fn disconnect(&mut self) {
         if self.input.take().is_some_and(|input| input.waiting() > 0) {
             self.lost_input += 1;
@@ -130,7 +130,7 @@ impl Shared {
         self.viewers.len()
     }
 
-    /// Who is there, as this viewer is told.
+    /// Who is there, from this viewer's point of view.
     pub(super) fn people_for(&self, number: u64) -> ConsoleNotice {
         let name = |n: &u64| self.viewers.get(n).map(|v| v.user.clone());
         let watchers = self.viewers.iter().filter(|(n, _)| Some(**n) != self.driver);
@@ -155,7 +155,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A console that has said so much in earlier runs of the portal. `offset` is that of the first byte.
+    /// A console with this much output from earlier runs of the portal. `offset` is that of its first byte.
     pub(super) fn new(machine: MachineRef, offset: u64, past: Bytes, stop: CancellationToken) -> Self {
         let shared = Shared {
             machine,
@@ -174,7 +174,7 @@ impl Line {
         Self { shared: Mutex::new(shared), changed, news, stop, ended: CancellationToken::new() }
     }
 
-    /// Which machine it is on its host, as far as anybody has said.
+    /// Which machine it is on its host, as far as anyone has reported.
     pub(super) fn machine(&self) -> MachineRef {
         self.look(|s| s.machine.clone())
     }
@@ -184,12 +184,12 @@ impl Line {
         lock(&self.shared).machine = machine;
     }
 
-    /// Looks at the shared state.
+    /// Reads the shared state.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Shared) -> T) -> T {
         look(&lock(&self.shared))
     }
 
-    /// Changes the shared state and wakes everybody who waits for a change.
+    /// Changes the shared state and wakes everyone who waits for a change.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let result = change(&mut lock(&self.shared));
         self.changed.send_replace(());
@@ -201,7 +201,7 @@ impl Line {
         self.changed.subscribe()
     }
 
-    /// Wakes when the engine says something new of the machine.
+    /// Wakes when the engine reports something new about the machine.
     pub(super) fn news(&self) -> watch::Receiver<MachineNews> {
         self.news.subscribe()
     }
@@ -219,17 +219,17 @@ impl Line {
         self.news.borrow().paused
     }
 
-    /// Whether nobody looks.
+    /// Whether nobody is watching.
     pub(super) fn is_unseen(&self) -> bool {
         self.look(|s| s.count() == 0)
     }
 
-    /// Whether its machine is off and all it said has been read.
+    /// Whether its machine is off and all its output has been read.
     pub(super) fn is_off(&self) -> bool {
         self.news.borrow().running == Some(false) && self.look(|s| s.link == Link::Off)
     }
 
-    /// Ends it for good: the reader stops, every viewer is told why.
+    /// Ends it for good: the reader stops, every viewer is sent the reason.
     pub(super) fn close(&self, why: &str) {
         self.stop.cancel();
         self.update(|s| {

@@ -7,13 +7,14 @@
 //!    └──────────────── input ◄──────────────────── the driver only
 //! ```
 //!
-//! The reader never waits for anybody: it puts what the guest says into the [`history`] and goes on. A viewer is a cursor
-//! into that history and takes what is there at its own pace; one that falls behind what is kept skips ahead and is told so.
-//! So a slow browser costs nobody but itself, and fifty watchers share the same bytes.
+//! The reader never waits for anyone: it puts the guest's output into the [`history`] and continues. A viewer is a
+//! cursor into that history and reads at its own pace; one that falls behind what is kept skips ahead and is
+//! notified. So a slow browser costs only itself, and fifty watchers share the same bytes.
 //!
-//! The engine tells the hub of machines that run ([`Hub::follow`], [`Hub::set_state`], [`Hub::rebooted`]), so that the
-//! boot is in the history and on disk before anybody looks; sockets attach ([`Hub::attach`]). Offsets count bytes and never
-//! run backwards, not even over a restart of the portal: a client that reconnects says what it has seen.
+//! The engine notifies the hub of running machines ([`Hub::follow`], [`Hub::set_state`], [`Hub::rebooted`]), so that
+//! the boot is in the history and on disk before anyone watches; sockets attach ([`Hub::attach`]). Offsets count
+//! bytes and never run backwards, not even across a restart of the portal: a reconnecting client reports what it has
+//! seen.
 
 mod attachment;
 pub mod history;

@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 const RETRY: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
-/// How long a stream is read after the machine was said to be off: its last words may still be on the way.
+/// How long a stream is read after the machine was reported off: its last output may still be on the way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long a silent stream must have been open to have worked.
 const WORKED: Duration = Duration::from_secs(1);
-/// Most pieces that are taken at once.
+/// Most pieces taken at once.
 const PIECES: usize = 64;
 
 pub(super) struct Reader {
@@ -115,7 +115,7 @@ impl Reader {
         self.transcript = Some(self.transcripts.begin(now));
     }
 
-    /// Reads a stream to its end. True when it worked: it said something, or was open for a while.
+    /// Reads a stream to its end. True when it worked: it gave output, or was open for a while.
     async fn read(&mut self, mut output: mpsc::Receiver<Bytes>) -> bool {
         let opened = Instant::now();
         let mut said_something = false;
@@ -140,7 +140,7 @@ impl Reader {
         said_something || opened.elapsed() >= WORKED
     }
 
-    /// The engine said something new while the stream is open.
+    /// The engine reported something new while the stream is open.
     async fn heed(
         &mut self,
         output: &mut mpsc::Receiver<Bytes>,
@@ -158,8 +158,8 @@ impl Reader {
                 self.take(&mut pieces);
             }
         };
-        // Still open after the time: it belongs to a machine that is gone, or is already the next boot's, which is
-        // opened anew.
+        // Still open after the grace period: it belongs to a machine that is gone, or to the next boot already, which
+        // is opened anew.
         let _ = tokio::time::timeout(LAST_WORDS, drain).await;
         ControlFlow::Break(())
     }

@@ -210,7 +210,7 @@ impl World {
             if texts.concat().len() >= bytes {
                 return texts;
             }
-            // A little at a time, where time is paused: what was said may wait for more before it is written.
+            // A little at a time, where time is paused: output may wait for more before it is written.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

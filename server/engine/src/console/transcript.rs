@@ -1,8 +1,9 @@
-//! Consoles on disk: a file per boot in a folder per machine, `<start>.log`, bounded in number and size. What all machines
-//! together keep is bounded by [`crate::retention`].
+//! Consoles on disk: a file per boot in a folder per machine, `<start>.log`, bounded in number and size. The total
+//! over all machines is bounded by [`crate::retention`].
 //!
-//! Writing happens in a task of its own behind a bounded queue, so that a full or slow disk never holds up the guest: what
-//! does not fit is left out, and the file says how much. Errors are logged and end the transcript, nothing else.
+//! Writing happens in a separate task behind a bounded queue, so that a full or slow disk never holds up the guest:
+//! what does not fit is left out, and the file records how much. Errors are logged and end the transcript, nothing
+//! else.
 
 use crate::sync::lock;
 use jiff::civil::DateTime;
@@ -21,11 +22,11 @@ use tokio_util::task::TaskTracker;
 
 /// How much is kept for one machine, in bytes, all boots together.
 const TOTAL: u64 = 32 * 1024 * 1024;
-/// How many files are kept for one machine: one for each boot, more for one that said more than [`PART`].
+/// How many files are kept for one machine: one for each boot, more for one with more output than [`PART`].
 const FILES: usize = 64;
-/// Where a boot's file is continued in another, in bytes, so that the oldest part can go.
+/// The size at which a boot's file is continued in another, in bytes, so that the oldest part can go.
 const PART: u64 = 4 * 1024 * 1024;
-/// How long what was said may wait for more before it is written, and how much of it, in bytes, waits no longer.
+/// How long output may wait for more before it is written, and how much of it, in bytes, waits no longer.
 const GATHER: Duration = Duration::from_millis(100);
 const ENOUGH: usize = 64 * 1024;
 /// How much may wait for the disk, in bytes.
@@ -38,13 +39,13 @@ pub(crate) struct Transcripts {
     writers: TaskTracker,
 }
 
-/// The transcript of one boot. Dropping it lets it finish what it was given.
+/// The transcript of one boot. Dropping it lets it finish pending writes.
 #[derive(Debug)]
 pub(super) struct Transcript {
     waiting: Arc<Waiting>,
 }
 
-/// What was said and is not on disk yet.
+/// Output that is not on disk yet.
 #[derive(Debug, Default)]
 struct Waiting {
     said: Mutex<Said>,
@@ -61,7 +62,7 @@ struct Said {
 }
 
 impl Transcripts {
-    /// Those in this folder, which is made when there is something to write.
+    /// The transcripts in this folder, which is created when there is something to write.
     pub(super) fn of(dir: PathBuf) -> Self {
         Self { dir, writers: TaskTracker::new() }
     }
@@ -71,7 +72,7 @@ impl Transcripts {
         self.writers.clone()
     }
 
-    /// Removes all; nobody may be writing any more.
+    /// Removes all; there must be no writers left.
     pub(super) async fn remove(&self) -> io::Result<()> {
         match tokio::fs::remove_dir_all(&self.dir).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -79,7 +80,7 @@ impl Transcripts {
         }
     }
 
-    /// The last bytes of all, from the beginning of a line on. A console without a past is no worse than an empty one, so what
+    /// The very last bytes, from the start of a line. A console without a past is no worse than an empty one, so what
     /// cannot be read is only logged.
     pub(super) async fn end(&self, most: u64) -> Vec<u8> {
         match read_end(&self.dir, most).await {
@@ -92,7 +93,7 @@ impl Transcripts {
         }
     }
 
-    /// The boots of which something is kept, the latest first.
+    /// The boots that have something kept, the latest first.
     pub(crate) async fn boots(&self) -> io::Result<Vec<Boot>> {
         let mut boots: BTreeMap<Time, u64> = BTreeMap::new();
         for (path, size) in self.files().await? {
@@ -103,13 +104,13 @@ impl Transcripts {
         Ok(boots.into_iter().rev().map(|(began, bytes)| Boot { began, bytes }).collect())
     }
 
-    /// The files of a boot, in the order in which they were written.
+    /// The files of a boot, in the order they were written.
     pub(crate) async fn parts(&self, boot: Time) -> io::Result<Vec<PathBuf>> {
         let files = self.files().await?.into_iter().map(|(path, _)| path);
         Ok(files.filter(|path| began(path) == Some(boot)).collect())
     }
 
-    /// All files with their sizes, oldest first; none where nothing was ever said.
+    /// All files with their sizes, oldest first; none if there was never any output.
     async fn files(&self) -> io::Result<Vec<(PathBuf, u64)>> {
         match list(&self.dir).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -133,7 +134,7 @@ impl Transcripts {
 }
 
 impl Transcript {
-    /// Takes what the guest said; never waits.
+    /// Takes the guest's output; never waits.
     pub(super) fn write(&self, bytes: &[u8]) {
         let mut said = lock(&self.waiting.said);
         if said.bytes.len() + bytes.len() > WAITING {
@@ -154,8 +155,8 @@ impl Drop for Transcript {
 }
 
 impl Waiting {
-    /// Lets a little gather: a guest that pours says something thousands of times a second, and each writing costs a system
-    /// call on a thread of its own.
+    /// Lets output gather a little: a flooding guest prints thousands of times a second, and each write costs a
+    /// system call on a separate thread.
     async fn gather(&self) {
         let enough = async {
             loop {
@@ -169,11 +170,11 @@ impl Waiting {
                 self.more.notified().await;
             }
         };
-        // Neither over nor much: the time has come all the same.
+        // Neither over nor much: the time is up anyway.
         let _ = tokio::time::timeout(GATHER, enough).await;
     }
 
-    /// Everything said since the last call; `None` when that was all.
+    /// All output since the last call; `None` when that was all.
     async fn take(&self) -> Option<Vec<u8>> {
         loop {
             let is_over = {
@@ -196,13 +197,13 @@ impl Waiting {
     }
 }
 
-/// `20261122T233015.123Z`: sorts by time, and no file system minds it.
+/// `20261122T233015.123Z`: sorts by time, and is valid on every file system.
 fn file_name(start: Time) -> String {
     let start = jiff::Timestamp::from_millisecond(start.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     start.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
 }
 
-/// When the boot began whose transcript this is, or a part of it.
+/// When the boot began that this is a transcript of, or a part of one.
 fn began(path: &Path) -> Option<Time> {
     let stem = path.file_stem()?.to_str()?;
     let name = stem.split_once('_').map_or(stem, |(name, _part)| name);
@@ -320,7 +321,7 @@ mod tests {
         let writing = tokio::spawn(async move { writer.run(&source).await });
         for piece in pieces {
             transcript.write(piece);
-            // Gives the writer its turn until it has taken what is there.
+            // Lets the writer run until it has taken what is there.
             while !lock(&transcript.waiting.said).bytes.is_empty() {
                 tokio::task::yield_now().await;
             }

@@ -1,8 +1,8 @@
 //! The audit log's rows and the links of its hash chain.
 //!
-//! Each writing (an act begins, an act is completed) is one link: number, and an HMAC over the link before it and the
-//! canonical JSON of what was written ([`seal`]). The newest link is kept in `settings`, so a row cut off at the end shows
-//! as well.
+//! Each write (an act begins, an act is completed) is one link: a number, and an HMAC over the link before it and the
+//! canonical JSON of what was written ([`seal`]). The newest link is kept in `settings`, so a row cut off at the end
+//! shows up too.
 
 mod page;
 mod seal;
@@ -56,7 +56,7 @@ impl Head {
 
     /// The link that follows, over this content.
     fn next(&self, key: &Key, content: &impl Serialize) -> Self {
-        // Structs of texts and numbers always serialise; were one ever not to, verification would say so.
+        // Structs of texts and numbers always serialise; if one ever did not, verification would catch it.
         let json = serde_json::to_vec(content).unwrap_or_default();
         Head { link: self.link + 1, hash: self.keyed(key, &json) }
     }
@@ -74,7 +74,7 @@ impl Head {
     }
 }
 
-/// The newest link, and how many entries there are: none goes, so the number of the last one is that.
+/// The newest link, and how many entries there are: none is ever removed, so that is the last one's number.
 pub(crate) async fn head(conn: &mut Conn) -> Result<(Head, i64)> {
     let head = Head::load(conn).await?;
     let entries =
@@ -244,8 +244,9 @@ struct Link {
     hash: String,
 }
 
-/// Recomputes the chain. Rows are read as they come: the log of many years does not fit in memory. In the order of their
-/// beginnings, which is that of the rows; completions wait for their turn, and only as many as were under way at a time.
+/// Recomputes the chain. Rows are streamed: a log of many years does not fit in memory. In the order of their
+/// beginnings, which is the order of the rows; completions wait for their turn, and only as many as were under way at a
+/// time.
 pub(crate) async fn verify(conn: &mut Conn, keys: &Keys) -> Result<ChainState> {
     let head = Head::load(conn).await?;
     let eras = eras(conn).await?;
@@ -264,7 +265,7 @@ pub(crate) async fn verify(conn: &mut Conn, keys: &Keys) -> Result<ChainState> {
         if let Some(at) = follow(&mut walk, &mut waiting, &mut count) {
             return Ok(ChainState::Broken { at });
         }
-        // All links up to this beginning have been read: what is not there now is gone.
+        // All links up to this beginning have been read: what is missing now is gone.
         if walk.at.link < row.begin_link {
             break;
         }
@@ -283,7 +284,7 @@ pub(crate) async fn verify(conn: &mut Conn, keys: &Keys) -> Result<ChainState> {
     })
 }
 
-/// Entries by what their beginning is proved with.
+/// Entries by the key that proves their beginning.
 #[derive(Default)]
 struct Count {
     entries: i64,
@@ -291,7 +292,7 @@ struct Count {
     lost: i64,
 }
 
-/// Goes on along the links that are there; answers the entry at which the chain is broken, if it is.
+/// Goes on along the links that are there; returns the entry at which the chain is broken, if it is.
 fn follow(walk: &mut Walk<'_>, waiting: &mut BTreeMap<i64, Link>, count: &mut Count) -> Option<i64> {
     while let Some(link) = waiting.remove(&(walk.at.link + 1)) {
         if !walk.step(&link.content, link.hash) {

@@ -1,8 +1,8 @@
 //! Columns as our types. SQL names the type where it names the column (`select id as "id: Text<JobId>"`); [`Read`] gives the
 //! value.
 //!
-//! A value that cannot be read fails when it is asked for and not the whole query: one row that a newer version wrote, or that
-//! somebody edited, must not hide the others ([`readable`]).
+//! A value that cannot be read fails when it is accessed and does not fail the whole query: one row that a newer
+//! version wrote, or that someone edited, must not hide the others ([`readable`]).
 
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub(crate) trait Read {
     /// Our type.
     type Value;
 
-    /// The value, or that it is damaged.
+    /// The value, or an error if it is damaged.
     fn read(self) -> Result<Self::Value>;
 }
 
@@ -68,9 +68,9 @@ macro_rules! text_columns {
 text_columns! {
     /// A type with a text of its own: an id, a name.
     Text<T> where [FromStr<Err: Into<BoxDynError>>] by |text: &str| text.parse().map_err(Into::into);
-    /// An enumeration by serde's word for it.
+    /// An enumeration by serde's name for it.
     Word<T> where [DeserializeOwned] by word;
-    /// What has a shape of its own.
+    /// A structured value, stored as JSON.
     Json<T> where [DeserializeOwned] by |text| serde_json::from_str(text).map_err(BoxDynError::from);
 }
 
@@ -85,7 +85,7 @@ fn name_of<T>() -> &'static str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The rows that can be read. The server's log says which were left out.
+/// The rows that can be read. The ones left out are logged.
 pub(crate) fn readable<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T>) -> Vec<T> {
     let log = |error: &Error| tracing::error!(error = crate::error::chain(error), "a row is left out");
     rows.into_iter().filter_map(|row| read(row).inspect_err(log).ok()).collect()

@@ -1,5 +1,5 @@
-//! Constraints of the database by name, so that a violated one becomes a fault. SQLite names columns in its message, not
-//! constraints; this is the one place that knows its words (`src/insert.c`, `sqlite3UniqueConstraint`).
+//! Constraints of the database by name, so that a violated one becomes a fault. SQLite names columns in its message,
+//! not constraints; this is the one place that knows its messages (`src/insert.c`, `sqlite3UniqueConstraint`).
 
 use crate::error::Error;
 
@@ -18,7 +18,7 @@ pub(crate) enum Constraint {
     UserName,
     /// No enabled administrator left.
     LastAdministrator,
-    /// A row that others refer to, or a reference to a row that is not there.
+    /// A row that others refer to, or a reference to a missing row.
     Reference,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct HostRow {
     pub target: String,
 }
 
-/// All hosts that there ever were, by name.
+/// All hosts there ever were, by name.
 pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<HostRow>> {
     let rows = sqlx::query!(
         r#"select id as "id: Text<HostId>", name as "name: Text<HostName>", kind, target from hosts order by name"#

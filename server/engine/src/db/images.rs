@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) struct ImageRow {
     pub id: ImageId,
     pub store_path: PathBuf,
-    /// Whether its garbage-collector root is known to stand.
+    /// Whether its garbage-collector root is known to exist.
     pub rooted: bool,
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn upsert(
     row.row()
 }
 
-/// Notes that the root of an image stands.
+/// Notes that the root of an image exists.
 pub(crate) async fn set_rooted(tx: &mut Tx, id: ImageId) -> Result<()> {
     let id = id.to_string();
     sqlx::query!("update images set rooted = 1 where id = ?", id).execute(&mut **tx).await?;

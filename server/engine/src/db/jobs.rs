@@ -143,7 +143,7 @@ pub(crate) async fn owners(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
     rows.into_iter().map(Text::read).collect()
 }
 
-/// Who asked for the same build later.
+/// Who joined the same build later.
 pub(crate) async fn askers(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
     let id = id.to_string();
     let rows =
@@ -153,7 +153,7 @@ pub(crate) async fn askers(conn: &mut Conn, id: JobId) -> Result<Vec<UserId>> {
     rows.into_iter().map(Text::read).collect()
 }
 
-/// Notes that somebody else wants the same build.
+/// Notes that someone else wants the same build.
 pub(crate) async fn add_asker(tx: &mut Tx, id: JobId, user: UserId) -> Result<()> {
     let id = id.to_string();
     let user = user.to_string();

@@ -102,7 +102,7 @@ macro_rules! select_machines {
     };
 }
 
-/// What can be told of a machine whose specification cannot be read.
+/// What is known of a machine whose specification cannot be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Outline {
     pub id: MachineId,
@@ -296,7 +296,7 @@ pub(crate) async fn rename(tx: &mut Tx, id: MachineId, to: &MachineName, now: Ti
     set_name(tx, &id, to).await
 }
 
-/// Gives a machine the name back that [`rename`] took from it, as if it had never had another one.
+/// Gives a machine back the name that [`rename`] took from it, as if it had never had another one.
 pub(crate) async fn rename_back(tx: &mut Tx, id: MachineId, to: &MachineName) -> Result<()> {
     let (id, to) = (id.to_string(), to.as_str());
     sqlx::query!("delete from former_names where machine_id = ? and name = ?", id, to)

@@ -1,8 +1,8 @@
 //! All SQL, a file per resource. Nothing outside this folder writes a query.
 //!
-//! One connection writes and a few read: SQLite allows one writer at a time, and a queue of ours is fairer and quicker than
-//! its busy loop. Writers begin with [`Db::begin`], readers with [`Db::read`]; what changes something takes `&mut Tx`.
-//! A holder of a [`Tx`] must not ask for a second one.
+//! One connection writes and a few read: SQLite allows one writer at a time, and our own queue is fairer and quicker
+//! than its busy loop. Writers begin with [`Db::begin`], readers with [`Db::read`]; what changes something takes
+//! `&mut Tx`. A holder of a [`Tx`] must not ask for a second one.
 
 pub(crate) mod audit;
 mod column;
@@ -41,7 +41,7 @@ pub const FILE: &str = "snowglobe.db";
 const READERS: u32 = 4;
 /// How long a reader waits for a lock, as while the write-ahead log is being checkpointed.
 const BUSY: Duration = Duration::from_secs(10);
-/// How long [`Db::ping`] waits for those who are writing.
+/// How long [`Db::ping`] waits for current writers.
 const PING: Duration = Duration::from_secs(5);
 
 /// The migrations, embedded once.
@@ -68,7 +68,7 @@ impl Db {
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .journal_mode(SqliteJournalMode::Wal)
-            // A job that was accepted must be known after a power cut as well, or what its steps made would belong to nobody.
+            // An accepted job must survive a power cut, or what its steps made would belong to nobody.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY)
@@ -94,7 +94,7 @@ impl Db {
         Ok(Self { writer, readers })
     }
 
-    /// A connection for questions.
+    /// A connection for reading.
     pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
         Ok(self.readers.acquire().await?)
     }
@@ -110,8 +110,8 @@ impl Db {
         ping.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()))
     }
 
-    /// Writes and takes it back. After a transaction that did not reach the disk, as on a full one, it does not take it back:
-    /// only a commit tells whether the next one will.
+    /// Writes and takes it back. After a transaction that did not reach the disk, as on a full one, it does not take it
+    /// back: only a commit shows whether the next one will.
     async fn try_to_write(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query!(
@@ -127,10 +127,7 @@ impl Db {
     pub async fn close(&self) {
         self.readers.close().await;
         if let Err(error) = self.writer.close().await {
-            tracing::warn!(
-                error = crate::error::chain(&error),
-                "the database could not be closed in good order"
-            );
+            tracing::warn!(error = crate::error::chain(&error), "the database could not be closed cleanly");
         }
     }
 }

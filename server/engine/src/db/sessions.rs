@@ -1,4 +1,5 @@
-//! Sessions. A session stands while it was used within [`IDLE`] and began within [`ABSOLUTE`], and its user is enabled.
+//! Sessions. A session is valid while it was used within [`IDLE`] and began within [`ABSOLUTE`], and its user is
+//! enabled.
 
 use super::column::{Read as _, Text};
 use super::{Conn, Tx};
@@ -6,9 +7,9 @@ use crate::error::Result;
 use model::Time;
 use model::account::{Role, SessionUser, SessionView, UserId, UserName};
 
-/// How long an unused session stands, in milliseconds: 7 days.
+/// How long an unused session is valid, in milliseconds: 7 days.
 pub(crate) const IDLE: i64 = 7 * 24 * 60 * 60 * 1000;
-/// How long any session stands, in milliseconds: 30 days.
+/// How long any session is valid, in milliseconds: 30 days.
 pub(crate) const ABSOLUTE: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// A session that begins.
@@ -39,7 +40,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The user of a standing session and when it was last used.
+/// The user of a valid session and when it was last used.
 pub(crate) async fn find(
     conn: &mut Conn,
     token_hash: &str,
@@ -91,7 +92,7 @@ pub(crate) async fn touch(tx: &mut Tx, token_hash: &str, now: Time) -> Result<()
     Ok(())
 }
 
-/// A user's standing sessions, the latest used first; the one of `token_hash` is marked.
+/// A user's valid sessions, last used first; the one of `token_hash` is marked.
 pub(crate) async fn of_user(
     conn: &mut Conn,
     user: UserId,
@@ -122,14 +123,14 @@ pub(crate) async fn of_user(
     Ok(views.collect())
 }
 
-/// Ends one session; says whether there was one.
+/// Ends one session; returns whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, token_hash: &str) -> Result<bool> {
     let done =
         sqlx::query!("delete from sessions where token_hash = ?", token_hash).execute(&mut **tx).await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends a user's session by its handle; says whether there was one.
+/// Ends a user's session by its handle; returns whether there was one.
 pub(crate) async fn delete_by_handle(tx: &mut Tx, user: UserId, handle: &str) -> Result<bool> {
     let user = user.to_string();
     let done = sqlx::query!("delete from sessions where user_id = ? and handle = ?", user, handle)
@@ -147,7 +148,7 @@ pub(crate) async fn delete_others(tx: &mut Tx, user: UserId, keep: Option<&str>)
     Ok(())
 }
 
-/// Ends all sessions of a user but those that were used last, so many.
+/// Ends all of a user's sessions but the given number of most recently used ones.
 pub(crate) async fn delete_beyond(tx: &mut Tx, user: UserId, most: u32) -> Result<()> {
     let user = user.to_string();
     sqlx::query!(
@@ -161,7 +162,7 @@ pub(crate) async fn delete_beyond(tx: &mut Tx, user: UserId, most: u32) -> Resul
     Ok(())
 }
 
-/// Removes what no longer stands.
+/// Removes expired sessions.
 pub(crate) async fn delete_expired(tx: &mut Tx, now: Time) -> Result<()> {
     let used_after = now.0 - IDLE;
     let began_after = now.0 - ABSOLUTE;

@@ -13,7 +13,7 @@ pub(crate) async fn set_stuck(tx: &mut Tx, id: JobId, why: &Failure) -> Result<(
     Ok(())
 }
 
-/// A job that needed attention does not any more; says whether it did.
+/// A job that needed attention does not any more; returns whether it did.
 pub(crate) async fn unstick(tx: &mut Tx, id: JobId) -> Result<bool> {
     let id = id.to_string();
     let done = sqlx::query!("update jobs set stuck = null where id = ? and stuck is not null", id);
@@ -29,8 +29,8 @@ pub(crate) async fn stuck(conn: &mut Conn) -> Result<Vec<JobId>> {
     rows.fetch_all(conn).await?.into_iter().map(Text::read).collect()
 }
 
-/// Notes that somebody wants a job to stop; says whether it still can. One that has begun what only goes forward cannot, and
-/// nobody but the database knows whether it has at this moment.
+/// Notes that someone wants a job to stop; returns whether it still can. One that has begun what only goes forward
+/// cannot, and only the database knows whether it has at this moment.
 pub(crate) async fn request_cancel(tx: &mut Tx, id: JobId) -> Result<bool> {
     let id = id.to_string();
     let done = sqlx::query!(
@@ -60,7 +60,7 @@ pub(crate) async fn open_of(conn: &mut Conn, user: UserId) -> Result<Open> {
     Ok(open.fetch_one(conn).await?)
 }
 
-/// The jobs of a user that wait or run, the latest first: of those that are stopped together, no waiting one begins meanwhile.
+/// The jobs of a user that wait or run, latest first: when they are stopped together, no waiting one begins meanwhile.
 pub(crate) async fn stoppable_of(conn: &mut Conn, user: UserId) -> Result<Vec<JobId>> {
     let user = user.to_string();
     let rows = sqlx::query_scalar!(

@@ -109,7 +109,7 @@ pub(crate) async fn insert(tx: &mut Tx, user: &SessionUser, password: &str, now:
     Ok(())
 }
 
-/// Adds the first user, if there is still none; says whether it did.
+/// Adds the first user, if there is still none; returns whether it did.
 pub(crate) async fn insert_first(tx: &mut Tx, user: &SessionUser, password: &str, now: Time) -> Result<bool> {
     let id = user.id.to_string();
     let name = user.name.as_str();
@@ -135,7 +135,7 @@ pub(crate) async fn set_password(tx: &mut Tx, id: UserId, password: &str) -> Res
     Ok(())
 }
 
-/// Gives a user another role. Violates `LastAdministrator` when none would be left. Says whether there is such a user.
+/// Gives a user another role. Violates `LastAdministrator` when none would be left. Returns whether there is such a user.
 pub(crate) async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> Result<bool> {
     let role = role.as_str();
     let id = id.to_string();
@@ -143,7 +143,7 @@ pub(crate) async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> Result<bool
     Ok(done.rows_affected() == 1)
 }
 
-/// Disables or enables a user. Violates `LastAdministrator` when none would be left. Says whether there is such a user.
+/// Disables or enables a user. Violates `LastAdministrator` when none would be left. Returns whether there is such a user.
 pub(crate) async fn set_disabled(tx: &mut Tx, id: UserId, disabled: bool) -> Result<bool> {
     let id = id.to_string();
     let done =

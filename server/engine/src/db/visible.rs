@@ -1,13 +1,13 @@
-//! Which of the things in a list somebody sees, as a condition of its query.
+//! Which of the things in a list someone sees, as a condition of its query.
 
 use model::account::UserId;
 
-/// Which of the things in a list somebody sees.
+/// Which of the things in a list someone sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visible {
     /// All.
     All,
-    /// Those of this user.
+    /// This user's.
     Of(UserId),
 }
 
@@ -20,7 +20,7 @@ impl Visible {
         }
     }
 
-    /// The owner to filter by in SQL, where null means everybody: `(?1 is null or owner_id = ?1)`.
+    /// The owner to filter by in SQL, where null means everyone: `(?1 is null or owner_id = ?1)`.
     pub fn owner(&self) -> Option<String> {
         match self {
             Visible::All => None,

@@ -1,12 +1,12 @@
-//! The one connection that writes, lent to one [`Tx`] after the other in the order in which they were asked for.
+//! The one connection that writes, lent to one [`Tx`] after another in the order of their requests.
 //!
-//! A future can be dropped at any of its awaits, and a full disk can end a transaction half-way. The next writer must find a
-//! usable connection all the same:
-//! - `begin`, `commit` and `rollback` run in tasks of their own, so that a caller who goes away cannot cut them in half. What a
-//!   caller has begun and does not take is rolled back; a commit that has begun is carried through.
+//! A future can be dropped at any of its awaits, and a full disk can end a transaction halfway. The next writer must
+//! still find a usable connection:
+//! - `begin`, `commit` and `rollback` run in separate tasks, so that a caller who goes away cannot cut them short. What
+//!   a caller has begun and does not take is rolled back; a commit that has begun is carried through.
 //! - A transaction that is dropped is rolled back before the next one begins.
-//! - A connection on which one of the three failed is in an unknown state. It is closed, which makes SQLite roll back, and
-//!   another one is opened.
+//! - A connection on which one of the three failed is in an unknown state. It is closed, which makes SQLite roll back,
+//!   and another one is opened.
 
 use crate::error::chain;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub(super) struct Writer(Arc<Mutex<Slot>>);
 
-/// Where the connection lies while nobody has it.
+/// Where the connection is while nobody has it.
 #[derive(Debug)]
 struct Slot {
     options: SqliteConnectOptions,
@@ -41,7 +41,7 @@ struct Slot {
 struct Connection {
     sqlite: SqliteConnection,
     state: State,
-    /// Whether its last transaction reached the disk. Where it did not, only another one can tell whether the next will.
+    /// Whether its last transaction reached the disk. If not, only another one can show whether the next will.
     proven: bool,
 }
 
@@ -60,13 +60,13 @@ pub(crate) struct Tx {
 }
 
 impl Writer {
-    /// Lends this connection, and if it is lost another one with the same options.
+    /// Lends this connection, or if it is lost another one with the same options.
     pub fn new(options: SqliteConnectOptions, sqlite: SqliteConnection) -> Self {
         let connection = Some(Connection::new(sqlite));
         Self(Arc::new(Mutex::new(Slot { options, connection, closed: false })))
     }
 
-    /// Begins a transaction when those before it are over. `PoolTimedOut` after [`WAIT`], `PoolClosed` after [`Writer::close`].
+    /// Begins a transaction once those before it are over. `PoolTimedOut` after [`WAIT`], `PoolClosed` after [`Writer::close`].
     pub async fn begin(&self) -> Result<Tx> {
         let lock = self.0.clone().lock_owned();
         let slot = tokio::time::timeout(WAIT, lock).await.map_err(|_| Error::PoolTimedOut)?;
@@ -84,7 +84,7 @@ impl Writer {
         Ok(tx)
     }
 
-    /// Makes the connection usable again, unless somebody who waited for it has done so already.
+    /// Makes the connection usable again, unless someone who waited for it already has.
     async fn make_ready(self) {
         let mut slot = self.0.lock().await;
         if let Err(error) = slot.make_ready().await
@@ -107,7 +107,7 @@ impl Writer {
 }
 
 impl Slot {
-    /// Leaves a connection that is in no transaction, or says why there is none.
+    /// Leaves a connection that is in no transaction, or an error.
     async fn make_ready(&mut self) -> Result<()> {
         if self.closed {
             return Err(Error::PoolClosed);
@@ -133,7 +133,7 @@ impl Connection {
         Self { sqlite, state: State::Idle, proven: false }
     }
 
-    /// Rolls back what somebody left; says whether the connection can be used.
+    /// Rolls back what someone left; returns whether the connection can be used.
     async fn clean(&mut self) -> bool {
         match self.state {
             State::Idle => true,
@@ -194,8 +194,8 @@ impl DerefMut for Tx {
 }
 
 impl Drop for Tx {
-    /// Whoever has the connection next makes it usable again; this is for the case that nobody asks for it soon, while an
-    /// open transaction holds locks.
+    /// Whoever has the connection next makes it usable again; this is for when nobody asks for it soon, while an open
+    /// transaction holds locks.
     fn drop(&mut self) {
         if self.connection.state != State::Idle
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -205,7 +205,7 @@ impl Drop for Tx {
     }
 }
 
-/// Runs something to its end even if the caller goes away.
+/// Runs something to completion even if the caller goes away.
 async fn uncut<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     // There is no answer only when the runtime ends in between.
     tokio::spawn(work).await.unwrap_or(Err(Error::WorkerCrashed))

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A first NixOS image without a cache compiles for hours; a build that takes longer hangs.
+/// A first NixOS image without a cache compiles for hours; a build that takes longer is hung.
 const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
 
 /// How to build.
@@ -52,7 +52,7 @@ struct Realised {
 }
 
 impl NixBuilder {
-    /// A builder with these settings. Does nothing yet.
+    /// A builder with these settings. Does nothing by itself.
     pub fn new(settings: BuilderSettings) -> Self {
         Self {
             nix: Nix::new(&settings.extra_nix_config),
@@ -76,7 +76,7 @@ impl NixBuilder {
         self.state.join("images").join(hash)
     }
 
-    /// Writes the wrapper flake and answers its folder.
+    /// Writes the wrapper flake and returns its folder.
     fn write_wrapper(&self, key: &ImageKey, flake: &Path) -> Result<PathBuf, BuildError> {
         let Some(flake) = flake.to_str() else {
             return Err(refused(
@@ -96,10 +96,10 @@ impl NixBuilder {
 
     async fn finish(&self, output: &Output) -> Result<Built, BuildError> {
         let realised: Vec<Realised> = serde_json::from_slice(&output.stdout.bytes)
-            .map_err(|e| other("the answer of “nix build” is not understood", e))?;
+            .map_err(|e| other("the output of “nix build” cannot be parsed", e))?;
         let first = realised.into_iter().next();
         let Some(store_path) = first.and_then(|realised| realised.outputs.get("out").cloned()) else {
-            return Err(refused("“nix build” succeeded and named no output."));
+            return Err(refused("“nix build” succeeded but named no output."));
         };
         let image = store_path.join(IMAGE_FILE);
         let size = match fs::metadata(&image) {
@@ -147,7 +147,7 @@ fn wrapper(key: &ImageKey, flake: &str) -> String {
     )
 }
 
-/// Why a build failed, the failed derivation first, Nix' own words next.
+/// Why a build failed, the failed derivation first, Nix's own message next.
 fn explain(log: &NixLog, error: ExecError) -> BuildError {
     if !matches!(error, ExecError::Failed { .. }) {
         return failed("building the image failed", error);
@@ -186,7 +186,7 @@ impl ImageBuilder for NixBuilder {
         let built = self
             .nix
             .program("nix")
-            // The flake is “here”: no path with odd characters has to go through a URL.
+            // The flake is “here”, so no path with odd characters has to go through a URL.
             .args(["build", "path:.#default", "--no-link", "--no-write-lock-file", "--json"])
             .args(["--log-format", "internal-json", "-v"])
             .dir(&dir)
@@ -215,10 +215,10 @@ impl ImageBuilder for NixBuilder {
         let said = output.stderr.text();
         match output.code {
             0 => Ok(true),
-            // The same code stands for every other trouble, a daemon that does not answer for one.
+            // The same exit code stands for every other failure, such as a daemon that does not answer.
             _ if said.contains("is not valid") => Ok(false),
             _ => Err(refused(format!(
-                "Nix does not tell whether {} is there: {}",
+                "Nix cannot tell whether {} exists: {}",
                 store_path.display(),
                 said.trim()
             ))),

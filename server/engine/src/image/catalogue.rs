@@ -1,6 +1,6 @@
-//! What the image builder last said of its profiles. Nix takes a second to answer, and a minute where something is wrong
-//! with it; pages are opened all the time. So they get the last answer at once, and where it may be out of date somebody is
-//! sent to ask: one at a time, and after a failure less and less often. Only [`Catalogue::ask`] waits, and not for ever.
+//! The image builder's last answer about its profiles. Nix takes a second to answer, and a minute when something is
+//! wrong; pages are opened all the time. So they get the last answer at once, and when it may be out of date a refresh
+//! is started: one at a time, and after failures less and less often. Only [`Catalogue::ask`] waits, and not forever.
 
 use crate::error::chain;
 use crate::sync::lock;
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 /// How old a good answer may be, in milliseconds: Nix can be removed without a change of the flake.
 const FRESH: u64 = 10 * 60_000;
-/// How long the first failure is remembered, in milliseconds; each further one twice as long.
+/// How long the first failure is remembered, in milliseconds; doubled for each further one.
 const FIRST_RETRY: u64 = 5_000;
 /// The longest time that a failure is remembered, in milliseconds.
 const LAST_RETRY: u64 = 5 * 60_000;
@@ -29,7 +29,7 @@ pub(crate) struct Catalogue {
     builder: Arc<dyn ImageBuilder>,
     clock: Arc<dyn Clock>,
     known: Arc<Mutex<LastAnswer>>,
-    /// Held by whoever asks.
+    /// Held while asking.
     asking: Arc<AsyncMutex<()>>,
     /// True once there has been an answer, good or bad.
     answered: watch::Sender<bool>,
@@ -39,13 +39,13 @@ pub(crate) struct Catalogue {
 
 #[derive(Default)]
 struct LastAnswer {
-    /// Those of the last good answer.
+    /// From the last good answer.
     profiles: Profiles,
-    /// Why the last answer was none.
+    /// Why the last question failed.
     failure: Option<Failure>,
     /// How many failures there have been in a row.
     failures: u32,
-    /// When the last question was answered, and of which source it was.
+    /// When the last question was answered, and for which source.
     asked: Option<(Time, Option<String>)>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Latest {
     pub source: Result<String, Failure>,
     /// The profiles of the last good answer; none before the first.
     pub profiles: Profiles,
-    /// Why the last answer was none; the profiles are older then.
+    /// Why the last question failed; the profiles are older then.
     pub failure: Option<Failure>,
 }
 
@@ -85,7 +85,7 @@ impl Catalogue {
         }
     }
 
-    /// The last answer. Has Nix asked for a better one where it is out of date, and does not wait for it.
+    /// The last answer. If it is out of date, has Nix asked for a newer one without waiting for it.
     pub async fn latest(&self) -> Latest {
         let source = self.builder.source().await;
         let is_due = lock(&self.known).is_due(source.as_deref().ok(), self.clock.now());
@@ -104,11 +104,11 @@ impl Catalogue {
         }
     }
 
-    /// Asks Nix now, and waits so long for its answer. One that comes later is known to whoever looks next.
+    /// Asks Nix now, and waits this long for the answer. A later one is seen by the next caller.
     pub async fn ask(&self, limit: Duration) {
         let answer = async {
             let asking = self.asking.clone().lock_owned().await;
-            // Nobody waiting for it may be what ends it.
+            // It must not end because its waiter left.
             let _ = self.spawn_ask(asking).await;
         };
         let _ = tokio::time::timeout(limit, answer).await;

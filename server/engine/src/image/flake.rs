@@ -1,8 +1,8 @@
 //! The Nix files that images are made of, and the hash that names them.
 //!
-//! Either they are those in the binary (`nix/` and `profiles/` of the repository) together with the users' own profiles in
-//! `<state>/profiles/`; then each state of them is written once to `<state>/flake/<hash>/`, so that a build in progress and
-//! the command that reproduces it keep what they began with. Or they are a folder, used as it is.
+//! Either they are the ones in the binary (`nix/` and `profiles/` of the repository) together with the users' own
+//! profiles in `<state>/profiles/`; then each state of them is written once to `<state>/flake/<hash>/`, so that a build
+//! in progress and the command that reproduces it keep what they began with. Or they are a folder, used as it is.
 
 use model::image::ProfileName;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use crate::sync::lock;
 
 /// The flake in the binary: names and contents.
 const EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/flake_files.rs"));
-/// A folder with more files is hardly an image flake, and hashing it would take for ever.
+/// A folder with more files is hardly an image flake, and hashing it would take forever.
 const FILES_MAX: usize = 20_000;
 /// How many states of the embedded flake are kept on disk.
 const KEEP: usize = 4;
@@ -64,7 +64,7 @@ impl Flake {
         Self { source, state: state.to_owned(), last: Mutex::new(None) }
     }
 
-    /// Looks at the files, and writes the embedded flake out if it is not there. Blocks; takes microseconds while nothing
+    /// Checks the files, and writes the embedded flake out if it is missing. Blocks; takes microseconds while nothing
     /// has changed.
     pub(super) fn current(&self) -> io::Result<Current> {
         let mut last = lock(&self.last);
@@ -89,7 +89,7 @@ impl Flake {
     }
 }
 
-/// The users' profile files, whatever can be read of them; other files in the folder are none of our business.
+/// The users' profile files, whatever can be read of them; other files in the folder are ignored.
 fn own_profiles(dir: &Path) -> io::Result<Vec<Stamp>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -102,7 +102,7 @@ fn own_profiles(dir: &Path) -> io::Result<Vec<Stamp>> {
         if profile_file_name(&path).is_none() {
             continue;
         }
-        // Of a link what it leads to, which is what may change; of one that leads nowhere, itself.
+        // For a link, its target, which is what may change; for a dangling one, the link itself.
         let about = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
         match about {
             Ok(about) if about.is_dir() => {}
@@ -116,8 +116,8 @@ fn own_profiles(dir: &Path) -> io::Result<Vec<Stamp>> {
     Ok(stamps)
 }
 
-/// What is in a user's profile: a file in the folder, or a link to one. A link that leads out of it could bring any file that the
-/// portal may read into the Nix store, which everybody can read.
+/// The contents of a user's profile: a file in the folder, or a link to one. A link that leads out of it could bring
+/// any file that the portal may read into the Nix store, which everyone can read.
 fn read_profile(path: &Path) -> io::Result<Vec<u8>> {
     let folder = fs::canonicalize(path.parent().unwrap_or(path))?;
     let real = fs::canonicalize(path)?;
@@ -202,7 +202,7 @@ fn write_embedded(flakes: &Path, own: &[Stamp]) -> io::Result<Current> {
         let Some(name) = profile_file_name(path) else { continue };
         match read_profile(path) {
             Ok(content) => drop(files.insert(format!("profiles/{name}"), content)),
-            // One that cannot be read must not cost all the others.
+            // One unreadable file must not cost all the others.
             Err(error) => {
                 tracing::error!(path = %path.display(), %error, "a profile is left out: it cannot be read");
             }
@@ -276,7 +276,7 @@ mod tests {
         fs::remove_dir_all(&ours.dir).unwrap();
         assert!(
             flake.current().unwrap().dir.join("flake.nix").is_file(),
-            "what somebody removed is written again"
+            "what someone removed is written again"
         );
         for n in 0..8 {
             fs::write(state.path().join("profiles/mine.nix"), format!("{n}")).unwrap();

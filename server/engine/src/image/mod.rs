@@ -2,10 +2,10 @@
 //!
 //! [`NixBuilder`] implements [`ports::image_builder::ImageBuilder`] with the `nix` of this computer.
 //!
-//! - `catalogue`: what Nix last said of the profiles, for pages, which never wait for it.
+//! - `catalogue`: Nix's last answer about the profiles, for pages, which never wait for it.
 //! - `flake`: the Nix files an image is made of, those in the binary with the users' own or a folder; their hash.
-//! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, what came of it.
-//! - [`nix_log`]: Nix' machine-readable log, turned into lines, progress and the reason of a failure.
+//! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, its result.
+//! - [`nix_log`]: Nix's machine-readable log, turned into lines, progress and the reason of a failure.
 //! - `profiles`: the profiles' metadata, by `nix eval`.
 //! - `roots`: what the garbage collector must keep.
 //! - `nix`: how the program is called, and the two quoting functions.

@@ -30,7 +30,7 @@ const INHERITED: &[&str] = &[
 /// The settings that every call gets.
 #[derive(Clone, Debug)]
 pub(super) struct Nix {
-    /// Lines as in nix.conf(5), after the user's own, of which they leave caches and keys as they are.
+    /// Lines as in nix.conf(5), after the user's own, whose caches and keys they leave alone.
     config: String,
 }
 
@@ -43,7 +43,7 @@ impl Nix {
         }
     }
 
-    /// One of Nix' programs, ready for its arguments.
+    /// One of Nix's programs, ready for its arguments.
     pub(super) fn program(&self, name: &'static str) -> Program {
         Program::new(name).inherit(INHERITED).env("NIX_CONFIG", &self.config)
     }
@@ -59,7 +59,7 @@ pub(super) fn failed(what: &str, source: ExecError) -> BuildError {
         },
         ExecError::Start { ref source, .. } => BuildError::NoNix {
             why: source.to_string(),
-            fix: "Look at the program’s permissions.".to_owned(),
+            fix: "Check the program’s permissions.".to_owned(),
         },
         ExecError::Cancelled { .. } => BuildError::Cancelled,
         source => other(what, source),

@@ -1,4 +1,4 @@
-//! Nix' log in its form for programs (`--log-format internal-json`), one JSON object a line after `@nix `.
+//! Nix's log in its machine-readable form (`--log-format internal-json`), one JSON object a line after `@nix `.
 //!
 //! ```text
 //! {"action":"start","id":7,"type":105,"level":3,"text":"…","fields":["/nix/store/…-hello.drv","",1,1]}
@@ -6,9 +6,9 @@
 //! {"action":"stop","id":7}
 //! {"action":"msg","level":0,"msg":"error: …"}
 //! ```
-//! The numbers are those of Nix' `src/libutil/logging.hh`; they have been the same since 2.4, in Lix too. The parser is
-//! total: whatever comes, it neither fails nor keeps more than a bounded amount. What it does not know it leaves out; what is
-//! no JSON it passes on as a line.
+//! The numbers are from Nix's `src/libutil/logging.hh`; they have been the same since 2.4, in Lix too. The parser is
+//! total: whatever the input, it neither fails nor keeps more than a bounded amount. Unknown messages are dropped; what
+//! is not JSON is passed on as a line.
 
 #[cfg(test)]
 mod tests;
@@ -39,9 +39,9 @@ mod result {
     pub const POST_BUILD_LOG_LINE: u64 = 107;
 }
 
-/// Nix' verbosity: 0 error, 1 warning, 2 notice, 3 info; above that it talks about itself.
+/// Nix's verbosity: 0 error, 1 warning, 2 notice, 3 info; above that it talks about itself.
 const LEVEL_INFO: u64 = 3;
-/// Lines of a builder kept for the story of its failure.
+/// Lines of a builder kept to explain its failure.
 const KEEP_LINES: usize = 25;
 /// Builds whose last lines are kept after they ended: the message that one failed comes after its end.
 const KEEP_ENDED: usize = 32;
@@ -105,7 +105,7 @@ enum Activity {
     CopyPath {
         done: u64,
     },
-    /// Anything else that told how many bytes of paths to expect.
+    /// Anything else that announced how many bytes of paths to expect.
     Other {
         bytes_expected: u64,
     },
@@ -125,14 +125,14 @@ pub struct NixLog {
     ended: VecDeque<Build>,
     errors: Vec<String>,
     failed: Option<String>,
-    /// Bytes of paths that are there.
+    /// Bytes of paths that are present.
     bytes_done: u64,
     bytes_expected: u64,
     reported: BuildProgress,
 }
 
 impl NixLog {
-    /// Takes one line of standard error and says what it means.
+    /// Takes one line of standard error and returns its meaning.
     pub fn line(&mut self, line: &[u8], emit: &mut dyn FnMut(BuildEvent)) {
         match line.strip_prefix(b"@nix ") {
             None => self.plain(&String::from_utf8_lossy(line), emit),
@@ -170,7 +170,7 @@ impl NixLog {
                 }
             }
         }
-        // The counts go with their activities at the end; what was reported stands.
+        // The counts go with their activities at the end; what was reported remains.
         progress.built = progress.built.max(self.reported.built);
         progress.to_build = progress.to_build.max(self.reported.to_build);
         progress.fetched = progress.fetched.max(self.reported.fetched);
@@ -178,7 +178,7 @@ impl NixLog {
         progress
     }
 
-    /// The derivation that failed, if Nix named one, with what its builder said last.
+    /// The derivation that failed, if Nix named one, with its builder's last lines.
     pub fn failure(&self) -> Option<BuildFailure> {
         let drv = self.failed.as_deref()?;
         let running = self.activities.values().filter_map(|a| match a {
@@ -194,7 +194,7 @@ impl NixLog {
         Some(BuildFailure { derivation: drv_name(drv), last_lines })
     }
 
-    /// Nix' own error messages, without colours; `None` if there were none.
+    /// Nix's own error messages, without colours; `None` if there were none.
     pub fn errors(&self) -> Option<String> {
         (!self.errors.is_empty()).then(|| self.errors.join("\n"))
     }
@@ -289,7 +289,7 @@ impl NixLog {
     }
 
     fn say(&mut self, level: u64, text: &str, emit: &mut dyn FnMut(BuildEvent)) {
-        // Said on every build of ours: the wrapper flake's lock is never written, on purpose.
+        // Logged on every build of ours: the wrapper flake's lock is never written, on purpose.
         if level > LEVEL_INFO || text.contains("not writing modified lock file") {
             return;
         }
@@ -307,7 +307,7 @@ impl NixLog {
         lines(None, level, text, emit);
     }
 
-    /// Said outside the protocol: by Nix before it knows its log format, or by a program that it calls.
+    /// Printed outside the protocol: by Nix before it knows its log format, or by a program that it calls.
     fn plain(&mut self, text: &str, emit: &mut dyn FnMut(BuildEvent)) {
         let text = strip_escapes(text);
         let level = if text.starts_with("error:") {
@@ -327,7 +327,7 @@ impl NixLog {
         self.say(if is_error { 0 } else { LEVEL_INFO }, &strip_escapes(&cut(json, text::LINE)), emit);
     }
 
-    /// Progress is told when a count changes, and for bytes alone now and then only.
+    /// Progress is reported when a count changes, and for bytes alone only occasionally.
     fn report(&mut self, emit: &mut dyn FnMut(BuildEvent)) {
         let progress = self.progress();
         let only_bytes =

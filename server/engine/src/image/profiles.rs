@@ -1,4 +1,4 @@
-//! Which profiles there are and what they say of themselves: `lib.profiles` of the flake.
+//! Which profiles there are and how they describe themselves: `lib.profiles` of the flake.
 
 use super::nix::{Nix, failed};
 use model::image::{ProfileMeta, ProfileName, Profiles};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Evaluation without nixpkgs takes well below a second; a user's profile may loop for ever.
+/// Evaluation without nixpkgs takes well below a second; a user's profile may loop forever.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Metadata of a thousand profiles fits in.
 const KEEP: usize = 8 << 20;

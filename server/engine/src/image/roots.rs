@@ -1,5 +1,5 @@
-//! Garbage-collector roots: links below `<state>/gcroots/` that Nix knows of. What one of them points at, with all that it
-//! needs, survives `nix store gc`; a machine's boot disk builds on its image, so it must.
+//! Garbage-collector roots: links below `<state>/gcroots/` that Nix knows about. The target of one, with all its
+//! dependencies, survives `nix store gc`; a machine's boot disk builds on its image, so it must.
 
 use super::nix::{Nix, failed, other, refused};
 use ports::image_builder::BuildError;
@@ -31,7 +31,7 @@ impl Roots {
         let path = std::path::absolute(self.path(name)?)
             .map_err(|e| other("finding the root's folder failed", e))?;
         fs::create_dir_all(&self.dir).map_err(|e| other("making the folder of roots failed", e))?;
-        // Versions before 2.5 make the root a direct one without `--indirect`, later ones do not mind it.
+        // Versions before 2.5 make the root a direct one without `--indirect`, later ones accept it.
         let add = nix
             .program("nix-store")
             .arg("--add-root")

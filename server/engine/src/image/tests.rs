@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// As in a container: one user, no sandbox, no caches.
 const CONFIG: &str = "build-users-group =\nsandbox = false\nsubstituters =";
 
-/// `@salt@` makes every test build anew; the profile `bad` fails, `slow` tells a pipe that it lives and then waits.
+/// `@salt@` makes every test build anew; the profile `bad` fails, `slow` writes to a pipe that it is alive and then waits.
 const FLAKE: &str = r#"{
   outputs = { self }: {
     lib.profiles = {
@@ -127,7 +127,7 @@ async fn real_nix_builds_an_image_once_and_keeps_it_by_its_root() {
     }
 }
 
-/// Nix knows a root by its place: moved with the state directory, it keeps nothing until it is made again.
+/// Nix knows a root by its path: moved with the state directory, it keeps nothing until it is made again.
 #[tokio::test]
 async fn real_nix_keeps_an_image_in_a_moved_state_directory_once_its_root_is_made_again() {
     let world = World::new();
@@ -247,7 +247,7 @@ async fn real_nix_reads_the_embedded_profiles_without_a_network() {
     assert_eq!(profiles.len(), files, "every profile in the repository is readable");
 }
 
-/// The command shown to people is run as it is shown.
+/// The command shown to people is run as shown.
 #[tokio::test]
 async fn real_nix_reproduces_a_build_by_the_command_shown() {
     let world = World::new();

@@ -22,7 +22,7 @@ use model::portal::Submitted;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Lets the actor do this, or says why not. Answers who owns what it is done to.
+/// Lets the actor do this, or returns why not. Returns who owns its subject.
 pub(crate) async fn allow(core: &Core, cx: &Cx, operation: &Operation) -> Result<UserId> {
     let me = cx.user_id()?;
     let action = Action::Operate(operation.kind());
@@ -52,8 +52,8 @@ pub(crate) async fn plan(core: &Core, cx: &Cx, operation: &Operation) -> Result<
     Ok(ops::plan(operation, &facts).map_err(Fault::from)?)
 }
 
-/// Gathering facts may take seconds, in which the machine's name may have become somebody else's: what was allowed was to
-/// work on the one that `owner` had.
+/// Gathering facts may take seconds, in which the machine's name may have passed to someone else: permission was for
+/// working on the one that `owner` had.
 fn still_theirs(facts: &Facts, owner: UserId) -> Result<()> {
     match &facts.machine {
         Some(machine) if machine.owner != owner => Err(Fault::not_found("machine").into()),
@@ -61,7 +61,7 @@ fn still_theirs(facts: &Facts, owner: UserId) -> Result<()> {
     }
 }
 
-/// What somebody who submits an operation has agreed to.
+/// What someone who submits an operation has agreed to.
 #[derive(Clone, Debug)]
 pub(crate) enum Agreement {
     /// What they were shown.
@@ -70,7 +70,7 @@ pub(crate) enum Agreement {
     Earlier(Option<MachineId>),
 }
 
-/// A machine that was purged may have left its name to another, which nobody meant when the job was accepted.
+/// A purged machine may have left its name to another, which nobody meant when the job was accepted.
 fn same_machine(facts: &Facts, before: Option<MachineId>) -> std::result::Result<(), Fault> {
     match &facts.machine {
         Some(machine) if before != Some(machine.id) => Err(Fault::refused(format!(
@@ -82,7 +82,7 @@ fn same_machine(facts: &Facts, before: Option<MachineId>) -> std::result::Result
     }
 }
 
-/// What was agreed to must be what would happen, and as much as the operation asks for.
+/// What was agreed to must match what would happen, and include all that the operation asks for.
 fn agreed(operation: &Operation, plan: &Plan, consent: &Consent) -> std::result::Result<(), Fault> {
     if consent.plan.as_ref().is_some_and(|digest| *digest != plan.digest()) {
         return Err(Fault::PlanChanged { plan: Box::new(plan.clone()) });
@@ -140,7 +140,7 @@ pub(crate) async fn submit(
     }
 }
 
-/// Somebody builds this already: their job is the answer, and is visible to this actor from now on.
+/// Someone is building this already: their job is the answer, and is visible to this actor from now on.
 async fn join_build(
     core: &Core,
     mut tx: Tx,
@@ -167,7 +167,7 @@ struct Accepted<'a> {
     build_key: Option<String>,
 }
 
-/// Writes everything in one transaction; answers the id of a new machine. After its commit nothing may fail any more.
+/// Writes everything in one transaction; returns the id of a new machine. After its commit nothing may fail any more.
 async fn accept(
     core: &Core,
     cx: &Cx,
@@ -224,7 +224,7 @@ async fn show_new(core: &Core, machine: Option<MachineId>) {
     }
 }
 
-/// The job that was quicker.
+/// The job that came first.
 async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) -> Result<Error> {
     let mut job = match machine {
         Some(machine) => db::jobs::open_on(tx, machine).await?,
@@ -237,7 +237,7 @@ async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) ->
     Ok(job.map_or_else(ended, |job| Fault::Busy { job }).into())
 }
 
-/// What the job's steps begin with.
+/// The initial input of the job's steps.
 fn work_of(operation: &Operation, facts: &Facts) -> Work {
     let machine = facts.machine.as_ref();
     let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
@@ -264,7 +264,7 @@ fn build_key(operation: &Operation, facts: &Facts) -> Option<String> {
     Some(format!("{} {} {}", key.profiles, key.mode.as_str(), key.source))
 }
 
-/// What the audit log says the operation is done to.
+/// The subject of the operation in the audit log.
 fn subject(operation: &Operation, facts: &Facts) -> Option<String> {
     match operation {
         Operation::Build { profiles, mode } => Some(format!("{profiles} ({})", mode.as_str())),

@@ -21,13 +21,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Lines are sent at most this often, so that a chatty build makes large frames and not many.
+/// Lines are sent at most this often, so that a chatty build makes few large frames.
 const EVERY: Duration = Duration::from_millis(30);
 /// Figures of a build are sent at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Lets the actor see a job, or says why not; answers what else they may do to it. Who only asked for the same build sees the
-/// job; who asked for it first and who owned its machine may cancel and retry it.
+/// Lets the actor see a job, or returns why not; also returns what else they may do to it. Someone who only joined the
+/// same build sees the job; its requester and the machine's owner may cancel and retry it.
 pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<Rights> {
     let user = cx.user()?;
     let mut conn = core.db.read().await?;
@@ -43,7 +43,7 @@ pub(crate) async fn see(core: &Core, cx: &Cx, id: JobId) -> Result<Rights> {
     Ok(Rights { steer: may(Action::SteerJob), give_up: may(Action::GiveUpJob) })
 }
 
-/// Lets the actor see a job, or says why not.
+/// Lets the actor see a job, or returns why not.
 pub(crate) async fn allowed(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     see(core, cx, id).await.map(drop)
 }
@@ -53,7 +53,7 @@ fn closing_job_frame() -> JobFrame {
     JobFrame::Closing { why: SHUTTING_DOWN.to_owned() }
 }
 
-/// What a follower is given next.
+/// A follower's next item.
 enum Piece {
     /// Whole lines of the log as they are stored, each ended by a line feed.
     Lines(Vec<u8>),
@@ -67,12 +67,12 @@ struct Live {
     progress: watch::Receiver<Option<BuildProgress>>,
 }
 
-/// Somebody who follows a job.
+/// Someone who follows a job.
 pub(crate) struct Follower {
     id: JobId,
     source: Source,
     reader: Reader,
-    /// The log is no longer there, which is still to be said.
+    /// The log is gone, which is still to be reported.
     is_gone: bool,
     live: Option<Live>,
     closing: CancellationToken,
@@ -105,7 +105,7 @@ impl Follower {
             progress: live.progress.subscribe(),
         });
         let path = path_of(core.jobs.dir(), id);
-        // Whoever asks for what follows a line has been told what is there.
+        // A client that asks for what follows a line already knows what came before.
         let is_gone = live.is_none() && after.is_none() && tokio::fs::metadata(&path).await.is_err();
         Ok(Self {
             id,
@@ -174,7 +174,7 @@ impl Follower {
             Ok(None) => return self.broken("The job is gone."),
             Err(error) => {
                 tracing::error!(job.id = %self.id, error = chain(&error), "a follower cannot read its job");
-                return self.broken("The job cannot be read; the server's log tells why.");
+                return self.broken("The job cannot be read; see the server's log.");
             }
         };
         if let Some(live) = &mut self.live {
@@ -209,7 +209,7 @@ impl Follower {
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(job.id = %self.id, %error, "a job's log cannot be read");
-                return self.broken("The job's log cannot be read; the server's log tells why.");
+                return self.broken("The job's log cannot be read; see the server's log.");
             }
         }
         if over {
@@ -231,7 +231,8 @@ impl Follower {
                 return Some(Piece::Frame(closing_job_frame()));
             }
             beat = live.pulse.changed() => {
-                // A job that is over closes its senders; the value they leave says so. One that is not has lost its engine.
+                // A job that is over closes its senders, leaving a value that says so. One that is not has lost its
+                // engine.
                 if beat.is_err() && !live.pulse.borrow().over {
                     self.stage = Stage::Over;
                     return Some(Piece::Frame(closing_job_frame()));
@@ -257,7 +258,7 @@ fn lines(raw: &[u8]) -> Vec<LogLine> {
 
 /// The frame [`JobFrame::Lines`] as JSON, from lines that are JSON.
 ///
-/// In place and without parsing: of a long build this is all that each further follower costs.
+/// In place and without parsing: for a long build this is all that each further follower costs.
 fn lines_text(mut raw: Vec<u8>) -> String {
     // The line feed of the last line; JSON has none inside a line, so every other one is between two lines.
     raw.pop();
@@ -271,9 +272,9 @@ fn lines_text(mut raw: Vec<u8>) -> String {
     text
 }
 
-/// What stands before the lines in the frame.
+/// What comes before the lines in the frame.
 const LINES_BEGIN: &str = "{\"type\":\"lines\",\"lines\":[";
-/// What stands behind them.
+/// What comes after them.
 const LINES_END: &str = "]}";
 
 #[cfg(test)]

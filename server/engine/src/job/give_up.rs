@@ -13,10 +13,10 @@ use model::audit::Outcome;
 use model::job::{Failure, JobId, JobState, StepState};
 use std::sync::Arc;
 
-/// Has a job that needs attention undone further. The caller has the rights.
+/// Continues undoing a job that needs attention. The caller has the rights.
 pub(crate) async fn undo_again(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<()> {
     let mut tx = core.db.begin().await?;
-    // Decided by the row: of two who ask at once, one starts the runner.
+    // Decided by the row: if two ask at once, one starts the runner.
     if !db::steering::unstick(&mut tx, id).await? {
         return Err(Fault::refused("The job is being undone already.").into());
     }
@@ -29,10 +29,10 @@ pub(crate) async fn undo_again(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<(
     Ok(())
 }
 
-/// Ends a job in whatever state it is, and says what it may leave behind. The caller has the rights.
+/// Ends a job in whatever state it is, and returns what it may leave behind. The caller has the rights.
 pub(crate) async fn give_up(core: &Core, cx: &Cx, id: JobId) -> Result<()> {
     // The runner lets go first, so that it writes nothing after the end. If the rest fails, the job has no runner until
-    // somebody gives it up again or the portal is restarted.
+    // someone gives it up again or the portal restarts.
     if let Some(live) = core.jobs.get(id) {
         live.give_up().await;
     }

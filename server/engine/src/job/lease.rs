@@ -1,12 +1,12 @@
-//! The proof that whoever runs a step is the one runner of its job. The database lets one job be open on a machine at a time,
-//! so it is also the proof of being the only one who works on the machine.
+//! The proof that a step's caller is the only runner of its job. The database lets one job be open on a machine at
+//! a time, so it also proves that nobody else works on the machine.
 
 use crate::sync::lock;
 use model::job::JobId;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-/// Leases that are held.
+/// Held leases.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases(Arc<Mutex<HashSet<JobId>>>);
 

@@ -1,4 +1,4 @@
-//! How many unfinished jobs one user may have, so that nobody fills the queue for everybody.
+//! How many unfinished jobs one user may have, so that nobody fills the queue for everyone.
 
 use crate::core::Core;
 use crate::db::{self, Conn};
@@ -6,7 +6,7 @@ use crate::error::Result;
 use model::Fault;
 use model::account::UserId;
 
-/// Refuses one job more than a user may have; asked in the transaction that would accept it.
+/// Refuses one job more than a user may have; called in the transaction that would accept it.
 pub(crate) async fn check(core: &Core, conn: &mut Conn, user: UserId, is_build: bool) -> Result<()> {
     let open = db::steering::open_of(conn, user).await?;
     let settings = &core.settings;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Beats whenever a job or one of its steps has changed.
+/// Ticks whenever a job or one of its steps has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pulse {
     /// Counts the changes.
@@ -25,9 +25,9 @@ pub(crate) struct Pulse {
 pub(crate) struct LiveJob {
     pub id: JobId,
     pub log: Arc<JobLog>,
-    /// Set when the runner is to let go of the job, whatever becomes of it: the engine closes, or the job is given up.
+    /// Set when the runner is to let go of the job, whatever happens to it: the engine closes, or the job is given up.
     pub leave: CancellationToken,
-    /// Set when somebody cancels the job, and whenever `leave` is.
+    /// Set when someone cancels the job, and whenever `leave` is.
     pub cancel: CancellationToken,
     /// Set when the job is given up: the runner does not even wait for the step under way.
     pub given_up: CancellationToken,
@@ -66,12 +66,12 @@ pub(crate) struct LiveJobs {
 }
 
 impl LiveJobs {
-    /// None yet; logs lie in this directory.
+    /// None yet; logs are in this directory.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir, open: Arc::default(), leases: Leases::default() }
     }
 
-    /// Where the logs lie.
+    /// Where the logs are.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

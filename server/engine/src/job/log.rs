@@ -1,9 +1,9 @@
 //! A job's log: one file per job, one JSON line per line, exactly as a browser gets it.
 //!
 //! Lines are appended with plain writes: the kernel's page cache is the ring from which followers read, so there is no
-//! second copy in memory, a slow follower reads from the same file later, and none of them can hold the job up. How far
-//! the file is good is published through a `watch`, after the write. A process that dies in the middle of a line
-//! leaves half of one, which is cut off when the file is opened again.
+//! second copy in memory, a slow follower reads from the same file later, and none of them can hold the job up. The
+//! valid length of the file is published through a `watch`, after the write. A process that dies in the middle of a
+//! line leaves half of one, which is cut off when the file is opened again.
 
 use crate::sync::lock;
 use crate::text::clean;
@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tokio::sync::watch;
 
-/// The largest log, in bytes; a builder that prints without end must not fill the disk.
+/// The largest log, in bytes; a builder that prints endlessly must not fill the disk.
 const LOG_MAX: u64 = 256 << 20;
 /// How much a follower reads at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// How far a log is good.
+/// How much of a log is valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Lines.
@@ -30,7 +30,7 @@ pub(crate) struct Written {
     pub bytes: u64,
 }
 
-/// A log that is being written. It holds no file open between two appends: jobs that wait are many, and file descriptors few.
+/// A log that is being written. It holds no file open between two appends: waiting jobs are many, file descriptors few.
 #[derive(Debug)]
 pub(crate) struct JobLog {
     path: PathBuf,
@@ -40,22 +40,22 @@ pub(crate) struct JobLog {
 
 #[derive(Debug)]
 struct Writer {
-    /// How far the file is good; nothing while that is not known, because it could not be read so far.
+    /// How much of the file is valid; none while unknown, because it could not be read so far.
     at: Option<Written>,
-    /// Set when the log is too long: said once, then silence.
+    /// Set when the log is too long: logged once, then silence.
     full: bool,
-    /// Set while writing fails, which is said once and not for every line.
+    /// Set while writing fails, which is logged once and not for every line.
     failing: bool,
 }
 
-/// Where the log of a job lies.
+/// Where the log of a job is.
 pub(crate) fn path_of(dir: &Path, job: JobId) -> PathBuf {
     dir.join(format!("{job}.log"))
 }
 
 impl JobLog {
-    /// The log of a job, gone on with where there is one already. A job runs without a log as well: one that cannot be read is
-    /// tried again with each append, and the server's log says so.
+    /// The log of a job, continued if there is one already. A job runs without a log too: an unreadable one is retried
+    /// with each append, and the server's log says so.
     pub fn open(dir: &Path, job: JobId) -> Self {
         let path = path_of(dir, job);
         let mut writer = Writer { at: None, full: false, failing: false };
@@ -67,17 +67,17 @@ impl JobLog {
         Self { path, writer: Mutex::new(writer), written }
     }
 
-    /// Where it lies.
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Tells how far it is good, now and whenever that changes.
+    /// Reports how much of it is valid, now and whenever that changes.
     pub fn written(&self) -> watch::Receiver<Written> {
         self.written.subscribe()
     }
 
-    /// Appends what was said, a line each, in one write.
+    /// Appends text, a line each, in one write.
     pub fn append(&self, at: Time, step: &str, from: Option<&str>, level: LogLevel, text: &str) {
         let mut writer = lock(&self.writer);
         let said = Said { at, step, from, level };
@@ -91,7 +91,7 @@ impl JobLog {
     }
 }
 
-/// What all lines of one append have in common.
+/// What the lines of one append have in common.
 struct Said<'a> {
     at: Time,
     step: &'a str,
@@ -100,7 +100,7 @@ struct Said<'a> {
 }
 
 impl Writer {
-    /// Appends lines; answers how far the file is good now, unless nothing was written.
+    /// Appends lines; returns how much of the file is valid now, unless nothing was written.
     fn append(&mut self, path: &Path, said: &Said<'_>, text: &str) -> std::io::Result<Option<Written>> {
         if self.full {
             return Ok(None);
@@ -112,7 +112,7 @@ impl Writer {
         let (json, good, full) = lines(before, said, text)?;
         let file = File::options().create(true).append(true).mode(0o600).open(path)?;
         if let Err(error) = (&file).write_all(&json) {
-            // Half a line may be there now; without it the file goes on to be readable.
+            // Half a line may be there now; without it the file stays readable.
             let _ = file.set_len(before.bytes);
             return Err(error);
         }
@@ -122,12 +122,12 @@ impl Writer {
 
     fn complain(&mut self, path: &Path, error: &std::io::Error) {
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(path = %path.display(), %error, "a job's log cannot be written; its job goes on without");
+            tracing::error!(path = %path.display(), %error, "a job's log cannot be written; the job continues");
         }
     }
 }
 
-/// A text as lines of JSON; how far the file is good with them, and whether they were the last.
+/// A text as lines of JSON; how much of the file is valid with them, and whether they were the last.
 fn lines(before: Written, said: &Said<'_>, text: &str) -> std::io::Result<(Vec<u8>, Written, bool)> {
     let (mut json, mut good, mut full) = (Vec::new(), before, false);
     let from = said.from.map(clean);
@@ -148,7 +148,7 @@ fn lines(before: Written, said: &Said<'_>, text: &str) -> std::io::Result<(Vec<u
     Ok((json, good, full))
 }
 
-/// How far a log is good that a former portal may have written; half a line at its end is cut off.
+/// How much of a log that a former portal may have written is valid; half a line at its end is cut off.
 fn whole_lines(path: &Path) -> std::io::Result<Written> {
     let file = match File::options().read(true).write(true).open(path) {
         Ok(file) => file,
@@ -176,7 +176,7 @@ fn measure(file: &File) -> std::io::Result<Written> {
     }
 }
 
-/// What stands where the log of a job that is over was, as a line of a log.
+/// A log line in place of a finished job's removed log.
 pub(crate) fn gone() -> Vec<u8> {
     let line = LogLine {
         seq: 0,
@@ -193,7 +193,7 @@ pub(crate) fn gone() -> Vec<u8> {
     json
 }
 
-/// Reads a log from a place on, in chunks of whole lines.
+/// Reads a log from a position on, in chunks of whole lines.
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,

@@ -7,8 +7,8 @@ use crate::db;
 use crate::error::Result;
 use std::sync::Arc;
 
-/// Starts the runner of every open job, oldest first. One that needs attention is only shown: what could not be undone is for
-/// a person to look at.
+/// Starts the runner of every open job, oldest first. One that needs attention is only shown: what could not be undone
+/// is for a person to look at.
 pub(crate) async fn open_jobs(core: &Arc<Core>) -> Result<()> {
     let open = db::jobs::open(&mut *core.db.read().await?).await?;
     let stuck = db::steering::stuck(&mut *core.db.read().await?).await?;

@@ -27,7 +27,7 @@ pub(super) struct StepRow {
 }
 
 impl StepRow {
-    /// Whether it presses a button for somebody, as opposed to a step towards a machine that is being made or removed.
+    /// Whether it presses a power button for someone, as opposed to a step towards creating or removing a machine.
     pub fn is_wish(&self) -> bool {
         self.after == After::Nothing
             && self.step.name.starts_with("power.")
@@ -46,7 +46,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Lets a test have its say.
+    /// Consults a test's probe.
     pub(super) async fn probe(
         &self,
         index: usize,
@@ -83,7 +83,7 @@ impl Run<'_> {
         }
     }
 
-    /// Writes a step's state down, and with it what the steps hand on.
+    /// Writes a step's state down, along with what the steps pass on.
     pub(super) async fn mark(&mut self, index: usize, state: StepState) -> Result<()> {
         let now = self.core.clock.now();
         let mut tx = self.core.db.begin().await?;
@@ -114,8 +114,8 @@ impl Run<'_> {
     }
 }
 
-/// Carries a step out, or its undoing, unless the job is given up meanwhile: then it is dropped where it stands. Also where a
-/// test's probe can stop a step half-way.
+/// Carries a step out, or its undoing, unless the job is given up meanwhile: then it is dropped where it is. A test's
+/// probe can stop a step halfway here too.
 pub(super) async fn carry_out(
     core: &Core,
     live: &LiveJob,
@@ -140,7 +140,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// The tries of something that fails because of what may pass by itself, such as a host that is away.
+/// Retries of something whose failure may pass without intervention, such as an unreachable host.
 pub(super) struct Tries {
     until: Instant,
     pauses: ExponentialBackoff,
@@ -154,7 +154,7 @@ impl Tries {
         Self { until, pauses: core.settings.retry.pauses(), failed: 0 }
     }
 
-    /// Counts a failed try; says whether there is hope that waiting helps, and time left for it.
+    /// Counts a failed try; returns whether waiting may help and there is time left for it.
     pub fn may_go_on(&mut self, error: &StepError, tries_without_hope: u32) -> bool {
         self.failed += 1;
         if error.retriable { Instant::now() < self.until } else { self.failed < tries_without_hope }
@@ -171,13 +171,13 @@ impl Tries {
     }
 }
 
-/// Shows a job as it stands now, to its followers as well.
+/// Shows a job's current state, to its followers too.
 pub(crate) async fn announce(core: &Core, live: &LiveJob) {
     show(core, live.id).await;
     live.beat();
 }
 
-/// Shows a job as it stands now: on its machine's row and to sockets.
+/// Shows a job's current state: on its machine's row and to sockets.
 pub(super) async fn show(core: &Core, id: JobId) {
     let tell = async {
         let mut conn = core.db.read().await?;

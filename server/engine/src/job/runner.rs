@@ -1,8 +1,8 @@
 //! The runner of one job: step after step, and back again if one fails.
 //!
-//! It reads the job from the database, goes on at the first step that is not done, and writes each result down before it
-//! takes the next step. So it does not matter whether it begins a job or takes it up after a crash. When the database itself
-//! fails, it waits and begins again from what is written there.
+//! It reads the job from the database, continues at the first step that is not done, and writes each result down before
+//! it takes the next step. So it does not matter whether it begins a job or takes it up after a crash. When the
+//! database itself fails, it waits and starts again from what is written there.
 
 use super::lease::Lease;
 use super::live::LiveJob;
@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-/// For how long the wish to switch a machine on or off stands, in milliseconds. Whoever asked hours ago has helped themselves
-/// since, and does not expect it any more.
+/// How long a request to switch a machine on or off stays valid, in milliseconds. Someone who asked hours ago has found
+/// another way since, and no longer expects it.
 const WISH_STANDS: u64 = 10 * 60 * 1000;
 
 /// Starts the runner of an open job.
 pub(crate) async fn start(core: &Arc<Core>, live: Arc<LiveJob>) {
     announce(core, &live).await;
-    // Whatever the job's steps log, in whatever module, says by this whose it is.
+    // Everything the job's steps log, in whatever module, is tagged with the job by this.
     let span = tracing::info_span!("job", job.id = %live.id, operation = Empty, machine.name = Empty);
     core.tasks.spawn(run(core.clone(), live).instrument(span));
 }
@@ -57,18 +57,18 @@ enum End {
     Done,
     Failed(Failure),
     Cancelled,
-    /// The portal ends, and the job is taken up at the next start; or the job is given up.
+    /// The portal is shutting down, and the job is taken up at the next start; or the job is given up.
     Left,
 }
 
-/// Runs the job from where the database says it stands.
+/// Runs the job from its state in the database.
 async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<()> {
     let mut conn = core.db.read().await?;
     let job = db::jobs::load(&mut conn, live.id).await?;
     let steps = db::jobs::run_steps(&mut conn, live.id).await?;
     drop(conn);
     let Some(job) = job.filter(|job| !job.state.is_over()) else {
-        // Its end was written, and the database failed in telling us so.
+        // Its end was written, and the database failed to confirm it.
         announce(core, live).await;
         core.jobs.close(live.id);
         return Ok(());
@@ -100,7 +100,7 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
     run.finish(state, failure).await
 }
 
-/// A stored step as this version knows it.
+/// A stored step as defined in this version.
 fn resolve(row: &db::jobs::StepRow) -> Result<StepRow> {
     let unknown = || {
         let why = format!("there is no step “{}” in this version", row.name);
@@ -148,7 +148,7 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// A slot among the jobs that work; none for a step that only waits, or if the job is to stop before it gets one.
+    /// A slot among the working jobs; none for a step that only waits, or if the job is to stop before it gets one.
     async fn slot(&self, row: StepRow) -> Option<Slot> {
         if row.step.only_waits {
             return None;
@@ -170,18 +170,19 @@ impl Run<'_> {
         (cancelled && !self.is_committed()).then_some(End::Cancelled)
     }
 
-    /// What only goes forward has begun: stopping half-way would be worse than going on, whoever has asked for it when.
+    /// What only goes forward has begun: stopping halfway would be worse than continuing, no matter who asked for it or
+    /// when.
     fn is_committed(&self) -> bool {
         self.steps.iter().any(|row| row.after == After::Forward && row.state != StepState::Pending)
     }
 
-    /// What a step is to listen to while it waits.
+    /// The signal a step listens to while it waits.
     fn stop(&self) -> CancellationToken {
         if self.is_committed() { self.live.leave.clone() } else { self.live.cancel.clone() }
     }
 
-    /// Does a step. A host that is away is waited for: what the job has made so far, such as an image that took an hour, is
-    /// worth more than those minutes. It is waited for without the slot, which others need meanwhile.
+    /// Runs a step. An unreachable host is waited for: what the job has made so far, such as an image that took an
+    /// hour, is worth more than those minutes. It waits without the slot, which others need meanwhile.
     async fn attempt(
         &mut self,
         index: usize,
@@ -216,7 +217,7 @@ impl Run<'_> {
         }
         let minutes = age / 60_000;
         Err(StepError::new(format!(
-            "This was not carried out: it was asked for {minutes} minutes ago, and the machine may be in use since. \
+            "This was not carried out: it was asked for {minutes} minutes ago, and the machine may be in use by now. \
              Ask again if you still want it."
         )))
     }
@@ -248,7 +249,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Undoing has stopped: the job keeps its machine until a person has looked.
+    /// Undoing has stopped: the job keeps its machine until a person has checked it.
     async fn stop_undoing(&mut self, why: &Failure) -> Result<()> {
         let mut tx = self.core.db.begin().await?;
         db::steering::set_stuck(&mut tx, self.job.id, why).await?;
@@ -256,7 +257,7 @@ impl Run<'_> {
         tracing::error!(step = why.step, "a job needs attention: it cannot be undone");
         self.say(
             LogLevel::Error,
-            "This job needs attention: undoing it has stopped, and nothing more is tried by itself.",
+            "This job needs attention: undoing it has stopped, and nothing more is tried automatically.",
         );
         announce(self.core, self.live).await;
         self.core.jobs.close(self.live.id);
@@ -286,11 +287,11 @@ impl Run<'_> {
     }
 }
 
-/// Ends a job that cannot be read, so that it does not hold its machine for ever.
+/// Ends a job that cannot be read, so that it does not hold its machine forever.
 async fn end_damaged(core: &Core, live: &LiveJob, error: &Error) {
     let failure = Failure {
         step: "job".to_owned(),
-        message: format!("The job cannot be taken up: {}. Look at what it left on the host.", chain(error)),
+        message: format!("The job cannot be taken up: {}. Check what it left on the host.", chain(error)),
         build: None,
     };
     let end = async {

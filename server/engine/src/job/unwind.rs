@@ -1,7 +1,7 @@
 //! The way back: undoes, in reverse order, what the steps of a job have done or begun.
 //!
-//! A host that is away is waited for. Undoing stops at the first step that cannot be undone: what lies below it may be in use
-//! by what is still there, as disks are by a machine that cannot be switched off. Then a person has to look.
+//! An unreachable host is waited for. Undoing stops at the first step that cannot be undone: what lies below it may be
+//! in use by what is still there, as disks are by a machine that cannot be switched off. Then a person has to check.
 
 use super::run::{Run, StepRow, Tries, carry_out};
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::probe::{Verdict, When};
 use crate::steps::StepError;
 use model::job::{Failure, LogLevel, StepState};
 
-/// How often undoing a step is tried when there is no hope that waiting helps.
+/// How often undoing a step is tried when waiting is unlikely to help.
 const TRIES: u32 = 3;
 
 /// How the way back ended.
@@ -18,7 +18,7 @@ const TRIES: u32 = 3;
 pub(super) enum Unwound {
     /// Everything is undone.
     Done,
-    /// The portal ends, and undoing is taken up at the next start; or the job is given up.
+    /// The portal is shutting down, and undoing is taken up at the next start; or the job is given up.
     Left,
     /// A step could not be undone, and why.
     Stuck(Failure),
@@ -35,7 +35,7 @@ pub(super) async fn unwind(run: &mut Run<'_>) -> Result<Unwound> {
             }
             Err(error) if error.stopped => return Ok(Unwound::Left),
             Err(error) => {
-                let message = format!("Undoing {} did not work: {error}", row.step.name);
+                let message = format!("Undoing {} failed: {error}", row.step.name);
                 tracing::error!(step = row.step.name, error = error.chain(), "not undone");
                 run.say_in(row, LogLevel::Error, &message);
                 run.mark(index, StepState::Failed).await?;

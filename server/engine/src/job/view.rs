@@ -16,11 +16,11 @@ use std::sync::Arc;
 pub(crate) struct Source {
     pub db: Db,
     pub builder: Arc<dyn ImageBuilder>,
-    /// What whoever looks may do.
+    /// What the viewer may do.
     pub rights: Rights,
 }
 
-/// What somebody may do to a job that they see.
+/// What someone may do to a job that they see.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rights {
     /// Cancel and retry it.
@@ -38,7 +38,7 @@ pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> 
     let marks = db::jobs::run_steps(&mut conn, id).await.unwrap_or_default();
     drop(conn);
     let state = summary.badge.state;
-    // What only goes forward is half done once it has begun, and stopping there would be worse than going on.
+    // What only goes forward is half done once it has begun, and stopping there would be worse than continuing.
     let committed = marks.iter().any(|row| row.after == After::Forward && row.state != StepState::Pending);
     let stopped = matches!(state, JobState::Failed | JobState::Cancelled);
     let (steers, is_stuck) = (source.rights.steer, state == JobState::NeedsAttention);

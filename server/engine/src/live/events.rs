@@ -1,7 +1,7 @@
-//! Machines followed, by somebody whose rights may change meanwhile.
+//! Machines followed by someone whose rights may change meanwhile.
 //!
-//! What somebody sees is decided once, when they begin to follow. A member who becomes an administrator, or the other way
-//! round, may go on to follow machines, but other ones: then the stream ends, and the page begins a new one.
+//! What someone sees is decided once, when they begin to follow. A member who becomes an administrator, or vice versa,
+//! may continue to follow machines, but different ones: then the stream ends, and the page begins a new one.
 
 use crate::authorize::visible;
 use crate::core::{Core, SHUTTING_DOWN};
@@ -21,11 +21,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-/// Said when somebody sees other machines than before.
-const ROLE_CHANGED: &str = "Your role has changed; this page connects again by itself.";
+/// Sent when someone now sees other machines than before.
+const ROLE_CHANGED: &str = "Your role has changed; this page reconnects automatically.";
 
 impl Engine {
-    /// All machines that the actor may see, or of these only one, then every change, numbered without a gap.
+    /// All machines that the actor may see, or only this one of them, then every change, numbered without a gap.
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`].
@@ -35,7 +35,7 @@ impl Engine {
         only: Option<MachineId>,
     ) -> Result<BoxStream<'static, EventFrame>, Fault> {
         let cx = self.core.cx(actor);
-        // Subscribed before the role is read: a change in between is heard of.
+        // Subscribed before the role is read: a change in between is not missed.
         let rights = self.core.rights.subscribe();
         let follow = async {
             let user = cx.user_id()?;
@@ -77,7 +77,7 @@ async fn role_of(core: &Core, user: UserId) -> Inner<Option<Role>> {
     Ok(user.map(|user| user.role))
 }
 
-/// Somebody who follows machines.
+/// Someone who follows machines.
 struct Follower {
     core: std::sync::Weak<Core>,
     user: UserId,
@@ -91,7 +91,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next frame; `Ok(None)` when there will be none, `Err` with the reason why the stream ends.
+    /// The next frame; `Ok(None)` when there will be none, `Err` with the reason the stream ends.
     async fn next(&mut self) -> Result<Option<EventFrame>, &'static str> {
         loop {
             if self.in_doubt {

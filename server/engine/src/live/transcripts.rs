@@ -1,7 +1,7 @@
-//! What machines said on their consoles in earlier boots, as files to take away.
+//! Machines' console output from earlier boots, as files to download.
 //!
-//! Whoever may watch a console may have its transcripts; taking one is audited like watching. A machine's page lists them
-//! ([`boots`], by way of the portal), `server/src/download.rs` sends one.
+//! Anyone who may watch a console may have its transcripts; downloading one is audited like watching. A machine's page
+//! lists them ([`boots`], by way of the portal), `server/src/download.rs` sends one.
 
 use crate::authorize::allow_machine;
 use crate::core::Core;
@@ -26,11 +26,11 @@ use tokio::io::AsyncReadExt as _;
 const PIECE: usize = 64 * 1024;
 
 impl Engine {
-    /// What a machine said in the boot that began at this time, as far as it is kept; of a boot that goes on, until
-    /// a moment ago.
+    /// A machine's output in the boot that began at this time, as far as it is kept; for a boot under way, up to a
+    /// moment ago.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] for a machine that is not there or not the actor's, and for a boot of which nothing is kept.
+    /// [`Fault::NotFound`] for a machine that is not there or not the actor's, and for a boot that has nothing kept.
     pub async fn transcript(
         &self,
         actor: &Actor,
@@ -53,7 +53,7 @@ impl Engine {
     }
 }
 
-/// The boots of which something is kept, the latest first.
+/// The boots that have something kept, the latest first.
 pub(crate) async fn boots(core: &Core, cx: &Cx, machine: &MachineName) -> Inner<Vec<Boot>> {
     let known = allow_machine(core, cx, Action::WatchConsole, machine).await?;
     core.consoles.transcripts(known.row.id).boots().await.map_err(unreadable)

@@ -10,11 +10,11 @@ use ports::hypervisor::{HostRef, MachineRef};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Said of a machine whose disks are not known to be its own.
+/// The message for a machine whose disks are not known to be its own.
 const UNMARKED: &str = "What is on its host under this name does not carry this machine's mark, so it is left alone. The hosts \
-                        page tells what it is.";
+                        page shows what it is.";
 
-/// What the host last said of a machine's domain.
+/// What the host last reported about a machine's domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Domain {
     /// The host does not answer, for this reason.
@@ -40,22 +40,22 @@ pub(crate) struct MachineEntry {
     pub image: Option<ImageId>,
     /// Where that image was in the Nix store, if it is gone from there.
     pub image_gone: Option<PathBuf>,
-    /// What the host last said.
+    /// What the host last reported.
     pub domain: Domain,
-    /// When the host last said it, in the fleet's own count of events: an inventory that began earlier knows less.
+    /// When the host last reported it, in the fleet's own count of events: an inventory that began earlier is older.
     pub stamp: u64,
-    /// Counts the boots that were seen, so that an answer of the guest is known to be of this one.
+    /// Counts observed boots, so that an answer of the guest is known to be of this one.
     pub boot: u64,
     /// What its owner fixed in the configuration.
     static_ip: Option<IpAddr>,
-    /// What the host tells of its addresses.
+    /// The addresses that the host reports.
     learnt: Vec<Address>,
-    /// Its addresses when they were last known, kept over a restart of the portal; shown until the host tells new ones.
+    /// Its last known addresses, kept across a restart of the portal; shown until the host reports new ones.
     last: Vec<IpAddr>,
 }
 
 impl MachineEntry {
-    /// A machine of which only its record is known.
+    /// A machine with only its record known.
     pub fn new(record: &MachineRecord, domain: Domain) -> Self {
         let spec = &record.spec;
         let mut known = Self {
@@ -98,7 +98,7 @@ impl MachineEntry {
         self.image.is_some()
     }
 
-    /// Takes over from an older knowledge of the same machine what its record does not tell.
+    /// Takes over from an older entry of the same machine what its record does not contain.
     pub fn inherit(&mut self, before: &MachineEntry) {
         if self.image == before.image {
             self.image_gone.clone_from(&before.image_gone);
@@ -112,13 +112,13 @@ impl MachineEntry {
         self.row.observed.guest.clone_from(&before.row.observed.guest);
     }
 
-    /// What the guest said is of a boot that is over.
+    /// The guest's answers are from a boot that is over.
     pub fn forget_boot(&mut self) {
         self.boot += 1;
         self.row.observed.guest = None;
     }
 
-    /// Takes over what the host says of its addresses.
+    /// Takes over the addresses that the host reports.
     pub fn set_addresses(&mut self, learnt: Vec<Address>) {
         if !learnt.is_empty() {
             self.last = learnt.iter().map(|address| address.ip).collect();
@@ -152,7 +152,7 @@ impl MachineEntry {
         };
     }
 
-    /// Makes the row say what the rest says. Called after every change.
+    /// Brings the row in line with the rest. Called after every change.
     pub fn settle(&mut self) {
         let created = self.is_created();
         let (state, warning) = match &self.domain {
@@ -175,8 +175,8 @@ impl MachineEntry {
         };
         let image_gone = self.image_gone.as_ref().map(|path| {
             format!(
-                "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before it is started \
-                 the next time; if that makes another path, restore this one from a backup.",
+                "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before the next \
+                 start; if that gives a different path, restore this one from a backup.",
                 path.display(),
                 self.row.profiles,
                 self.row.mode.as_str()
@@ -185,7 +185,7 @@ impl MachineEntry {
         let observed = &mut self.row.observed;
         observed.state = state;
         observed.warning = warning.or(image_gone);
-        // What is off has no address any more, but what nobody can ask may well have it still.
+        // A machine that is off has no address, but one that nobody can query may well still have it.
         if !state.is_active() {
             self.learnt.clear();
         }
@@ -205,7 +205,7 @@ impl MachineEntry {
     }
 }
 
-/// Each address once, from its best source; the last known ones only while the host tells none.
+/// Each address once, from its best source; the last known ones only while the host reports none.
 fn addresses(fixed: Option<IpAddr>, learnt: &[Address], last: &[IpAddr]) -> Vec<Address> {
     let fixed = fixed.map(|ip| Address { source: AddressSource::Static, ip });
     let last = last.iter().filter(|_| learnt.is_empty());

@@ -27,7 +27,7 @@ pub(crate) struct Facts {
     pub name_taken: bool,
     /// The host that the operation needs.
     pub host: Option<HostFacts>,
-    /// What the image builder has, or why it cannot say, in words.
+    /// What the image builder has, or why it cannot say.
     pub builder: Option<std::result::Result<BuilderFacts, String>>,
     /// Whether the image that the operation needs has been built.
     pub image_ready: bool,
@@ -41,11 +41,11 @@ pub(crate) struct MachineFacts {
     pub id: MachineId,
     pub owner: UserId,
     pub spec: Spec,
-    /// What its host says.
+    /// What its host reports.
     pub state: MachineState,
     /// Whether it has disks.
     pub created: bool,
-    /// Whether it has a place on its host; the last that goes when it is destroyed.
+    /// Whether it has a place on its host; the last to go when it is destroyed.
     pub placed: bool,
     /// The open job that holds it.
     pub busy: Option<JobId>,
@@ -64,7 +64,7 @@ impl MachineFacts {
     /// Why nothing can be done to a machine that its host does not have, and what to do first.
     pub fn not_created(&self) -> &'static str {
         if self.created {
-            "The host has no such machine any more; its disks are still there. Create it from its configuration first."
+            "The host no longer has this machine; its disks are still there. Create it from its configuration first."
         } else {
             "This machine has only a configuration. Create it from its configuration first."
         }
@@ -78,7 +78,7 @@ pub(crate) struct HostFacts {
     pub reachable: bool,
     /// Bridges that machines may be put on; none while they are not known.
     pub bridges: Vec<String>,
-    /// What it says about slow emulation, if machines run so.
+    /// Its note about slow emulation, if machines run emulated.
     pub slow: Option<String>,
     pub capabilities: Option<Capabilities>,
 }
@@ -123,7 +123,7 @@ pub(crate) fn needed_image<'a>(
     }
 }
 
-/// What the image builder last said, where the operation needs it.
+/// The image builder's last answer, where the operation needs it.
 pub(crate) async fn outside(core: &Core, operation: &Operation) -> Facts {
     let builder = if operation.kind().row().needs_builder { Some(ask_builder(core).await) } else { None };
     Facts { builder, ..Facts::default() }

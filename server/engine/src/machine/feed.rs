@@ -1,7 +1,7 @@
-//! The fleet as one socket follows it: first what there is, then what changes, of what its user may see.
+//! The fleet as one socket follows it: first the current state, then the changes, of what its user may see.
 //!
-//! Numbers are the socket's own: it is sent the changes that concern it and no others, so a page that shows one machine
-//! costs one machine's changes, and nobody learns how much happens elsewhere.
+//! Numbers are per socket: it is sent only the changes that concern it, so a page that shows one machine costs one
+//! machine's changes, and nobody learns how much happens elsewhere.
 
 use super::fleet::{Changed, Fleet, MachineEntry};
 use crate::db::Visible;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-/// What somebody follows.
+/// What someone follows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope {
     /// Whose machines.
@@ -31,7 +31,7 @@ impl Scope {
         self.machines.includes(known.owner) && self.wants(Some(known.row.id))
     }
 
-    /// The change as a follower is told of it, if it is.
+    /// The change as sent to a follower, if it is sent.
     fn change(&self, changed: &Changed) -> Option<Change> {
         match changed {
             Changed::Machine(known) if self.includes(known) => {
@@ -60,7 +60,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// What there is now, and what follows it.
+    /// The current state, and what follows it.
     pub fn open(fleet: Fleet, scope: Scope) -> (EventFrame, Self) {
         let (machines, changes) = fleet.follow(|known| scope.includes(known));
         let feed = Self { fleet, scope, changes, seq: 0 };

@@ -45,12 +45,12 @@ pub(crate) struct Fleet {
 
 #[derive(Default)]
 struct Inner {
-    /// Counts what hosts say, to tell newer from older.
+    /// Counts hosts' reports, to tell newer from older.
     stamp: u64,
-    /// In the order of lists. Everything but a list goes by the id: a name can become another machine's.
+    /// In list order. Everything but a list goes by the id: a name can pass to another machine.
     machines: BTreeMap<MachineName, Arc<MachineEntry>>,
     names: HashMap<MachineId, MachineName>,
-    /// Each host has its own terms for where a machine is.
+    /// Each host has its own way to name where a machine is.
     by_host_ref: HashMap<HostName, HashMap<HostRef, MachineId>>,
     newest: HashMap<(ProfileSet, Mode), ImageId>,
     /// Those whose record could not be read at the start. Nothing is done with them, and no host is asked about them.
@@ -120,7 +120,7 @@ impl Fleet {
         read(&self.inner).machines.values().cloned().collect()
     }
 
-    /// One page of what somebody may see.
+    /// One page of what someone may see.
     pub fn list(&self, sees: &Visible, filter: &MachineFilter) -> MachinePage {
         let inner = read(&self.inner);
         let mut total = 0_u64;
@@ -148,7 +148,7 @@ impl Fleet {
         MachinePage { rows, matching, total, unreadable: unreadable.collect() }
     }
 
-    /// The machines of which `is_wanted` says so, as they are, and every change after that.
+    /// The machines for which `is_wanted` is true, as they are, and every change after that.
     pub fn follow(
         &self,
         is_wanted: impl Fn(&MachineEntry) -> bool,
@@ -183,7 +183,7 @@ impl Fleet {
         if let Some(before) = &before {
             inner.leave(before);
         }
-        // Whoever had the name is gone from the database, and will be removed here in a moment.
+        // The former holder of the name is gone from the database, and will be removed here in a moment.
         if let Some(gone) = inner.machines.get(&record.spec.name).cloned() {
             self.take_out(&mut inner, &gone);
         }
@@ -214,7 +214,7 @@ impl Fleet {
         self.update(id, |known| known.row.job = job);
     }
 
-    /// Tells that a job began, moved on or ended.
+    /// Announces that a job began, moved on or ended.
     pub fn tell_job(&self, badge: JobBadge, machine: Option<MachineId>, people: Vec<UserId>) {
         let inner = write(&self.inner);
         let machine = machine.filter(|id| inner.names.contains_key(id));
@@ -230,12 +230,12 @@ impl Fleet {
         }
     }
 
-    /// The count of what hosts have said; taken before an inventory and given back with it.
+    /// The count of hosts' reports; taken before an inventory and given back with it.
     pub fn stamp(&self) -> u64 {
         read(&self.inner).stamp
     }
 
-    /// Takes over what a host says of one domain.
+    /// Takes over what a host reports about one domain.
     pub fn seen(&self, host: &HostName, host_ref: &HostRef, domain: Domain) {
         let Some(known) = self.at(host, host_ref) else { return };
         let stamp = self.next_stamp();
@@ -245,8 +245,8 @@ impl Fleet {
         });
     }
 
-    /// Takes over the answer to a question about one domain that was asked at `stamp`. What the host said since then by itself
-    /// is newer and stays.
+    /// Takes over the answer to a question about one domain that was asked at `stamp`. What the host has reported since
+    /// then is newer and stays.
     pub fn answered(&self, host: &HostName, stamp: u64, host_ref: &HostRef, domain: Domain) {
         let Some(known) = self.at(host, host_ref) else { return };
         self.update(known.row.id, |known| {
@@ -256,7 +256,8 @@ impl Fleet {
         });
     }
 
-    /// Takes over an inventory that was begun at `stamp`. What a host said of a machine since then is newer and stays.
+    /// Takes over an inventory that was begun at `stamp`. What a host has reported about a machine since then is newer
+    /// and stays.
     pub fn take_inventory(&self, host: &HostName, stamp: u64, inventory: &[Seen]) {
         let states: HashMap<&HostRef, MachineState> =
             inventory.iter().map(|s| (&s.machine, s.state)).collect();
@@ -292,12 +293,12 @@ impl Fleet {
         self.update(id, |known| known.set_figures(figures));
     }
 
-    /// Takes over the addresses that a host tells.
+    /// Takes over the addresses that a host reports.
     pub fn set_addresses(&self, id: MachineId, addresses: Vec<Address>) {
         self.update(id, |known| known.set_addresses(addresses));
     }
 
-    /// Takes over what a guest said of itself in this boot; an answer from the boot before is no news.
+    /// Takes over what a guest reported about itself in this boot; an answer from the boot before is ignored.
     pub fn set_guest(&self, id: MachineId, boot: u64, guest: Guest) {
         self.update(id, |known| {
             if known.boot == boot {
@@ -306,12 +307,12 @@ impl Fleet {
         });
     }
 
-    /// Notes that what a machine's disks build on is gone from this path, or that it is there.
+    /// Notes whether what a machine's disks build on is missing from this path.
     pub fn set_image_gone(&self, id: MachineId, gone: Option<PathBuf>) {
         self.update(id, |known| known.image_gone = gone);
     }
 
-    /// Something has been built that lies at this path.
+    /// Something has been built at this path.
     pub fn image_is_back(&self, path: &Path) {
         for known in self.all().iter().filter(|known| known.image_gone.as_deref() == Some(path)) {
             self.set_image_gone(known.row.id, None);
@@ -339,7 +340,7 @@ impl Fleet {
         inner.stamp
     }
 
-    /// Changes a machine and tells about it if it shows.
+    /// Changes a machine and announces it if the change is visible.
     fn update(&self, id: MachineId, change: impl FnOnce(&mut MachineEntry)) {
         let mut inner = write(&self.inner);
         let Some(before) = inner.by_id(id).cloned() else { return };
@@ -369,7 +370,7 @@ impl Inner {
         self.machines.get(self.names.get(&id)?)
     }
 
-    /// Notes by which name and in which place a machine is found.
+    /// Notes under which name and in which place a machine is found.
     fn settle(&mut self, known: &MachineEntry) {
         self.names.insert(known.row.id, known.row.name.clone());
         if let Some(host_ref) = known.host_ref.clone() {

@@ -1,4 +1,4 @@
-//! What a machine is born with: identifiers drawn at random. Whether they are unique is for the database to say.
+//! What a machine is born with: identifiers drawn at random. Whether they are unique is for the database to decide.
 
 use crate::error::{Error, Result};
 use model::machine::HardwareIds;

@@ -1,6 +1,6 @@
-//! Machines as the rules see them: what is known of each right now (`known`, `fleet`) and how a socket follows that (`feed`),
-//! what a plan needs to know (`facts`), what a new one is given (`fresh`), and how one from before there were marks gets its own
-//! (`adopt`).
+//! Machines as the rules see them: what is known of each right now (`known`, `fleet`) and how a socket follows that
+//! (`feed`), what a plan needs to know (`facts`), what a new one is given (`fresh`), and how one from before there were
+//! marks gets its mark (`adopt`).
 
 pub(crate) mod adopt;
 pub(crate) mod entry;

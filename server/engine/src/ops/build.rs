@@ -1,4 +1,4 @@
-//! `build`: an image, kept until somebody removes it.
+//! `build`: an image, kept until someone removes it.
 
 use super::check::check_image;
 use super::refusal::Refusal;

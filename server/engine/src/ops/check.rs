@@ -24,7 +24,7 @@ pub(super) fn answering<'a>(facts: &'a Facts, wanted: &str) -> Result<&'a HostFa
     facts.host.as_ref().filter(|host| host.reachable && host.capabilities.is_some()).ok_or_else(unavailable)
 }
 
-/// The image must be one that can be built: the builder answers, the profiles fit together.
+/// The image must be buildable: the builder answers, the profiles fit together.
 pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Refusal> {
     let Some((profiles, mode)) = needed_image(operation, facts.machine.as_ref()) else { return Ok(()) };
     let builder = match &facts.builder {
@@ -36,7 +36,7 @@ pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Re
     if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
 }
 
-/// The disk must be one that can be made.
+/// The disk must be one that can be created.
 pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
     if u64::from(spec.disk) <= DiskGib::NEW_MAX {
         return Ok(());
@@ -48,8 +48,8 @@ pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
     Err(Refusal::Field { field: "disk", why })
 }
 
-/// The host must answer and offer the bridge. One that nobody knows is refused: it may be the network of the host itself, or of
-/// its containers.
+/// The host must answer and offer the bridge. An unknown one is refused: it may be the host's own network, or its
+/// containers'.
 pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
     let host = answering(facts, spec.host.as_str())?;
     if let Network::Bridge(bridge) = &spec.network

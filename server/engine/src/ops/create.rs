@@ -37,12 +37,12 @@ impl Op for New {
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let Some(spec) = operation.new_machine() else { return Err(Refusal::NotFound("machine")) };
         if facts.name_taken {
-            // Who may not see the other machine learns no more from this than from trying to use its name on the network.
-            let why = format!("There is a machine named {} already; choose another name.", spec.name);
+            // This reveals no more about someone else's machine than trying to use its name on the network.
+            let why = format!("There already is a machine named {}; choose another name.", spec.name);
             return Err(Refusal::Field { field: "name", why });
         }
         if facts.host.is_none() {
-            let why = format!("There is no host “{}”; choose one of the list.", spec.host);
+            let why = format!("There is no host “{}”; choose one from the list.", spec.host);
             return Err(Refusal::Field { field: "host", why });
         }
         check_disk(spec)?;
@@ -66,7 +66,7 @@ impl Op for New {
     }
 }
 
-/// What a step will do that makes a machine of this specification.
+/// What a step will do that creates a machine from this specification.
 pub(super) fn what(step: &Step, operation: &Operation, spec: &Spec, facts: &Facts) -> Option<String> {
     image::what(step, operation, facts)
         .or_else(|| disks::what(step, spec, facts))

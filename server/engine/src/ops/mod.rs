@@ -1,8 +1,8 @@
 //! What there is to do: a file per operation, with its steps and what it costs, together.
 //!
-//! An [`Op`] is decided from facts alone: no IO, no clock, no chance. The same facts give the same plan, so that what a form
-//! showed can be compared with what would happen now. To add one: its row in `model::catalog`, its file here, and a line in
-//! [`op()`].
+//! An [`Op`] is decided from facts alone: no IO, no clock, no randomness. The same facts give the same plan, so that
+//! what a form showed can be compared with what would happen now. To add one: its row in `model::catalog`, its file
+//! here, and a line in [`op()`].
 
 mod build;
 mod check;

@@ -7,7 +7,7 @@ use crate::steps::Step;
 use model::operation::Operation;
 use model::plan::Plan;
 
-/// A step of an operation and what becomes of it when the job does not succeed.
+/// A step of an operation and what happens to it when the job does not succeed.
 pub(crate) type Cell = (&'static Step, After);
 
 /// One operation, or a few that differ in a step.
@@ -15,8 +15,8 @@ pub(crate) trait Op: Sync {
     /// Its steps in order.
     fn steps(&self) -> &'static [Cell];
 
-    /// Refuses what cannot be done to the machine now, whatever is filled in: its form says so instead of asking. Only for operations
-    /// that have one.
+    /// Refuses what cannot be done to the machine now, whatever is filled in: its form says so up front. Only for
+    /// operations that have a form.
     fn fits(&self, _facts: &Facts) -> Result<(), Refusal> {
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(super) struct Power {
     steps: &'static [Cell],
     /// In which states it makes sense.
     fits: &'static [MachineState],
-    /// How long the machine is away.
+    /// How long the machine is down.
     downtime: Option<&'static str>,
     /// What a person should know before.
     loses: Option<&'static str>,
@@ -84,7 +84,7 @@ fn does_not_fit(operation: &Operation, state: MachineState) -> &'static str {
     match (operation.kind(), state) {
         (_, Paused) => "The machine is suspended. Resume it, or force it off.",
         (Start, ShuttingDown) => "The machine is shutting down. Wait until it is off.",
-        (Start | Resume, Running) => "The machine is running already.",
+        (Start | Resume, Running) => "The machine is already running.",
         (Resume, ShuttingDown) => "The machine is not suspended, it is shutting down.",
         (_, ShuttingDown) => "The machine is shutting down. Wait until it is off, or force it off.",
         (_, Off | Crashed) => "The machine is off. Start it first.",

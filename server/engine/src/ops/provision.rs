@@ -1,4 +1,4 @@
-//! `provision`: a machine of which there is only the configuration, or one whose domain is gone.
+//! `provision`: a machine that has only a configuration, or one whose domain is gone.
 
 use super::check::{check_disk, check_image, check_placement, idle};
 use super::create::{self, CREATE};
@@ -14,7 +14,7 @@ pub(super) struct Provision;
 
 impl Op for Provision {
     fn steps(&self) -> &'static [Cell] {
-        // Those of create after the first, which writes the row that is there already.
+        // The steps of create after the first, which writes the row that exists already.
         CREATE.steps().get(1..).unwrap_or_default()
     }
 
@@ -23,7 +23,7 @@ impl Op for Provision {
         match machine.state {
             MachineState::Configured => {}
             MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
-            _ => return Err(Refusal::State("This machine has been created already.".to_owned())),
+            _ => return Err(Refusal::State("This machine has already been created.".to_owned())),
         }
         if !machine.created {
             check_disk(&machine.spec)?;

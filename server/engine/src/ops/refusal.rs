@@ -8,7 +8,7 @@ use model::job::JobId;
 pub(crate) enum Refusal {
     /// What it is about does not exist.
     NotFound(&'static str),
-    /// A field of the form is wrong, in the light of what there is.
+    /// A field of the form is wrong, given the facts.
     Field {
         /// Its name.
         field: &'static str,

@@ -47,8 +47,9 @@ impl Op for Remove {
         let is_configuration =
             !machine.created && !machine.placed && machine.state == MachineState::Configured;
         if operation.kind() == OperationKind::Purge && !machine.created && !machine.placed && host.is_err() {
-            // As far as the portal knows there is nothing on the host, so nothing has to wait for it.
-            plan.warnings.push(format!("Host “{}” is away: nothing is looked for there.", machine.spec.host));
+            // As far as the portal knows there is nothing on the host, so there is nothing to wait for.
+            plan.warnings
+                .push(format!("Host “{}” is unreachable: nothing is removed there.", machine.spec.host));
         } else {
             host?;
         }

@@ -1,4 +1,4 @@
-//! `rename`: a machine that is off gets another name, and everything that is known by its name follows.
+//! `rename`: a machine that is off gets another name, and everything known by its name follows.
 
 use super::check::{answering, idle};
 use super::refusal::Refusal;
@@ -48,9 +48,9 @@ impl Op for Rename {
             return Err(Refusal::NotFound("name"));
         };
         let wrong = if name == now {
-            Some(format!("It is called {name} already; choose another name."))
+            Some(format!("It is already called {name}; choose another name."))
         } else {
-            facts.name_taken.then(|| format!("There is a machine named {name} already; choose another name."))
+            facts.name_taken.then(|| format!("There already is a machine named {name}; choose another name."))
         };
         if let Some(why) = wrong {
             return Err(Refusal::Field { field: "name", why });
@@ -59,7 +59,7 @@ impl Op for Rename {
             plan.keeps.push("Its disks with everything on them, and its snapshots".to_owned());
             plan.keeps.push("Its network card, and with it the address that is reserved for it".to_owned());
             plan.warnings.push(format!(
-                "Once it is started again, its host name is {name}. Change what reaches it as {now}."
+                "Once it is started again, its host name is {name}. Update whatever reaches it as {now}."
             ));
         }
         plan.keeps.push(

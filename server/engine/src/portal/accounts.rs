@@ -27,13 +27,13 @@ pub(super) async fn logout(core: &Core, cx: &Cx, token: &Secret) -> Result<()> {
     Ok(())
 }
 
-/// One's own sessions.
+/// The actor's own sessions.
 pub(super) async fn sessions(core: &Core, cx: &Cx, token: &Secret) -> Result<Vec<SessionView>> {
     let me = own_account(core, cx).await?;
     db::sessions::of_user(&mut *core.db.read().await?, me, &digest(token), cx.now).await
 }
 
-/// Ends one of one's own sessions.
+/// Ends one of the actor's own sessions.
 pub(super) async fn end_session(core: &Core, cx: &Cx, handle: &str) -> Result<()> {
     let me = own_account(core, cx).await?;
     let mut tx = core.db.begin().await?;
@@ -73,7 +73,7 @@ pub(super) async fn add_user(core: &Core, cx: &Cx, name: &str, role: Role, passw
     login::add_user(core, cx, name, role, password).await
 }
 
-/// Changes a role; the user's open sockets are looked at again.
+/// Changes a role; the user's open sockets are checked again.
 pub(super) async fn set_role(core: &Core, cx: &Cx, id: UserId, role: Role) -> Result<()> {
     let user = managed(core, cx, id).await?;
     let mut tx = core.db.begin().await?;
@@ -128,7 +128,7 @@ async fn own_account(core: &Core, cx: &Cx) -> Result<UserId> {
 fn last_administrator(error: Error) -> Error {
     match violated(&error) {
         Some(Constraint::LastAdministrator) => Fault::refused(
-            "This is the last administrator who can log in. Make somebody else an administrator first.",
+            "This is the last administrator who can log in. Make someone else an administrator first.",
         )
         .into(),
         _ => error,

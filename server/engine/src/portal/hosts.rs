@@ -1,4 +1,4 @@
-//! Questions about hosts.
+//! Queries about hosts.
 
 use crate::authorize::authorize;
 use crate::core::Core;
@@ -16,7 +16,7 @@ pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<HostView>> {
     Ok(core.hosts.all().map(|entry| view(core, entry)).collect())
 }
 
-/// Looks at a host again.
+/// Checks a host again.
 pub(super) async fn check(core: &Core, cx: &Cx, name: &HostName) -> Result<HostView> {
     authorize(core, cx, Action::CheckHost, Subject::Portal, Some(name.as_str())).await?;
     let entry = core.hosts.get(name).ok_or_else(|| Fault::not_found("host"))?.clone();

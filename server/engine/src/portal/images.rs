@@ -1,4 +1,4 @@
-//! Questions about images and profiles.
+//! Queries about images and profiles.
 
 use crate::authorize::{authorize, visible};
 use crate::core::Core;
@@ -11,7 +11,7 @@ use model::permission::{Action, Subject};
 use model::portal::Choices;
 use model::view::image::ImageSummary;
 
-/// What forms offer: the profiles that Nix last named. Where it does not answer now, the hosts page says why.
+/// What forms offer: the profiles from Nix's last answer. If it does not answer now, the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let profiles = core.catalogue.latest().await.profiles;
@@ -58,7 +58,7 @@ pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummar
     Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
 }
 
-/// One image with its users, for whoever has been let in.
+/// One image with its users, for an actor who has been authorised.
 pub(super) async fn summary(
     core: &Core,
     cx: &Cx,

@@ -1,4 +1,4 @@
-//! Questions about jobs, and steering them.
+//! Queries about jobs, and steering them.
 
 use crate::authorize::{authorize, visible};
 use crate::core::Core;
@@ -17,7 +17,7 @@ use model::portal::Submitted;
 use model::view::job::{JobFilter, JobSummary, JobView};
 use std::sync::Arc;
 
-/// Does something that must not be left half done when a browser hangs up in the middle: in a task of its own.
+/// Does something that must not be left half done when a browser disconnects in the middle: in a separate task.
 async fn apart<T: Send + 'static>(
     core: &Arc<Core>,
     what: &'static str,
@@ -70,7 +70,7 @@ pub(super) async fn cancel(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<()> {
     apart(core, "the answer to a cancelled job", async move { stop(&on, &cx, &job).await }).await
 }
 
-/// Notes that a job is to stop, then has its runner hear of it: written down first, so that it is still known after a crash.
+/// Notes that a job is to stop, then notifies its runner: written first, so that it is still known after a crash.
 async fn stop(core: &Core, cx: &Cx, job: &db::jobs::JobRecord) -> Result<()> {
     let mut tx = core.db.begin().await?;
     if !db::steering::request_cancel(&mut tx, job.id).await? {
@@ -78,7 +78,7 @@ async fn stop(core: &Core, cx: &Cx, job: &db::jobs::JobRecord) -> Result<()> {
         return Err(Fault::refused(match now.state {
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => "The job is over already.",
             JobState::Undoing | JobState::NeedsAttention => "The job is being undone already.",
-            _ => "This job cannot be stopped any more: stopping half-way would leave the machine in pieces.",
+            _ => "This job can no longer be stopped: stopping halfway would leave the machine in pieces.",
         })
         .into());
     }
@@ -93,7 +93,7 @@ async fn stop(core: &Core, cx: &Cx, job: &db::jobs::JobRecord) -> Result<()> {
     Ok(())
 }
 
-/// Cancels what a user has asked for and can still be cancelled.
+/// Cancels a user's jobs that can still be cancelled.
 pub(super) async fn cancel_all(core: &Arc<Core>, cx: &Cx, user: UserId) -> Result<usize> {
     authorize(core, cx, Action::SteerJob, Subject::owned_by(&[user]), Some(&user.to_string())).await?;
     let jobs = db::steering::stoppable_of(&mut *core.db.read().await?, user).await?;
@@ -114,8 +114,8 @@ pub(super) async fn cancel_all(core: &Arc<Core>, cx: &Cx, user: UserId) -> Resul
     apart(core, "the answer to cancelled jobs", stop_all).await
 }
 
-/// Submits a failed or cancelled job's operation again, with the rights of whoever asks now; has one that needs attention undone
-/// further.
+/// Submits a failed or cancelled job's operation again, with the current actor's rights; continues undoing one that
+/// needs attention.
 pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submitted> {
     let job = steer(core, cx, id).await?;
     match job.state {
@@ -137,11 +137,11 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
         JobState::Succeeded => {
             Err(Fault::refused("The job has succeeded; there is nothing to retry.").into())
         }
-        _ => Err(Fault::refused("The job is still under way.").into()),
+        _ => Err(Fault::refused("The job is still running.").into()),
     }
 }
 
-/// The operation of a job on the machine that it was about, whatever that is called now.
+/// The operation of a job on the machine that it was about, whatever its name now.
 async fn on_same_machine(core: &Core, job: db::jobs::JobRecord) -> Result<Operation> {
     let Operation::OnMachine { machine, action } = job.operation else { return Ok(job.operation) };
     let record = match job.work.machine {

@@ -1,4 +1,4 @@
-//! Questions about machines.
+//! Queries about machines.
 
 use crate::authorize::{allow_machine, visible};
 use crate::core::Core;
@@ -29,7 +29,7 @@ pub(super) async fn list(core: &Core, cx: &Cx, filter: &MachineFilter) -> Result
 pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<MachineDetail> {
     let known = allow_machine(core, cx, Action::SeeMachine, name).await?;
     let mut conn = core.db.read().await?;
-    // By the id: meanwhile the name may have become somebody else's.
+    // By the id: meanwhile the name may have passed to another machine.
     let record = db::machines::by_id(&mut conn, known.row.id).await?;
     let record = record.ok_or_else(|| Fault::not_found("machine"))?;
     let name = &record.spec.name;
@@ -59,8 +59,8 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     })
 }
 
-/// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be said
-/// before its form is filled in.
+/// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be
+/// determined before its form is filled in.
 async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
     let provision = MachineAction::Provision.on(name.clone());
     let outside = facts::outside(core, &provision).await;

@@ -15,14 +15,14 @@ use tokio::time::Instant;
 pub(crate) static AWAIT: Step =
     Step::new("address.await", "Wait for its address", |cx, lease| wait(cx, lease).boxed()).waiting();
 
-/// How often the host is asked while somebody waits: a DHCP lease comes without an event.
+/// How often the host is asked while someone waits: a DHCP lease comes without an event.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is known of addresses so soon after a start was known before: no guest boots that fast. A lease of an earlier life stays in
-/// the DHCP server's table, often for an hour, and a neighbour's entry for minutes.
+/// Addresses known so soon after a start were known before: no guest boots that fast. A lease from an earlier boot
+/// stays in the DHCP server's table, often for an hour, and a neighbour's entry for minutes.
 const TOO_SOON: Duration = Duration::from_secs(1);
 
-/// Waits until the guest has an address. A machine without one is there all the same, so its absence is a warning.
+/// Waits until the guest has an address. A machine without one exists all the same, so its absence is a warning.
 async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let host = cx.core.hosts.get(&target.record.spec.host).cloned();
@@ -43,7 +43,7 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
             return Ok(());
         }
         if !observed.state.is_active() && observed.state != MachineState::Unknown {
-            cx.warn("The machine has stopped before it had an address: look at its console.");
+            cx.warn("The machine stopped before it had an address: check its console.");
             return Ok(());
         }
         tokio::select! {
@@ -53,17 +53,17 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
                 let seconds = limit.as_secs();
                 cx.warn(match observed.addresses.first() {
                     Some(address) => format!(
-                        "The machine should be at {}, but its guest has said nothing for {seconds} s: look at its console.",
+                        "The machine should be at {}, but its guest has been silent for {seconds} s: check its console.",
                         address.ip
                     ),
                     None => format!(
                         "The machine runs, but has no address after {seconds} s. It may still be booting, or its network \
-                         may have no DHCP: look at its console."
+                         may have no DHCP: check its console."
                     ),
                 });
                 return Ok(());
             }
-            // Whatever changed, and however much was missed: look again.
+            // Whatever changed, and however much was missed: check again.
             _ = changes.recv() => {}
             _ = ask.tick() => if let Some(host) = &host { host.look_at(target.machine.id) },
         }

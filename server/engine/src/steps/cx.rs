@@ -12,24 +12,24 @@ use ports::hypervisor::{Hypervisor, MachineRef};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Said when what is on the host under a machine's name was not made for it.
+/// The message when what is on the host under a machine's name was not made for it.
 const NOT_ITS_OWN: &str = "What is on the host under this machine's name does not carry its mark, so it is left alone. The hosts \
-                           page tells what it is.";
+                           page shows what it is.";
 
 /// What a step works with.
 pub(crate) struct StepCx<'a> {
     pub core: &'a Arc<Core>,
     /// The job as it was accepted; its work is in `work`.
     pub job: &'a db::jobs::JobRecord,
-    /// What the steps hand on to each other.
+    /// What the steps pass on to each other.
     pub work: &'a mut Work,
-    /// Set when somebody cancels the job or the portal ends; steps that wait listen to it.
+    /// Set when someone cancels the job or the portal shuts down; steps that wait listen to it.
     pub cancel: &'a CancellationToken,
     /// The job's log.
     pub log: &'a Arc<JobLog>,
     /// The name of the step, for the log.
     pub step: &'static str,
-    /// Tells how a build is coming on.
+    /// Reports a build's progress.
     pub progress: &'a tokio::sync::watch::Sender<Option<model::job::BuildProgress>>,
 }
 
@@ -39,12 +39,12 @@ impl StepCx<'_> {
         self.log.append(self.core.clock.now(), self.step, None, LogLevel::Info, text.as_ref());
     }
 
-    /// Writes a line that somebody should look at.
+    /// Writes a line that someone should look at.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.log.append(self.core.clock.now(), self.step, None, LogLevel::Warning, text.as_ref());
     }
 
-    /// Saves what the steps hand on, before something that must not happen twice.
+    /// Saves what the steps pass on, before something that must not happen twice.
     pub async fn save_work(&self) -> Result<(), StepError> {
         let mut tx = self.core.db.begin().await?;
         db::jobs::save_work(&mut tx, self.job.id, self.work).await?;
@@ -82,7 +82,7 @@ impl StepCx<'_> {
         }
         Err(StepError::new(match self.record().await? {
             Some(_) => "There is only a configuration. Create the machine from it first.",
-            None => "The machine's configuration is gone. Somebody has purged it; there is nothing to do.",
+            None => "The machine's configuration is gone. Someone has purged it; there is nothing to do.",
         }))
     }
 
@@ -90,11 +90,11 @@ impl StepCx<'_> {
     pub fn names(&self) -> Result<(&MachineName, &MachineName), StepError> {
         let operation = &self.job.operation;
         operation.machine().zip(operation.new_name()).ok_or_else(|| {
-            StepError::new("The job gives no new name. That is a fault of the portal; report it.")
+            StepError::new("The job gives no new name. This is a bug in the portal; please report it.")
         })
     }
 
-    /// Whether there is nothing of the machine on any host, so that nothing has to follow there.
+    /// Whether there is nothing of the machine on any host, so nothing needs updating there.
     pub async fn is_configuration(&self) -> Result<bool, StepError> {
         let record = self.record().await?;
         Ok(record.is_some_and(|record| record.host_ref.is_none() && record.disks.is_none()))

@@ -61,7 +61,8 @@ async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Undoes `put` of a machine that had no definition. One that had keeps it: what of it has changed is undone where it came from.
+/// Undoes `put` of a machine that had no definition. One that had keeps it: its changes are undone where they came
+/// from.
 async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await }
 }

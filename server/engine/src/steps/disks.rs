@@ -32,9 +32,11 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return check_kept(cx, &target).await;
     }
     let image = cx.work.image.clone().ok_or_else(|| {
-        StepError::new("The job has no image to make disks from. That is a fault of the portal; report it.")
+        StepError::new(
+            "The job has no image to make disks from. This is a bug in the portal; please report it.",
+        )
     })?;
-    // The root comes first: from here on Nix must not collect what the disks will lie upon.
+    // The root comes first: from here on Nix must not collect what the disks will build on.
     cx.core
         .builder
         .add_root(&roots::of_machine(target.record.id), &image.store_path)
@@ -66,20 +68,20 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     note(cx, &target, Some(&Disks { image: image.id, boot, data })).await
 }
 
-/// The machine had disks before: they must still be there.
+/// The machine had disks before: they must still exist.
 async fn check_kept(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
     let disks = target.record.disks.clone().into_iter();
     let volumes: Vec<Volume> = disks.flat_map(|d| std::iter::once(d.boot).chain(d.data)).collect();
     for volume in volumes {
         let found = target.hypervisor.disk_use(&volume).await;
-        if found.map_err(target.host_error("Looking at the disks"))?.is_none() {
+        if found.map_err(target.host_error("Checking the disks"))?.is_none() {
             return Err(StepError::new(format!(
                 "The disk {} is gone from the host. Destroy the machine, then create it again.",
                 volume.0
             )));
         }
     }
-    cx.say("The disks are there and are used again.");
+    cx.say("The disks are there and will be reused.");
     Ok(())
 }
 
@@ -92,7 +94,8 @@ async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError
     retire(cx, lease).await
 }
 
-/// Removes all disks, then the root, then the note of them: what the note names is never gone without the note being read again.
+/// Removes all disks, then the root, then the note of them: what the note names is never gone before the note is read
+/// again.
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;

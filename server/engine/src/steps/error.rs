@@ -1,4 +1,4 @@
-//! Why a step did not do it.
+//! Why a step failed.
 
 use crate::error::{Error, chain};
 use model::Fault;
@@ -8,14 +8,14 @@ use ports::hypervisor::HypervisorError;
 use ports::image_builder::BuildError;
 use std::error::Error as StdError;
 
-/// Why a step did not do it. `Display` is for the person: what happened, why, what to do.
+/// Why a step failed. `Display` is for the person: what happened, why, what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct StepError {
     message: String,
-    /// The host is away: the same call may succeed later without anybody changing anything.
+    /// The host is unreachable: the same call may succeed later without anyone changing anything.
     pub retriable: bool,
-    /// Nothing went wrong: somebody cancelled the job, or the portal ends.
+    /// Nothing went wrong: someone cancelled the job, or the portal is shutting down.
     pub stopped: bool,
     /// The part of a failed build that a person needs first.
     pub build: Option<Box<BuildFailure>>,
@@ -24,7 +24,7 @@ pub(crate) struct StepError {
 }
 
 impl StepError {
-    /// A failure that only a person can mend.
+    /// A failure that only a person can fix.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), retriable: false, stopped: false, build: None, source: None }
     }
@@ -34,12 +34,12 @@ impl StepError {
         Self { stopped: true, ..Self::new("The step was asked to stop.") }
     }
 
-    /// A host did not do what it was asked. `what` begins the sentence: “Starting the machine”.
+    /// A host failed to do what it was asked. `what` begins the sentence: “Starting the machine”.
     pub fn host(what: &str, host: &HostName, source: HypervisorError) -> Self {
         let advice = match &source {
-            HypervisorError::Unreachable { .. } => "Look at the hosts page for the reason.",
+            HypervisorError::Unreachable { .. } => "See the hosts page for the reason.",
             HypervisorError::Foreign { .. } => "Choose another name, or see on the hosts page what it is.",
-            HypervisorError::NoSuchMachine { .. } => "Somebody removed it on the host; create it again.",
+            HypervisorError::NoSuchMachine { .. } => "Someone removed it on the host; create it again.",
             HypervisorError::Unsupported { .. } => "Choose another kind of host for this.",
             HypervisorError::Failed { .. } | HypervisorError::NoAgent => {
                 "Test the host on the hosts page, then try again."
@@ -47,7 +47,7 @@ impl StepError {
         };
         Self {
             retriable: matches!(source, HypervisorError::Unreachable { .. }),
-            message: format!("{what} did not work on host “{host}”: {source}. {advice}"),
+            message: format!("{what} failed on host “{host}”: {source}. {advice}"),
             source: Some(Box::new(source)),
             ..Self::new("")
         }
@@ -60,11 +60,11 @@ impl StepError {
             BuildError::Failed(failure) => Self {
                 build: Some(Box::new(failure.clone())),
                 ..Self::new(format!(
-                    "{} failed to build. Its last lines tell why; mend the profile and try again.",
+                    "{} failed to build. Its last lines show why; fix the profile and try again.",
                     failure.derivation
                 ))
             },
-            other => Self::new(format!("The image builder did not get anywhere: {}.", chain(other))),
+            other => Self::new(format!("The image builder failed: {}.", chain(other))),
         }
     }
 
@@ -79,13 +79,13 @@ impl From<Error> for StepError {
         match error {
             // Not worth waiting for: the set of hosts is fixed while the portal runs.
             Error::Fault(Fault::Unavailable { host }) => Self::new(format!(
-                "Host “{host}” is not in the portal's settings any more. Add it again under the same name and restart the portal."
+                "Host “{host}” is no longer in the portal's settings. Add it again under the same name and restart the portal."
             )),
             Error::Fault(fault) => Self::new(fault.to_string()),
             Error::Build(error) => Self::build(&error),
             error => Self {
                 source: Some(Box::new(error)),
-                ..Self::new("Something went wrong on the server. Its log tells more; try again.")
+                ..Self::new("Something went wrong on the server. See its log for details; try again.")
             },
         }
     }

@@ -1,5 +1,5 @@
-//! `host.*`: the machine's place on its host. It is taken before anything is made there and given up after everything is gone,
-//! and it carries the machine's mark: what is found there without it is somebody else's.
+//! `host.*`: the machine's place on its host. It is taken before anything is made there and given up after everything
+//! is gone, and it carries the machine's mark: what is found there without it is someone else's.
 
 use super::cx::StepCx;
 use super::error::StepError;
@@ -32,7 +32,7 @@ async fn reserve(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     // A machine from before there were marks gets its mark here.
     cx.find_machine().await?;
     let record = cx.record().await?.ok_or_else(|| {
-        StepError::new("The machine's configuration is gone. Somebody has purged it; there is nothing to do.")
+        StepError::new("The machine's configuration is gone. Someone has purged it; there is nothing to do.")
     })?;
     let (name, host) = (&record.spec.name, &record.spec.host);
     let hypervisor = cx.hypervisor(&record)?;
@@ -52,8 +52,8 @@ async fn undo_reserve(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     }
 }
 
-/// Gives the place up; the machine is only a configuration then. Also one that the row does not know: a job that was given up
-/// may have taken it and not have come to writing it down.
+/// Gives the place up; the machine is only a configuration then. Includes one that the row does not know: a job that
+/// was given up may have taken it without writing it down.
 async fn release(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     match cx.record().await? {
         Some(record) if !cx.work.without_host => give_up(cx, &record).await,
@@ -70,7 +70,7 @@ async fn give_up(cx: &StepCx<'_>, record: &MachineRecord) -> Result<(), StepErro
     Ok(())
 }
 
-/// Has everything on the host follow the machine's new name.
+/// Renames everything on the host to the machine's new name.
 async fn rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let (from, to) = cx.names()?;
     give_name(cx, from, to).await

@@ -31,7 +31,7 @@ async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Undoes `write` where it changed the identity of a machine that there was: its name is all that can have changed, and the row has
+/// Undoes `write` where it changed the identity of an existing machine: only its name can have changed, and the row has
 /// the new one until its own step is undone.
 async fn undo_write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };

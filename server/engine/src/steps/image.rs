@@ -23,21 +23,23 @@ pub(crate) static FORGET: Step =
     Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed())
         .removing("the image");
 
-/// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row and
-/// store path are there is not built again.
+/// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row
+/// and store path exist is not built again.
 async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if cx.work.had_disks {
         return keep_image(cx).await;
     }
     let key = cx.work.key.clone().ok_or_else(|| {
-        StepError::new("The job does not say which image it needs. That is a fault of the portal; report it.")
+        StepError::new(
+            "The job does not say which image it needs. This is a bug in the portal; please report it.",
+        )
     })?;
     let known = db::images::by_key(&mut *cx.core.db.read().await?, &key).await?;
     if let Some(row) = known
         && row.rooted
         && cx.core.builder.is_valid(&row.store_path).await.map_err(Error::from)?
     {
-        cx.say(format!("The image {} ({}) has been built already.", key.profiles, key.mode.as_str()));
+        cx.say(format!("The image {} ({}) has already been built.", key.profiles, key.mode.as_str()));
         cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
         return Ok(());
     }
@@ -49,7 +51,7 @@ async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     record(cx, &key, &built).await
 }
 
-/// Writes what a build says to the job's log.
+/// Writes a build's output to the job's log.
 fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
     let (log, clock, step) = (cx.log.clone(), cx.core.clock.clone(), cx.step);
     let progress = cx.progress.clone();
@@ -63,7 +65,7 @@ fn listener(cx: &StepCx<'_>) -> crate::builds::Listener {
     })
 }
 
-/// Writes the image's row, then its root: a crash in between leaves a row that is not rooted, which the next run mends.
+/// Writes the image's row, then its root: a crash in between leaves a row that is not rooted, which the next run fixes.
 async fn record(
     cx: &mut StepCx<'_>,
     key: &ImageKey,

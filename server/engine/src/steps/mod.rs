@@ -1,8 +1,8 @@
-//! The steps that operations are made of, a file per family. A step that only one operation has stands with it in `ops/`.
+//! The steps that operations are made of, a file per family. A step that only one operation has is with it in `ops/`.
 //!
 //! The contract of a step:
 //! - `run` makes it so, and is quick when it already is. After a crash it may be called again on what it has half done.
-//! - `undo` is idempotent and bears a half-done `run`, or one that never began.
+//! - `undo` is idempotent and tolerates a half-done `run`, or one that never began.
 //! - It never asks a person, and it logs what it does as it does it.
 //! - It takes a [`Lease`](crate::job::lease::Lease): proof that its caller is the one runner of the job, which holds the machine.
 //! - Whatever later steps need is in [`Work`](crate::job::step::Work).
@@ -25,8 +25,8 @@ pub(crate) use cx::StepCx;
 pub(crate) use error::StepError;
 pub(crate) use step::Step;
 
-/// Every step there is, by family. A job is read back by the names of its steps, also one of a version that put them together
-/// differently.
+/// Every step there is, by family. A job is read back by the names of its steps, including jobs of a version that
+/// combined them differently.
 pub(crate) static ALL: &[&Step] = &[
     &address::AWAIT,
     &definition::PUT,

@@ -43,14 +43,14 @@ pub(crate) static RESUME: Step =
 pub(crate) static REQUIRE_OFF: Step =
     Step::new("power.require_off", "Make sure that it is off", |cx, lease| require_off(cx, lease).boxed());
 
-/// A guest that is still booting does not hear the power button, so it is pressed again now and then.
+/// A guest that is still booting misses the power button, so it is pressed again from time to time.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Switches on. A machine that already runs stays as it is.
 async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await?.is_active() {
-        cx.say("The machine is running already.");
+        cx.say("The machine is already running.");
         return Ok(());
     }
     switch(&target, Power::Start, "Starting the machine").await?;
@@ -64,7 +64,7 @@ async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError>
     kill(cx, lease).await
 }
 
-/// Pulls the plug of a machine that will be removed.
+/// Pulls the plug on a machine that will be removed.
 async fn kill(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     if state(&target).await?.is_active() {
@@ -76,7 +76,7 @@ async fn kill(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     tell(cx, &target).await
 }
 
-/// Fails unless the machine is off. Somebody may have started it on the host since the job was accepted.
+/// Fails unless the machine is off. Someone may have started it on the host since the job was accepted.
 async fn require_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     if state(&target).await?.is_active() {
@@ -87,7 +87,7 @@ async fn require_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Pulls the plug because somebody asked for it.
+/// Pulls the plug because someone asked for it.
 async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     if state(&target).await?.is_active() {
@@ -101,7 +101,7 @@ async fn force_off(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// Asks the guest to reboot. It keeps running; whether it listens shows on its console.
 async fn reboot(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
-    // Looked at first: a host that is away is waited for before the guest is asked, not after.
+    // Checked first: an unreachable host is waited for before the guest is asked, not after.
     state(&target).await?;
     if cx.work.asked {
         cx.say("The guest was asked to reboot before the portal was restarted; it is not asked again.");
@@ -134,7 +134,7 @@ async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Asks the guest to shut down, and waits for the host to say that it has.
+/// Asks the guest to shut down, and waits for the host to report that it has.
 async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     // Subscribed before asking: a guest may be quicker than we are.
@@ -144,7 +144,7 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The machine is off.");
         return Ok(());
     }
-    // After a restart it is only waited for: the guest may have shut down meanwhile and somebody may have started it.
+    // After a restart it is only waited for: the guest may have shut down meanwhile and someone may have started it.
     let may_ask = !cx.work.asked;
     if may_ask {
         ask(cx, &target, Power::ShutDown, "Asking the guest to shut down").await?;
@@ -186,17 +186,17 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         ended = tokio::time::timeout(limit, off) => match ended {
             Ok(ended) => ended.map(|()| cx.say("The guest has shut down.")),
             Err(_) => Err(StepError::new(format!(
-                "The guest has not shut down within {} s. It may be busy or may not listen to the power button: \
-                 look at its console, wait and try again, or force it off.",
+                "The guest has not shut down within {} s. It may be busy or ignore the power button: \
+                 check its console, wait and try again, or force it off.",
                 limit.as_secs()
             ))),
         },
     }
 }
 
-/// Asks the host for what a person wants, once in the life of the job: that it will be asked is saved before it is. A job that
-/// comes here again, after a crash or because the host went away in the middle, has looked at the state: the wish has not
-/// come true, and whether it ever will is not known.
+/// Asks the host for what a person wants, once per job: the intent is saved before the call. A job that comes here
+/// again, after a crash or because the host became unreachable in the middle, has checked the state: the wish has not
+/// come true, and whether it ever will is unknown.
 async fn ask(
     cx: &mut StepCx<'_>,
     target: &Target,
@@ -205,7 +205,7 @@ async fn ask(
 ) -> Result<(), StepError> {
     if cx.work.asked {
         return Err(StepError::new(format!(
-            "{what} was begun and interrupted, and it is not done twice by itself. Look at the machine, and ask again."
+            "{what} was begun and interrupted, and it is not repeated automatically. Check the machine, and ask again."
         )));
     }
     cx.work.asked = true;

@@ -40,7 +40,7 @@ pub(crate) static RENAME: Step =
         .undone_by(|cx, lease| undo_rename(cx, lease).boxed())
         .leaving("its new name, in the portal");
 
-/// How often hardware ids are drawn before giving up; two draws of 2^24 addresses collide once in a blue moon.
+/// How often hardware ids are drawn before giving up; two draws of 2^24 addresses hardly ever collide.
 const DRAWS: usize = 8;
 
 /// Writes the row, in the transaction that accepts the job: the database decides whose name it is, while the person who
@@ -52,7 +52,7 @@ pub(crate) async fn insert(
     spec: &Spec,
     now: Time,
 ) -> Inner<MachineId> {
-    let unknown = || Fault::invalid("host", "There is no such host; choose one of the list.");
+    let unknown = || Fault::invalid("host", "There is no such host; choose one from the list.");
     let host = core.hosts.get(&spec.host).ok_or_else(unknown)?.id;
     let id = MachineId(Uuid::now_v7());
     let mut collision = None;
@@ -71,9 +71,9 @@ pub(crate) async fn insert(
     Err(collision.unwrap_or(Error::Fault(name_taken())))
 }
 
-/// What is said beside the name's field. It tells that the name exists, which names on a network do anyway.
+/// The message beside the name's field. It reveals that the name exists, which names on a network do anyway.
 fn name_taken() -> Fault {
-    Fault::invalid("name", "There is a machine of this name already; choose another one.")
+    Fault::invalid("name", "There already is a machine with this name; choose another one.")
 }
 
 /// The row was written when the job was accepted; this only says so.
@@ -84,7 +84,8 @@ async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Writes the new name. It was free when the job was accepted; if somebody else has it by now, nothing has been done yet.
+/// Writes the new name. It was free when the job was accepted; if someone else has it by now, nothing has been done
+/// yet.
 async fn rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let (from, to) = cx.names()?;
     let said = format!("{from} is now called {to}.");
@@ -134,7 +135,7 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
         };
         cx.warn(&remark);
         cx.work.remark = Some(remark);
-        // Before the row goes, which knows it.
+        // Before the row goes, which records it.
         cx.save_work().await?;
     }
     forget(cx, lease).await?;
@@ -143,7 +144,7 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     Ok(cx.core.builder.remove_root(&roots::of_machine(id)).await.map_err(Error::from)?)
 }
 
-/// Removes the row; the name is free again. Also what undoes a new one.
+/// Removes the row; the name is free again. Also undoes a new one.
 async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(id) = cx.work.machine else { return Ok(()) };
     let mut tx = cx.core.db.begin().await?;
@@ -154,7 +155,7 @@ async fn forget(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(outline) = &outline {
         cx.say(format!("The configuration of {} is removed.", outline.name));
     }
-    // Before the fleet forgets the machine: until then, whoever looks at the console looks at this one.
+    // Before the fleet forgets the machine: until then, opening the console shows this one.
     if let Err(error) = cx.core.consoles.forget(id, "The machine has been removed.").await {
         tracing::warn!(machine.id = %id, %error, "transcripts are left; they are removed within the hour");
     }

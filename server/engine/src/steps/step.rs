@@ -1,4 +1,4 @@
-//! A step as a value: its name, what it does in words, and the two functions that do and undo it.
+//! A step as a value: its name, a sentence about what it does, and the two functions that do and undo it.
 
 use super::cx::StepCx;
 use super::error::StepError;
@@ -15,15 +15,15 @@ pub(crate) struct Step {
     pub name: &'static str,
     /// What it will do, in a short sentence, where its operation has no better one.
     pub what: &'static str,
-    /// Whether it mostly waits for something. Such a step takes no slot from jobs that work: builds have slots of their own.
+    /// Whether it mostly waits for something. Such a step takes no slot from working jobs: builds have their own slots.
     pub only_waits: bool,
     /// Makes it so.
     pub run: Act,
     /// Makes it as it was before; none for steps that are never undone.
     pub undo: Option<Act>,
-    /// What is left of it once it was done and not undone, in a few words.
+    /// What it leaves if done and not undone, in a few words.
     pub leaves: Option<&'static str>,
-    /// What is still there before it was done.
+    /// What is still there until it is done.
     pub removes: Option<&'static str>,
 }
 

@@ -81,7 +81,7 @@ impl MemoryBuilder {
         source.clone_into(&mut lock(&self.store).source);
     }
 
-    /// How many lines a build says.
+    /// How many lines a build prints.
     pub fn set_lines(&self, lines: usize) {
         lock(&self.store).lines = lines;
     }
@@ -141,7 +141,7 @@ impl MemoryBuilder {
         lock(&self.store).roots.keys().cloned().collect()
     }
 
-    /// Forgets all roots, as Nix does those of a state directory that was restored in another place.
+    /// Forgets all roots, as Nix does for a state directory that was restored in another place.
     pub fn forget_roots(&self) {
         lock(&self.store).roots.clear();
     }

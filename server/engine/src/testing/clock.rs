@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told.
+//! A clock that stands still until told otherwise.
 
 use model::Time;
 use ports::clock::Clock;

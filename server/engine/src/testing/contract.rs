@@ -1,4 +1,4 @@
-//! What every hypervisor must do, told once and run against each: the memory one of the engine's tests, libvirt, Proxmox.
+//! What every hypervisor must do, written once and run against each: the engine's in-memory one, libvirt, Proxmox.
 //!
 //! [`holds`] makes its own machines, with names beginning in `contract-`, and removes them. It panics with what it saw when
 //! a promise of the port (`ports/hypervisor.rs`) is broken. It waits on events, never on time; [`Subject::patience`] is
@@ -26,7 +26,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// What is put to the test.
+/// What is under test.
 pub struct Subject {
     /// The hypervisor, connected.
     pub hypervisor: Arc<dyn Hypervisor>,
@@ -137,7 +137,7 @@ pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Su
     theirs.remove(subject).await;
 }
 
-/// Places and domains are told with their mark while they are there.
+/// Places and domains are reported with their mark while they exist.
 pub async fn what_lies_there_is_told_with_its_mark(subject: &Subject) {
     let host = &subject.hypervisor;
     let made = Machine::reserved(subject, "told").await;
@@ -180,7 +180,7 @@ pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// Identity files: those of the disk's birth, changes, removals, and the same again.
+/// Identity files: the initial ones, changes, removals, and the same again.
 pub async fn identity_files_are_written_read_and_removed(subject: &Subject) {
     let host = &subject.hypervisor;
     let made = Machine::reserved(subject, "identity").await.with_disks(subject).await;
@@ -239,7 +239,7 @@ pub async fn definitions_can_be_put_again_and_removed_again(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// A machine of the wanted name that somebody else made.
+/// A machine of the wanted name that someone else made.
 pub async fn somebody_elses_machine_is_left_alone(subject: &Subject) {
     let host = &subject.hypervisor;
     let theirs = Machine::reserved(subject, "foreign").await.with_disks(subject).await;
@@ -353,7 +353,7 @@ pub async fn power_goes_through_its_states_and_tells(subject: &Subject) {
     }
     let counted = host.counters().await.unwrap();
     assert!(counted.iter().any(|(machine, _)| *machine == made.host_ref), "a running machine has counters");
-    // Removing the definition of a running machine ends it: nothing may run that nobody knows.
+    // Removing the definition of a running machine ends it: nothing may run that nobody knows of.
     host.remove_definition(&machine).await.unwrap();
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
     assert!(host.inventory().await.unwrap().iter().all(|seen| seen.machine != made.host_ref));
@@ -379,7 +379,7 @@ pub async fn the_console_lives_as_long_as_the_machine_runs(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// Waits for an event, telling what came instead when it does not come.
+/// Waits for an event, reporting what came instead if it does not come.
 async fn wait(subject: &Subject, events: &mut Receiver<HostEvent>, wanted: impl Fn(&HostEvent) -> bool) {
     let mut seen = Vec::new();
     let found = timeout(subject.patience, async {

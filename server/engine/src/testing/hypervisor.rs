@@ -1,7 +1,7 @@
-//! A hypervisor in memory: a world of domains and disks that outlives the engine, so that a test can crash the one and look at
-//! the other. Held to the same contract as the real ones (`contract.rs`).
+//! A hypervisor in memory: a world of domains and disks that outlives the engine, so that a test can crash one and
+//! inspect the other. Held to the same contract as the real ones (`contract.rs`).
 //!
-//! Guests boot and shut down at once, get an address, and echo what is typed. Faults are ordered by the call's name.
+//! Guests boot and shut down at once, get an address, and echo input. Faults are ordered by the call's name.
 
 mod port;
 
@@ -17,11 +17,12 @@ use std::sync::Mutex;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// A host like libvirt: a boot disk lies on its image, a machine is known by its UUID, a disk by a path with its name.
+/// A host like libvirt: a boot disk builds on its image, a machine is known by its UUID, a disk by a path with its
+/// name.
 pub const THIN: Capabilities = Capabilities { linked_clones: true };
 
 /// A host like Proxmox: a boot disk is a copy, a machine is known by the lowest number that is free, a disk by its machine's
-/// number and its own. Numbers are given out again, so that whoever confuses them with identity is found out.
+/// number and its own. Numbers are given out again, so that confusing them with identity is caught.
 pub const THICK: Capabilities = Capabilities { linked_clones: false };
 
 /// The size of every image, in bytes.
@@ -41,7 +42,7 @@ struct World {
     domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
-    /// Whoever wants the host checked waits for ever.
+    /// Checks of the host wait forever.
     hangs: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
     deaf: bool,
@@ -95,12 +96,12 @@ impl MemoryHypervisor {
         self.tell(if reachable { HostEvent::Connected } else { HostEvent::Disconnected { why: why() } });
     }
 
-    /// Has whoever wants the host checked wait for ever, or lets them go on.
+    /// Makes checks of the host wait forever, or lets them continue.
     pub fn set_hanging(&self, hangs: bool) {
         lock(&self.world).hangs = hangs;
     }
 
-    /// The next call of this name fails so; ordered twice, the next two.
+    /// The next call of this name fails like this; ordered twice, the next two.
     pub fn fail_next(&self, call: &'static str, error: HypervisorError) {
         lock(&self.world).faults.entry(call).or_default().push_back(error);
     }
@@ -134,7 +135,7 @@ impl MemoryHypervisor {
         lock(&self.world).guest_reads
     }
 
-    /// Somebody else on the host, or the guest itself, brings a machine into this state.
+    /// Someone else on the host, or the guest itself, brings a machine into this state.
     pub fn happen(&self, name: &str, state: MachineState) {
         let mut world = lock(&self.world);
         let found = world.domains.iter_mut().find(|(_, d)| d.name.as_str() == name);
@@ -145,7 +146,7 @@ impl MemoryHypervisor {
         }
     }
 
-    /// Somebody else on the host removes a domain.
+    /// Someone else on the host removes a domain.
     pub fn undefine(&self, name: &str) {
         let mut world = lock(&self.world);
         let found = world.domains.iter().find(|(_, d)| d.name.as_str() == name).map(|(at, _)| at.clone());
@@ -157,7 +158,8 @@ impl MemoryHypervisor {
         }
     }
 
-    /// What there is of this name is as a portal of before the marks would have made it, or as somebody else has put it there.
+    /// What exists under this name is as a portal from before the marks would have made it, or as someone else put it
+    /// there.
     pub fn take_marks_off(&self, name: &str) {
         let mut world = lock(&self.world);
         world
@@ -256,7 +258,7 @@ fn foreign(what: &str, name: &MachineName) -> HypervisorError {
 }
 
 impl Domain {
-    /// Goes to a state; says whether that is another one.
+    /// Goes to a state; returns whether it changed.
     fn go(&mut self, state: MachineState) -> bool {
         if self.state == state {
             return false;

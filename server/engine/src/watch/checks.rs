@@ -1,4 +1,4 @@
-//! Looking at a host for everything that could go wrong before it does.
+//! Checking a host for everything that could go wrong before it does.
 
 use super::inventory::take_inventory;
 use crate::core::Core;
@@ -15,8 +15,8 @@ use std::time::Duration;
 /// Most findings about things that belong to no machine; more would hide the others.
 const MOST_STRAYS: usize = 20;
 
-/// Looks at a host: its own findings, its bridges, what lies there that belongs to nobody, and what Nix last
-/// said, which is the same for all.
+/// Checks a host: its own findings, its bridges, unowned things on it, and Nix's last answer, which
+/// is the same for all.
 pub(super) async fn check(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
     let (mut findings, bridges) = look(core, entry, hypervisor.as_ref()).await;
@@ -24,8 +24,8 @@ pub(super) async fn check(core: &Core, entry: &HostEntry) {
     entry.checked(findings, bridges, core.clock.now());
 }
 
-/// The same and an inventory, for somebody who wants to know whether it works now and waits for the answer: that a host does not
-/// give one is an answer too.
+/// The same and an inventory, for someone who wants to know whether it works now and waits for the answer: no answer
+/// from the host is an answer too.
 pub(crate) async fn check_now(core: &Core, entry: &HostEntry) {
     let limit = core.settings.check_limit;
     let look = async {
@@ -50,13 +50,13 @@ fn no_answer(limit: Duration) -> Finding {
         level: Level::Error,
         what: format!("The host did not answer within {limit:?}."),
         fix: Some(
-            "See on the host what keeps its hypervisor busy, restart it if it hangs, then test again."
+            "Check on the host what keeps its hypervisor busy, restart it if it hangs, then test again."
                 .to_owned(),
         ),
     }
 }
 
-/// What the host itself says, its bridges, and what lies there that belongs to nobody.
+/// What the host itself reports, its bridges, and unowned things on it.
 async fn look(
     core: &Core,
     entry: &HostEntry,
@@ -68,7 +68,7 @@ async fn look(
     match strays {
         Ok(strays) => findings.extend(strays),
         Err(error) => {
-            tracing::debug!(host.name = %entry.name, error = chain(&error), "what lies on the host is not known");
+            tracing::debug!(host.name = %entry.name, error = chain(&error), "the contents of the host are unknown");
         }
     }
     (findings, bridges.ok())
@@ -99,7 +99,7 @@ async fn adopt_all(core: &Core, entry: &HostEntry, hypervisor: &dyn Hypervisor) 
     }
 }
 
-/// What lies on the host and belongs to no machine of the portal: left behind, restored, or put there by somebody.
+/// What is on the host and belongs to no machine of the portal: left behind, restored, or put there by someone.
 async fn strays(core: &Core, hypervisor: &dyn Hypervisor) -> Result<Vec<Finding>> {
     let belongings = hypervisor.belongings().await?;
     // Read after the host was asked: what was made meanwhile has its row by now.
@@ -114,7 +114,7 @@ async fn strays(core: &Core, hypervisor: &dyn Hypervisor) -> Result<Vec<Finding>
             name: "strays".to_owned(),
             level: Level::Warning,
             what: format!("{more} more things on this host belong to no machine of the portal."),
-            fix: Some("Look at those above, then test again.".to_owned()),
+            fix: Some("Deal with those above, then test again.".to_owned()),
         });
     }
     Ok(findings)

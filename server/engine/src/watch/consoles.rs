@@ -1,5 +1,5 @@
-//! Tells the console hub when a machine starts, pauses and stops, so that open consoles go on with the next boot, and each boot is kept
-//! whether or not anybody looks, as far as the hub reads that many.
+//! Notifies the console hub when a machine starts, pauses and stops, so that open consoles continue with the next boot,
+//! and each boot is kept whether or not anyone watches, up to the hub's limit.
 
 use crate::core::Core;
 use crate::machine::fleet::{Changed, MachineEntry};
@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
-/// What the hub was last told of a machine: how and where it is. One that was destroyed and created again while changes were
-/// missed may be as it was, and somewhere else.
+/// What the hub was last told about a machine: its state and place. One that was destroyed and created again while
+/// changes were missed may be in the same state, but elsewhere.
 type Said = (MachineState, Option<HostRef>);
 
-/// Relays for ever.
+/// Relays indefinitely.
 pub(super) async fn relay(core: Arc<Core>) {
     let mut changes = core.fleet.changes();
     let mut states: HashMap<MachineId, Said> = HashMap::new();

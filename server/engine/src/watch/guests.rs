@@ -1,9 +1,9 @@
-//! What only a running guest, or whoever serves it addresses, can tell: its addresses, the image that it runs, whether its
-//! boot is done.
+//! What only a running guest, or the server of its addresses, can report: its addresses, the image that it runs,
+//! whether its boot is done.
 //!
-//! No event tells of most of this, so running machines are asked: soon after something happened to one, then ever more
-//! seldom. A guest that does not answer costs its own place among those asked at once and delays nobody else. What a guest
-//! says of its image is asked for until it has said that its boot is done, and not again before the next boot.
+//! No event reports most of this, so running machines are asked: soon after something happened to one, then less and
+//! less often. A guest that does not answer costs its own place among those asked at once and delays nobody else. A
+//! guest is asked about its image until it has reported that its boot is done, and not again before the next boot.
 
 use super::Watched;
 use crate::db;
@@ -22,26 +22,26 @@ use tokio::time::Instant;
 
 /// How soon a machine that has just started is asked again; doubled up to [`SELDOM`].
 const SOON: Duration = Duration::from_millis(500);
-/// How often a machine is asked at most when nothing suggests that something has changed.
+/// How often a machine is asked at most when nothing suggests a change.
 const SELDOM: Duration = Duration::from_secs(60);
-/// Whose time has come is looked up at most this often: it takes a look at every machine.
+/// Due machines are looked up at most this often: it takes a pass over every machine.
 const PACE: Duration = Duration::from_millis(100);
 /// How many machines of a host are asked at once.
 const AT_ONCE: usize = 4;
 
-/// When whom to ask.
+/// When to ask whom.
 #[derive(Default)]
 struct Schedule {
     /// When each running machine's time comes, and how long to wait after that.
     due: HashMap<MachineId, (Instant, Duration)>,
-    /// Whose time has come.
+    /// Machines that are due.
     queue: VecDeque<MachineId>,
-    /// Who is in the queue or is being asked.
+    /// Machines in the queue or being asked.
     waiting: HashSet<MachineId>,
 }
 
 impl Watched {
-    /// Asks for ever.
+    /// Asks indefinitely.
     pub(super) async fn ask_guests(self) {
         let mut schedule = Schedule::default();
         let mut asked = FuturesUnordered::new();
@@ -54,7 +54,7 @@ impl Watched {
             }
             tokio::select! {
                 Some(id) = asked.next(), if !asked.is_empty() => {
-                    // Somebody may have wanted it asked anew while it was being asked.
+                    // Someone may have wanted it asked again while it was being asked.
                     if schedule.done(id) {
                         next = next.min(Instant::now() + PACE);
                     }
@@ -65,7 +65,7 @@ impl Watched {
         }
     }
 
-    /// Queues whose time has come; answers when to look again.
+    /// Queues those that are due; returns when to check again.
     fn plan(&self, schedule: &mut Schedule) -> Instant {
         let now = Instant::now();
         for id in self.entry.take_eager() {
@@ -89,7 +89,7 @@ impl Watched {
         next.max(now + PACE)
     }
 
-    /// Asks one machine; answers its id.
+    /// Asks one machine; returns its id.
     async fn ask(&self, id: MachineId) -> MachineId {
         let known = self.core.fleet.by_id(id);
         if let Some(known) = known.filter(|known| is_running(known.row.observed.state)) {
@@ -135,7 +135,7 @@ impl Watched {
         let _ = keep.await;
     }
 
-    /// Asks the guest what it is, unless it has said all there is to say in this boot.
+    /// Asks the guest what it is, unless it has reported everything in this boot.
     async fn ask_guest(&self, known: &MachineEntry) {
         let before = known.row.observed.guest.as_deref();
         if before.is_some_and(|guest| guest.booted) {
@@ -156,14 +156,14 @@ impl Watched {
         }
     }
 
-    /// A file of the guest, if it has it; nothing at all if nobody there answers.
+    /// A file of the guest, if it has one; nothing at all if there is no answer.
     async fn guest_file(&self, machine: &MachineRef, path: &str) -> Option<Option<Vec<u8>>> {
         match self.hypervisor.agent_read(machine, path).await {
             Ok(bytes) => Some(Some(bytes)),
             // There is an agent, and it cannot read the file.
             Err(HypervisorError::Failed { .. }) => Some(None),
             Err(error) => {
-                tracing::trace!(machine.name = %machine.name, error = chain(&error), "no word from the guest");
+                tracing::trace!(machine.name = %machine.name, error = chain(&error), "no answer from the guest");
                 None
             }
         }
@@ -171,7 +171,7 @@ impl Watched {
 }
 
 impl Schedule {
-    /// A machine has been asked. True if its time has come again meanwhile.
+    /// A machine has been asked. True if it has become due again meanwhile.
     fn done(&mut self, id: MachineId) -> bool {
         self.waiting.remove(&id);
         self.due.get(&id).is_some_and(|(at, _)| *at <= Instant::now())

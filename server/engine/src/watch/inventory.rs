@@ -1,11 +1,11 @@
-//! Taking over what a host has now.
+//! Taking over a host's current state.
 
 use crate::core::Core;
 use crate::error::chain;
 use crate::hosts::HostEntry;
 use ports::hypervisor::HypervisorError;
 
-/// Takes over what a host has now. Called by the watchers, and by `check_host` when somebody asks.
+/// Takes over what a host has now. Called by the watchers, and by `check_host` when someone asks.
 pub(crate) async fn take_inventory(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
     let stamp = core.fleet.stamp();

@@ -123,7 +123,7 @@ async fn a_user_who_logs_in_again_and_again_keeps_fifty_sessions() {
     for _ in 0..51 {
         sessions.push(login(&engine, "ada", PASSWORD).await.unwrap());
         world.clock.advance_millis(60_000);
-        // The first one is in use all the time.
+        // The first one is used throughout.
         assert!(engine.session(&sessions[0].token).await.unwrap().is_some());
     }
     assert_eq!(engine.session(&sessions[1].token).await.unwrap(), None, "unused for the longest time");

@@ -100,7 +100,7 @@ async fn two_who_want_one_image_share_one_build() {
     engine.shut_down().await;
 }
 
-/// Who built something and how that ended, by what the audit log says.
+/// Who built something and how that ended, according to the audit log.
 async fn audited_builds(engine: &Engine, ada: &Actor) -> Vec<(String, Outcome, bool)> {
     let filter = AuditFilter { action: Some("build".to_owned()), ..AuditFilter::default() };
     let rows = engine.audit(ada, &filter).await.unwrap().rows.into_iter();
@@ -202,7 +202,7 @@ async fn what_only_goes_forward_cannot_be_cancelled_half_way() {
     let ada = admin(&engine).await;
     let created = succeed(&engine, &ada, create("web")).await.summary.badge.id;
     let gone = || HypervisorError::Unreachable { why: "gone".to_owned() };
-    // The host goes away when the machine is switched off and its definition is about to be removed.
+    // The host becomes unreachable when the machine is switched off and its definition is about to be removed.
     (0..1000).for_each(|_| world.hypervisor.fail_next("remove_definition", gone()));
     let job = begin(&engine, &ada, on(OperationKind::Destroy, "web")).await;
     until_said(&engine, &ada, job, "Trying again.").await;
@@ -210,7 +210,7 @@ async fn what_only_goes_forward_cannot_be_cancelled_half_way() {
     assert!(view.summary.badge.state == JobState::Running && !view.can_cancel, "{view:#?}");
     let refused = engine.cancel(&ada, job).await.unwrap_err();
     assert!(
-        matches!(&refused, Fault::Refused { why } if why.contains("cannot be stopped any more")),
+        matches!(&refused, Fault::Refused { why } if why.contains("can no longer be stopped")),
         "{refused:?}"
     );
     world.hypervisor.forget_faults();
@@ -223,7 +223,7 @@ async fn what_only_goes_forward_cannot_be_cancelled_half_way() {
     engine.shut_down().await;
 }
 
-/// Gives a request up when it waits for the so-manieth time, as a browser does that hangs up; says whether it was answered.
+/// Drops a request at its nth wait, like a browser that disconnects; returns whether it was answered.
 async fn hang_up<T>(request: impl Future<Output = T>, after: usize) -> bool {
     let (mut request, mut rests) = (pin!(request), 0);
     poll_fn(|cx| {
@@ -246,7 +246,7 @@ async fn a_cancel_that_is_written_down_reaches_the_job_whoever_hangs_up_when() {
         let job = begin(&engine, &ada, build("docker")).await;
         world.builder.begun(after + 1).await;
         let answered = hang_up(engine.cancel(&ada, job), after).await;
-        // Whatever the request has not come to is done now; what it has written must be on its way already.
+        // What the request did not get to is done now; what it wrote must be on its way already.
         let written = "select cancel from jobs where state = 'running'";
         let written = sqlx::query(written).fetch_optional(&mut world.sql().await).await.unwrap();
         if written.is_some_and(|row| !row.get::<bool, _>(0)) {
@@ -269,7 +269,7 @@ async fn nobody_joins_a_build_that_is_cancelled() {
     world.builder.hold(true);
     let first = begin(&engine, &ada, build("docker")).await;
     world.builder.begun(1).await;
-    // Cancelled a moment ago, which its runner has not heard of yet.
+    // Cancelled a moment ago, and its runner has not been notified yet.
     let cancel = "update jobs set cancel = 1 where state = 'running'";
     sqlx::query(cancel).execute(&mut world.sql().await).await.unwrap();
     let second = begin(&engine, &bob, build("docker")).await;

@@ -21,17 +21,17 @@ pub enum Mischief {
     Twice,
     /// The step fails.
     Fail(usize, When),
-    /// The runner stops for ever.
+    /// The runner stops forever.
     Halt(usize, When),
-    /// The runner stops for ever inside the step, or inside its undoing, at a rest where what lies outside the process has changed
-    /// for the so-manieth time; at the first rest for 0. At any other rest the next process would find the same.
+    /// The runner stops forever inside the step, or inside its undoing, at the pause where the world outside the process has
+    /// changed for the nth time; at the first pause for 0. At any other pause the next process would find the same.
     HaltInside(usize, When, usize),
 }
 
 /// A probe that makes mischief once the world is prepared.
 pub struct Mischievous {
     armed: watch::Sender<Option<Mischief>>,
-    /// Fails as well, so that there is an undoing to make mischief in.
+    /// Fails too, so that there is an undoing to make mischief in.
     fails: Mutex<Option<(usize, When)>>,
     halted: watch::Sender<bool>,
     repeated: Mutex<HashSet<(JobId, usize, When)>>,
@@ -63,7 +63,7 @@ impl Mischievous {
         })
     }
 
-    /// How often the remains have changed since the first rest.
+    /// How often the remains have changed since the first pause.
     fn changes(&self) -> usize {
         let now = (self.remains)();
         let mut changes = self.changes.lock().unwrap();
@@ -81,7 +81,7 @@ impl Mischievous {
         self.armed.send_replace(mischief);
     }
 
-    /// Waits until a runner has stopped for ever.
+    /// Waits until a runner has stopped forever.
     pub async fn halted(&self) {
         let _ = self.halted.subscribe().wait_for(|halted| *halted).await;
     }
@@ -126,7 +126,7 @@ impl Probe for Mischievous {
     }
 }
 
-/// A process' runtime. One thread: it spends no time on waking others up, and the crashes are many.
+/// A process's runtime. One thread: it spends no time on waking others up, and the crashes are many.
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -145,13 +145,13 @@ pub fn on_portal<T>(world: &World, what: impl AsyncFnOnce(Arc<Engine>, Actor) ->
 /// What was left when the process died.
 pub struct Crashed {
     pub job: JobId,
-    /// Whether the job came to where the mischief was; if not, it ended.
+    /// Whether the job got to the mischief; if not, it ended.
     pub reached: bool,
     /// What the world was like before the job.
     pub before: Vec<String>,
 }
 
-/// Prepares the world, submits the operation that `prepare` answers, and lets the process die of the mischief.
+/// Prepares the world, submits the operation that `prepare` returns, and lets the process die of the mischief.
 pub fn crash(
     world: &World,
     mischief: Mischief,

@@ -1,4 +1,5 @@
-//! Rows that cannot be read, because somebody edited them or a later version wrote them: they are told, and hide no others.
+//! Rows that cannot be read, because someone edited them or a later version wrote them: they are reported, and hide no
+//! others.
 
 use crate::harness::{World, admin, begin, create, ended, member, name, on, succeed};
 use engine::Engine;

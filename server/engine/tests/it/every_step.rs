@@ -21,10 +21,10 @@ use ports::hypervisor::Capabilities;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// More than any step changes: one that has not ended then does so for ever.
+/// More than any step changes: one that has not ended by then never will.
 const MOST_CHANGES: usize = 100;
 
-/// Brings the world to where the operation makes sense, and gives the operation.
+/// Brings the world to where the operation makes sense, and returns the operation.
 async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: OperationKind) -> Operation {
     use OperationKind as Op;
     match kind {
@@ -64,7 +64,7 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
     on(kind, "web")
 }
 
-/// A world for one case. A guest that was asked to shut down before a crash is waited for, and may not have heard it.
+/// A world for one case. A guest that was asked to shut down before a crash is waited for, and may have missed it.
 fn world(capabilities: Capabilities) -> World {
     let mut world = World::with(capabilities);
     world.settings.shut_down_limit = Duration::from_secs(1);
@@ -107,7 +107,7 @@ impl Case {
         Self { capabilities, kind, steps, target }
     }
 
-    /// What fails where there is an undoing to be looked at.
+    /// What fails if there is an undoing to be checked.
     fn last(&self) -> (usize, When) {
         (self.steps.len() - 1, When::AfterRun)
     }
@@ -146,7 +146,7 @@ impl Case {
     }
 
     /// Kills the process when a step waits for something, once for each other thing that it can leave, and the rest on the
-    /// other kind of host. Answers 0 if it never died.
+    /// other kind of host. Returns 0 if it never died.
     fn dies_inside(&self, index: usize, when: When, fails: Option<(usize, When)>) -> usize {
         let died = |changes: &usize| self.dies_of(Mischief::HaltInside(index, when, *changes), fails);
         let first = usize::from(self.capabilities != THIN);
@@ -208,7 +208,7 @@ impl Case {
         assert_eq!(Target::of(world).await, self.target, "{context}");
     }
 
-    /// The process dies of the mischief; the next one finishes or undoes the job. Answers whether the job came there.
+    /// The process dies of the mischief; the next one finishes or undoes the job. Returns whether the job got there.
     fn dies_of(&self, mischief: Mischief, fails: Option<(usize, When)>) -> bool {
         let context = format!("{} {mischief:?}", self.kind);
         let world = world(self.capabilities);
@@ -301,7 +301,7 @@ fn a_cancel_that_comes_too_late_does_not_stop_what_only_goes_forward() {
     })
     .job;
     runtime().block_on(async {
-        // Written by a request that looked just before the first step began.
+        // Written by a request that checked just before the first step began.
         let cancel = sqlx::query("update jobs set cancel = 1 where state = 'running'");
         let done = cancel.execute(&mut world.sql().await).await.unwrap();
         assert_eq!(done.rows_affected(), 1);

@@ -1,4 +1,4 @@
-//! What guests say of themselves: asked once per boot, bounded, and never more than shown.
+//! What guests report about themselves: asked once per boot, bounded, and never more than shown.
 
 use crate::harness::{World, admin, create, name, next, on, succeed, until_row};
 use model::address::AddressSource;

@@ -1,6 +1,7 @@
-//! The world of a test: what outlives the engine (state directory, host, image builder, clock) and short words for what tests do.
+//! The world of a test: what outlives the engine (state directory, host, image builder, clock) and short names for what
+//! tests do.
 //!
-//! A [`World`] that is dropped looks into its database: a test that leaves an unfinished job fails.
+//! A dropped [`World`] checks its database: a test that leaves an unfinished job fails.
 
 use engine::probe::{Moment, Probe, Verdict};
 use engine::testing::builder::MemoryBuilder;
@@ -40,11 +41,11 @@ pub struct World {
     pub builder: Arc<MemoryBuilder>,
     pub clock: Arc<ManualClock>,
     pub settings: Settings,
-    /// Where the host is, as the configuration says.
+    /// The host's configured target.
     pub target: &'static str,
     /// The bridges that the configuration allows.
     pub bridges: Vec<BridgeName>,
-    /// What identifiers stand for: of rows that are gone as well, if a snapshot has seen them.
+    /// What identifiers stand for: also of rows that are gone, if a snapshot has seen them.
     ids: Mutex<BTreeMap<String, String>>,
     /// Whether the host is in the portal's settings.
     pub has_host: bool,
@@ -56,7 +57,7 @@ impl World {
     }
 
     pub fn with(capabilities: Capabilities) -> Self {
-        // In memory where that can be: what is tested is the end of a process, not that of the computer.
+        // In memory where possible: what is tested is the death of a process, not of the computer.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let settings = Settings {
@@ -97,7 +98,7 @@ impl World {
             std::fs::create_dir_all(&self.settings.state).unwrap();
             std::fs::copy(template().await, self.database()).unwrap();
         }
-        // What a crashed engine still holds is let go by its threads within moments.
+        // A crashed engine's threads release what they hold within moments.
         let open = async {
             loop {
                 let opened = Engine::open_with(
@@ -121,14 +122,15 @@ impl World {
         self.dir.path().join("state/snowglobe.db")
     }
 
-    /// A connection of the test's own.
+    /// The test's own connection.
     pub async fn sql(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.database()).busy_timeout(PATIENCE);
         SqliteConnection::connect_with(&options).await.unwrap()
     }
 
-    /// All there is of machines, outside the engine and in its tables, to compare before and after: definitions, disks with
-    /// sizes and contents, roots, rows. Identifiers are replaced by what they stand for, so that two worlds can be compared.
+    /// Everything about machines, outside the engine and in its tables, to compare before and after: definitions, disks
+    /// with sizes and contents, roots, rows. Identifiers are replaced by what they stand for, so that two worlds can be
+    /// compared.
     pub async fn snapshot(&self) -> Vec<String> {
         let mut all = self.hypervisor.picture();
         all.extend(self.builder.root_names().into_iter().filter(|root| root.starts_with("machine-")));
@@ -137,7 +139,7 @@ impl World {
         self.without_ids(all).await
     }
 
-    /// All there is of images: roots and rows. They may stay when what needed them is undone.
+    /// Everything about images: roots and rows. They may stay when what needed them is undone.
     pub async fn images(&self) -> Vec<String> {
         let mut all = self.builder.root_names();
         all.retain(|root| root.starts_with("image-"));
@@ -207,7 +209,7 @@ async fn template() -> PathBuf {
     let path =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-migrated.db", hex::encode(sum.finalize())));
     if !path.exists() {
-        // Whole or not at all: another test may be doing the same. An engine would leave traces of its own in it.
+        // All or nothing: another test may be doing the same. An engine would leave traces of its own in it.
         let fresh = tempfile::Builder::new().tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let options = SqliteConnectOptions::new().filename(fresh.path());
         let mut sql = SqliteConnection::connect_with(&options).await.unwrap();
@@ -228,7 +230,7 @@ impl Probe for Calm {
     }
 }
 
-/// Waits, but not for ever.
+/// Waits, but not forever.
 pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("nothing happened for a long time")
 }
@@ -297,7 +299,7 @@ pub fn name(text: &str) -> MachineName {
     text.parse().unwrap()
 }
 
-/// A create that is in the midst of its build, and stays there while the builder holds.
+/// A create in the middle of its build, which stays there while the builder holds.
 pub async fn building(world: &World, engine: &Arc<Engine>, actor: &Actor) -> JobId {
     world.builder.hold(true);
     let job = begin(engine, actor, create("web")).await;
@@ -305,12 +307,12 @@ pub async fn building(world: &World, engine: &Arc<Engine>, actor: &Actor) -> Job
     job
 }
 
-/// What a host says that will not do something.
+/// The error of a host that refuses something.
 pub fn refused() -> HypervisorError {
     HypervisorError::Failed { what: "doing it".to_owned(), why: "the device is busy".to_owned() }
 }
 
-/// The next create fails when it has made disks, and the host is away so many times when they are to be removed.
+/// The next create fails when it has made disks, and the host is unreachable so many times when they are to be removed.
 pub fn fail_and_go_away(world: &World, times: usize) {
     world.hypervisor.fail_next("put_definition", refused());
     for _ in 0..times {
@@ -337,7 +339,7 @@ pub async fn succeed(engine: &Arc<Engine>, actor: &Actor, operation: Operation) 
     view
 }
 
-/// The job as it is when it is over.
+/// The job's state once it is over.
 pub async fn ended(engine: &Arc<Engine>, actor: &Actor, id: JobId) -> JobView {
     let mut frames = engine.follow_job(actor, id, None).await.unwrap();
     loop {
@@ -349,7 +351,7 @@ pub async fn ended(engine: &Arc<Engine>, actor: &Actor, id: JobId) -> JobView {
     }
 }
 
-/// Waits until a job's log says this.
+/// Waits until a job's log contains this.
 pub async fn until_said(engine: &Arc<Engine>, actor: &Actor, job: JobId, text: &str) {
     let mut frames = engine.follow_job(actor, job, None).await.unwrap();
     loop {
@@ -366,7 +368,7 @@ pub async fn until_state(engine: &Arc<Engine>, actor: &Actor, machine: &str, sta
     until_row(engine, actor, machine, |row| row.observed.state == state).await;
 }
 
-/// Waits until a machine is seen so.
+/// Waits until a machine is seen like this.
 pub async fn until_row(
     engine: &Arc<Engine>,
     actor: &Actor,

@@ -44,7 +44,7 @@ async fn a_log_is_replayed_from_any_line_and_ends() {
     engine.shut_down().await;
 }
 
-/// Checks that a frame begins with line `from`, and answers which line comes next. Whoever reads `all` looks at every line;
+/// Checks that a frame begins with line `from`, and returns which line comes next. With `all`, every line is checked;
 /// the others at the first and the last: parsing is the browsers' work, and fifty of them have more processors than a test.
 fn check_frame(text: &str, from: u64, all: bool) -> u64 {
     let seq = |at: usize| -> u64 {

@@ -1,5 +1,5 @@
-//! The engine as a whole: real SQLite, a hypervisor and an image builder in memory. One binary, because each one more is linked
-//! anew.
+//! The engine as a whole: real SQLite, a hypervisor and an image builder in memory. One binary, because each further
+//! one would be linked anew.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

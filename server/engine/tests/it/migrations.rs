@@ -1,5 +1,5 @@
 //! Migrations are tried on tables that are not empty: each has sample data in `migrations/samples/`, written after it and before
-//! the next one, and the engine opens what comes out.
+//! the next one, and the engine opens the result.
 
 use crate::harness::{World, actor, name};
 use futures::StreamExt as _;

@@ -1,5 +1,5 @@
-//! Whose is what on a host: disks are never taken over by name, what belongs to nobody is told, and a machine's bridge is one that
-//! somebody has allowed.
+//! Whose is what on a host: disks are never taken over by name, what belongs to nobody is reported, and a machine's
+//! bridge is an allowed one.
 
 use crate::harness::{World, admin, create, member, name, on, patiently, run, spec, succeed, until_row};
 use engine::testing::hypervisor::{THICK, THIN};
@@ -12,7 +12,7 @@ use model::spec::Spec;
 use ports::hypervisor::{Hypervisor as _, HypervisorError, Volume};
 use std::time::Duration;
 
-/// The disks of the host with what is on them.
+/// The disks of the host with their contents.
 async fn disks(world: &World) -> Vec<(String, Option<Vec<u8>>)> {
     let mut all = Vec::new();
     for disk in world.hypervisor.disk_names() {
@@ -75,7 +75,7 @@ async fn what_an_undoing_that_failed_left_is_not_taken_over_by_the_next_machine_
     engine.give_up(&ada, job.summary.badge.id).await.unwrap();
     let before = disks(&world).await;
     assert_eq!(before.len(), 2);
-    // Somebody makes the portal forget it.
+    // Someone makes the portal forget it.
     sqlx::query("delete from machines").execute(&mut world.sql().await).await.unwrap();
     engine.shut_down().await;
 
@@ -87,7 +87,7 @@ async fn what_an_undoing_that_failed_left_is_not_taken_over_by_the_next_machine_
     engine.shut_down().await;
 }
 
-/// Brings the world to what a portal of before the marks would have left.
+/// Brings the world to what a portal from before the marks would have left.
 async fn without_marks(world: &World) {
     world.hypervisor.take_marks_off("web");
     sqlx::query("update machines set host_ref = null").execute(&mut world.sql().await).await.unwrap();
@@ -121,7 +121,7 @@ async fn what_does_not_agree_is_not_adopted_and_nothing_is_done_with_it() {
     succeed(&engine, &ada, create("web")).await;
     engine.shut_down().await;
     without_marks(&world).await;
-    // The row is that of another machine that had the name before.
+    // The row belongs to another machine that had the name before.
     sqlx::query("update machines set uuid = '00000000-0000-4000-8000-000000000000'")
         .execute(&mut world.sql().await)
         .await
@@ -218,7 +218,7 @@ async fn a_place_is_given_up_with_the_machine_and_taken_again() {
     assert_eq!(world.hypervisor.place_names(), ["web"]);
     succeed(&engine, &ada, on(OperationKind::Destroy, "web")).await;
     assert_eq!(world.hypervisor.place_names(), Vec::<String>::new());
-    // Gets the number that web had, and is not taken for it.
+    // Gets the number that web had, and is not mistaken for it.
     succeed(&engine, &ada, create("db")).await;
     assert_eq!(
         engine.machine(&ada, &name("web")).await.unwrap().row.observed.state,

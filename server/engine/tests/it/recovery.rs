@@ -1,4 +1,5 @@
-//! The host goes away, somebody meddles behind the portal's back, a job fails half-way: nothing is lost and nothing is left.
+//! The host becomes unreachable, someone meddles behind the portal's back, a job fails halfway: nothing is lost or left
+//! behind.
 
 use crate::harness::{
     World, actor, admin, building, create, ended, fail_and_go_away, name, next, on, patiently, refused, run,
@@ -68,7 +69,7 @@ async fn a_job_that_was_asked_to_stop_says_so_until_it_has() {
     let ada = admin(&engine).await;
     let job = building(&world, &engine, &ada).await;
     assert!(!engine.job(&ada, job).await.unwrap().summary.badge.cancelling);
-    // As after a crash in the middle of cancelling: a step that does not listen would look like this as well.
+    // As after a crash in the middle of cancelling: a step that does not listen would also look like this.
     sqlx::query("update jobs set cancel = 1").execute(&mut world.sql().await).await.unwrap();
     let asked = engine.job(&ada, job).await.unwrap();
     assert!(asked.summary.badge.cancelling && !asked.can_cancel);
@@ -149,7 +150,7 @@ async fn a_host_that_is_away_makes_machines_unknown_and_its_return_brings_them_b
     patiently(finding(Level::Ok)).await;
     engine.shut_down().await;
 
-    // A portal that starts while the host is away knows its machines all the same.
+    // A portal that starts while the host is unreachable still knows its machines.
     world.hypervisor.set_reachable(false);
     let engine = world.open().await;
     let page = engine.machines(&ada, &MachineFilter::default()).await.unwrap();

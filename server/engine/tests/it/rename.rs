@@ -1,4 +1,4 @@
-//! A machine gets another name: everything follows, links go on, and nobody else's machine is touched.
+//! A machine gets another name: everything follows, links keep working, and nobody else's machine is touched.
 
 use crate::harness::{
     World, actor, admin, begin, create, ended, member, name, on, patiently, run, spec, succeed, until_said,
@@ -77,7 +77,7 @@ async fn the_old_name_leads_on_for_who_may_see_the_machine_until_another_one_has
     succeed(&engine, &mia, rename("web", "db")).await;
     for person in [&ada, &mia] {
         assert_eq!(engine.machine(person, &name("web")).await.unwrap().row.name, name("db"));
-        // To change something, one has to know what it is called.
+        // Changing something takes its current name.
         let refused = engine.submit(person, on(OperationKind::Start, "web"), Consent::default()).await;
         assert!(why(refused).contains("now called db"));
     }
@@ -85,7 +85,7 @@ async fn the_old_name_leads_on_for_who_may_see_the_machine_until_another_one_has
     assert!(matches!(engine.machine(&eve, &name("web")).await, Err(Fault::NotFound { .. })));
     let refused = engine.submit(&eve, on(OperationKind::Start, "web"), Consent::default()).await;
     assert!(matches!(refused, Err(Fault::NotFound { .. })), "{refused:?}");
-    // After a restart as well.
+    // After a restart too.
     engine.shut_down().await;
     let engine = world.open().await;
     let (mia, eve) = (actor(&engine, "mia").await, actor(&engine, "eve").await);
@@ -109,8 +109,8 @@ async fn what_does_not_fit_is_refused_with_what_to_do() {
     create_off(&engine, &ada, "web").await;
     succeed(&engine, &ada, create("db")).await;
     let plan = async |from: &str, to: &str| why(engine.plan(&ada, &rename(from, to)).await);
-    assert!(plan("web", "db").await.contains("There is a machine named db already"));
-    assert!(plan("web", "web").await.contains("It is called web already"));
+    assert!(plan("web", "db").await.contains("There already is a machine named db"));
+    assert!(plan("web", "web").await.contains("It is already called web"));
     assert!(plan("db", "mail").await.contains("Shut it down first"));
     let actions = engine.machine(&ada, &name("db")).await.unwrap().actions;
     let refused = actions.into_iter().find(|offered| offered.kind == OperationKind::Rename).unwrap().refused;
@@ -150,7 +150,7 @@ async fn nobody_gets_the_old_name_before_the_rename_is_done() {
     let taken = engine.submit(&ada, create("web"), Consent::default()).await;
     assert_eq!(taken.unwrap_err(), Fault::Busy { job });
     assert!(
-        why(engine.plan(&ada, &rename("mail", "web")).await).contains("There is a machine named web already")
+        why(engine.plan(&ada, &rename("mail", "web")).await).contains("There already is a machine named web")
     );
     let busy = engine.submit(&ada, on(OperationKind::Start, "db"), Consent::default()).await;
     assert_eq!(busy.unwrap_err(), Fault::Busy { job });

@@ -1,4 +1,4 @@
-//! Who sees and does what. What is somebody else's does not exist, in every answer alike.
+//! Who sees and does what. Other people's things do not exist, in every answer alike.
 
 use crate::harness::{PASSWORD, World, actor, admin, build, create, member, name, next, on, secret, succeed};
 use futures::StreamExt as _;
@@ -159,7 +159,7 @@ async fn who_is_no_longer_an_administrator_does_not_go_on_to_see_what_one_sees()
     let EventFrame::Closing { why } = next(&mut events).await else { panic!("the stream must end") };
     assert!(why.contains("role"), "{why}");
     assert!(events.next().await.is_none());
-    // Also with what the request believed before it asked.
+    // Even with what the request believed before it asked.
     assert_eq!(full(&mut engine.follow_events(&bob, None).await.unwrap()).await, []);
     engine.shut_down().await;
 }

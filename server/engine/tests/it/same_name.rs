@@ -1,4 +1,4 @@
-//! A machine's name goes on to another machine: what was agreed to or tried for the first is not done to the second.
+//! A machine's name passes to another machine: what was agreed to or tried for the first is not done to the second.
 
 use crate::harness::{World, admin, create, on, run, succeed};
 use engine::Engine;

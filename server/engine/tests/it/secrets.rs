@@ -1,4 +1,4 @@
-//! What is over leaves no secret behind.
+//! Finished jobs leave no secret behind.
 
 use crate::harness::{World, admin, on, run, spec, succeed};
 use model::Fault;

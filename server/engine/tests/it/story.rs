@@ -80,7 +80,7 @@ async fn a_plan_that_has_changed_is_shown_again() {
     let shown = engine.plan(&ada, &create("web")).await.unwrap();
     assert!(shown.steps[2].what.starts_with("Build the image"), "{shown:?}");
     succeed(&engine, &ada, create("other")).await;
-    // Only words have changed: the image is there now.
+    // Only the wording has changed: the image exists now.
     let job = engine.submit(&ada, create("web"), Consent::to(&shown)).await.unwrap().job;
     assert_eq!(ended(&engine, &ada, job).await.summary.badge.state, JobState::Succeeded);
 

@@ -1,4 +1,4 @@
-//! Hosts that are away are waited for; what cannot be undone needs a person, who tries again or gives up.
+//! Unreachable hosts are waited for; what cannot be undone needs a person, who tries again or gives up.
 
 use crate::crash::{Mischief, Mischievous};
 use crate::harness::{
@@ -201,7 +201,7 @@ async fn a_host_that_is_no_longer_configured_does_not_keep_its_jobs_for_ever() {
     let engine = world.open().await;
     let view = ended(&engine, &ada, job).await;
     assert_eq!(view.summary.badge.state, JobState::NeedsAttention, "{view:#?}");
-    assert!(view.stuck.unwrap().message.contains("not in the portal's settings"));
+    assert!(view.stuck.unwrap().message.contains("no longer in the portal's settings"));
     engine.give_up(&ada, job).await.unwrap();
     assert_eq!(engine.machine(&ada, &name("web")).await.unwrap().row.job, None);
     succeed(&engine, &ada, on(OperationKind::Forget, "web")).await;

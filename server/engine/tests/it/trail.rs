@@ -1,4 +1,4 @@
-//! The audit log: complete, in order, and whoever changes it is found out.
+//! The audit log: complete, in order, and tampering is detected.
 
 use crate::crash::{on_portal, runtime};
 use crate::harness::{World, actor, admin, create, member, name, on, run, secret, succeed};
@@ -102,7 +102,7 @@ async fn rows_cannot_be_changed_or_removed_and_a_chain_that_was_tampered_with_is
         let refused = sqlx::query(forbidden).execute(&mut sql).await.unwrap_err();
         assert!(refused.to_string().contains("append_only"), "{forbidden}: {refused}");
     }
-    // Somebody with the file can drop the triggers; the chain is for them.
+    // Someone with the file can drop the triggers; the chain is for them.
     for statement in ["drop trigger audit_keep_rows", "drop trigger audit_complete_once"] {
         sqlx::query(statement).execute(&mut sql).await.unwrap();
     }
@@ -162,7 +162,7 @@ async fn nothing_in_a_subject_reorders_what_is_shown() {
         .await
         .unwrap();
     assert_eq!(written, "evilnimda");
-    // Written by a portal that did not look.
+    // Written by a portal that did not check.
     for statement in ["drop trigger audit_keep_rows", "drop trigger audit_complete_once"] {
         sqlx::query(statement).execute(&mut sql).await.unwrap();
     }
@@ -367,7 +367,7 @@ fn a_console_that_was_open_when_the_portal_was_killed_is_closed_in_the_log() {
         let ada = admin(&engine).await;
         succeed(&engine, &ada, create("web")).await;
         let session = engine.attach_console(&ada, &name("web"), ConsoleRole::Watcher, None).await.unwrap();
-        // A process that is killed drops nothing.
+        // A killed process drops nothing.
         std::mem::forget(session);
     });
     killed.shutdown_timeout(Duration::from_secs(10));

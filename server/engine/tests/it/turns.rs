@@ -26,7 +26,7 @@ async fn one_user_has_a_limit_of_jobs_and_of_builds_and_others_do_not_feel_it() 
     jobs.push(begin(&engine, &bob, create("web")).await);
     let all = engine.submit(&bob, create("db"), Consent::default()).await.unwrap_err();
     assert!(matches!(&all, Fault::Refused { why } if why.contains("3 unfinished jobs")), "{all:?}");
-    // Joining somebody's build makes no job.
+    // Joining someone's build creates no job.
     let theirs = begin(&engine, &ada, build("core")).await;
     assert_eq!(begin(&engine, &bob, build("core")).await, theirs);
     world.builder.hold(false);
@@ -49,7 +49,7 @@ async fn builds_take_turns_between_users() {
     world.builder.begun(1).await;
     for (who, profiles) in [(&ada, "docker"), (&ada, "python"), (&bob, "rust,python")] {
         let job = begin(&engine, who, build(profiles)).await;
-        until_said(&engine, who, job, "Waiting for another build to end.").await;
+        until_said(&engine, who, job, "Waiting for another build to finish.").await;
         jobs.push(job);
     }
     world.builder.hold(false);

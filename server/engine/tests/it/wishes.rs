@@ -1,4 +1,4 @@
-//! A button that somebody pressed is pressed once, soon, or not at all.
+//! A button press is carried out once, soon, or not at all.
 
 use crate::crash::{Mischief, crash, on_portal};
 use crate::harness::{World, create, ended, on, succeed};

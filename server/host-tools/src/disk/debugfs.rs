@@ -1,15 +1,15 @@
 //! `debugfs` as a file editor for an ext4 file system that is not mounted.
 //!
-//! Its exit code says nothing about single commands, so anything that it says on standard error but its own banner counts
-//! as a failure. No content and no name from outside is ever part of a command: contents travel in files with names of
-//! our own, and names are checked by [`is_plain_name`].
+//! Its exit code is the same whatever single commands do, so anything on standard error but its own banner counts as a
+//! failure. No content and no name from outside is ever part of a command: contents travel in files with names of our
+//! own, and names are checked by [`is_plain_name`].
 
 use super::error::{DiskError, Result, tool_error};
 use crate::exec::{Output, Program};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Checking and growing look at all inode tables, which on a slow disk of many TiB takes its time.
+/// Checking and growing read all inode tables, which takes a while on a slow disk of many TiB.
 pub(super) const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// One entry of a directory.
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// In bytes; of no meaning for anything but files.
+    /// In bytes; meaningless for anything but files.
     pub(super) size: u64,
 }
 
@@ -39,13 +39,13 @@ impl Entry {
 /// A file system in a plain file.
 #[derive(Debug)]
 pub(super) struct FileSystem {
-    /// Where small files for and from debugfs lie; commands name them without a path.
+    /// Where small files for and from debugfs are; commands name them without a path.
     dir: PathBuf,
     /// The file as e2fsprogs takes it, relative to `dir`, with the file system's offset if it has one.
     device: String,
 }
 
-/// Accepts what can stand in a debugfs command and in a file name without being taken for something else.
+/// Accepts names that can be used in a debugfs command and as a file name without being taken for something else.
 pub(super) fn is_plain_name(name: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=64).contains(&name.len()) && name.bytes().all(fine) && !name.starts_with(['.', '-'])
@@ -58,8 +58,8 @@ impl FileSystem {
         Self { dir: dir.to_owned(), device }
     }
 
-    /// Replays the journal and mends what can be mended without asking. With `thorough`, looks at everything even when
-    /// the file system says that it is fine.
+    /// Replays the journal and repairs what can be repaired without asking. With `thorough`, checks everything even
+    /// when the file system is marked clean.
     pub(super) async fn check(&self, thorough: bool) -> Result<()> {
         let options = if thorough { "-fp" } else { "-p" };
         // e2fsck(8): 1 means that errors were corrected.
@@ -75,7 +75,7 @@ impl FileSystem {
         Ok(())
     }
 
-    /// What is in a directory, the entries `.` and `..` included; `None` if there is no such directory.
+    /// The entries of a directory, `.` and `..` included; `None` if there is no such directory.
     pub(super) async fn list(&self, directory: &str) -> Result<Option<Vec<Entry>>> {
         let command = format!("ls -p {directory}");
         let output = self.debugfs(&["-R", &command], None).await?;
@@ -93,7 +93,7 @@ impl FileSystem {
         self.refuse(&complaints(&output))
     }
 
-    /// Runs commands that change something, lists a directory in the same session, and answers what is in it.
+    /// Runs commands that change something, lists a directory in the same session, and returns its entries.
     pub(super) async fn write(&self, mut commands: Vec<String>, directory: &str) -> Result<Vec<Entry>> {
         commands.push(format!("ls -p {directory}"));
         let output = self.debugfs(&["-w", "-f", "-"], Some(&commands)).await?;
@@ -115,14 +115,14 @@ impl FileSystem {
             Some(first) => Err(DiskError::Contents {
                 path: self.dir.clone(),
                 why: format!(
-                    "its file system cannot be edited: {first}. Start the machine once so that it checks its disk."
+                    "its file system cannot be edited: {first}. Start the machine once to have it check its disk."
                 ),
             }),
         }
     }
 }
 
-/// Everything debugfs says on standard error but “debugfs 1.47.0 (5-Feb-2023)”.
+/// Everything that debugfs prints on standard error except “debugfs 1.47.0 (5-Feb-2023)”.
 fn complaints(output: &Output) -> Vec<String> {
     let text = output.stderr.text();
     text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with("debugfs ")).map(str::to_owned).collect()

@@ -1,18 +1,18 @@
-//! Why something with a disk did not work, and the small helpers that say so.
+//! Why something with a disk failed, and the small helpers to say so.
 
 use crate::exec::ExecError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why something with a disk did not work. `Display` leaves the source out; [`crate::exec::chain`] tells all.
+/// Why something with a disk failed. `Display` leaves the source out; [`crate::exec::chain`] includes it.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// A tool could not do it.
+    /// A tool failed.
     #[error("{what} failed")]
     Tool {
         /// What was tried.
         what: String,
-        /// The tool's own story.
+        /// The tool's own error.
         #[source]
         source: ExecError,
     },
@@ -21,13 +21,13 @@ pub enum DiskError {
     Io {
         /// What was tried.
         what: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The disk holds something else than expected, or something broken.
+    /// The disk contains something other than expected, or something broken.
     #[error("the disk {} cannot be used: {why}", path.display())]
     Contents {
         /// The disk.
@@ -55,7 +55,8 @@ pub(super) fn contents(path: &Path, why: impl Into<String>) -> DiskError {
     DiskError::Contents { path: path.to_owned(), why: why.into() }
 }
 
-/// Runs a piece of blocking file work off the async threads. A panic in it would be a bug and is told as an IO error.
+/// Runs a piece of blocking file work off the async threads. A panic in it would be a bug and is reported as an IO
+/// error.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

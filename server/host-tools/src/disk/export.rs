@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long the daemon may take to open the disk.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
-/// An exported disk. Close it: only that says whether everything was written.
+/// An exported disk. Close it: only that reports whether everything was written.
 #[derive(Debug)]
 pub struct Export {
     disk: PathBuf,
@@ -27,7 +27,7 @@ impl Export {
     /// Exports a qcow2 disk for reading and writing.
     ///
     /// # Errors
-    /// When the disk is not there or not qcow2, a running machine uses it, or FUSE is not available.
+    /// When the disk is missing or not qcow2, a running machine uses it, or FUSE is not available.
     pub async fn open(disk: &Path) -> Result<Self> {
         Self::open_in(Scratch::of(disk).await?, disk).await
     }
@@ -51,7 +51,7 @@ impl Export {
             .args(["--blockdev".to_owned(), blockdev.to_string(), "--export".to_owned(), export.to_string()])
             .arg("--pidfile")
             .arg(scratch.file(PID))
-            // Options are worked off in order: the monitor's greeting says that the export stands.
+            // Options are processed in order: the monitor's greeting means that the export is up.
             .args(["--chardev", "stdio,id=monitor", "--monitor", "chardev=monitor"])
             .spawn()
             .map_err(tool_error("Exporting a disk"))?;
@@ -70,12 +70,12 @@ impl Export {
         &self.file
     }
 
-    /// The scratch folder of this export, for small files of the work at hand; it goes when the export is closed.
+    /// The scratch folder of this export, for small temporary files; it is removed when the export is closed.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// True when former work on this disk was cut short: what it wrote may be half there.
+    /// True when earlier work on this disk was cut short: its writes may be incomplete.
     pub fn was_interrupted(&self) -> bool {
         self.was_interrupted
     }
@@ -83,13 +83,13 @@ impl Export {
     /// Ends the export and makes sure that everything written has reached the disk.
     ///
     /// # Errors
-    /// When the daemon did not end well, or the disk cannot be synced.
+    /// When the daemon did not end cleanly, or the disk cannot be synced.
     pub async fn close(mut self) -> Result<()> {
         let Some((daemon, scratch)) = self.parts.take() else { return Ok(()) };
         if !end(daemon, scratch).await {
             return Err(contents(
                 &self.disk,
-                "the storage daemon did not end well; look at it with “qemu-img check”.",
+                "the storage daemon did not end cleanly; check the disk with “qemu-img check”.",
             ));
         }
         let disk = self.disk.clone();
@@ -100,7 +100,7 @@ impl Export {
     }
 }
 
-/// The scratch folder goes last: as long as it is there, a crash counts as an interruption.
+/// The scratch folder goes last: as long as it exists, a crash counts as an interruption.
 async fn end(mut daemon: Running, scratch: Scratch) -> bool {
     let ended_well = daemon.stop().await;
     if !ended_well {
@@ -111,8 +111,8 @@ async fn end(mut daemon: Running, scratch: Scratch) -> bool {
 }
 
 impl Drop for Export {
-    /// Work that was abandoned half-way still ends its daemon in good order, in the background; without a runtime it is
-    /// killed, and the next call clears up.
+    /// Work that was abandoned halfway still ends its daemon cleanly, in the background; without a runtime it is
+    /// killed, and the next call cleans up.
     fn drop(&mut self) {
         if let (Some((daemon, scratch)), Ok(runtime)) =
             (self.parts.take(), tokio::runtime::Handle::try_current())

@@ -1,8 +1,8 @@
 //! The data disk and the identity files on disks.
 //!
-//! A data disk is one ext4 file system over the whole disk, label `var`, without a partition table; the identity lies in
-//! `/identity`. A boot disk in mutable mode has partitions; there the identity lies in `/var/identity` of the ext4
-//! file system labelled `nixos`.
+//! A data disk is one ext4 file system over the whole disk, label `var`, without a partition table; the identity is in
+//! `/identity`. A boot disk in mutable mode has partitions; there the identity is in `/var/identity` of the ext4 file
+//! system labelled `nixos`.
 
 use super::debugfs::{Entry, FileSystem, LONG, is_plain_name};
 use super::error::{DiskError, Result, blocking, contents, io_error, tool_error};
@@ -17,11 +17,11 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// What may be read of one identity file, in bytes.
+/// The most that is read of one identity file, in bytes.
 pub const READ_MAX: u64 = 1 << 20;
 
-/// What every e2fsprogs since 1.43 and every 5.x or 6.x kernel knows. Given in full because the defaults in
-/// /etc/mke2fs.conf differ between distributions, and an older guest cannot mount what a newer host thinks normal.
+/// Supported by every e2fsprogs since 1.43 and every 5.x or 6.x kernel. Given in full because the defaults in
+/// /etc/mke2fs.conf differ between distributions, and an older guest cannot mount what a newer host considers normal.
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
                         large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
 const DATA_LABEL: &str = "var";
@@ -43,8 +43,8 @@ pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]
     let scratch = Scratch::of(path).await?;
     let raw = scratch.file("raw");
     File::create_new(&raw).and_then(|f| f.set_len(bytes)).map_err(io_error("making", &raw))?;
-    // Discarding punches the file empty, by which mke2fs knows that inode tables are zero already: the guest's kernel
-    // then has no reason to write hundreds of megabytes of zeros into a thin disk after its first mount.
+    // Discarding punches the file empty, which tells mke2fs that inode tables are zero already: the guest's kernel then
+    // has no reason to write hundreds of megabytes of zeros into a thin disk after its first mount.
     Program::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "1"])
         .args(["-L", DATA_LABEL, "-O", FEATURES, "-E", "root_owner=0:0,lazy_journal_init=1,discard", "raw"])
@@ -58,7 +58,8 @@ pub async fn create_data_disk(path: &Path, bytes: u64, identity: &[IdentityFile]
     scratch.publish("qcow2", path).await
 }
 
-/// Makes the identity folder's files of these names exactly as given; others stay. Writes nothing when they are so already.
+/// Makes the identity folder's files of these names exactly as given; others stay. Writes nothing when they already
+/// are.
 ///
 /// # Errors
 /// When a machine uses the disk, or the disk has no such file system, or its folder cannot be edited.
@@ -72,7 +73,7 @@ async fn write_to(export: &Export, path: &Path, role: DiskRole, identity: &[Iden
     let folder = open_folder(export, path, role).await?;
     let written = folder.make_so(identity).await;
     if written.is_err() {
-        // What is half written must not stay so; that the check may fail as well makes nothing worse.
+        // Half-written files must not stay; that the check may fail too makes nothing worse.
         let _ = folder.file_system.check(true).await;
     }
     written
@@ -81,7 +82,7 @@ async fn write_to(export: &Export, path: &Path, role: DiskRole, identity: &[Iden
 /// Reads one file of the identity folder; `None` if there is no plain file of this name.
 ///
 /// # Errors
-/// As [`write_identity`], and when the file is larger than [`READ_MAX`] or the name is none.
+/// As [`write_identity`], and when the file is larger than [`READ_MAX`] or the name is invalid.
 pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>> {
     if !is_plain_name(name) {
         return Err(DiskError::Refused("That is not the name of an identity file.".to_owned()));
@@ -91,10 +92,10 @@ pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Op
     finish(export, content).await
 }
 
-/// Grows a data disk and its file system to so many bytes. As large already is fine; smaller is refused.
+/// Grows a data disk and its file system to so many bytes. Already that large is fine; smaller is refused.
 ///
 /// # Errors
-/// When a machine uses the disk, it is no data disk of ours, it would shrink, or its file system cannot be mended.
+/// When a machine uses the disk, it is no data disk of ours, it would shrink, or its file system cannot be repaired.
 pub async fn grow(path: &Path, bytes: u64) -> Result<()> {
     let now = qcow::info(path).await?.virtual_size;
     if now > bytes {
@@ -116,7 +117,7 @@ async fn grow_inside(export: &Export, path: &Path) -> Result<()> {
     file_system.grow().await
 }
 
-/// Ends the export whatever came of the work, before the caller hears of it: a disk that stays exported cannot be used.
+/// Ends the export however the work went, before the caller is notified: a disk that stays exported cannot be used.
 async fn finish<T>(export: Export, result: Result<T>) -> Result<T> {
     let closed = export.close().await;
     let value = result?;
@@ -197,7 +198,7 @@ impl Folder {
         format!("{}/{name}", self.root())
     }
 
-    /// Makes the files of a folder exactly as given, if they are not so already.
+    /// Makes the files of a folder exactly as given, unless they already are.
     async fn make_so(&self, files: &[IdentityFile]) -> Result<()> {
         refuse_odd_names(files)?;
         let (commands, there) = self.reach().await?;
@@ -208,7 +209,7 @@ impl Folder {
         if self.is_so(files, &there).await? { Ok(()) } else { Err(self.not_as_written()) }
     }
 
-    /// The same for a file system that was just made and holds nothing yet.
+    /// The same for a file system that was just made and is still empty.
     async fn fill_new(&self, files: &[IdentityFile]) -> Result<()> {
         refuse_odd_names(files)?;
         let mut commands = Vec::new();
@@ -217,16 +218,16 @@ impl Folder {
             path = format!("{path}/{part}");
             commands.extend(make_directory(&path));
         }
-        // Nothing here is older than this session: what the directory says is proof enough.
+        // Nothing here is older than this session: the directory is proof enough.
         let there = self.write(commands, files, &[]).await?;
         if looks_so(files, &there) { Ok(()) } else { Err(self.not_as_written()) }
     }
 
     fn not_as_written(&self) -> DiskError {
-        contents(&self.dir, "the identity files were written and do not read back; check the disk.")
+        contents(&self.dir, "the identity files were written but do not read back; check the disk.")
     }
 
-    /// Runs the commands, replaces the files, and answers what is in the folder then.
+    /// Runs the commands, replaces the files, and returns the folder's entries afterwards.
     async fn write(
         &self,
         mut commands: Vec<String>,
@@ -247,7 +248,7 @@ impl Folder {
         self.file_system.write(commands, &self.root()).await
     }
 
-    /// What is in the folder, and the commands that make the folder where there is none.
+    /// The entries of the folder, and the commands that make the folder where there is none.
     async fn reach(&self) -> Result<(Vec<String>, Vec<Entry>)> {
         if let Some(there) = self.file_system.list(&self.root()).await? {
             return Ok((Vec::new(), there));
@@ -266,7 +267,7 @@ impl Folder {
         Ok((commands, Vec::new()))
     }
 
-    /// Whether the files are as asked, first by what the directory says and then by their contents.
+    /// Whether the files are as asked, first by the directory and then by their contents.
     async fn is_so(&self, files: &[IdentityFile], there: &[Entry]) -> Result<bool> {
         if !looks_so(files, there) {
             return Ok(false);
@@ -316,14 +317,14 @@ impl Folder {
     }
 }
 
-/// Commands that make a directory that everybody may read.
+/// Commands that make a directory that everyone may read.
 fn make_directory(path: &str) -> Vec<String> {
     let mut commands = vec![format!("mkdir {path}")];
     commands.extend(own(path, 0o040_755));
     commands
 }
 
-/// Commands that give a file or directory to root, whoever we are, with this `st_mode`.
+/// Commands that give a file or directory to root, whoever we run as, with this `st_mode`.
 fn own(path: &str, mode: u32) -> [String; 3] {
     [format!("sif {path} mode 0{mode:o}"), format!("sif {path} uid 0"), format!("sif {path} gid 0")]
 }
@@ -335,7 +336,7 @@ fn refuse_odd_names(files: &[IdentityFile]) -> Result<()> {
     }
 }
 
-/// Whether a directory has these files and lacks those that shall not be, by everything but their contents.
+/// Whether a directory has these files and lacks those that must not exist, by everything but their contents.
 fn looks_so(files: &[IdentityFile], there: &[Entry]) -> bool {
     files.iter().all(|file| match (&file.content, there.iter().find(|e| e.name == file.name)) {
         (None, None) => true,

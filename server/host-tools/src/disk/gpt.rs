@@ -1,16 +1,16 @@
-//! The partition table of a disk, as far as finding one file system goes (UEFI specification 2.10, §5.3).
+//! The partition table of a disk, as far as needed to find one file system (UEFI specification 2.10, §5.3).
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 const SECTOR: u64 = 512;
-/// Tables have 128 entries by custom; a larger one is not ours.
+/// Tables have 128 entries by convention; a larger one is not ours.
 const ENTRIES_MAX: u32 = 256;
 const ENTRY_MIN: u32 = 128;
 const ENTRY_MAX: u32 = 4096;
 
-/// Where the partitions begin, in bytes, in the table's order. Empty when there is no partition table.
+/// The start of each partition, in bytes, in the table's order. Empty when there is no partition table.
 pub(super) fn partitions(disk: &File) -> io::Result<Vec<u64>> {
     let mut header = [0_u8; 92];
     disk.read_exact_at(&mut header, SECTOR)?;

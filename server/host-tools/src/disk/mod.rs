@@ -7,10 +7,10 @@
 //! - [`qcow`]: sizes, overlays, growing the container.
 //! - [`ext4`]: the data disk and the identity files in it.
 //! - [`export`], `debugfs`, `gpt`, `superblock`: how to reach a file system inside a disk.
-//! - `scratch`: work in progress, and what a crash leaves of it.
+//! - `scratch`: work in progress, and its remains after a crash.
 //!
-//! Invariants: a file appears under its name only when it is whole and on stable storage, with mode 0600. All work on the
-//! disks of one folder is serial, across processes. What a crash leaves is found and cleared by the next call.
+//! Invariants: a file appears under its name only when it is complete and on stable storage, with mode 0600. All work
+//! on the disks of one folder is serial, across processes. What a crash leaves is found and cleared by the next call.
 
 mod debugfs;
 mod error;
@@ -27,8 +27,8 @@ pub use error::{DiskError, Result};
 
 use std::path::Path;
 
-/// Ends and removes what a crash in the middle of an edit of this disk left beside it. Needed before its folder is removed:
-/// there may still be something mounted in it.
+/// Ends and removes what a crash in the middle of an edit of this disk left beside it. Needed before its folder is
+/// removed: something may still be mounted in it.
 ///
 /// # Errors
 /// When it cannot be ended or removed.

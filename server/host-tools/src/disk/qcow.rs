@@ -1,7 +1,7 @@
 //! The qcow2 container: its header read by ourselves, everything that writes left to `qemu-img`.
 //!
-//! Reading the header (docs/interop/qcow2.txt in QEMU's source) costs microseconds, where a `qemu-img info` costs 20 ms
-//! and stumbles over the lock of a running machine.
+//! Reading the header (docs/interop/qcow2.txt in QEMU's source) costs microseconds, where `qemu-img info` costs 20 ms
+//! and trips over the lock of a running machine.
 
 use super::error::{DiskError, Result, blocking, contents, io_error, tool_error};
 use super::scratch::Scratch;
@@ -12,14 +12,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// What a qcow2 file says of itself.
+/// What a qcow2 file's header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The size that a guest sees, in bytes.
     pub virtual_size: u64,
     /// What the file occupies, in bytes.
     pub actual_size: u64,
-    /// The file it builds upon.
+    /// The file it builds on.
     pub backing: Option<PathBuf>,
 }
 
@@ -28,7 +28,7 @@ const HEADER: usize = 32;
 /// QEMU's own bound on the length of a backing file's name.
 const BACKING_MAX: u32 = 1023;
 
-/// Reads the header of a qcow2 file, also while a machine uses it.
+/// Reads the header of a qcow2 file, even while a machine uses it.
 ///
 /// # Errors
 /// When it cannot be read or is not qcow2.
@@ -54,7 +54,7 @@ fn read_info(path: &Path) -> Result<Info> {
             let mut name = vec![0_u8; length as usize];
             file.read_exact_at(&mut name, offset).map_err(io_error("reading", path))?;
             let name = PathBuf::from(std::ffi::OsString::from_vec(name));
-            // A relative name counts from the file that says it; joining an absolute one yields just that.
+            // A relative name is relative to the file containing it; joining an absolute one yields just that.
             Some(path.parent().unwrap_or(Path::new("")).join(name))
         }
     };
@@ -72,10 +72,10 @@ fn parse_header(header: &[u8; HEADER]) -> Option<(u64, Option<(u64, u32)>)> {
     Some((long(24)?, backing))
 }
 
-/// Makes a qcow2 overlay on a qcow2 file, replacing what is at `path`. Without `size`, as large as what it builds upon.
+/// Makes a qcow2 overlay on a qcow2 file, replacing what is at `path`. Without `size`, as large as the backing file.
 ///
 /// # Errors
-/// When the backing file is not there or not qcow2, or the overlay cannot be written.
+/// When the backing file is missing or not qcow2, or the overlay cannot be written.
 pub async fn create_overlay(path: &Path, backing: &Path, size: Option<u64>) -> Result<()> {
     // qemu-img would accept many other things, and take a relative name from where it happens to run.
     let backing = std::path::absolute(backing).map_err(io_error("finding", backing))?;
@@ -100,7 +100,7 @@ pub async fn create_overlay(path: &Path, backing: &Path, size: Option<u64>) -> R
     scratch.publish("overlay", path).await
 }
 
-/// Grows the container to so many bytes; as large or larger already is fine. What is inside does not change.
+/// Grows the container to so many bytes; already that large or larger is fine. What is inside does not change.
 pub(super) async fn grow(path: &Path, bytes: u64) -> Result<()> {
     if info(path).await?.virtual_size >= bytes {
         return Ok(());

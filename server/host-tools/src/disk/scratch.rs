@@ -1,8 +1,8 @@
 //! A folder for work in progress beside the disk it is about: `.tmp-<disk>`.
 //!
-//! Its name is fixed, so that the next call finds what a crash left there. The lock is on the folder both lie in and is
-//! the kernel's: it ends with the process that holds it. So whoever has the lock and finds a scratch folder knows that
-//! its owner is dead, and may end what that one left running.
+//! Its name is fixed, so that the next call finds what a crash left there. The lock is on the folder both are in and is
+//! the kernel's: it ends with the process that holds it. So finding a scratch folder while holding the lock means that
+//! its owner is dead, and whatever that one left running may be ended.
 
 use super::error::{Result, blocking, io_error};
 use crate::exec::Program;
@@ -58,12 +58,13 @@ impl Scratch {
         self.dir.join(name)
     }
 
-    /// True when a former call on this disk ended in the middle of its work.
+    /// True when an earlier call on this disk ended in the middle of its work.
     pub(super) fn was_interrupted(&self) -> bool {
         self.was_interrupted
     }
 
-    /// Moves a finished file of this folder to its final name, replacing what was there: mode 0600, on stable storage.
+    /// Moves a finished file of this folder to its final name, replacing any previous file: mode 0600, on stable
+    /// storage.
     pub(super) async fn publish(&self, name: &str, target: &Path) -> Result<()> {
         let (from, to) = (self.file(name), target.to_owned());
         blocking(move || {
@@ -81,7 +82,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A daemon that was killed leaves its mount. What cannot be removed now is cleared by the next call.
+        // A killed daemon leaves its mount. What cannot be removed now is cleared by the next call.
         let _ = rustix::mount::unmount(self.file(MOUNT), rustix::mount::UnmountFlags::DETACH);
         if let Err(error) = fs::remove_dir_all(&self.dir)
             && error.kind() != io::ErrorKind::NotFound
@@ -108,12 +109,12 @@ async fn clear(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Ends the export daemon of a scratch folder, if its pid file names one. The pid may be somebody else's by now: only a
+/// Ends the export daemon of a scratch folder, if its pid file names one. The pid may have been reused by now: only a
 /// process with this folder in its command line is touched.
 fn end_daemon(dir: &Path) {
     let Ok(text) = fs::read_to_string(dir.join(PID)) else { return };
     let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else { return };
-    // The descriptor is taken before the check, so that it is the checked process that gets the signal.
+    // The descriptor is taken before the check, so that the checked process gets the signal.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     let Ok(cmdline) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())) else { return };
     let name = dir.as_os_str().as_bytes();
@@ -121,17 +122,17 @@ fn end_daemon(dir: &Path) {
         return;
     }
     if pidfd_send_signal(&process, Signal::KILL).is_ok() {
-        // Its lock on the disk ends when it is gone; SIGKILL takes milliseconds.
+        // Its lock on the disk ends once it is gone; SIGKILL takes milliseconds.
         let limit = Timespec { tv_sec: 5, tv_nsec: 0 };
         let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit));
     }
 }
 
-/// Takes a mount away whose daemon is dead. Not mounted is fine.
+/// Unmounts after a dead daemon. Not mounted is fine.
 pub(super) async fn unmount(mount: &Path) {
     match rustix::mount::unmount(mount, rustix::mount::UnmountFlags::DETACH) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => (),
-        // Without root only the set-uid helper may; it made the mount as well.
+        // Without root only the set-uid helper may; it made the mount too.
         Err(_) => {
             let _ = Program::new("fusermount3").args(["-u", "-z", "--"]).arg(mount).run().await;
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Where it lies in the file system, in bytes.
+/// Where it is in the file system, in bytes.
 const AT: u64 = 1024;
 const MAGIC: [u8; 2] = [0x53, 0xef];
 /// `s_state`: unmounted cleanly.
@@ -19,7 +19,7 @@ const NEEDS_RECOVERY: u8 = 0x4;
 pub(super) struct Superblock {
     /// Its label.
     pub(super) label: Vec<u8>,
-    /// False when it was not unmounted, or has errors: a check must come before any change.
+    /// False when it was not unmounted, or has errors: check before any change.
     pub(super) is_clean: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Against the real tools: what is made can be checked by e2fsck, and read back by another way than it was written.
+//! Against the real tools: what is made can be checked by e2fsck, and read back in a different way than it was written.
 
 use super::*;
 use crate::exec::Program;
@@ -27,7 +27,7 @@ async fn read(path: &std::path::Path, role: DiskRole, name: &str) -> Option<Stri
     ext4::read_identity(path, role, name).await.unwrap().map(|b| String::from_utf8(b).unwrap())
 }
 
-/// Runs a tool on a raw copy of the disk, so that the result does not rest on the export that wrote it.
+/// Runs a tool on a raw copy of the disk, so that the result does not depend on the export that wrote it.
 async fn on_raw_copy(path: &std::path::Path, program: &'static str, args: &[&str]) -> String {
     let raw = path.with_extension("raw");
     let convert = Program::new("qemu-img").args(["convert", "-O", "raw"]).arg(path).arg(&raw);
@@ -112,7 +112,7 @@ async fn a_disk_grows_with_what_is_on_it_and_never_shrinks() {
     assert!(ext4::grow(&path, GIB).await.unwrap_err().to_string().contains("cannot shrink"));
 }
 
-/// The journal of a guest that was killed says “the hostname's inode is …”; replaying it after our edit would undo the edit.
+/// The journal of a killed guest says “the hostname's inode is …”; replaying it after our edit would undo the edit.
 #[tokio::test]
 async fn a_dirty_journal_is_replayed_before_the_edit() {
     let dir = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ async fn a_dirty_journal_is_replayed_before_the_edit() {
     assert_eq!(read(&path, DiskRole::Data, "hostname").await.as_deref(), Some("web-2"));
 }
 
-/// A killed daemon leaves its mount, a killed portal its daemon; both lie in the scratch folder until the next call.
+/// A killed daemon leaves its mount, a killed portal its daemon; both stay in the scratch folder until the next call.
 #[tokio::test]
 async fn what_a_crash_left_is_cleared_by_the_next_call() {
     let dir = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ async fn boot_disk(dir: &std::path::Path) -> std::path::PathBuf {
     let (raw, path) = (dir.join("boot.raw"), dir.join("boot.qcow2"));
     let disk = std::fs::File::create(&raw).unwrap();
     disk.set_len(96 << 20).unwrap();
-    // The header says: 128 entries of 128 bytes from sector 2. The entries: one at 1 MiB, an unused one, one at 9 MiB.
+    // The header: 128 entries of 128 bytes from sector 2. The entries: one at 1 MiB, an unused one, one at 9 MiB.
     let mut header = [0_u8; 92];
     header[..8].copy_from_slice(b"EFI PART");
     header[72] = 2;

@@ -8,7 +8,7 @@ pub const LINE_MAX: usize = 64 * 1024;
 /// What was kept of an output stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// The bytes; where some were left out, a line in the middle says so.
+    /// The bytes; a line in the middle marks where some were left out.
     pub bytes: Vec<u8>,
     /// How many were left out.
     pub dropped: u64,

@@ -1,11 +1,11 @@
-//! Why a program did not do what it was started for, in words that tell how to mend it.
+//! Why a program failed, in messages that say how to fix it.
 
 use super::capture::Captured;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a program did not do its work.
+/// Why a program failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// It is not installed.
@@ -14,7 +14,7 @@ pub enum ExecError {
         /// Its name.
         program: &'static str,
     },
-    /// It is there but cannot be started.
+    /// It is installed but cannot be started.
     #[error("“{program}” cannot be started")]
     Start {
         /// Its name.
@@ -28,7 +28,7 @@ pub enum ExecError {
     Failed {
         /// Its name.
         program: &'static str,
-        /// Exit code or signal, in words.
+        /// Exit code or signal, as text.
         how: String,
         /// Its last lines.
         said: String,
@@ -41,7 +41,7 @@ pub enum ExecError {
         /// The limit.
         limit: Duration,
     },
-    /// It was ended because nobody wants its result any more.
+    /// It was ended because nobody needs its result any more.
     #[error("“{program}” was cancelled")]
     Cancelled {
         /// Its name.
@@ -82,7 +82,7 @@ impl ExecError {
         if lines.is_empty() {
             lines = stdout.last_lines(6);
         }
-        let said = if lines.is_empty() { "it said nothing.".to_owned() } else { lines.join(" / ") };
+        let said = if lines.is_empty() { "it printed nothing.".to_owned() } else { lines.join(" / ") };
         ExecError::Failed { program, how, said }
     }
 }
@@ -109,7 +109,7 @@ fn install(program: &str) -> String {
     }
 }
 
-/// An error with its sources in one line, for logs and for messages that have one line only: `a: b: c`.
+/// An error with its sources in one line, for logs and single-line messages: `a: b: c`.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,8 +1,8 @@
-//! The limit of open files (`RLIMIT_NOFILE`, getrlimit(2)): high for this process, for its programs as it was.
+//! The limit of open files (`RLIMIT_NOFILE`, getrlimit(2)): raised for this process, unchanged for its programs.
 //!
-//! Its soft value is low for the sake of programs that use select(2) or that close every number up to it, and those are
-//! among what is started. A program gets its limit right after its start, as `pre_exec` is not for safe code and a shell
-//! between would hide which program is missing.
+//! Its soft value is low for the sake of programs that use select(2) or that close every number up to it, and we start
+//! some of those. A program gets its limit right after its start, because `pre_exec` is unsafe and a shell in between
+//! would hide which program is missing.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 /// The limit that this process began with, once it has been raised.
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// Lets this process open as many files as its hard limit allows, and answers how many that is; `None` is no limit. Programs
-/// started from now on get what this process had before.
+/// Lets this process open as many files as its hard limit allows, and returns how many that is; `None` is no limit.
+/// Programs started from now on get what this process had before.
 ///
 /// # Errors
 /// If the system refuses; then the limit is what it was.
@@ -24,10 +24,10 @@ pub fn raise_open_files() -> Result<Option<u64>, Errno> {
     Ok(maximum)
 }
 
-/// Gives a program the limit that it would have had.
+/// Gives a program the limit it would have had.
 pub(super) fn restore(program: Pid) {
     if let Some(before) = BEFORE.get().cloned() {
-        // One that has ended, or that runs as somebody else, is none of our business.
+        // One that has ended, or that runs as another user, is none of our business.
         if let Err(error) = prlimit(Some(program), Resource::Nofile, before) {
             tracing::debug!(%error, "a program keeps the raised limit of open files");
         }

@@ -32,7 +32,7 @@ async fn programs_have_the_limit_of_open_files_that_this_process_began_with() {
     for _ in 0..2 {
         assert_eq!(raise_open_files(), Ok(maximum));
         assert_eq!(getrlimit(Resource::Nofile).current, maximum, "ours is raised");
-        // It looks once it has been given something to read, which comes after its start.
+        // It checks once it has been given input, which comes after its start.
         let out = shell("read -r go && ulimit -Sn && ulimit -Hn").input("go\n").run().await.unwrap();
         let hard = maximum.map_or_else(|| "unlimited".to_owned(), |files| files.to_string());
         assert_eq!(out.stdout.text().trim(), format!("256\n{hard}"));
@@ -72,7 +72,7 @@ async fn lines_come_whole_and_are_cut_where_they_never_end() {
     assert_eq!(lines[3].len(), LINE_MAX);
 }
 
-/// The grandchild would hold the pipe open and live on if only the child were killed.
+/// The grandchild would hold the pipe open and survive if only the child were killed.
 #[tokio::test]
 async fn the_limit_ends_the_whole_process_group() {
     let began = Instant::now();
@@ -88,7 +88,7 @@ async fn cancelling_lets_the_program_clean_up() {
     let mark = dir.path().join("cleaned");
     let cancel = CancellationToken::new();
     let asked = cancel.clone();
-    // It speaks before it cleans up, as many programs do: nobody listening must not be the end of it.
+    // It prints before it cleans up, as many programs do: having no reader must not kill it.
     let script = "trap 'echo stopping >&2; echo yes >\"$0\"; exit 1' TERM; echo ready >&2; while :; do sleep 0.01; done";
     let error = Program::new("sh")
         .args([std::ffi::OsStr::new("-c"), script.as_ref(), mark.as_os_str()])
@@ -106,7 +106,7 @@ async fn cancelling_lets_the_program_clean_up() {
     assert_eq!(std::fs::read_to_string(mark).unwrap(), "yes\n");
 }
 
-/// `kill -0` succeeds as long as there is such a process; the pid is the child's own word.
+/// `kill -0` succeeds as long as the process exists; the pid is as reported by the child.
 #[tokio::test]
 async fn dropping_the_future_leaves_nothing_running() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,19 +1,19 @@
 //! Whether machines can use the computer's own processors.
 //!
-//! libvirt lists `kvm` wherever QEMU was built with it, and starting then fails. So the question is asked as
-//! virt-host-validate(1) asks it: `/dev/kvm` can be opened, and the processor has the flag `vmx` (Intel) or `svm` (AMD).
+//! libvirt lists `kvm` wherever QEMU was built with it, and starting then fails. So the check is the one of
+//! virt-host-validate(1): `/dev/kvm` can be opened, and the processor has the flag `vmx` (Intel) or `svm` (AMD).
 
 use super::domain_xml::Accelerator;
 use super::kvm::{DEVICE, Problem};
 use std::fs::OpenOptions;
 
-/// What the configuration says about acceleration.
+/// The configured acceleration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccelerationSetting {
     /// KVM where it works, otherwise emulation.
     #[default]
     Auto,
-    /// KVM, whatever the checks say.
+    /// KVM, regardless of the checks.
     Kvm,
     /// Emulation.
     Tcg,
@@ -40,7 +40,7 @@ pub struct Acceleration {
     pub problem: Option<Problem>,
 }
 
-/// Decides. `local`: the host is the computer that we run on; of another one only libvirt's list is known. `closed`: what keeps
+/// Decides. `local`: the host is the computer we run on; for others only libvirt's list is known. `closed`: what keeps
 /// QEMU's user from opening the device.
 pub fn decide(
     setting: AccelerationSetting,
@@ -83,15 +83,16 @@ fn problem(local: bool, host_lists_kvm: bool, closed: Option<&Problem>) -> Optio
     }
     match OpenOptions::new().read(true).write(true).open(DEVICE) {
         Ok(_) => None,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            found("/dev/kvm is not there", "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.")
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => found(
+            "/dev/kvm does not exist",
+            "Load the kernel module: modprobe kvm_intel, or modprobe kvm_amd.",
+        ),
         // QEMU runs as us, see `Platform::run_as`.
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => found(
             "/dev/kvm may not be opened",
             "Join its group: usermod -aG kvm \"$USER\", then log in again.",
         ),
-        Err(e) => found(&format!("/dev/kvm cannot be opened ({e})"), "Look at dmesg for messages of kvm."),
+        Err(e) => found(&format!("/dev/kvm cannot be opened ({e})"), "Check dmesg for messages from kvm."),
     }
 }
 

@@ -1,5 +1,5 @@
-//! What addresses a running machine has, by everything that may know: the guest's agent, the DHCP server's leases, the
-//! host's neighbour table. A source that does not answer is left out; a guest that nobody knows has no addresses.
+//! A running machine's addresses, from every source: the guest's agent, the DHCP server's leases, the host's neighbour
+//! table. A source that does not answer is left out; a guest unknown to all has no addresses.
 
 use super::connect::Link;
 use super::error::of_machine;
@@ -9,7 +9,7 @@ use model::address::{Address, AddressSource};
 use ports::hypervisor::{HypervisorError, MachineRef, Result};
 use std::net::IpAddr;
 
-/// Most addresses that are believed of one machine; a guest may claim any number.
+/// Most addresses accepted from one machine; a guest may claim any number.
 const MOST: usize = 64;
 /// Interfaces of a guest that lead nowhere outside: loopback, container runtimes, bridges between them.
 const INNER: [&str; 10] = ["lo", "docker", "podman", "veth", "br-", "virbr", "cni", "flannel", "tunl", "lxc"];
@@ -82,7 +82,7 @@ fn select(cards: CardsBySource) -> Vec<Address> {
             }
         }
     }
-    // People and programs that take the first one want IPv4 from the best source.
+    // People and programs that use the first one want IPv4 from the best source.
     found.sort_by_key(|address| (address.source, address.ip.is_ipv6()));
     found
 }

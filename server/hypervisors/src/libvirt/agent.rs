@@ -1,7 +1,7 @@
 //! The guest's agent: is it there, read a file, run a program.
 //!
-//! What a guest answers is data from an untrusted computer: it is parsed into the fixed structures below, bounded, and
-//! shown; nothing here acts upon it. Protocol: qga/qapi-schema.json in QEMU's source.
+//! A guest's answers are data from an untrusted computer: parsed into the fixed structures below, bounded, and shown;
+//! nothing here acts upon them. Protocol: qga/qapi-schema.json in QEMU's source.
 
 use super::connect::Link;
 use super::error::{failed, of_agent};
@@ -20,7 +20,7 @@ const MOST: usize = 64 * 1024;
 pub const ANSWER_SECONDS: i32 = 5;
 /// How long a program in the guest may run.
 const RUN_LIMIT: Duration = Duration::from_secs(60);
-/// How often the program is asked after: at first soon, then less so.
+/// How often the program is polled: often at first, then less so.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -93,7 +93,7 @@ pub async fn read(link: &Link, machine: &MachineRef, path: &str) -> Result<Vec<u
     let handle: i64 = ask(link, machine, "guest-file-open", Some(OpenFile { path, mode: "r" })).await?;
     let piece: Result<Piece> =
         ask(link, machine, "guest-file-read", Some(Handle { handle, count: Some(MOST) })).await;
-    // Closed whatever came of reading; what closing says changes nothing.
+    // Closed however reading went; the result of closing changes nothing.
     let _: Result<Nothing> =
         ask(link, machine, "guest-file-close", Some(Handle { handle, count: None })).await;
     decode(&piece?.data)
@@ -151,7 +151,7 @@ fn parse<T: DeserializeOwned>(execute: &'static str, answer: &str) -> Result<T> 
 
 /// Decodes base64 and keeps the first [`MOST`] bytes.
 fn decode(text: &str) -> Result<Vec<u8>> {
-    // Four characters are three bytes: what lies beyond the bound is not even looked at.
+    // Four characters are three bytes: anything beyond the bound is not even read.
     let end = text.len().min(MOST.div_ceil(3) * 4);
     let mut bytes = text
         .get(..end)
@@ -162,7 +162,7 @@ fn decode(text: &str) -> Result<Vec<u8>> {
 }
 
 fn nonsense(what: &str, why: &str) -> HypervisorError {
-    failed(what, format!("the guest's agent gave an answer that makes no sense ({why})"))
+    failed(what, format!("the guest's agent gave an invalid answer ({why})"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What could go wrong on the host, looked at before it does: the hosts page's findings, each with its fix.
+//! What could go wrong on the host, checked before it does: the hosts page's findings, each with its fix.
 
 use super::Libvirt;
 use super::connect::is_local;
@@ -24,7 +24,7 @@ const LITTLE_SPACE: u64 = 10 * GIB;
 /// Below this none is made.
 const NO_SPACE: u64 = 2 * GIB;
 
-/// The programs that make and edit disks: name, an argument that makes it say its version.
+/// The programs that make and edit disks: name, an argument that makes it print its version.
 const TOOLS: [(&str, &str); 7] = [
     ("qemu-img", "--version"),
     ("qemu-storage-daemon", "--version"),
@@ -50,8 +50,8 @@ impl Libvirt {
             Ok(versions) => ok("connection", format!("Connected to {uri}: {versions}.")),
             Err(error) => {
                 let fix = format!(
-                    "Start libvirt (systemctl start libvirtd, or virtqemud), and see that “virsh -c {uri} version” works \
-                     for the portal's user: outside root, be in the group libvirt."
+                    "Start libvirt (systemctl start libvirtd, or virtqemud), and make sure that “virsh -c {uri} version” works \
+                     for the portal's user: unless it is root, it must be in the group libvirt."
                 );
                 return vec![broken("connection", format!("{uri}: {error}."), fix)];
             }
@@ -67,7 +67,7 @@ impl Libvirt {
         match self.look_again().await {
             Ok(facts) => {
                 findings.extend([acceleration(&facts), firmware(&facts)]);
-                // Of its own: it costs time even where machines are emulated for another reason, or on purpose.
+                // Separate: it costs time even where machines are emulated for another reason, or on purpose.
                 let closed = facts.kvm.map(|kvm| warning("kvm", format!("{}.", kvm.what), kvm.fix));
                 findings.extend(closed);
             }
@@ -102,7 +102,7 @@ impl Libvirt {
             ),
             Ok(NatState::Missing) => warning(
                 "network",
-                format!("There is no network “{NAT_NETWORK}”; the first machine that needs it makes it."),
+                format!("There is no network “{NAT_NETWORK}”; the first machine that needs it creates it."),
                 "Nothing to do, unless 192.168.122.0/24 is in use on the host: then define the network with another range."
                     .into(),
             ),
@@ -119,11 +119,11 @@ fn acceleration(facts: &HostFacts) -> Finding {
     match (&facts.acceleration.problem, facts.acceleration.accelerator) {
         (Some(problem), _) => warning(
             "acceleration",
-            format!("Machines run by emulation, about ten times slower: {}.", problem.what),
+            format!("Machines are emulated, about ten times slower: {}.", problem.what),
             problem.fix.clone(),
         ),
         (None, Accelerator::Kvm) => ok("acceleration", "Machines run on KVM.".into()),
-        (None, Accelerator::Tcg) => ok("acceleration", "Machines run by emulation, as configured.".into()),
+        (None, Accelerator::Tcg) => ok("acceleration", "Machines are emulated, as configured.".into()),
     }
 }
 
@@ -136,7 +136,7 @@ fn firmware(facts: &HostFacts) -> Finding {
 
 async fn tools() -> Finding {
     let tried = join_all(TOOLS.map(|(name, argument)| async move {
-        // Some answer a question for their version or usage with exit status 1.
+        // Some print their version or usage with exit status 1.
         Program::new(name).args([argument]).accept(&[0, 1]).run().await.err()
     }));
     let problems: Vec<ExecError> = tried.await.into_iter().flatten().collect();
@@ -148,16 +148,16 @@ async fn tools() -> Finding {
     }
     if !Path::new("/dev/fuse").exists() {
         let fix = "Load the kernel module: modprobe fuse.";
-        return broken("tools", "Disks cannot be edited: /dev/fuse is not there.".into(), fix.into());
+        return broken("tools", "Disks cannot be edited: /dev/fuse does not exist.".into(), fix.into());
     }
     ok("tools", format!("Found {}.", TOOLS.map(|(name, _)| name).join(", ")))
 }
 
-/// Space for machines, and whether QEMU's user gets to their folders.
+/// Space for machines, and whether QEMU's user can reach their folders.
 fn disk(machines: &Path) -> Finding {
-    // Before the first machine the folder is not there; what it will lie on is.
+    // Before the first machine the folder does not exist; its parent does.
     let Some(existing) = machines.ancestors().find(|path| path.exists()) else {
-        return broken("disk", format!("{} is not there.", machines.display()), "Create it.".into());
+        return broken("disk", format!("{} does not exist.", machines.display()), "Create it.".into());
     };
     if rustix::process::geteuid().is_root() {
         let closed = existing
@@ -179,7 +179,7 @@ fn disk(machines: &Path) -> Finding {
         Ok(facts) => facts.f_bavail.saturating_mul(facts.f_frsize),
         Err(error) => {
             let what = format!("The free space of {} cannot be read: {error}.", existing.display());
-            return warning("disk", what, "Look at it with df.".into());
+            return warning("disk", what, "Check it with df.".into());
         }
     };
     let what = format!("{} free in {}.", Bytes(free), existing.display());

@@ -1,18 +1,18 @@
-//! One connection to one libvirt: opened in the background, watched, opened again when it is lost.
+//! One connection to one libvirt: opened in the background, watched, reopened when lost.
 //!
 //! ```text
-//!            open fails: wait, 0.25 s doubling to 15 s, or until somebody asks for a new try
+//!            open fails: wait, 0.25 s doubling to 15 s, or until someone asks for a new try
 //!           ┌───────────────────────────────┐
 //!           ▼                               │
 //!      connecting ──── open works ───► connected ──── close callback ───► disconnected ──► connecting
 //! ```
 //!
-//! A link has two connections that come and go together: what samples thousands of machines must not stand in the way of what
-//! somebody waits for, and libvirtd serves each client only so many calls at a time.
+//! A link has two connections that come and go together: sampling thousands of machines must not delay what someone
+//! waits for, and libvirtd serves each client only so many calls at a time.
 //!
-//! libvirt's calls block, so each runs on tokio's blocking threads, at most [`CALLS`] at a time. Whoever calls while the
-//! first attempt is under way waits for it; while the host is known not to answer, calls fail at once with the reason.
-//! The task that does this lives as long as the [`Link`] and is its only writer.
+//! libvirt's calls block, so each runs on tokio's blocking threads, at most [`CALLS`] at a time. Calls made during the
+//! first attempt wait for it; while the host is known to be unreachable, calls fail at once with the reason. The task
+//! that does this lives as long as the [`Link`] and is its only writer.
 
 use super::events;
 use super::sys::Registration;
@@ -28,9 +28,10 @@ use virt::connect::Connect;
 /// How many calls may be under way on the main connection. Below libvirtd's usual `max_client_requests`: at that limit it stops
 /// reading the connection, keep-alive included, until a call ends.
 pub const CALLS: usize = 4;
-/// How many on the connection that samples.
+/// How many on the sampling connection.
 const SAMPLES: usize = 2;
-/// How many of the main connection's may be waiting for a guest's agent: a guest that never answers must not hold up the host.
+/// How many of the main connection's may wait for a guest's agent: a guest that never answers must not hold up the
+/// host.
 const AGENT_CALLS: usize = 2;
 /// How long a call may take; starting a machine on a busy host is the longest. A host that dies is noticed long before.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
@@ -66,7 +67,7 @@ enum State {
     Down(String),
 }
 
-/// The connection of one host, for all that the host's files in this folder do.
+/// The connection of one host, for everything the other files in this folder do.
 pub struct Link {
     shared: Arc<Shared>,
     task: JoinHandle<()>,
@@ -75,7 +76,7 @@ pub struct Link {
 struct Shared {
     uri: String,
     state: watch::Sender<State>,
-    /// Somebody wants a new attempt now.
+    /// Someone wants a new attempt now.
     wanted: Notify,
     subscribers: broadcast::Sender<HostEvent>,
     calls: Arc<Semaphore>,
@@ -114,7 +115,7 @@ impl Link {
         &self.shared.uri
     }
 
-    /// What happens from now on.
+    /// Events from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<HostEvent> {
         self.shared.subscribers.subscribe()
     }
@@ -152,7 +153,7 @@ impl Link {
     /// Runs a piece of blocking work with the connection.
     ///
     /// # Errors
-    /// Those of the work, and [`HypervisorError::Unreachable`].
+    /// The work's errors, and [`HypervisorError::Unreachable`].
     pub async fn call<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -161,7 +162,7 @@ impl Link {
         self.run(&[&self.shared.calls], work).await
     }
 
-    /// The same for work with the connection that samples.
+    /// The same for work with the sampling connection.
     ///
     /// # Errors
     /// As [`Link::call`].
@@ -182,7 +183,7 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&Live) -> Result<T> + Send + 'static,
     {
-        // In this order: who waits for an agent takes nothing from the others meanwhile.
+        // In this order: waiting for an agent takes nothing from the others meanwhile.
         self.run(&[&self.shared.agent_calls, &self.shared.calls], work).await
     }
 
@@ -200,7 +201,7 @@ impl Link {
                 slots.push(slot.map_err(|e| failed(e.to_string()))?);
             }
             spawn_blocking(move || {
-                // Kept until the call is over, even when nobody waits for it any more: that is what bounds the threads.
+                // Kept until the call is over, even when nobody waits for it any more: that bounds the threads.
                 let _slots = slots;
                 work(&live)
             })
@@ -227,7 +228,7 @@ async fn keep_connected(shared: Arc<Shared>) {
                 let _ = shared.subscribers.send(HostEvent::Connected);
                 let why = match end.wait_for(Option::is_some).await {
                     Ok(why) => why.clone().unwrap_or_default(),
-                    Err(_) => "the connection was given up".to_owned(),
+                    Err(_) => "the connection was abandoned".to_owned(),
                 };
                 let _ = shared.subscribers.send(HostEvent::Disconnected { why: why.clone() });
                 why
@@ -238,7 +239,7 @@ async fn keep_connected(shared: Arc<Shared>) {
         if let State::Up(live) = shared.state.send_replace(State::Down(why)) {
             release(live);
         }
-        // A new attempt by somebody's wish goes on through the pauses where they were.
+        // A new attempt on request continues with the pauses where they were.
         if timeout(pause, shared.wanted.notified()).await.is_err() {
             shared.state.send_replace(State::Connecting);
         }
@@ -260,7 +261,7 @@ fn open(
     subscribers: broadcast::Sender<HostEvent>,
     ended: watch::Sender<Option<String>>,
 ) -> std::result::Result<Live, String> {
-    // `Connect::open` cannot take it, and no URI has one.
+    // `Connect::open` cannot handle it, and no URI has one.
     if uri.contains('\0') {
         return Err("the URI contains a NUL character".into());
     }
@@ -273,10 +274,10 @@ fn open(
     Ok(Live { registrations, connect, sampling, ended: CancellationToken::new() })
 }
 
-/// Opens a connection and has it kept alive; blocks.
+/// Opens a connection with keep-alive; blocks.
 ///
 /// # Errors
-/// What libvirt says.
+/// libvirt's error.
 pub fn open_one(uri: &str) -> std::result::Result<Connect, String> {
     let connect = Connect::open(Some(uri)).map_err(|e| e.message().to_owned())?;
     // In-process drivers have no connection to keep alive and say so.

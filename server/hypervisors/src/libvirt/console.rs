@@ -7,16 +7,16 @@
 //! ```
 //!
 //! This works for every kind of URI, which reading the pty would not. How a stream is read is in `reading.rs`.
+//! A console is read over the host's main connection. Input goes over one of its own, which exists only while someone
+//! has the keyboard ([`Own`]): libvirtd counts what a guest has not read against the connection's calls
+//! (`max_client_requests`) and stops reading the connection at five, so a guest that does not read would take all other
+//! machines of the host with it. Nor does a stream ever report that it is full (`virStreamSend` to a remote libvirtd
+//! queues without limit), so after each piece libvirtd is sent a request: it answers once it has read the piece.
 //!
-//! A console is read over the host's main connection. It is typed into over one of its own, which exists only while somebody
-//! has the keyboard ([`Own`]): libvirtd counts what a guest has not read against the connection's calls (`max_client_requests`) and
-//! stops reading the connection at five, so a guest that does not read would take all other machines of the host with it. A
-//! stream never says that it is full either (`virStreamSend` to a remote libvirtd queues without end), so after each piece
-//! libvirtd is asked something: it answers once it has read the piece.
-//!
-//! libvirtd looks at a request to end a stream when the guest next reads or says something. A console that was typed into and is
-//! not read may therefore stay open after it was closed; one that is opened meanwhile takes its place ([`Consoles`]). Only
-//! then: a stream that another one replaces is sometimes never told, and on the main connection it would be for ever.
+//! libvirtd handles a request to end a stream when the guest next reads or writes something. A console that got input
+//! and is not read may therefore stay open after it was closed; one opened meanwhile takes its place ([`Consoles`]).
+//! Only then: a stream replaced by another is sometimes never notified, and on the main connection that would last
+//! forever.
 
 mod reading;
 
@@ -41,14 +41,14 @@ use virt::stream::Stream;
 
 /// Pieces from the guest that wait for the hub.
 const DEPTH: usize = 64;
-/// Only if nobody has it, and: whoever has it.
+/// Only if nobody has it, and: regardless of who has it.
 const SAFE: u32 = virt_sys::VIR_DOMAIN_CONSOLE_SAFE;
 const FORCE: u32 = virt_sys::VIR_DOMAIN_CONSOLE_FORCE | virt_sys::VIR_DOMAIN_CONSOLE_SAFE;
 /// Largest piece to the guest, in bytes. Of what it does not read, libvirtd keeps five.
 const TYPED_PIECE: usize = 1024;
 /// How long to wait before a connection for typing is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long the end of a stream may take before its guest is taken for one that does not read.
+/// How long the end of a stream may take before its guest is considered not to read.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// The consoles of a host that are being closed, each until its token is cancelled.
@@ -75,7 +75,7 @@ impl Consoles {
         closing.insert(machine.clone(), closed);
     }
 
-    /// Ends a stream, and the connection that it had to itself; waits for that for a while, and leaves it to a thread then.
+    /// Ends a stream and its own connection, if any; waits a while for that, then leaves it to a thread.
     async fn close(&self, machine: &MachineRef, reading: Reading, own: Option<Own>) {
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
@@ -90,8 +90,8 @@ impl Consoles {
     }
 }
 
-/// Opens the console of a running machine. Somebody else's session is not thrown out: who uses `virsh console` on the host
-/// keeps it, and the caller is told.
+/// Opens the console of a running machine. Another session is not thrown out: someone using `virsh console` on the host
+/// keeps it, and the caller gets an error.
 pub async fn open(link: &Link, consoles: &Consoles, machine: &MachineRef) -> Result<ConsoleStream> {
     let is_free = consoles.are_free_of(machine).await;
     let (uri, machine, consoles) = (link.uri().to_owned(), machine.clone(), consoles.clone());
@@ -131,7 +131,7 @@ fn stream(machine: &MachineRef, connect: &Connect, flags: u32) -> Result<Stream>
     Ok(stream)
 }
 
-/// Puts a pair of channels on a stream that was opened not to block. Must be called within a tokio runtime.
+/// Puts a pair of channels on a stream opened as non-blocking. Must be called within a tokio runtime.
 fn attach(stream: Stream, place: Place, own: Option<Own>) -> Result<ConsoleStream> {
     let (output, from_guest) = mpsc::channel(DEPTH);
     let (to_guest, typed) = input();
@@ -140,8 +140,8 @@ fn attach(stream: Stream, place: Place, own: Option<Own>) -> Result<ConsoleStrea
     Ok(ConsoleStream { output: from_guest, input: to_guest })
 }
 
-/// Reads over the main connection until somebody takes the keyboard, and then over one of the console's own until nobody has
-/// it. Whoever reads then opens the console anew.
+/// Reads over the main connection until someone takes the keyboard, and then over the console's own until nobody has
+/// it. The caller then opens the console anew.
 async fn serve(
     mut reading: Reading,
     own: Option<Own>,
@@ -157,7 +157,7 @@ async fn serve(
                 () = place.lost.cancelled() => None,
                 own = Own::open_when_driven(place, typed) => Some(own),
             };
-            // At once where a connection waits: what the guest says while nobody reads is lost.
+            // At once where a connection is ready: output while nobody reads is lost.
             place.consoles.close(&place.machine, reading, None).await;
             let Some(own) = own else { return };
             match begin(own.stream(&place.machine, SAFE).await, output, place) {
@@ -191,7 +191,7 @@ fn begin(stream: Result<Stream>, output: &mpsc::Sender<Bytes>, place: &Place) ->
     }
 }
 
-/// Sends what is typed, piece by piece, as fast as libvirtd reads it. Returns when the stream takes no more.
+/// Sends input, piece by piece, as fast as libvirtd reads it. Returns when the stream takes no more.
 async fn type_in(typed: &TypedInput, console: &Arc<Console>, connect: &Connect) {
     while let Some(piece) = typed.take(TYPED_PIECE).await {
         let (console, connect) = (Arc::clone(console), connect.clone());
@@ -201,7 +201,7 @@ async fn type_in(typed: &TypedInput, console: &Arc<Console>, connect: &Connect) 
             return;
         }
     }
-    // Nobody will type any more, which is no reason not to listen.
+    // No more input will come, which is no reason to stop listening.
     std::future::pending().await
 }
 
@@ -214,9 +214,9 @@ struct Place {
     lost: CancellationToken,
 }
 
-/// The connection of a console that is typed into.
+/// The connection of a console with input.
 struct Own {
-    /// Taken back before the connection is closed.
+    /// Removed before the connection is closed.
     _registration: Registration,
     connect: Connect,
     /// Cancelled when it is lost.
@@ -255,7 +255,7 @@ impl Own {
         opened.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// Closes it, which is a call.
+    /// Closes it, which is a blocking call.
     fn discard(self) {
         drop(spawn_blocking(move || drop(self)));
     }
@@ -279,10 +279,10 @@ mod tests {
     /// Long enough to fill every queue on the way many times.
     const SIZE: usize = 64 << 20;
 
-    /// A stream with known bytes: libvirtd reads a file to us just as it reads a console.
+    /// A stream with known bytes: libvirtd reads a file to us just as it does a console.
     async fn stream(dir: &std::path::Path) -> Option<(Connect, StoragePool, Stream)> {
         let Ok(uri) = std::env::var("SNOWGLOBE_TEST_LIBVIRT") else {
-            // A test that passes without having tested anything would hide that nobody has.
+            // A test that passes without testing anything would hide that.
             assert!(
                 std::env::var_os("SNOWGLOBE_TEST_SKIP_REAL").is_some(),
                 "not configured: run `cargo xtask test`, set SNOWGLOBE_TEST_LIBVIRT, or leave the real tests out with \

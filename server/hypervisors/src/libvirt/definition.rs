@@ -1,4 +1,4 @@
-//! Defining and removing domains, with what a definition needs to know of the host.
+//! Defining and removing domains, with what a definition needs to know about the host.
 
 use super::Libvirt;
 use super::connect::is_session;
@@ -24,7 +24,7 @@ impl Libvirt {
         Ok(facts)
     }
 
-    /// Looks again and keeps what is found.
+    /// Checks again and keeps the result.
     pub(super) async fn look_again(&self) -> Result<HostFacts> {
         let facts = self.look().await?;
         *self.facts.lock().await = Some(facts.clone());
@@ -70,7 +70,7 @@ impl Libvirt {
     }
 
     pub(super) async fn undefine(&self, machine: &MachineRef) -> Result<()> {
-        // Somebody else's folder tells that the domain is somebody else's as well.
+        // Someone else's folder means that the domain is someone else's too.
         self.store.own_folder(machine)?;
         let (wanted, uuid) = (machine.clone(), uuid_of(machine)?);
         self.link
@@ -81,7 +81,7 @@ impl Libvirt {
                     found => found.map_err(fault)?,
                 };
                 refuse_if_foreign(&domain, wanted.id)?;
-                // Undefined while it runs, a domain would run on with nobody knowing it.
+                // Undefined while it runs, a domain would keep running with nobody knowing about it.
                 if domain.is_active().map_err(fault)? {
                     domain.destroy().or_else(|e| gone_meanwhile(&domain, e)).map_err(fault)?;
                 }
@@ -101,7 +101,7 @@ fn undefine_with_all(domain: &Domain) -> std::result::Result<(), Error> {
         virt_sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | virt_sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
     let newer = virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | virt_sys::VIR_DOMAIN_UNDEFINE_NVRAM;
     match domain.undefine_flags(every_driver | newer) {
-        // A driver that does not know these flags has nothing that they would remove.
+        // A driver that does not know these flags has nothing for them to remove.
         Err(error) if is(&error, ErrorNumber::InvalidArg) => domain.undefine_flags(every_driver),
         done => done,
     }
@@ -111,8 +111,8 @@ fn gone_meanwhile(domain: &Domain, error: Error) -> std::result::Result<(), Erro
     if domain.is_active().is_ok_and(|active| !active) { Ok(()) } else { Err(error) }
 }
 
-/// Whom QEMU runs as. For root it is libvirt's own choice, and libvirt sees to the disks' ownership; for anybody else it is
-/// they themselves, because libvirt's user could not reach disks below a home directory.
+/// Who QEMU runs as. For root that is libvirt's own choice, and libvirt handles the disks' ownership; for anyone else
+/// it is they themselves, because libvirt's user could not reach disks below a home directory.
 fn run_as() -> Option<String> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     (!user.is_root()).then(|| format!("+{}:+{}", user.as_raw(), group.as_raw()))

@@ -1,8 +1,8 @@
 //! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`.
 //!
-//! A machine's folder can be passed through by everybody (0711) because QEMU may run as another user, but its files are
-//! 0600 and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path
-//! is refused, whoever hands it in.
+//! A machine's folder can be traversed by everyone (0711) because QEMU may run as another user, but its files are 0600
+//! and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path is
+//! refused, whoever passes it in.
 
 use super::error::failed;
 use host_tools::disk::{DiskError, ext4, qcow};
@@ -32,22 +32,22 @@ pub struct Store {
 impl Store {
     /// The store in this state directory.
     pub fn new(state: &Path) -> Self {
-        // Relative only counts at start; without a current directory the path stays as it is, and its use tells.
+        // Relative paths are resolved at start; without a current directory the path stays as it is, and its use fails.
         let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         Self { machines: state.join("machines"), firmware: state.join("firmware") }
     }
 
-    /// Where the machines' folders lie.
+    /// Where the machines' folders are.
     pub fn root(&self) -> &Path {
         &self.machines
     }
 
-    /// Where a machine's folder is, whosever it may be.
+    /// Where a machine's folder is, whoever owns it.
     pub(super) fn folder(&self, name: &MachineName) -> PathBuf {
         self.machines.join(name.as_str())
     }
 
-    /// Makes a boot disk as an overlay on the image, or leaves the one that is there on the same image.
+    /// Makes a boot disk as an overlay on the image, or keeps an existing one on the same image.
     pub async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
         let path = self.reserved_folder(machine)?.join(BOOT);
         let size = from.grow_to.map(DiskGib::bytes);
@@ -62,8 +62,8 @@ impl Store {
         volume(&path)
     }
 
-    /// Makes the data disk, or leaves the one that is there in this size. What it holds of the identity is brought up to
-    /// date either way.
+    /// Makes the data disk, or keeps an existing one of this size. Its identity files are brought up to date either
+    /// way.
     pub async fn create_data_disk(
         &self,
         machine: &MachineRef,
@@ -142,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Ends what a crash in the middle of an edit left: its folder holds a mount, and cannot be removed before.
+    /// Ends what a crash in the middle of an edit left: its folder contains a mount, and cannot be removed before.
     pub(super) async fn clear_scratch(&self, folder: &Path) -> Result<()> {
         let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
         for entry in entries.flatten() {
@@ -157,7 +157,7 @@ impl Store {
         Ok(())
     }
 
-    /// The machine's UEFI variables, copied from the template the first time and its own ever after: a snapshot of a
+    /// The machine's UEFI variables, copied from the template the first time and its own from then on: a snapshot of a
     /// running machine refers to them, and so does the guest's boot order.
     pub async fn ensure_nvram(&self, machine: &MachineRef, template: &Path) -> Result<PathBuf> {
         let path = self.reserved_folder(machine)?.join(NVRAM);
@@ -175,7 +175,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes them. Gone already is fine.
+    /// Removes them. Already gone is fine.
     pub fn remove_nvram(&self, machine: &MachineRef) -> Result<()> {
         let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
         let path = folder.join(NVRAM);
@@ -186,7 +186,7 @@ impl Store {
     async fn qcow2_template(&self, template: &Path) -> Result<PathBuf> {
         let about = |e: &io::Error| io_error("Reading the UEFI variables' template", template, e);
         let facts = fs::metadata(template).map_err(|e| about(&e))?;
-        // Another version of the package is another file, by its time and size.
+        // Another version of the package is recognised by the file's time and size.
         let key = format!("{}-{}-{}.qcow2", facts.len(), facts.mtime(), facts.ino());
         let path = self.firmware.join(key);
         if path.exists() {
@@ -226,7 +226,7 @@ fn volume(path: &Path) -> Result<Volume> {
     }
 }
 
-/// Makes a folder with exactly this mode, whatever the umask says; one that is there keeps its own.
+/// Makes a folder with exactly this mode, whatever the umask says; an existing one keeps its own.
 pub(super) fn make_dir(path: &Path, mode: u32) -> Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),

@@ -1,4 +1,4 @@
-//! The mark in a domain's metadata that says whose it is, and what else its XML tells of that: the files of its disks.
+//! The mark in a domain's metadata that says whose it is, and the other clue in its XML: the files of its disks.
 
 use super::domain_xml::NAMESPACE;
 use super::error::{is, of_host};
@@ -23,7 +23,7 @@ pub enum Mark {
     Machine(MachineId),
 }
 
-/// What a domain's definition says of its owner.
+/// What a domain's definition says about its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
     pub mark: Mark,
@@ -54,14 +54,14 @@ pub fn find(connect: &Connect, uuid: Uuid) -> Result<Option<Domain>> {
     none_if_missing(connect.lookup_domain_by_uuid(uuid))
 }
 
-/// Sees that neither the identifier nor the name belongs to a domain that is not the machine's own.
+/// Ensures that neither the identifier nor the name belongs to a domain that is not the machine's own.
 ///
 /// # Errors
 /// [`HypervisorError::Foreign`] if one does.
 pub fn refuse_foreign(connect: &Connect, id: MachineId, name: &MachineName, uuid: Uuid) -> Result<()> {
     let of_name = none_if_missing(connect.lookup_domain_by_name(name.as_str()))?;
     for domain in find(connect, uuid)?.into_iter().chain(of_name) {
-        let fault = || of_host("Looking whose a domain is");
+        let fault = || of_host("Checking whose a domain is");
         if domain.uuid().map_err(fault())? != uuid {
             return Err(foreign(&domain));
         }
@@ -70,7 +70,7 @@ pub fn refuse_foreign(connect: &Connect, id: MachineId, name: &MachineName, uuid
     Ok(())
 }
 
-/// Sees that a domain is the machine's own.
+/// Ensures that a domain is the machine's own.
 ///
 /// # Errors
 /// [`HypervisorError::Foreign`] if it is not.
@@ -80,7 +80,7 @@ pub fn refuse_if_foreign(domain: &Domain, id: MachineId) -> Result<()> {
         Ok(_) => Err(foreign(domain)),
         // Undefined meanwhile: in nobody's way.
         Err(error) if is(&error, ErrorNumber::NoDomain) => Ok(()),
-        Err(error) => Err(of_host("Looking whose a domain is")(error)),
+        Err(error) => Err(of_host("Checking whose a domain is")(error)),
     }
 }
 

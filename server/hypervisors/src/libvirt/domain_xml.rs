@@ -1,7 +1,7 @@
 //! A machine's definition as libvirt's domain XML (formatdomain.html in libvirt's documentation).
 //!
-//! Written by an XML writer, so that no value can become markup. `definition.rs` calls it with what is known of the host
-//! ([`Platform`]). Why the machine looks as it does stands beside each part; what is not named here is libvirt's default.
+//! Written by an XML writer, so that no value can become markup. `definition.rs` calls it with the facts about the host
+//! ([`Platform`]). The reason for each part is beside it; everything not named here is libvirt's default.
 
 use model::machine::Network;
 use ports::hypervisor::{Definition, MachineRef};
@@ -19,7 +19,7 @@ pub enum Accelerator {
     Tcg,
 }
 
-/// What the definition needs to know of the host.
+/// What the definition needs to know about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     /// What runs the processors.
@@ -30,7 +30,7 @@ pub struct Platform {
     pub nvram: PathBuf,
     /// The image below the boot disk, if the boot disk is an overlay.
     pub image: Option<PathBuf>,
-    /// Whom QEMU shall run as, `+uid:+gid`; none leaves it and the disks' ownership to libvirt.
+    /// Who QEMU runs as, `+uid:+gid`; none leaves it and the disks' ownership to libvirt.
     pub run_as: Option<String>,
     /// True where libvirt manages file ownership (its DAC driver, `qemu:///system`).
     pub manages_ownership: bool,
@@ -44,7 +44,7 @@ pub const NAMESPACE: &str = "urn:snowglobe:machine:1";
 const QEMU_NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 /// Where libvirt and the guest's agent meet.
 const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";
-/// How often the guest tells its memory use, in seconds.
+/// How often the guest reports its memory use, in seconds.
 const BALLOON_PERIOD: &str = "5";
 
 type Xml = Writer<Vec<u8>>;
@@ -127,7 +127,7 @@ fn lifecycle(x: &mut Xml) -> io::Result<()> {
     text(x, "on_poweroff", &[], "destroy")?;
     text(x, "on_reboot", &[], "restart")?;
     text(x, "on_crash", &[], "destroy")?;
-    // A server that puts itself to sleep looks dead to its owner.
+    // A server that suspends itself looks dead to its owner.
     element(x, "pm", &[], |x| {
         empty(x, "suspend-to-mem", &[("enabled", "no")])?;
         empty(x, "suspend-to-disk", &[("enabled", "no")])
@@ -158,12 +158,12 @@ fn devices(x: &mut Xml, machine: &Definition, platform: &Platform) -> io::Result
     element(x, "rng", &[("model", "virtio")], |x| {
         text(x, "backend", &[("model", "random")], "/dev/urandom")
     })?;
-    // Memory that the guest frees goes back to the host, and the guest tells how much it uses.
+    // Memory that the guest frees goes back to the host, and the guest reports how much it uses.
     element(x, "memballoon", &[("model", "virtio"), ("freePageReporting", "on")], |x| {
         empty(x, "stats", &[("period", BALLOON_PERIOD)])
     })?;
-    // A guest whose systemd has stopped is reset. The chipset's own watchdog (itco) is one that libvirt before 9.1 neither adds nor
-    // knows; this one every libvirt has.
+    // A guest whose systemd has stopped is reset. libvirt before 9.1 neither adds nor knows the chipset's own watchdog
+    // (itco); every libvirt has this one.
     empty(x, "watchdog", &[("model", "i6300esb"), ("action", "reset")])?;
     // No screen, no sound, no USB: the machine is used by its serial line and by SSH, and memory is for guests.
     empty(x, "controller", &[("type", "usb"), ("model", "none")])?;
@@ -177,8 +177,8 @@ fn disk(
     more: impl FnOnce(&mut Xml) -> io::Result<()>,
 ) -> io::Result<()> {
     element(x, "disk", &[("type", "file"), ("device", "disk")], |x| {
-        // The host's page cache holds an image once for all machines that boot it, and works on every file system; what the
-        // guest flushes is on the disk all the same. Blocks that the guest frees or zeroes are given back.
+        // The host's page cache holds an image once for all machines that boot it, and works on every file system; what
+        // the guest flushes still reaches the disk. Blocks that the guest frees or zeroes are given back.
         let driver = [
             ("name", "qemu"),
             ("type", "qcow2"),
@@ -193,8 +193,8 @@ fn disk(
     })
 }
 
-/// The image below the boot disk. Said rather than left for libvirt to find, because libvirt would give the file in the Nix
-/// store to QEMU's user.
+/// The image below the boot disk. Given rather than left for libvirt to find, because libvirt would give the file in
+/// the Nix store to QEMU's user.
 fn image(x: &mut Xml, platform: &Platform) -> io::Result<()> {
     let Some(image) = &platform.image else { return Ok(()) };
     element(x, "backingStore", &[("type", "file")], |x| {

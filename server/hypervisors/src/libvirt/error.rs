@@ -1,9 +1,9 @@
-//! libvirt's errors in the port's words. libvirt's own message is kept: it is the most exact there is.
+//! libvirt's errors as the port's. libvirt's own message is kept: it is the most exact there is.
 
 use ports::hypervisor::{HypervisorError, MachineRef};
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 
-/// A failure in words.
+/// A failure as text.
 pub fn failed(what: &str, why: impl Into<String>) -> HypervisorError {
     HypervisorError::Failed { what: what.to_owned(), why: why.into() }
 }
@@ -60,7 +60,8 @@ pub fn is(error: &Error, number: ErrorNumber) -> bool {
 }
 
 fn is_connection(error: &Error) -> bool {
-    // What the RPC layer itself says is about the connection; what the host says carries the domain of the part that failed.
+    // Errors of the RPC layer itself are about the connection; errors from the host carry the domain of the part that
+    // failed.
     error.domain().is(ErrorDomain::Rpc)
         || [ErrorNumber::NoConnect, ErrorNumber::InvalidConn, ErrorNumber::Rpc].iter().any(|n| is(error, *n))
 }

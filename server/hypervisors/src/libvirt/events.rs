@@ -1,4 +1,4 @@
-//! libvirt's events in the port's words, and the one thread on which libvirt delivers them.
+//! libvirt's events as the port's, and the one thread on which libvirt delivers them.
 //!
 //! libvirt wants a single event loop per process, registered before the first connection is opened. It carries events,
 //! keep-alive, console streams and the end of connections, so nothing that runs on it may wait.
@@ -18,7 +18,7 @@ pub const BACKLOG: usize = 4096;
 /// Starts the event loop, once per process.
 ///
 /// # Errors
-/// When it cannot be started, in words; the same again on every later call.
+/// When it cannot be started, as text; the same again on every later call.
 pub fn start_loop() -> Result<(), String> {
     static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
     STARTED
@@ -38,7 +38,7 @@ fn run_loop() {
     loop {
         if let Err(error) = event_run_default_impl() {
             // poll(2) itself failed. Events are late then, but the reconciler's timer still finds everything.
-            tracing::error!(error = error.message(), "libvirt's event loop failed; it goes on in a second");
+            tracing::error!(error = error.message(), "libvirt's event loop failed; it continues in a second");
             std::thread::park_timeout(Duration::from_secs(1));
         }
     }
@@ -65,7 +65,7 @@ fn close_reason(reason: u32) -> &'static str {
     }
 }
 
-/// The port's word for an event; none for what says nothing about a machine.
+/// The port's event for one of libvirt's; none for what concerns no machine.
 fn translate(event: RawEvent) -> Option<HostEvent> {
     let named = |uuid: Uuid| HostRef(uuid.to_string());
     match event {
@@ -94,7 +94,7 @@ fn state_after(event: u32, detail: u32) -> Option<MachineState> {
         virt_sys::VIR_DOMAIN_EVENT_SHUTDOWN => Some(MachineState::ShuttingDown),
         virt_sys::VIR_DOMAIN_EVENT_CRASHED => Some(MachineState::Crashed),
         virt_sys::VIR_DOMAIN_EVENT_STOPPED => Some(match detail {
-            // “Failed” is what QEMU's unexpected end is called; libvirt then gives the state “shut off, crashed”.
+            // “Failed” means that QEMU ended unexpectedly; libvirt then gives the state “shut off, crashed”.
             virt_sys::VIR_DOMAIN_EVENT_STOPPED_CRASHED | virt_sys::VIR_DOMAIN_EVENT_STOPPED_FAILED => {
                 MachineState::Crashed
             }

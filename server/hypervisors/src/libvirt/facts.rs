@@ -1,4 +1,4 @@
-//! What a host can do for a machine: acceleration and firmware, found once and kept until the host's check looks again.
+//! What a host can do for a machine: acceleration and firmware, found once and kept until the host's next check.
 
 use super::acceleration::{self, Acceleration, AccelerationSetting};
 use super::connect::{is_local, is_session};
@@ -19,7 +19,7 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Looks at the host of this URI.
+    /// Inspects the host of this URI.
     pub fn look(connect: &Connect, uri: &str, setting: AccelerationSetting) -> Self {
         let with = |kind| connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0);
         let kvm = with("kvm");

@@ -1,4 +1,4 @@
-//! Findings in short.
+//! Shorthands for findings.
 
 use model::host::{Finding, Level};
 
@@ -7,7 +7,7 @@ pub fn ok(name: &str, what: String) -> Finding {
     Finding { name: name.into(), level: Level::Ok, what, fix: None }
 }
 
-/// Works, and not well.
+/// Works, but not well.
 pub fn warning(name: &str, what: String, fix: String) -> Finding {
     Finding { name: name.into(), level: Level::Warning, what, fix: Some(fix) }
 }

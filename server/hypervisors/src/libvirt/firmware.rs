@@ -1,7 +1,7 @@
 //! UEFI for machines: which files of the host to use, and each machine's own variables.
 //!
-//! Distributions disagree about names and places, so libvirt is asked first (`domain_capabilities`) and the places that are
-//! known are tried after. Builds with Secure Boot keys are left out: guests bring their own boot loader, unsigned.
+//! Distributions disagree about names and paths, so libvirt is asked first (`domain_capabilities`) and the known paths
+//! are tried after. Builds with Secure Boot keys are left out: guests bring their own boot loader, unsigned.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -16,7 +16,7 @@ pub struct Firmware {
     pub variables: PathBuf,
 }
 
-/// What is said when there is no firmware.
+/// The message when there is no firmware.
 pub const NO_FIRMWARE: &str = "no UEFI firmware without Secure Boot was found";
 /// How to get it.
 pub const FIRMWARE_FIX: &str = "Install it: apt-get install ovmf (Debian, Ubuntu), dnf install edk2-ovmf (Fedora) or \
@@ -33,7 +33,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
 ];
 
-/// The first firmware whose files are there: those that libvirt names, then the known places.
+/// The first firmware whose files exist: those that libvirt names, then the known places.
 pub fn find(domain_capabilities: Option<&str>, is_file: impl Fn(&Path) -> bool) -> Option<Firmware> {
     let told = domain_capabilities.map(loaders).unwrap_or_default().into_iter().filter_map(with_variables);
     let known =

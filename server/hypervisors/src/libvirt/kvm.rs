@@ -1,7 +1,8 @@
 //! Whether QEMU's user may open `/dev/kvm`, which without udev often belongs to root alone.
 //!
-//! That the portal may open it says nothing when the portal is root. libvirt finds out in its own way, silently: it then takes
-//! what it knows of QEMU for stale, asks QEMU anew at every definition, which takes tens of seconds, and offers no KVM.
+//! That the portal may open it proves nothing when the portal is root. libvirt finds out in its own way, silently: it
+//! then considers its knowledge of QEMU stale, probes QEMU again at every definition, which takes tens of seconds, and
+//! offers no KVM.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -35,8 +36,8 @@ struct Owned {
     mode: u32,
 }
 
-/// What is wrong, by libvirt's capabilities (formatcaps.html) and the files of this computer. Nothing if there is no such device,
-/// which is another matter, or libvirt does not say whom QEMU runs as.
+/// What is wrong, by libvirt's capabilities (formatcaps.html) and the files of this computer. Nothing if there is no
+/// such device, which is a different problem, or libvirt does not report who QEMU runs as.
 pub fn problem(capabilities: &str) -> Option<Problem> {
     let (id, group) = qemu_user(capabilities)?;
     let about = fs::metadata(DEVICE).ok()?;
@@ -46,7 +47,7 @@ pub fn problem(capabilities: &str) -> Option<Problem> {
     (!may_open(device, &user)).then(|| describe(device, &user))
 }
 
-/// Reading and writing, as the kernel decides it: the first of owner, group and others that fits is the one that counts.
+/// Reading and writing, as the kernel decides it: the first match of owner, group and others decides.
 fn may_open(file: Owned, user: &User) -> bool {
     let bits = if user.id == 0 {
         return true;
@@ -66,20 +67,21 @@ fn describe(device: Owned, user: &User) -> Problem {
          KVM, and libvirt takes tens of seconds to define one",
         user.id, device.mode, device.user, device.group
     );
-    // The device is as it should be for some group, and QEMU's user is not in it.
+    // The device is set up correctly for some group, and QEMU's user is not in it.
     let is_shared = device.group != 0 && device.mode >> 3 & 0o6 == 0o6;
     let fix = if is_shared {
         format!("Put QEMU's user into group {}, and restart libvirt.", device.group)
     } else {
         format!(
-            "chgrp kvm {DEVICE} && chmod 660 {DEVICE}; so that it lasts, a udev rule: KERNEL==\"kvm\", GROUP=\"kvm\", \
+            "chgrp kvm {DEVICE} && chmod 660 {DEVICE}; to make it permanent, a udev rule: KERNEL==\"kvm\", GROUP=\"kvm\", \
              MODE=\"0660\""
         )
     };
     Problem { what, fix }
 }
 
-/// User and group in the base label of libvirt's DAC driver, written `+64055:+994`. Labels of other drivers look otherwise.
+/// User and group in the base label of libvirt's DAC driver, written `+64055:+994`. Labels of other drivers look
+/// different.
 fn qemu_user(capabilities: &str) -> Option<(u32, u32)> {
     let mut reader = Reader::from_str(capabilities);
     let mut is_label = false;

@@ -1,7 +1,7 @@
-//! How much libvirtd serves one client and how many clients, by the file that it is configured with.
+//! How many calls libvirtd serves per client and how many clients, according to its configuration file.
 //!
-//! Its admin interface would tell for sure, but is for root alone. The file has the same names and comments out its defaults
-//! (libvirt's `src/remote/libvirtd.conf.in`).
+//! Its admin interface would be authoritative, but is for root alone. The file has the same names and comments out its
+//! defaults (libvirt's `src/remote/libvirtd.conf.in`).
 
 use super::connect::{CALLS, is_local, is_session};
 use super::finding::{ok, warning};
@@ -9,13 +9,14 @@ use model::host::Finding;
 use std::fs;
 use std::path::Path;
 
-/// The daemon that serves a local system connection: its socket, and its configuration. The first whose socket is there counts.
+/// The daemon that serves a local system connection: its socket, and its configuration. The first whose socket exists
+/// counts.
 const DAEMONS: [(&str, &str); 2] = [
     ("/run/libvirt/virtqemud-sock", "/etc/libvirt/virtqemud.conf"),
     ("/run/libvirt/libvirt-sock", "/etc/libvirt/libvirtd.conf"),
 ];
 
-/// Two connections of the portal's own, one for each console that somebody types in, and others than the portal.
+/// Two connections of the portal's own, one for each console that someone types in, and clients other than the portal.
 const FEW_CLIENTS: u64 = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-/// What the hosts page says of them; nothing where there is no daemon of this computer's system in between.
+/// What the hosts page says about them; nothing where no daemon of this computer's system is in between.
 pub fn finding(uri: &str) -> Option<Finding> {
     if !is_local(uri) || is_session(uri) || !uri.starts_with("qemu") {
         return None;
@@ -43,7 +44,7 @@ pub fn finding(uri: &str) -> Option<Finding> {
         Ok(text) => judge(parse(&text), path),
         Err(error) => ok(
             "limits",
-            format!("How many calls libvirt serves at a time is not known: {path} cannot be read ({error})."),
+            format!("How many calls libvirt serves at a time is unknown: {path} cannot be read ({error})."),
         ),
     })
 }
@@ -83,7 +84,7 @@ fn judge(limits: Limits, path: &str) -> Finding {
     }
     if clients < FEW_CLIENTS {
         let fix = format!("Set max_clients = {FEW_CLIENTS} or more in {path}, and restart libvirt.");
-        return warning("limits", format!("{what} Each console that somebody types in is a client."), fix);
+        return warning("limits", format!("{what} Each console that someone types in is a client."), fix);
     }
     ok("limits", what)
 }

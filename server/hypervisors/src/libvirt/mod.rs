@@ -3,11 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `connect.rs` | the connection: opened, watched, opened again; blocking calls off the async threads |
-//! | `events.rs` | libvirt's event loop and its events in the port's words |
+//! | `events.rs` | libvirt's event loop and its events as the port's |
 //! | `ownership.rs`, `places.rs`, `domain_mark.rs` | whose what is: a machine's place, its folder, its domain |
 //! | `rename.rs` | a machine's place under another name |
 //! | `definition.rs`, `domain_xml.rs` | domains: defined, removed, written as XML |
-//! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs of the host |
+//! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs from the host |
 //! | `power.rs` | states, starting and stopping |
 //! | `disks.rs` | a machine's files |
 //! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
@@ -61,7 +61,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};
 
-/// What is configured about a host.
+/// A host's configuration.
 #[derive(Clone, Debug)]
 pub struct LibvirtSettings {
     /// The portal's state directory; machines' files go into `machines/` below it. It exists, and QEMU's user can pass it.
@@ -87,8 +87,8 @@ pub struct Libvirt {
 }
 
 impl Libvirt {
-    /// The host at `uri` (libvirt.org/uri.html), connected to in the background: a host that does not answer is tried again
-    /// and says so when it is asked something. Must be called within a tokio runtime.
+    /// The host at `uri` (libvirt.org/uri.html), connected to in the background: a host that does not answer is retried
+    /// and returns errors meanwhile. Must be called within a tokio runtime.
     pub fn connect(uri: &str, settings: LibvirtSettings) -> Arc<Self> {
         Arc::new(Self {
             store: Store::new(&settings.state),

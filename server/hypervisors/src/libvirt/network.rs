@@ -9,34 +9,35 @@ use virt::connect::Connect;
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 use virt::network::Network;
 
-/// libvirt's usual network, for hosts whose packages do not bring it. The bridge's name is left for libvirt to choose.
+/// libvirt's usual network, for hosts whose packages do not include it. The bridge's name is left for libvirt to
+/// choose.
 const NAT_XML: &str = "<network><name>default</name><forward mode='nat'/><bridge stp='on' delay='0'/>\
     <ip address='192.168.122.1' netmask='255.255.255.0'>\
     <dhcp><range start='192.168.122.2' end='192.168.122.254'/></dhcp></ip></network>";
 
-/// How the network stands.
+/// The network's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatState {
     /// Machines can use it.
     Active,
-    /// Defined and not started.
+    /// Defined but not started.
     Inactive,
-    /// Not there.
+    /// Missing.
     Missing,
 }
 
-/// Looks at the network.
+/// Checks the network.
 pub fn nat_state(connect: &Connect) -> Result<NatState> {
     match find(connect).map_err(of_host("Looking for the network"))? {
         None => Ok(NatState::Missing),
-        Some(network) => match network.is_active().map_err(of_host("Looking at the network"))? {
+        Some(network) => match network.is_active().map_err(of_host("Checking the network"))? {
             true => Ok(NatState::Active),
             false => Ok(NatState::Inactive),
         },
     }
 }
 
-/// Makes sure that the network is there, runs, and starts with the host.
+/// Makes sure that the network exists, runs, and starts with the host.
 pub fn ensure_nat(connect: &Connect) -> Result<()> {
     let network = match find(connect).map_err(of_host("Looking for the network"))? {
         Some(network) => network,
@@ -45,8 +46,8 @@ pub fn ensure_nat(connect: &Connect) -> Result<()> {
             connect.define_network_xml(NAT_XML).map_err(of_host("Defining the network “default”"))?
         }
     };
-    if !network.is_active().map_err(of_host("Looking at the network"))? {
-        // Two machines starting at once may both come here.
+    if !network.is_active().map_err(of_host("Checking the network"))? {
+        // Two machines starting at once may both get here.
         match network.create() {
             Err(error) if !network.is_active().unwrap_or(false) => {
                 return Err(of_host("Starting the network “default”")(error));
@@ -106,7 +107,8 @@ pub fn remote_bridges(connect: &Connect) -> Vec<String> {
     names
 }
 
-/// Leaves out what libvirt, container runtimes and firewalls made for themselves, and what the port cannot name.
+/// Leaves out what libvirt, container runtimes and firewalls made for themselves, and names that the port cannot
+/// represent.
 fn is_for_machines(name: &str) -> bool {
     const OTHERS: [&str; 11] =
         ["virbr", "docker", "podman", "cni", "br-", "fwbr", "lxcbr", "lxdbr", "incusbr", "veth", "vnet"];

@@ -23,7 +23,7 @@ impl Libvirt {
         Ok(HostRef(uuid.to_string()))
     }
 
-    /// Marks the folder, then the domain; one that a crash left with the folder marked alone is gone on with.
+    /// Marks the folder, then the domain; if a crash left only the folder marked, this continues from there.
     pub(super) async fn adopt_machine(
         &self,
         id: MachineId,
@@ -58,7 +58,7 @@ impl Libvirt {
     }
 }
 
-/// Whether the domain is the machine's by all that it says: name, disks, and no other machine's mark.
+/// Whether the domain is the machine's in every respect: name, disks, and no other machine's mark.
 fn domain_agrees(
     connect: &Connect,
     id: MachineId,
@@ -66,16 +66,16 @@ fn domain_agrees(
     uuid: Uuid,
     files: &[String],
 ) -> Result<bool> {
-    let fault = || of_host("Looking whose a domain is");
+    let fault = || of_host("Checking whose a domain is");
     let Some(domain) = domain_mark::find(connect, uuid)? else { return Ok(false) };
     let told = domain_mark::read(&domain).map_err(fault())?;
     let may_be_ours = matches!(told.mark, Mark::WithoutId) || told.mark == Mark::Machine(id);
     Ok(may_be_ours && told.disks == files && domain.name().map_err(fault())? == name.as_str())
 }
 
-/// The domains that carry a mark, and those without one whose disks lie among the machines'.
+/// The domains that carry a mark, and those without one whose disks are among the machines'.
 fn marked_domains(connect: &Connect, uri: &str, root: &PathBuf) -> Result<Vec<Belonging>> {
-    let fault = || of_host("Looking whose the domains are");
+    let fault = || of_host("Checking whose the domains are");
     let mut found = Vec::new();
     for domain in connect.list_all_domains(0).map_err(fault())? {
         let told = match domain_mark::read(&domain) {

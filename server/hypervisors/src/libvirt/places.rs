@@ -1,8 +1,8 @@
 //! Whose a machine's folder is: `<state>/machines/<name>/` carries a marker with the machine's id.
 //!
-//! The marker is there before anything else and goes after everything else: a folder is made with it beside its place and
-//! renamed into it, which fails where something is. So a folder without one, or with another's, is somebody else's, and no function of the
-//! store touches it.
+//! The marker is there before anything else and goes after everything else: a folder is made with it beside its place
+//! and renamed into it, which fails where something is. So a folder without one, or with another's, is someone else's,
+//! and no function of the store touches it.
 
 use super::disks::{NVRAM, Store, blocking, io_error, make_dir, none_if_gone};
 use super::error::failed;
@@ -19,15 +19,15 @@ use std::path::{Path, PathBuf};
 const MARKER: &str = ".snowglobe-machine";
 /// The largest marker, in bytes: an id takes 37.
 const MARKER_MAX: u64 = 256;
-/// The same before it is whole.
+/// The same before it is complete.
 const UNFINISHED_MARKER: &str = ".snowglobe-machine.new";
-/// How a folder begins that is not in its place yet.
+/// The prefix of a folder that is not in its place yet.
 const UNFINISHED: &str = ".new-";
 
 /// Whose a folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
-    /// There is none, or nothing is in it: reserving and giving up leave an empty one when they are broken off.
+    /// There is none, or it is empty: reserving and releasing leave an empty one when interrupted.
     Nobody,
     /// Something is in it, and nothing says for whom.
     Unmarked,
@@ -58,7 +58,7 @@ impl Store {
         if taken.await? { Ok(()) } else { Err(foreign(&folder)) }
     }
 
-    /// Removes the folder of this machine, which must be empty but for its marker. Another's stays.
+    /// Removes the folder of this machine, which must be empty but for its marker. Someone else's stays.
     pub async fn release(&self, id: MachineId, name: &MachineName) -> Result<()> {
         let folder = self.folder(name);
         blocking("Removing", self.unfinished(id), |path| none_if_gone(fs::remove_dir_all(path))).await?;
@@ -78,7 +78,7 @@ impl Store {
         .await
     }
 
-    /// Moves the folder of this machine to another name, or finds it moved. Answers where it was and where it is.
+    /// Moves the folder of this machine to another name, or finds it moved. Returns its old and new path.
     ///
     /// # Errors
     /// [`HypervisorError::Foreign`] if there is something of that name; nothing is changed then.
@@ -114,7 +114,7 @@ impl Store {
         let mut named: Vec<PathBuf> = disks.iter().map(|disk| PathBuf::from(&disk.0)).collect();
         named.sort();
         let mut lying = self.files(&folder).await?;
-        // A marker that a crash kept from its place says nothing, and is written again.
+        // A marker that a crash kept from its place does not count, and is written again.
         lying.retain(|path| path.file_name().is_none_or(|name| name != NVRAM && name != UNFINISHED_MARKER));
         if lying != named {
             return Ok(false);
@@ -126,7 +126,7 @@ impl Store {
     /// The folder of a machine, if there is one.
     ///
     /// # Errors
-    /// [`HypervisorError::Foreign`] if it is somebody else's.
+    /// [`HypervisorError::Foreign`] if it is someone else's.
     pub fn own_folder(&self, machine: &MachineRef) -> Result<Option<PathBuf>> {
         let folder = self.folder(&machine.name);
         match owner(&folder)? {
@@ -164,7 +164,7 @@ impl Store {
             found.push(Belonging {
                 owner,
                 what: format!("The folder {}", folder.display()),
-                fix: "Move it away or remove it when you know what is in it and nobody needs it.".to_owned(),
+                fix: "Move or remove it once you know what is in it and nobody needs it.".to_owned(),
             });
         }
         Ok(found)
@@ -208,7 +208,7 @@ fn owner(folder: &Path) -> Result<Owner> {
 }
 
 fn read_owner(folder: &Path) -> io::Result<Owner> {
-    // Neither a link is followed, nor is waited for the other end of a pipe.
+    // Neither follows a link nor waits for the other end of a pipe.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(MARKER));
     match opened.and_then(|marker| read_marker(&marker)) {
@@ -225,7 +225,7 @@ fn read_owner(folder: &Path) -> io::Result<Owner> {
     }
 }
 
-/// What a marker says: nothing if it is not a small file with an id in it.
+/// The contents of a marker: nothing if it is not a small file with an id in it.
 fn read_marker(marker: &File) -> io::Result<Owner> {
     let about = marker.metadata()?;
     if !about.is_file() || about.len() > MARKER_MAX {
@@ -236,11 +236,11 @@ fn read_marker(marker: &File) -> io::Result<Owner> {
     Ok(text.trim().parse().map_or(Owner::Unmarked, Owner::Machine))
 }
 
-/// Written whole or not at all: beside its place first.
+/// Written completely or not at all: beside its place first.
 fn write_marker(folder: &Path, id: MachineId) -> io::Result<()> {
     let unfinished = folder.join(UNFINISHED_MARKER);
     none_if_gone(fs::remove_file(&unfinished))?;
-    // What is there now is no file of ours, and a link may lead anywhere.
+    // What is there now is not our file, and a link may lead anywhere.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.join("data.qcow2")).unwrap(), "somebody's");
         let found = store.belongings().await.unwrap();
         assert_eq!(found.iter().map(|b| b.owner).collect::<Vec<_>>(), [None]);
-        // A marker that makes no sense is none.
+        // An invalid marker counts as none.
         fs::write(folder.join(MARKER), "?").unwrap();
         is_foreign(store.reserve(one.id, &one.name).await);
     }
@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(fs::read_to_string(&volume.0).unwrap(), "somebody's");
             fs::remove_file(&marker).unwrap();
         }
-        // What adopting writes does not go through a link, and neither does the folder.
+        // Adopting writes neither through a link nor through a linked folder.
         std::os::unix::fs::symlink(&elsewhere, folder.join(UNFINISHED_MARKER)).unwrap();
         assert!(store.adopt(one.id, &one.name, &[volume]).await.unwrap());
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), one.id.to_string());
@@ -364,14 +364,14 @@ mod tests {
             is_foreign(store.move_folder(&one, &called(occupied).name).await);
         }
         assert_eq!(fs::read_to_string(folder.join("boot.qcow2")).unwrap(), "x");
-        // An empty folder is what a broken-off reservation leaves.
+        // An interrupted reservation leaves an empty folder.
         fs::create_dir(store.root().join("db")).unwrap();
         for _ in 0..2 {
             let (from, to) = store.move_folder(&one, &called("db").name).await.unwrap();
             assert_eq!((from, to), (folder.clone(), store.root().join("db")));
         }
         assert!(!folder.exists() && store.root().join("db/boot.qcow2").exists());
-        // Somebody else has the old name by now: moved is moved.
+        // Someone else has the old name by now: moved is moved.
         store.reserve(two.id, &one.name).await.unwrap();
         store.move_folder(&one, &called("db").name).await.unwrap();
         is_foreign(store.move_folder(&called("db"), &one.name).await);

@@ -1,7 +1,7 @@
 //! Starting and stopping, and what state a domain is in.
 //!
-//! libvirt refuses what is done already (“domain is already running”), and its check and its act are one call while ours
-//! would be two. So the act comes first, and only if it is refused is the state asked for.
+//! libvirt refuses what is already done (“domain is already running”), and its check and act are one call where ours
+//! would be two. So the act comes first, and the state is checked only if it is refused.
 
 use super::domain_xml::NAT_NETWORK;
 use super::error::{failed, is, of_machine};
@@ -14,7 +14,7 @@ use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 
-/// The domain's identifier, which is what a machine's place is called here.
+/// The domain's identifier, which is a machine's place here.
 pub fn uuid_of(machine: &MachineRef) -> Result<Uuid> {
     let text = &machine.host_ref.0;
     text.parse().map_err(|_| failed("Looking for the machine", format!("“{text}” is no place on this host")))
@@ -48,7 +48,7 @@ fn state_of(domain: &Domain) -> std::result::Result<MachineState, Error> {
     Ok(from_libvirt(state.to_raw(), crashed))
 }
 
-/// The port's word for a `virDomainState`; `crashed` is what the reason says of a domain that is shut off.
+/// The port's state for a `virDomainState`; `crashed` is what the reason says of a domain that is shut off.
 pub fn from_libvirt(state: u32, crashed: bool) -> MachineState {
     match state {
         virt_sys::VIR_DOMAIN_RUNNING | virt_sys::VIR_DOMAIN_BLOCKED => MachineState::Running,
@@ -66,7 +66,7 @@ pub fn change(connect: &Connect, machine: &MachineRef, power: Power) -> Result<(
     let domain = find(connect, machine)?;
     let outcome = match power {
         Power::Start => start(connect, &domain)?,
-        // Without flags libvirt asks the guest's agent where there is one and presses the ACPI button otherwise.
+        // Without flags libvirt asks the guest's agent if there is one, else presses the ACPI button.
         Power::ShutDown => domain.shutdown(),
         Power::Reboot => domain.reboot(0),
         Power::ForceOff => domain.destroy(),
@@ -82,7 +82,7 @@ pub fn change(connect: &Connect, machine: &MachineRef, power: Power) -> Result<(
     }
 }
 
-/// Starts the domain; where its network is what is missing, sees to that and tries once more.
+/// Starts the domain; if its network is missing, fixes that and retries once.
 fn start(connect: &Connect, domain: &Domain) -> Result<std::result::Result<(), Error>> {
     match domain.create() {
         Err(error) if network::is_to_blame(&error) && uses_nat(domain) => {

@@ -1,7 +1,7 @@
 //! A machine's place under another name: the folder is moved, the domain is renamed, and the paths in its definition follow.
 //!
-//! At every moment both the folder and the domain are there, under one name or the other, and both say whose they are; so a call
-//! that is broken off is gone on with, or taken back, by the next.
+//! At every moment both the folder and the domain exist, under one name or the other, and both say whose they are; so
+//! an interrupted call is continued, or taken back, by the next.
 
 use super::Libvirt;
 use super::domain_mark::{find, refuse_foreign, refuse_if_foreign};
@@ -52,7 +52,7 @@ fn refuse_if_running(connect: &Connect, machine: &MachineRef, uuid: Uuid) -> Res
     }
 }
 
-/// Renames the domain, then has its definition say where its files are now. libvirt keeps its snapshots and its identifier.
+/// Renames the domain, then updates the paths in its definition. libvirt keeps its snapshots and its identifier.
 fn rename_domain(connect: &Connect, machine: &MachineRef, uuid: Uuid, renamed: &Renamed) -> Result<()> {
     let fault = |error| of_machine(WHAT, machine)(error);
     let Some(domain) = find(connect, uuid)? else { return Ok(()) };
@@ -78,13 +78,13 @@ struct Renamed {
 }
 
 impl Renamed {
-    /// A path as it is now, wherever it leads.
+    /// A path after the move.
     fn path(&self, path: &str) -> String {
         let moved = Path::new(path).strip_prefix(&self.from).ok().map(|rest| self.folder.join(rest));
         moved.as_deref().and_then(Path::to_str).unwrap_or(path).to_owned()
     }
 
-    /// A definition with the paths and the mark as they are now, and everything else as it was.
+    /// A definition with the current paths and mark, and everything else unchanged.
     fn definition(&self, xml: &str) -> std::result::Result<String, quick_xml::Error> {
         let mut reader = NsReader::from_str(xml);
         let mut writer = Writer::new(Vec::with_capacity(xml.len()));

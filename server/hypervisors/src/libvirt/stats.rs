@@ -1,4 +1,4 @@
-//! What there is on the host and what it uses: one bulk call each, however many domains there are.
+//! What exists on the host and what it uses: one bulk call each, however many domains there are.
 
 use super::error::of_host;
 use super::power::from_libvirt;
@@ -6,7 +6,7 @@ use super::sys::{DomainStats, all_stats};
 use ports::hypervisor::{Counters, HostRef, Result, Seen};
 use virt::connect::Connect;
 
-/// A domain that is busy with something else gives what is known at once instead of making everybody wait.
+/// A domain that is busy with something else returns what is known at once instead of making everyone wait.
 const NO_WAIT: u32 = virt_sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
 
 /// All domains with their states.
@@ -50,7 +50,7 @@ fn read(values: &[(String, u64)]) -> Counters {
             ["block", _, "rd", "bytes"] => add(&mut counters.disk_read, *value),
             ["block", _, "wr", "bytes"] => add(&mut counters.disk_written, *value),
             ["block", _, "capacity"] => add(&mut counters.disk_size, *value),
-            // The file's length; qcow2 files are not sparse to speak of.
+            // The file's length; qcow2 files are hardly sparse.
             ["block", _, "physical"] => add(&mut counters.disk_used, *value),
             _ => {}
         }

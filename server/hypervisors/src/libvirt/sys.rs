@@ -18,7 +18,7 @@ use virt::error::Error;
 use virt::stream::Stream;
 use virt_sys as c;
 
-/// What libvirt tells about a domain or about the connection, as it came.
+/// Raw libvirt events about a domain or the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RawEvent {
     /// `virDomainEventType` and its detail.
@@ -36,7 +36,7 @@ pub type EventSink = Arc<dyn Fn(RawEvent) + Send + Sync>;
 /// Receives a stream's event mask on the event-loop thread.
 pub type StreamSink = Arc<dyn Fn(c_uint) + Send + Sync>;
 
-/// The callbacks registered on one connection; dropping it takes them back, which talks to the host.
+/// The callbacks registered on one connection; dropping it removes them, which talks to the host.
 pub struct Registration {
     connect: Connect,
     callbacks: Vec<c_int>,
@@ -56,7 +56,7 @@ impl Registration {
             (c::VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, erase_agent(on_agent)),
         ] {
             if let Err(missing) = made.add(id, callback, sink) {
-                tracing::debug!(event = id, error = missing.message(), "this driver does not tell an event");
+                tracing::debug!(event = id, error = missing.message(), "this driver lacks an event");
             }
         }
         made.watch_close(sink);
@@ -110,7 +110,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Failures are expected here: a lost connection cannot be told. libvirt forgets the callbacks all the same.
+        // Failures are expected here: a lost connection cannot be notified. libvirt forgets the callbacks all the same.
         for id in self.callbacks.drain(..) {
             // SAFETY: the connection is alive (we hold a reference) and `id` came from it.
             unsafe { c::virConnectDomainEventDeregisterAny(self.connect.as_ptr(), id) };
@@ -219,7 +219,7 @@ unsafe fn copied(text: *const c_char) -> Option<String> {
 static WATCHED: Mutex<BTreeMap<usize, StreamSink>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// A watched stream. [`StreamWatch::end`] takes the callback back; dropping it only makes it deaf.
+/// A watched stream. [`StreamWatch::end`] removes the callback; dropping it only makes it ignore events.
 pub struct StreamWatch(usize);
 
 impl StreamWatch {
@@ -243,10 +243,10 @@ impl StreamWatch {
         if code < 0 { Err(Error::last_error()) } else { Ok(watch) }
     }
 
-    /// Takes the callback back. Talks to the host.
+    /// Removes the callback. Talks to the host.
     pub fn end(self, stream: &Stream) {
         if let Err(error) = stream.event_remove_callback() {
-            tracing::debug!(error = error.message(), "a stream's callback was gone already");
+            tracing::debug!(error = error.message(), "a stream's callback was already gone");
         }
     }
 }
@@ -277,14 +277,14 @@ pub struct DomainStats {
     pub uuid: Uuid,
     /// Its name.
     pub name: String,
-    /// Every parameter that is a number that is not negative, in libvirt's order.
+    /// Every parameter that is a non-negative number, in libvirt's order.
     pub values: Vec<(String, u64)>,
 }
 
 /// Statistics of all domains in one call (`virConnectGetAllDomainStats`).
 ///
 /// # Errors
-/// What libvirt says.
+/// libvirt's error.
 pub fn all_stats(connect: &Connect, stats: c_uint, flags: c_uint) -> Result<Vec<DomainStats>, Error> {
     let mut records: *mut c::virDomainStatsRecordPtr = ptr::null_mut();
     // SAFETY: the connection is alive and `records` receives a list that is freed below.
@@ -328,30 +328,30 @@ unsafe fn number(parameter: &c::virTypedParameter) -> Option<(String, u64)> {
     Some((unsafe { copied(parameter.field.as_ptr()) }?, value))
 }
 
-/// Limits how long libvirt waits for the agent of this domain at any later call (`virDomainAgentSetResponseTimeout`). Without
-/// it a guest that never answers holds its caller for ever.
+/// Limits how long libvirt waits for the agent of this domain at any later call (`virDomainAgentSetResponseTimeout`).
+/// Without it a guest that never answers holds its caller forever.
 ///
 /// # Errors
-/// What libvirt says, for example that the machine is off.
+/// libvirt's error, for example that the machine is off.
 pub fn limit_agent(domain: &Domain, seconds: c_int) -> Result<(), Error> {
     // SAFETY: the domain is alive.
     let code = unsafe { c::virDomainAgentSetResponseTimeout(domain.as_ptr(), seconds, 0) };
     if code < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
-/// A network card of a guest and its addresses, as some source tells.
+/// A network card of a guest and its addresses, from some source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// The interface's name: the guest's own with the agent, the host's tap device otherwise.
     pub name: String,
-    /// Addresses as text; what a guest's agent says is anything.
+    /// Addresses as text; a guest's agent may return anything.
     pub addresses: Vec<String>,
 }
 
 /// Addresses of a domain by one source (`virDomainInterfaceAddresses`).
 ///
 /// # Errors
-/// What libvirt says, for example that the agent does not answer.
+/// libvirt's error, for example that the agent does not answer.
 pub fn interface_addresses(domain: &Domain, source: c_uint) -> Result<Vec<Card>, Error> {
     let mut list: *mut c::virDomainInterfacePtr = ptr::null_mut();
     // SAFETY: the domain is alive and `list` receives an array that is freed below.

@@ -1,5 +1,5 @@
 //! Real libvirtd, real QEMU, a real image. Needs `SNOWGLOBE_TEST_LIBVIRT` (a URI) and `SNOWGLOBE_TEST_IMAGE` (a qcow2 file
-//! that honours the images' contract), as `cargo xtask test` sets them in a namespace of its own.
+//! that honours the images' contract), as `cargo xtask test` sets them in its own namespace.
 
 mod console;
 mod guest;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 use virt::connect::Connect;
 
-/// A guest's boot under emulation, on a computer that does other things as well.
+/// A guest's boot under emulation, on a computer that also does other things.
 const BOOT: Duration = Duration::from_secs(180);
 
 struct Real {
@@ -50,12 +50,12 @@ impl Drop for Real {
     }
 }
 
-/// The real host, or a loud word that there is none.
+/// The real host, or a loud message that there is none.
 async fn real() -> Option<Real> {
     let (Ok(uri), Some(image)) =
         (std::env::var("SNOWGLOBE_TEST_LIBVIRT"), std::env::var_os("SNOWGLOBE_TEST_IMAGE"))
     else {
-        // A test that passes without having tested anything would hide that nobody has.
+        // A test that passes without testing anything would hide that.
         assert!(
             std::env::var_os("SNOWGLOBE_TEST_SKIP_REAL").is_some(),
             "not configured: run `cargo xtask test`, set SNOWGLOBE_TEST_LIBVIRT and SNOWGLOBE_TEST_IMAGE, or leave the real \

@@ -1,4 +1,4 @@
-//! What the tests share: a host over a directory of its own, and waiting for events.
+//! What the tests share: a host over its own directory, and waiting for events.
 
 use hypervisors::libvirt::{Libvirt, LibvirtSettings};
 use model::machine::{HardwareIds, MachineId};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How long something that must come may take on a slow computer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A state directory that QEMU's user can pass through.
+/// A state directory that QEMU's user can traverse.
 pub fn state() -> TempDir {
     tempfile::Builder::new()
         .prefix("snowglobe-")
@@ -51,12 +51,12 @@ pub fn hardware(uuid: Uuid) -> HardwareIds {
     }
 }
 
-/// What a domain's place is called.
+/// The name of a domain's place.
 pub fn place(uuid: Uuid) -> HostRef {
     HostRef(uuid.to_string())
 }
 
-/// The first event that is wanted.
+/// The first wanted event.
 pub async fn event(events: &mut Receiver<HostEvent>, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
     let mut seen = Vec::new();
     let found = timeout(PATIENCE, async {

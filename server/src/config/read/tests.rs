@@ -5,7 +5,7 @@ use clap::builder::Resettable;
 use clap::{Args as _, Command, FromArgMatches as _};
 
 fn read(values: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
-    // Whatever the environment of the test says.
+    // Regardless of the test's environment.
     let command = Settings::augment_args(Command::new("snowglobe"));
     let command = command.mut_args(|arg| arg.env(Resettable::Reset));
     let flags = values.iter().map(|(name, value)| format!("--{name}={value}"));

@@ -85,7 +85,7 @@ async fn a_change_that_rests_on_a_former_password_changes_nothing() {
     let world = world().await;
     let core = &world.engine.core;
     let proof = world.prove(OLD).await;
-    let hash = core.passwords.hash(&secret("words of whoever was slower")).await.unwrap();
+    let hash = core.passwords.hash(&secret("words of the slower one")).await.unwrap();
     world.change(OLD, NEW).await.unwrap();
     assert!(!replace(core, &world.ada, &secret("token"), &proof, &hash).await.unwrap());
     world.prove(NEW).await;

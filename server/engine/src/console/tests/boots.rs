@@ -28,14 +28,15 @@ async fn a_stop_keeps_viewers_and_a_start_begins_a_new_transcript() {
     assert_eq!(within(guest.hears.take(1024)).await.unwrap(), "root\n");
 
     world.hub.rebooted(world.id);
-    // The reader heeds the reboot before it reads on: it looks there first.
+    // The reader handles the reboot before it reads on: it checks there first.
     guest.say("boot three").await;
     read_to(&mut viewer, "boot three").await;
     let expected = ["boot one, seen by nobody halted", "boot two", "boot three"];
     assert_eq!(world.transcripts(expected.concat().len()).await, expected);
 }
 
-/// A libvirtd restart breaks the stream, not the machine: the same boot goes on, and nobody is told that it is off.
+/// A libvirtd restart breaks the stream, not the machine: the same boot continues, and nobody is notified that it is
+/// off.
 #[tokio::test(start_paused = true)]
 async fn a_broken_stream_is_opened_again_with_back_off() {
     let world = World::new();
@@ -75,7 +76,7 @@ async fn closing_says_why_and_ends() {
 
     let guest = world.plug();
     let _viewer = world.attach("ann", ConsoleRole::Driver, None).await;
-    guest.say("a new life").await;
+    guest.say("a new boot").await;
     drop(world);
     within(guest.says.closed()).await;
 }

@@ -1,4 +1,4 @@
-//! What was said before: replayed to who comes later, kept over a restart of the portal, removed with its machine.
+//! Earlier output: replayed to latecomers, kept across a restart of the portal, removed with its machine.
 
 use super::*;
 
@@ -20,7 +20,7 @@ async fn what_was_said_before_is_replayed_and_a_reconnect_goes_on_where_it_was()
     let mut again = world.attach("bob", ConsoleRole::Watcher, Some(start + 9)).await;
     assert_eq!(read_to(&mut again, "login: ").await.0, b"login: ");
     let mut stale = world.attach("eve", ConsoleRole::Watcher, Some(3)).await;
-    assert_eq!(read_to(&mut stale, "login: ").await.0, bytes, "an offset of another life");
+    assert_eq!(read_to(&mut stale, "login: ").await.0, bytes, "an offset from another run");
     assert_eq!(world.hub.viewers(), 4);
     drop((late, again, stale));
     assert_eq!(world.hub.viewers(), 1);

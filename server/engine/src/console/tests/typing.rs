@@ -1,4 +1,4 @@
-//! What is typed: bounded, refused when it leads nowhere, and dropped with whoever typed it.
+//! Typed input: bounded, refused when it leads nowhere, and dropped along with its sender.
 
 use super::*;
 use ports::console::INPUT_MAX;
@@ -22,7 +22,7 @@ async fn input_that_a_guest_does_not_read_is_refused_in_bytes_and_its_driver_is_
     notice(&mut ann, |n| *n == ConsoleNotice::On).await;
     let half = vec![b'x'; INPUT_MAX / 2];
     assert!(ann.type_in(&half) && ann.type_in(&half), "a guest may be slow");
-    assert!(!ann.type_in(b"y"), "but not for ever");
+    assert!(!ann.type_in(b"y"), "but not forever");
     notice(&mut ann, |n| dropped(n, "not reading")).await;
     assert!(!ann.type_in(b"y"));
     let told = told_until(&guest, &mut ann, "1").await;

@@ -1,9 +1,9 @@
 //! Pages of the audit log: what is under way first, then the newest completion. This order stays as it is while acts that
 //! began earlier are completed later, so that no page skips a row.
 //!
-//! A page starts behind the last row of the one before and follows an index, so that it costs the same however long the log
-//! is; hence one statement for each column that can be filtered by. Where several are, the one that usually leaves least is
-//! looked up, and the others are compared.
+//! A page starts behind the last row of the one before and follows an index, so that it costs the same however long the
+//! log is; hence one statement per filter column. With several filters, the one that usually leaves least is looked up,
+//! and the others are compared.
 
 use crate::db::Conn;
 use crate::db::column::{Read as _, Text, Word};
@@ -41,7 +41,7 @@ impl Row {
             actor: self.actor,
             from: self.from_addr,
             action: self.action,
-            // Older entries may hold anything.
+            // Older entries may contain anything.
             subject: self.subject.as_deref().map(text::clean),
             outcome: self.outcome.read()?.unwrap_or(Outcome::Pending),
             detail: self.detail,
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// Rows that a condition gives, of those that the filter lets through.
+/// Rows that match a condition and pass the filter.
 macro_rules! select_rows {
     ($condition:literal, $filter:ident, $outcome:ident, $before:ident, $limit:ident) => {
         sqlx::query_as!(

@@ -1,9 +1,9 @@
-//! What makes the chain's links: HMAC-SHA256 (RFC 2104) with a key that does not lie in the database, so that whoever can
-//! write to the database cannot make links that fit.
+//! What makes the chain's links: HMAC-SHA256 (RFC 2104) with a key that is not in the database, so that write access to
+//! the database is not enough to make valid links.
 //!
-//! Keys come and go: a log from before there were keys has links of plain SHA-256, and a key can be lost or replaced. So
-//! the chain has eras. Each begins behind a link, names its key, and has a seal: an HMAC by that key over the link. The
-//! seal keeps a forger from declaring a part of the chain to be of an era whose links anybody can make.
+//! Keys come and go: a log from before there were keys has links of plain SHA-256, and a key can be lost or replaced.
+//! So the chain has eras. Each begins behind a link, names its key, and has a seal: an HMAC by that key over the link.
+//! The seal keeps a forger from declaring a part of the chain to be of an era whose links anyone can make.
 
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub(crate) struct Head {
     pub hash: String,
 }
 
-/// The keys at hand: the one that writes, and those that only verify.
+/// The available keys: the one that writes, and those that only verify.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub current: Key,
@@ -60,11 +60,11 @@ fn sealed(head: &Head) -> String {
 /// How the links of an era are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// From before there were keys: shows damage, and changes by somebody who did not recompute what follows.
+    /// From before there were keys: shows damage, and changes by someone who did not recompute what follows.
     Unkeyed,
-    /// By a key at hand.
+    /// By an available key.
     Keyed,
-    /// By a key that is not at hand.
+    /// By a missing key.
     Lost,
 }
 
@@ -136,7 +136,7 @@ impl Head {
 mod tests {
     use super::*;
 
-    /// Links over these contents, each made by what `make` says.
+    /// Links over these contents, each made by `make`.
     fn chain(make: &[Option<&Key>]) -> Vec<String> {
         let mut at = Head { link: 0, hash: String::new() };
         let mut hashes = Vec::new();

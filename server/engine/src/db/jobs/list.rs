@@ -97,7 +97,7 @@ async fn all(conn: &mut Conn, before: &str) -> sqlx::Result<Vec<SummaryRow>> {
         .await
 }
 
-/// Jobs on a machine, whatever it was called at their time.
+/// Jobs on a machine, whatever its name was at the time.
 async fn of_machine(
     conn: &mut Conn,
     machine: MachineId,

@@ -18,7 +18,7 @@ pub(super) async fn remove(conn: &mut Conn, id: &str) -> Result<()> {
     }
 }
 
-/// Removes the secrets of all finished jobs that still have them: those of versions that kept them. Says whether there
+/// Removes the secrets of all finished jobs that still have them, from versions that kept them. Returns whether there
 /// were such jobs.
 pub(crate) async fn remove_secrets_of_finished(conn: &mut Conn) -> Result<bool> {
     let mut some = false;
@@ -48,7 +48,7 @@ async fn rewrite(conn: &mut Conn, id: &str, stored: &str) -> Result<()> {
             let public = operation.clone().without_secrets();
             (to_json(&public)?, if public == operation { "none" } else { "removed" })
         }
-        // What cannot be read can hold anything.
+        // What cannot be read may contain anything.
         Err(_) => ("null".to_owned(), "removed"),
     };
     sqlx::query!("update jobs set operation = ?, secrets = ? where id = ?", operation, secrets, id)

@@ -73,7 +73,7 @@ pub(crate) struct StepRow {
     pub state: StepState,
 }
 
-/// The steps of a job as it was accepted, even if the table has other ones today.
+/// The steps of a job as it was accepted, even if the table has changed since.
 pub(crate) async fn run_steps(conn: &mut Conn, id: JobId) -> Result<Vec<StepRow>> {
     let id = id.to_string();
     let rows = sqlx::query!(

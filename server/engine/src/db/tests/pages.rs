@@ -87,7 +87,7 @@ async fn all_acts_are_on_one_page_whatever_is_filtered() {
     ] {
         assert_eq!(walk(&db, filter.clone()).await, expected, "{filter:?}");
     }
-    // A place that somebody typed into the URL.
+    // A value that someone typed into the URL.
     for before in [i64::MIN, i64::MAX] {
         walk(&db, AuditFilter { before: Some(before), ..none.clone() }).await;
     }

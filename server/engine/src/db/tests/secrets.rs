@@ -8,7 +8,7 @@ use model::operation::Operation;
 use std::path::Path;
 use uuid::Uuid;
 
-/// A crypt(5) hash as it stands in a machine's specification and in the operation that made it.
+/// A crypt(5) hash as stored in a machine's specification and in the operation that made it.
 const SECRET: &str = "$6$saltsaltsalt$TheHashThatNobodyMayFindHere0123456789abcdef";
 
 /// Whether the secret is anywhere in the database or its log.
@@ -20,7 +20,7 @@ fn is_found(state: &Path) -> bool {
     found(FILE.to_owned()) || found(format!("{FILE}-wal"))
 }
 
-/// Writes a finished job as versions did that kept its secrets; one that cannot be read, too.
+/// Writes a finished job like versions that kept secrets; one that cannot be read, too.
 async fn write_old_jobs(db: &Db) -> JobId {
     let id = JobId(Uuid::now_v7());
     let readable = format!(

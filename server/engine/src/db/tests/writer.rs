@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// How often each moment is tried: the thread of SQLite answers now before and now after the caller looks.
 const TRIES: usize = 10;
 
-/// Runs a future until it has waited so many times, then drops it; says whether it came to its end before.
+/// Runs a future until it has waited so many times, then drops it; returns whether it completed before.
 async fn dropped_at(waits: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     let mut waited = 0;
@@ -47,7 +47,7 @@ async fn value(db: &Db, key: &str) -> Option<String> {
     sqlx::query_scalar(sql).bind(key).fetch_optional(&mut *conn).await.unwrap()
 }
 
-/// That the next transaction is carried out, and that what came before left both rows or none.
+/// Asserts that the next transaction is carried out, and that the one before left both rows or none.
 async fn assert_fit(db: &Db, moment: &str) {
     // In one question: what was dropped may be committed meanwhile.
     let pair = "select (select value from settings where key = 'left') is (select value from settings where key = 'right')";
@@ -129,7 +129,7 @@ async fn a_transaction_that_nobody_follows_lets_go_of_its_locks() {
     db.close().await;
 }
 
-/// Lets the database grow by so many pages at most, until it is said otherwise.
+/// Lets the database grow by at most so many pages, until changed again.
 async fn limit_growth(tx: &mut Tx, pages: i64) {
     let now: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut **tx).await.unwrap();
     let pragma = format!("pragma max_page_count = {}", now + pages);
@@ -189,7 +189,7 @@ async fn health_is_tried_by_writing_and_does_not_wait_for_ever() {
     db.ping().await.unwrap_err();
     tokio::time::resume();
     drop(stuck);
-    // Only a commit tells whether what follows a failure reaches the disk.
+    // Only a commit shows whether what follows a failure reaches the disk.
     db.ping().await.unwrap();
     assert_eq!(value(&db, "health").await.as_deref(), Some("1"));
     db.close().await;

@@ -102,7 +102,7 @@ fn words_outside_the_protocol_are_passed_on() {
 #[test]
 fn endless_logs_keep_a_bounded_amount() {
     let mut text = String::new();
-    // Three times as many as are known at a time: each line costs a look at all that are.
+    // Three times as many as are tracked at a time: each line costs a look at all tracked ones.
     for n in 0..3 * ACTIVITIES {
         text += &format!(
             "@nix {{\"action\":\"start\",\"id\":{n},\"type\":105,\"fields\":[\"/nix/store/x{n}.drv\"]}}\n"

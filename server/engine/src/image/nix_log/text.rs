@@ -1,8 +1,8 @@
-//! The texts in Nix' log: names read off store paths, the failed derivation found in a message.
+//! The texts in Nix's log: names read off store paths, the failed derivation found in a message.
 
 /// Where a line of text is cut, in bytes.
 pub(super) const LINE: usize = 16 * 1024;
-/// Nix' base-32 hash at the front of every name in the store.
+/// Nix's base-32 hash at the front of every name in the store.
 const HASH: usize = 32;
 
 /// At most so many bytes of a text, whole characters only.
@@ -28,7 +28,7 @@ pub(super) fn drv_name(path: &str) -> String {
 const NAMES_FAILED: [&str; 4] =
     ["builder for '", "Cannot build '", "hash mismatch in fixed-output derivation '", "error: build of '"];
 
-/// The store path of the derivation that an error message (without colours) says has failed.
+/// The store path of the derivation that failed according to an error message (without colours).
 pub(super) fn failed_derivation(message: &str) -> Option<String> {
     NAMES_FAILED.iter().find_map(|before| {
         let (_, after) = message.split_once(before)?;

@@ -115,7 +115,7 @@ fn a_machine_of_another_name_is_the_same_one_and_its_old_name_is_free() {
     assert!(fleet.get(&web.spec.name).is_none() && fleet.all().len() == 1);
     assert!(matches!(&*changes.try_recv().unwrap(), Changed::Machine(told) if told.row.name == db.spec.name));
     assert!(changes.try_recv().is_err(), "it is not gone");
-    // Another machine takes the old name; what is told of the first one does not reach it.
+    // Another machine takes the old name; reports about the first one do not reach it.
     let other = MachineRecord { host_ref: Some(at("other")), ..record("web", ada) };
     fleet.put(&other);
     fleet.seen(&local(), &at("web"), Domain::Present(MachineState::Running));

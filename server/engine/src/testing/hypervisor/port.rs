@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// How much of what is typed the guest reads at once, in bytes, as a pseudo-terminal hands it out (`N_TTY_BUF_SIZE`).
+/// How much input the guest reads at once, in bytes, as a pseudo-terminal hands it out (`N_TTY_BUF_SIZE`).
 const TYPED: usize = 4096;
-/// What occupies little, in bytes.
+/// A small occupied size, in bytes.
 const LITTLE: u64 = 1 << 20;
 
 impl MemoryHypervisor {

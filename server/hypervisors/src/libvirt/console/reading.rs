@@ -1,9 +1,9 @@
 //! Reading a console's stream.
 //!
-//! The stream does not block. Its bytes are taken on the event-loop thread, where that is a copy in memory; when the output
-//! channel is full, reading is switched off until there is room, so a slow reader costs nothing but its own delay. While a
-//! guest pours it is off most of the time as well: libvirtd sends a packet for every few bytes, and waking for each costs a
-//! hundred times what the bytes do.
+//! The stream does not block. Its bytes are taken on the event-loop thread, where that is a copy in memory; when the
+//! output channel is full, reading is switched off until there is room, so a slow reader costs nothing but its own
+//! delay. It is also off most of the time while a guest floods the console: libvirtd sends a packet for every few
+//! bytes, and waking for each costs a hundred times what the bytes do.
 
 use super::super::error::of_host;
 use super::super::sys::{StreamSink, StreamWatch};
@@ -23,7 +23,7 @@ use virt_sys::{
 
 /// Largest piece, in bytes.
 const PIECE: usize = 64 * 1024;
-/// What a stream that does not block answers when there is nothing to read (virStreamRecv(3)).
+/// What a non-blocking stream returns when there is nothing to read (virStreamRecv(3)).
 const WOULD_BLOCK: isize = -2;
 
 /// A stream that is being read. Only [`Reading::end`] ends it.
@@ -54,13 +54,13 @@ impl Reading {
         Ok(Self { console, output, watch })
     }
 
-    /// Switches reading on again after each pause, until the stream ends or nobody listens.
+    /// Switches reading on again after each pause, until the stream ends or has no listener.
     pub(super) async fn relay(&self) {
         let console = &self.console;
         let rearm = async {
             loop {
                 tokio::select! {
-                    // Fails when nobody listens any more, which is noticed below.
+                    // Fails when the listener is gone, which is noticed below.
                     () = console.full.notified() => drop(self.output.reserve().await),
                     () = console.pouring.notified() => sleep(Pace::REST).await,
                 }
@@ -76,10 +76,10 @@ impl Reading {
         }
     }
 
-    /// Talks to the host. When the guest has not read what was typed, this returns only once it does, or once another stream
+    /// Talks to the host. When the guest has not read its input, this returns only once it does, or once another stream
     /// has taken the console: libvirtd keeps the order.
     pub(super) fn end(self) {
-        // That can take long, and who listens need not wait for it.
+        // That can take long, and the listener need not wait for it.
         drop((self.output, locked(&self.console.output).take()));
         self.watch.end(&self.console.stream);
         // A stream that ended by itself has nothing left to abort.
@@ -103,7 +103,7 @@ pub(super) struct Console {
     mask: Mutex<u32>,
     /// Reading was switched off because the output channel is full.
     full: Notify,
-    /// Reading was switched off because the guest pours.
+    /// Reading was switched off because the guest floods the console.
     pouring: Notify,
     /// The stream reached its end or failed.
     ended: CancellationToken,
@@ -126,7 +126,7 @@ impl Console {
         loop {
             let slot = match output.try_reserve() {
                 Ok(slot) => Some(slot),
-                // Nobody listens any more: what comes is thrown away until the stream is closed.
+                // The listener is gone: output is discarded until the stream is closed.
                 Err(TrySendError::Closed(())) => None,
                 Err(TrySendError::Full(())) => return self.pause(&self.full),
             };
@@ -152,13 +152,13 @@ impl Console {
         }
     }
 
-    /// Switches reading off and has [`Reading::relay`] switch it on again.
+    /// Switches reading off and lets [`Reading::relay`] switch it on again.
     fn pause(&self, why: &Notify) {
         self.change_mask(|mask| mask & !READABLE);
         why.notify_one();
     }
 
-    /// No further events: a stream at its end reports that for ever.
+    /// No further events: a stream at its end reports that forever.
     fn end(&self) {
         self.change_mask(|_| 0);
         self.ended.cancel();

@@ -1,4 +1,4 @@
-//! The serial console: read, typed into, poured into, and given up.
+//! The serial console: read, typed into, flooded, and closed.
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn real_console_of_a_machine_that_is_rebooted_goes_on() {
     real.host.power(&machine, Power::Start).await.unwrap();
     let mut console = real.host.console(&machine).await.unwrap();
     read_until(&mut console, "login:").await;
-    // Nobody else gets in meanwhile, and the one who is in keeps the line.
+    // Nobody else gets in meanwhile, and the current one keeps the line.
     assert!(real.host.console(&machine).await.is_err());
     real.host.power(&machine, Power::Reboot).await.unwrap();
     event(&mut events, |e| *e == HostEvent::Rebooted { machine: machine.host_ref.clone() }).await;
@@ -47,7 +47,7 @@ async fn real_guest_that_does_not_read_stalls_nobody_else() {
     while let Ok(event) = events.try_recv() {
         assert!(!matches!(event, HostEvent::Disconnected { .. }), "{event:?}");
     }
-    // A line that is given up is free again, however much of it is unread.
+    // A closed line is free again, however much of it is unread.
     drop(console);
     reopened(&real, &deaf).await;
     real.remove(&deaf).await;
@@ -62,7 +62,7 @@ async fn real_console_is_typed_into_while_it_is_driven() {
     let mut console = real.host.console(&machine).await.unwrap();
     read_until(&mut console, "login:").await;
     for word in ["ann", "bob"] {
-        // Queued while nobody drives, sent when somebody does.
+        // Queued while nobody drives, sent when someone does.
         console.input.push(word.as_bytes()).unwrap();
         console.input.set_driven(true);
         read_until(&mut console, word).await;
@@ -77,8 +77,8 @@ async fn real_console_is_typed_into_while_it_is_driven() {
     real.remove(&machine).await;
 }
 
-/// libvirtd sends a packet for every few bytes that a guest says. Prints what the reader costs; what is asserted is that it does
-/// not wake for each.
+/// libvirtd sends a packet for every few bytes of guest output. Prints what the reader costs; what is asserted is that
+/// it does not wake for each.
 #[tokio::test]
 async fn real_console_that_pours_is_read_in_few_pieces() {
     const MUCH: usize = 500_000;
@@ -110,7 +110,7 @@ async fn real_console_that_pours_is_read_in_few_pieces() {
     real.remove(&machine).await;
 }
 
-/// What this process has used of the processors (`proc_pid_stat(5)`, in hundredths of a second).
+/// The processor time that this process has used (`proc_pid_stat(5)`, in hundredths of a second).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -118,7 +118,7 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 
-/// A console of which an earlier one is given up.
+/// A console whose previous one is closed.
 async fn reopened(real: &Real, machine: &MachineRef) -> ConsoleStream {
     let opened = timeout(PATIENCE, async {
         loop {

@@ -79,7 +79,7 @@ async fn real_network_that_is_missing_is_made_when_a_machine_needs_it() {
     real.remove(&machine).await;
 }
 
-/// Prints, does not judge: `cargo xtask bench` sets the figures beside those of bare tools.
+/// Prints, does not judge: `cargo xtask bench` compares the figures with those of bare tools.
 #[tokio::test]
 async fn real_time_from_image_to_running() {
     let Some(real) = real().await else { return };
