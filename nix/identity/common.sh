@@ -2,7 +2,7 @@
 # What every concern shares: the platform's defaults, logging, delivery of files, parsing.
 #
 # Sourced by snowglobe-identity before the platform file, which overrides what differs in its guest.
-# Programs used: cat chmod cmp flock ls mkdir mv nft readlink rm sha256sum sync wc, and ssh-keygen unless make_host_key is
+# Programs used: base64 cat chmod cmp flock ls mkdir mv nft readlink rm sha256sum sync wc, and ssh-keygen unless make_host_key is
 # overridden. The platform file may set PATH.
 
 # ---- the platform: variables -----------------------------------------------------------------------

@@ -279,6 +279,63 @@ wait) 2>/dev/null
 apply hosts
 same 'runs at the same moment do not disturb each other' 0 "$code"
 
+# ---- what the portal sends -------------------------------------------------------------------------
+
+rm -rf "$IDENTITY"
+mkdir "$IDENTITY"
+give ssh_host_ed25519_key "$(printf -- '-----BEGIN OPENSSH PRIVATE KEY-----\nmine')"
+give hostname old
+give udp_ports 53
+# file NAME MODE CONTENT: a line of the message.
+file() { printf 'file %s %s %s\n' "$1" "$2" "$(printf '%b' "$3" | base64 | tr -d '\n')"; }
+# message LINE…: the lines between its first and its last.
+message() {
+    echo 'snowglobe-identity 1'
+    printf '%s\n' "$@"
+    echo "end $#"
+}
+# From a file: the last command of a pipeline may run in a subshell, and what `apply` sets would be lost.
+send() {
+    printf '%s\n' "$1" >"$room/message"
+    apply receive <"$room/message"
+}
+present() { (cd "$IDENTITY" && ls -A | words); }
+
+send "$(message "$(file hostname 644 'new\n')" "$(file root_password_hash 600 '$6$salt$secret')" "$(file tcp_ports 644 '22\n')" \
+    'none udp_ports' 'none hosts')"
+same 'received: exit' 0 "$code"
+same 'received: files' 'hostname root_password_hash ssh_host_ed25519_key tcp_ports' "$(present)"
+same 'received: content' new "$(cat "$IDENTITY/hostname")"
+same 'received: in force' 'hostname new' "$(sed -n '/hostname/p' "$room/heard")"
+same 'received: modes' '-rw-r--r-- -rw-------' \
+    "$(cd "$IDENTITY" && ls -l hostname root_password_hash | cut -c1-10 | words)"
+same 'received: the host key stays' mine "$(tail -n 1 "$IDENTITY/ssh_host_ed25519_key")"
+same 'received: no secret is in the log' 0 "$(grep -c 'salt' "$room/log")"
+inode=$(ls -i "$IDENTITY/hostname")
+send "$(message "$(file hostname 644 'new\n')" "$(file root_password_hash 644 '$6$salt$secret')")"
+same 'received again: the same file' "$inode" "$(ls -i "$IDENTITY/hostname")"
+same 'received again: another mode' '-rw-r--r--' "$(ls -l "$IDENTITY/root_password_hash" | cut -c1-10)"
+before=$(present)
+big=$(head -c 200000 /dev/zero | tr '\0' 'x')
+send "$(message "$(file hosts 644 "# $big")")"
+same 'received: a large file' 200002 "$(wc -c <"$IDENTITY/hosts" | tr -d ' ')"
+rm "$IDENTITY/hosts"
+mkdir "$IDENTITY/static_address"
+for bad in '' 'snowglobe-identity 2' 'snowglobe-identity 1' "$(printf 'snowglobe-identity 1\nnone hostname\n')" \
+    "$(printf 'snowglobe-identity 1\nnone hostname\nend 2\n')" "$(printf 'snowglobe-identity 1\nnone hostname\nend\n')" \
+    "$(message 'none ssh_host_ed25519_key')" "$(message 'none ../passwd')" "$(message 'none .')" "$(message 'none')" \
+    "$(message 'none -rf')" "$(message "$(file a/b 644 x)")" "$(message "$(file hostname 4755 x)")" \
+    "$(message 'file hostname 644 ***')" "$(message 'run reboot')" "$(message "$(file static_address 644 x)")"; do
+    send "$bad"
+    same "refused: $(printf '%s' "$bad" | words)" "3 new" "$code $(cat "$IDENTITY/hostname")"
+done
+rmdir "$IDENTITY/static_address"
+same 'refused: nothing is left behind' "$before" "$(present)"
+send "$(message "$(file hostname 644 'two words')")"
+same 'received and not in force' 1 "$code"
+rm -rf "$IDENTITY"
+mkdir "$IDENTITY"
+
 # Any bytes at all: never more than a fault, root stays locked, and nothing of it reaches the log's terminal.
 rm -f "$room/extra"
 for round in 1 2 3 4 5; do

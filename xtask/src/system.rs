@@ -86,6 +86,7 @@ use Probe::{File, Library, Program, Programs};
 
 /// Of the GNU core utilities, those that we use.
 const COREUTILS: &[&str] = &[
+    "base64",
     "cat",
     "chgrp",
     "chmod",

@@ -17,6 +17,7 @@ let
   scripts = pkgs.runCommandLocal "snowglobe-identity-scripts" { } ''
     mkdir -p $out/libexec
     cp -r ${../../identity/common.sh} $out/libexec/common.sh
+    cp -r ${../../identity/receive.sh} $out/libexec/receive.sh
     cp -r ${../../identity/concerns} $out/libexec/concerns
     sed '1s|.*|#!${pkgs.runtimeShell}|' ${../../identity/snowglobe-identity} >$out/libexec/snowglobe-identity
     chmod +x $out/libexec/snowglobe-identity
