@@ -386,6 +386,19 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn read_identity(&self, volume: &Volume, role: DiskRole, name: &str) -> Result<Option<Vec<u8>>>;
     /// Size and use of a disk; `None` if there is none.
     async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>>;
+    /// Grows a disk; as large already is fine. The guest of a running machine sees the new size at once, and growing its
+    /// file system is its own work. While the machine is off, the file system of a data disk grows with it, and that of a
+    /// single disk at the next boot.
+    ///
+    /// # Errors
+    /// When it would shrink; nothing is changed then.
+    async fn grow_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        role: DiskRole,
+        size: DiskGib,
+    ) -> Result<()>;
     /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
     /// Removes all disks of a machine; its place stays. Already gone is fine.
@@ -401,6 +414,7 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// answered and could not read it; one that is not there is [`HypervisorError::NoAgent`] or, where there can be none,
     /// [`HypervisorError::Unsupported`].
     async fn agent_read(&self, machine: &MachineRef, path: &str) -> Result<Vec<u8>>;
-    /// Runs a program in the running guest through the agent and waits for it, at most 60 s.
-    async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit>;
+    /// Runs a program in the running guest through the agent, with this as its standard input, and waits for it, at most
+    /// 60 s.
+    async fn agent_run(&self, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit>;
 }

@@ -124,6 +124,9 @@ impl Hypervisor for Plugs {
     async fn disk_use(&self, _: &Volume) -> Result<Option<DiskUse>> {
         unsupported()
     }
+    async fn grow_disk(&self, _: &MachineRef, _: &Volume, _: DiskRole, _: DiskGib) -> Result<()> {
+        unsupported()
+    }
     async fn disks(&self, _: &MachineRef) -> Result<Vec<Volume>> {
         unsupported()
     }
@@ -146,7 +149,7 @@ impl Hypervisor for Plugs {
     async fn agent_read(&self, _: &MachineRef, _: &str) -> Result<Vec<u8>> {
         unsupported()
     }
-    async fn agent_run(&self, _: &MachineRef, _: &[&str]) -> Result<GuestExit> {
+    async fn agent_run(&self, _: &MachineRef, _: &[&str], _: &[u8]) -> Result<GuestExit> {
         unsupported()
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod facts;
 pub(crate) mod feed;
 pub(crate) mod fleet;
 pub(crate) mod fresh;
+pub(crate) mod guest;

@@ -49,6 +49,7 @@ pub async fn holds(subject: &Subject) {
     disks_are_made_once_and_go_when_told(subject).await;
     identity_files_are_written_read_and_removed(subject).await;
     a_single_disk_grows_and_takes_its_identity(subject).await;
+    disks_grow_and_never_shrink(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
     a_machine_gets_another_name_and_its_own_again(subject).await;
@@ -212,6 +213,32 @@ pub async fn a_single_disk_grows_and_takes_its_identity(subject: &Subject) {
     host.write_identity(&boot, DiskRole::Boot, &identity("alone")).await.unwrap();
     let read = host.read_identity(&boot, DiskRole::Boot, "hostname").await.unwrap();
     assert_eq!(read.as_deref(), Some(b"alone".as_slice()));
+    made.remove(subject).await;
+}
+
+/// Growing: off and running, to the same size again, never smaller, and what is on the disk stays.
+pub async fn disks_grow_and_never_shrink(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "grow").await.with_disks(subject).await;
+    let (machine, data) = (made.name(), made.data());
+    let grow = async |size| host.grow_disk(&machine, &data, DiskRole::Data, gib(size)).await;
+    let size = async || host.disk_use(&data).await.unwrap().unwrap().size;
+    for _ in 0..2 {
+        grow(2).await.unwrap();
+        assert_eq!(size().await, gib(2).bytes());
+    }
+    assert!(grow(1).await.is_err());
+    let read = host.read_identity(&data, DiskRole::Data, "hostname").await.unwrap();
+    assert_eq!(read.as_deref(), Some(b"one".as_slice()));
+    host.put_definition(&machine, &made.definition()).await.unwrap();
+    host.power(&machine, Power::Start).await.unwrap();
+    for _ in 0..2 {
+        grow(3).await.unwrap();
+        assert_eq!(size().await, gib(3).bytes(), "while it runs");
+    }
+    assert!(grow(2).await.is_err());
+    assert_eq!(size().await, gib(3).bytes());
+    host.power(&machine, Power::ForceOff).await.unwrap();
     made.remove(subject).await;
 }
 

@@ -5,6 +5,7 @@
 
 mod port;
 
+use crate::machine::guest;
 use crate::sync::lock;
 use model::address::AddressSource;
 use model::machine::{MachineId, MachineName, MachineState};
@@ -53,6 +54,10 @@ struct World {
     /// How often a guest's files were read through its agent.
     guest_reads: usize,
     samples: u64,
+    /// What was run in guests through their agents.
+    ran: Vec<Vec<String>>,
+    /// What such programs end with.
+    exit: i32,
 }
 
 /// Where a machine may be made, with its mark.
@@ -128,6 +133,16 @@ impl MemoryHypervisor {
             Some(content) => files.insert(path.to_owned(), content.as_bytes().to_vec()),
             None => files.remove(path),
         };
+    }
+
+    /// Programs that are run in guests end with this status.
+    pub fn set_exit(&self, code: i32) {
+        lock(&self.world).exit = code;
+    }
+
+    /// What was run in guests, each as its arguments.
+    pub fn ran(&self) -> Vec<Vec<String>> {
+        lock(&self.world).ran.clone()
     }
 
     /// How often files of guests have been read.
@@ -242,6 +257,23 @@ impl World {
 
     fn disk(&self, machine: &MachineName, role: DiskRole) -> Option<(&String, &Disk)> {
         self.disks.iter().find(|(_, disk)| disk.place == *machine && disk.role == role)
+    }
+
+    /// A guest takes its identity, as `snowglobe-identity receive` does; false when it refuses.
+    fn receive(&mut self, machine: &MachineRef, message: &[u8]) -> bool {
+        let Some(files) = guest::read(message) else { return false };
+        let mut disks: Vec<&mut Disk> =
+            self.disks.values_mut().filter(|disk| disk.place == machine.name).collect();
+        // The data disk where there is one.
+        disks.sort_by_key(|disk| disk.role == DiskRole::Boot);
+        let Some(disk) = disks.into_iter().next() else { return false };
+        for (name, content) in files {
+            match content {
+                Some(content) => disk.files.insert(name, content),
+                None => disk.files.remove(&name),
+            };
+        }
+        true
     }
 
     /// The domain that stands in the way of this machine: of its name or in its place, with another's mark or none.

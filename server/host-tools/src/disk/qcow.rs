@@ -101,7 +101,10 @@ pub async fn create_overlay(path: &Path, backing: &Path, size: Option<u64>) -> R
 }
 
 /// Grows the container to so many bytes; already that large or larger is fine. What is inside does not change.
-pub(super) async fn grow(path: &Path, bytes: u64) -> Result<()> {
+///
+/// # Errors
+/// When a machine uses the disk, or it cannot be written.
+pub async fn grow(path: &Path, bytes: u64) -> Result<()> {
     if info(path).await?.virtual_size >= bytes {
         return Ok(());
     }

@@ -64,6 +64,8 @@ struct Piece {
 struct Exec<'a> {
     path: &'a str,
     arg: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_data: Option<String>,
     capture_output: bool,
 }
 
@@ -100,12 +102,13 @@ pub async fn read(link: &Link, machine: &MachineRef, path: &str) -> Result<Vec<u
 }
 
 /// See the port.
-pub async fn run(link: &Link, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit> {
+pub async fn run(link: &Link, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit> {
     let Some((path, arg)) = argv.split_first() else {
         return Err(failed("Running a program in the guest", "no program was named"));
     };
-    let process: Process =
-        ask(link, machine, "guest-exec", Some(Exec { path, arg, capture_output: true })).await?;
+    let input_data = (!input.is_empty()).then(|| STANDARD.encode(input));
+    let exec = Exec { path, arg, input_data, capture_output: true };
+    let process: Process = ask(link, machine, "guest-exec", Some(exec)).await?;
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {

@@ -9,7 +9,7 @@ use host_tools::disk::{DiskError, ext4, qcow};
 use host_tools::exec::{Program, chain};
 use model::identity::IdentityFile;
 use model::machine::MachineName;
-use model::size::DiskGib;
+use model::size::{Bytes, DiskGib};
 use ports::hypervisor::{BootDisk, DiskRole, DiskUse, HypervisorError, MachineRef, Result, Volume};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
@@ -110,6 +110,28 @@ impl Store {
         }
         let found = qcow::info(path).await.map_err(disk_error("Measuring a disk"))?;
         Ok(Some(DiskUse { size: found.virtual_size, used: found.actual_size }))
+    }
+
+    /// Refuses to make a disk smaller.
+    pub async fn only_larger(&self, volume: &Volume, size: DiskGib) -> Result<()> {
+        let path = self.checked(volume)?;
+        let now = qcow::info(path).await.map_err(disk_error("Measuring a disk"))?.virtual_size;
+        if now > size.bytes() {
+            let why = format!("it has {} and cannot shrink to {size}", Bytes(now));
+            return Err(failed("Growing a disk", why));
+        }
+        Ok(())
+    }
+
+    /// Grows the disk of a machine that is off, and the file system on a data disk: also when only the disk has grown before
+    /// a crash.
+    pub async fn grow(&self, volume: &Volume, role: DiskRole, size: DiskGib) -> Result<()> {
+        let path = self.checked(volume)?;
+        match role {
+            DiskRole::Data => ext4::grow(path, size.bytes()).await,
+            DiskRole::Boot => qcow::grow(path, size.bytes()).await,
+        }
+        .map_err(disk_error("Growing a disk"))
     }
 
     /// The image below a boot disk.

@@ -198,6 +198,20 @@ impl Hypervisor for Libvirt {
         self.store.disk_use(volume).await
     }
 
+    async fn grow_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        role: DiskRole,
+        size: DiskGib,
+    ) -> Result<()> {
+        self.store.only_larger(volume, size).await?;
+        let (running, disk) = (machine.clone(), volume.clone());
+        let grown =
+            self.link.call(move |live| power::grow_disk(&live.connect, &running, &disk, size)).await?;
+        if grown { Ok(()) } else { self.store.grow(volume, role, size).await }
+    }
+
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
         self.store.disks(machine).await
     }
@@ -222,7 +236,7 @@ impl Hypervisor for Libvirt {
         agent::read(&self.link, machine, path).await
     }
 
-    async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit> {
-        agent::run(&self.link, machine, argv).await
+    async fn agent_run(&self, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit> {
+        agent::run(&self.link, machine, argv, input).await
     }
 }

@@ -7,7 +7,8 @@ use super::domain_xml::NAT_NETWORK;
 use super::error::{failed, is, of_machine};
 use super::network;
 use model::machine::MachineState;
-use ports::hypervisor::{HypervisorError, MachineRef, Power, Result};
+use model::size::DiskGib;
+use ports::hypervisor::{HypervisorError, MachineRef, Power, Result, Volume};
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
@@ -90,6 +91,19 @@ fn start(connect: &Connect, domain: &Domain) -> Result<std::result::Result<(), E
             Ok(domain.create())
         }
         outcome => Ok(outcome),
+    }
+}
+
+/// Grows a disk of a machine that runs; false when it does not run, and its disk is a file that nobody uses.
+pub fn grow_disk(connect: &Connect, machine: &MachineRef, disk: &Volume, size: DiskGib) -> Result<bool> {
+    let domain = match find(connect, machine) {
+        Err(HypervisorError::NoSuchMachine { .. }) => return Ok(false),
+        found => found?,
+    };
+    match domain.block_resize(&disk.0, size.bytes(), virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES) {
+        Ok(()) => Ok(true),
+        Err(_) if state_of(&domain).is_ok_and(|state| !state.is_active()) => Ok(false),
+        Err(error) => Err(of_machine("Growing a disk", machine)(error)),
     }
 }
 

@@ -122,8 +122,8 @@ async fn what_this_driver_cannot_do_is_an_error_in_words() {
         matches!(&console, Err(HypervisorError::Failed { why, .. }) if why.contains("not supported")),
         "{console:?}"
     );
-    assert!(host.agent_run(&mute, &["true"]).await.is_err());
-    assert!(host.agent_run(&mute, &[]).await.is_err());
+    assert!(host.agent_run(&mute, &["true"], b"").await.is_err());
+    assert!(host.agent_run(&mute, &[], b"").await.is_err());
     host.addresses(&mute).await.unwrap();
     host.remove_definition(&mute).await.unwrap();
 }

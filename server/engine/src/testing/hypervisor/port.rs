@@ -1,6 +1,7 @@
 //! The port itself: what the rules ask of a host, answered from the world.
 
 use super::{Disk, Domain, IMAGE_SIZE, MemoryHypervisor, Place, World, foreign};
+use crate::machine::guest;
 use crate::sync::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -383,6 +384,24 @@ impl Hypervisor for MemoryHypervisor {
         Ok(world.disks.get(&volume.0).map(|disk| DiskUse { size: disk.size, used: disk.used }))
     }
 
+    async fn grow_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        _: DiskRole,
+        size: DiskGib,
+    ) -> Result<()> {
+        let mut world = self.world("grow_disk")?;
+        world.place(machine)?;
+        let disk = world.disks.get_mut(&volume.0).filter(|disk| disk.place == machine.name);
+        let disk = disk.ok_or_else(|| failed("growing a disk", "there is no such disk"))?;
+        if disk.size > size.bytes() {
+            return Err(failed("growing a disk", "it cannot shrink"));
+        }
+        disk.size = size.bytes();
+        Ok(())
+    }
+
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {
         let world = self.world("disks")?;
         world.place(machine)?;
@@ -455,9 +474,12 @@ impl Hypervisor for MemoryHypervisor {
         identity.or_else(|| world.guest_files.get(path)).cloned().ok_or_else(missing)
     }
 
-    async fn agent_run(&self, machine: &MachineRef, argv: &[&str]) -> Result<GuestExit> {
+    async fn agent_run(&self, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit> {
         self.agent_ping(machine).await?;
-        drop(self.world("agent_run")?);
-        Ok(GuestExit { code: Some(0), stdout: argv.join(" ").into_bytes(), stderr: Vec::new() })
+        let mut world = self.world("agent_run")?;
+        world.ran.push(argv.iter().map(ToString::to_string).collect());
+        let is_taken = argv != guest::RECEIVE || world.exit != 0 || world.receive(machine, input);
+        let code = Some(if is_taken { world.exit } else { 3 });
+        Ok(GuestExit { code, stdout: argv.join(" ").into_bytes(), stderr: Vec::new() })
     }
 }

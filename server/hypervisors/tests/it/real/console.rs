@@ -90,7 +90,7 @@ async fn real_console_that_pours_is_read_in_few_pieces() {
     let ready = HostEvent::Agent { machine: machine.host_ref.clone(), connected: true };
     timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
     let yes = "yes >/dev/ttyS0 2>/dev/null </dev/null &";
-    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", yes]).await.unwrap().code, Some(0));
+    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", yes], b"").await.unwrap().code, Some(0));
     read_until(&mut console, "y\r\ny\r\ny\r\n").await;
     let (begun, before) = (Instant::now(), cpu());
     let (mut pieces, mut bytes) = (0, 0);

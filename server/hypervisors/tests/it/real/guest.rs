@@ -43,8 +43,11 @@ async fn real_guest_boots_answers_and_shuts_down() {
     timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
     real.host.agent_ping(&machine).await.unwrap();
     assert_eq!(real.host.agent_read(&machine, "/var/identity/hostname").await.unwrap(), b"guest");
-    let exit =
-        real.host.agent_run(&machine, &["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]).await.unwrap();
+    let exit = real
+        .host
+        .agent_run(&machine, &["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], b"")
+        .await
+        .unwrap();
     assert_eq!(
         (exit.code, exit.stdout.as_slice(), exit.stderr.as_slice()),
         (Some(3), &b"out\n"[..], &b"err\n"[..])
@@ -56,12 +59,12 @@ async fn real_guest_boots_answers_and_shuts_down() {
     eprintln!("the guest runs: {image:?}");
     assert!(image.profiles.contains("core") && image.mode == Mode::Immutable, "{image:?}");
     let booted = format!("until test -e {BOOTED_FILE}; do sleep 0.2; done");
-    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", &booted]).await.unwrap().code, Some(0));
+    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", &booted], b"").await.unwrap().code, Some(0));
     real.host.agent_read(&machine, BOOTED_FILE).await.unwrap();
 
     // The guest itself waits until DHCP has answered.
     let wait = "until ip -4 -o addr | grep -v ' lo ' | grep -q inet; do sleep 1; done";
-    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", wait]).await.unwrap().code, Some(0));
+    assert_eq!(real.host.agent_run(&machine, &["/bin/sh", "-c", wait], b"").await.unwrap().code, Some(0));
     let addresses = real.host.addresses(&machine).await.unwrap();
     eprintln!("addresses: {addresses:?}");
     assert!(addresses.iter().any(|a| a.source == AddressSource::Agent), "{addresses:?}");
@@ -89,7 +92,7 @@ async fn real_guest_whose_agent_hangs_holds_nobody_up() {
     timeout(BOOT, event(&mut events, |e| *e == ready)).await.unwrap();
     real.host.agent_ping(&machine).await.unwrap();
     // It stops itself, so that not even this is answered.
-    let stopped = real.host.agent_run(&machine, &["/bin/sh", "-c", "kill -STOP $(pidof qemu-ga)"]).await;
+    let stopped = real.host.agent_run(&machine, &["/bin/sh", "-c", "kill -STOP $(pidof qemu-ga)"], b"").await;
     assert!(matches!(stopped, Err(HypervisorError::NoAgent)), "{stopped:?}");
     let begun = Instant::now();
     let addresses = timeout(PATIENCE, real.host.addresses(&machine)).await.unwrap().unwrap();
