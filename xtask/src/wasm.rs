@@ -85,7 +85,9 @@ const BINARYEN_MIN: u32 = 116;
 /// Makes the wasm file as small as wasm-opt can.
 fn shrink(project: &Project, log: &Log, wasm: &Path) -> Result<()> {
     let small = wasm.with_extension("small");
-    log.run(&wasm_opt(project, log)?.arg("-Oz").args(WASM_FEATURES).arg(wasm).arg("-o").arg(&small))?;
+    // The second pass knows which calls have no effect; half a kilobyte less for every first visit.
+    let passes = ["-Oz", "--generate-global-effects", "-Oz"];
+    log.run(&wasm_opt(project, log)?.args(passes).args(WASM_FEATURES).arg(wasm).arg("-o").arg(&small))?;
     fs::rename(&small, wasm)?;
     Ok(())
 }
