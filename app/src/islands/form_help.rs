@@ -1,5 +1,5 @@
-//! Helps with a form while it is filled in: shows conflicts between profiles at once, asks the server for the plan after each
-//! pause, and shows the plan or what is wrong, beside each field. The rules stay in one place, on the server, and the wasm
+//! Helps with a form while it is filled in: asks the server for the plan after each pause, and shows the plan or what is wrong,
+//! beside each field. The rules stay in one place, on the server, and the wasm
 //! stays small. Without JavaScript, a button shows the plan.
 
 use leptos::prelude::*;
@@ -29,10 +29,7 @@ mod client {
     use leptos::task::spawn_local;
     use model::fault::FieldError;
     use model::form::FormData;
-    use model::image::{
-        CORE, ProfileMeta, ProfileName, ProfilePorts, ProfileSet, Profiles, SizeClass, conflicts,
-    };
-    use model::machine::Mode;
+    use model::image::CORE;
     use model::operation::OperationKind;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
@@ -46,11 +43,9 @@ mod client {
     struct Help {
         form: HtmlFormElement,
         kind: OperationKind,
-        profiles: Profiles,
         /// Fields that have been edited: errors are shown for these only. An untouched field is empty, not wrong.
         edited: RefCell<Vec<String>>,
-        /// The errors in the server's last answer. Until the first answer the page's own errors stay; on a page that never
-        /// asks, they go with the first change.
+        /// The errors in the server's last answer; until the first answer the page's own errors stay.
         errors: RefCell<Option<Vec<FieldError>>>,
         /// Counts changes, so that a late answer to an early request is dropped.
         revision: Cell<u32>,
@@ -62,9 +57,8 @@ mod client {
         let help = Rc::new(Help {
             form: form.clone(),
             kind,
-            profiles: profiles_of(&form),
             edited: RefCell::default(),
-            errors: RefCell::new(plan_place().is_none().then(Vec::new)),
+            errors: RefCell::default(),
             revision: Cell::new(0),
         });
         listen(&form, "input", &help, |help, event| {
@@ -79,7 +73,10 @@ mod client {
             help.changed();
         });
         listen(&form, "submit", &help, |help, event| help.submit(event));
-        help.ask();
+        // A form that opens with what is there has nothing to be planned yet.
+        if form.query_selector("[name=base]").ok().flatten().is_none() {
+            help.ask();
+        }
     }
 
     fn listen(form: &HtmlFormElement, event: &str, help: &Rc<Help>, act: fn(&Rc<Help>, &Event)) {
@@ -132,11 +129,8 @@ mod client {
             );
         }
 
-        /// Asks the server for the plan, on a page that shows one.
+        /// Asks the server for the plan; it is shown where the page has a place for it, what is wrong beside its field.
         fn ask(self: &Rc<Self>) {
-            if plan_place().is_none() {
-                return;
-            }
             let (revision, this) = (self.revision.get(), Rc::clone(self));
             spawn_local(async move {
                 let answer = api::plan(without_passwords(this.data())).await;
@@ -194,20 +188,11 @@ mod client {
         }
 
         fn show_composition(&self) {
+            let Some(output) = dom::find("#composition") else { return };
             let data = self.data();
-            let chosen: Vec<&str> = data.all("profiles").collect();
-            let Ok(set) = chosen.join(",").parse::<ProfileSet>() else { return };
-            if let Some(output) = dom::find("#composition") {
-                output.set_text_content(Some(&set.to_string().replace(',', ", ")));
-            }
-            let messages = match data.get("mode").parse::<Mode>() {
-                Ok(mode) => conflicts(&self.profiles, &set, mode),
-                Err(_) => Vec::new(),
-            };
-            if let Some(list) = dom::find("#conflicts").and_then(|l| l.dyn_into::<HtmlElement>().ok()) {
-                list.set_hidden(messages.is_empty());
-                dom::patch(&list, messages.into_iter().map(|text| view! { <li>{text}</li> }).collect_view());
-            }
+            let mut chosen: Vec<&str> = data.all("profiles").chain([CORE]).collect();
+            chosen.sort_unstable();
+            output.set_text_content(Some(&chosen.join(", ")));
         }
     }
 
@@ -241,35 +226,6 @@ mod client {
     fn show_plan(view: AnyView) {
         if let Some(place) = plan_place() {
             dom::patch(&place, view);
-        }
-    }
-
-    /// Reads the profiles back from their cards.
-    fn profiles_of(form: &HtmlFormElement) -> Profiles {
-        let mut found: Profiles = CORE.parse().map(|core| (core, meta_of(None))).into_iter().collect();
-        let Ok(cards) = form.query_selector_all("[name=profiles]") else { return found };
-        for card in (0..cards.length()).filter_map(|i| cards.item(i)?.dyn_into::<Element>().ok()) {
-            let name = card.get_attribute("value").and_then(|name| name.parse().ok());
-            found.extend(name.map(|name: ProfileName| (name, meta_of(Some(&card)))));
-        }
-        found
-    }
-
-    /// A profile as far as needed to check combinations; without a card, one that goes with everything.
-    fn meta_of(card: Option<&Element>) -> ProfileMeta {
-        fn list<T: std::str::FromStr>(card: Option<&Element>, name: &str) -> Vec<T> {
-            let text = card.and_then(|c| c.get_attribute(name)).unwrap_or_default();
-            text.split(',').filter_map(|item| item.parse().ok()).collect()
-        }
-        ProfileMeta {
-            title: String::new(),
-            summary: String::new(),
-            brings: Vec::new(),
-            needs: list(card, "data-needs"),
-            conflicts: list(card, "data-conflicts"),
-            ports: ProfilePorts::default(),
-            modes: card.map_or(Mode::ALL.to_vec(), |_| list(card, "data-modes")),
-            size: SizeClass::Small,
         }
     }
 

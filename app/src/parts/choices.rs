@@ -4,10 +4,10 @@ use crate::parts::faults::field_id;
 use crate::parts::form::FormView;
 use leptos::prelude::*;
 use model::form::Field;
-use model::image::{CORE, ProfileMeta, ProfileName, ProfileSet, SizeClass, conflicts};
+use model::image::{CORE, ProfileMeta, ProfileName, ProfileSet, SizeClass};
 use model::machine::Mode;
 
-/// A card for each profile, with what it includes and needs; below them the resulting list, and the conflicts in it.
+/// A card for each profile, with what it includes and needs; below them the resulting list.
 pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
     let chosen: Vec<&str> = form.data.all(field.name).flat_map(|v| v.split(',')).map(str::trim).collect();
     let selectable = form.choices.profiles.iter().filter(|(name, _)| name.as_str() != CORE);
@@ -22,17 +22,12 @@ pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
     if cards.is_empty() {
         cards.push(view! { <p class="none">"There are no profiles besides core."</p> }.into_any());
     }
-    let conflicts = conflicts_among(form, &chosen);
-    let none = conflicts.is_empty();
     view! {
         <fieldset class="field" data-field=field.name aria-describedby=form.described_by(field)>
             <legend>{field.label}</legend>
             {form.help(field)}
             <div class="cards">{cards}</div>
             <p class="composition">"Profiles: "<output id="composition">{composed(&chosen)}</output></p>
-            <ul class="notice" data-tone="warn" id="conflicts" aria-live="polite" hidden=none>
-                {conflicts.into_iter().map(|text| view! { <li>{text}</li> }).collect_view()}
-            </ul>
             {form.slot(field.name)}
         </fieldset>
     }
@@ -42,17 +37,6 @@ pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
 fn composed(chosen: &[&str]) -> String {
     let set: Result<ProfileSet, _> = chosen.join(",").parse();
     set.map(|set| set.to_string().replace(',', ", ")).unwrap_or_default()
-}
-
-/// The conflicts in what was chosen, as the planner reports them.
-fn conflicts_among(form: &FormView<'_>, chosen: &[&str]) -> Vec<String> {
-    let (set, mode) = (chosen.join(",").parse::<ProfileSet>(), form.data.get("mode").parse::<Mode>());
-    match (set, mode) {
-        (Ok(set), Ok(mode)) if chosen.iter().any(|c| !c.is_empty()) => {
-            conflicts(&form.choices.profiles, &set, mode)
-        }
-        _ => Vec::new(),
-    }
 }
 
 fn profile_card(
@@ -67,7 +51,6 @@ fn profile_card(
         (!names.is_empty())
             .then(|| view! { <span class="note">{format!("{word} {}", names.join(", "))}</span> })
     };
-    let modes: Vec<&str> = meta.modes.iter().map(|mode| mode.as_str()).collect();
     let brings = (!meta.brings.is_empty()).then(|| meta.brings.join(", "));
     let size = match meta.size {
         SizeClass::Small => "small",
@@ -76,10 +59,7 @@ fn profile_card(
     };
     view! {
         <label class="choice">
-            <input
-                id=id type="checkbox" name=field value=name.to_string() checked=checked
-                data-needs=joined(&meta.needs) data-conflicts=joined(&meta.conflicts) data-modes=modes.join(",")
-            />
+            <input id=id type="checkbox" name=field value=name.to_string() checked=checked/>
             <span class="choice-title">{meta.title.clone()}<span class="tag">{size}</span></span>
             <span>{meta.summary.clone()}</span>
             {brings.map(|text| view! { <span class="note">{format!("Includes {text}")}</span> })}
@@ -88,11 +68,6 @@ fn profile_card(
         </label>
     }
     .into_any()
-}
-
-/// Names as the island reads them back, to check combinations.
-fn joined(names: &[ProfileName]) -> String {
-    names.iter().map(ProfileName::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// The three modes with what each means.

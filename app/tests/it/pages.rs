@@ -131,10 +131,12 @@ async fn a_form_with_errors_keeps_every_value_and_shows_each_error_beside_its_fi
 }
 
 #[tokio::test]
-async fn a_conflict_between_profiles_is_shown_without_javascript() {
+async fn what_is_wrong_with_profiles_stands_below_them() {
     let pairs = [("intent", "create"), ("profiles", "podman"), ("mode", "immutable")];
-    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::refused("No."))).await;
-    assert!(answer.html.contains("“podman” needs “docker”: choose it too."));
+    let why = "“podman” needs “docker”: choose it too.";
+    let answer = posted(routes::NEW_MACHINE, &pairs, Some(Fault::invalid("profiles", why))).await;
+    let field = answer.html.split_once("data-field=\"profiles\"").unwrap().1;
+    assert!(field.split_once("</fieldset>").unwrap().0.contains(why), "{field}");
     assert!(answer.html.contains("core, podman<!></output>"));
 }
 
