@@ -216,7 +216,10 @@ async fn a_site_that_is_missing_or_not_whole_is_no_site() {
     let (state, site) = folders();
     std::fs::remove_file(site.path().join("pkg/frontend_bg.wasm")).unwrap();
     let nowhere = "no files for browsers: /nowhere is not a directory";
-    for (site, why) in [(site.path(), "lacks /pkg/frontend_bg.wasm."), (Path::new("/nowhere"), nowhere)] {
+    for (site, why) in [
+        (site.path(), "lacks these files for browsers: /pkg/frontend_bg.wasm."),
+        (Path::new("/nowhere"), nowhere),
+    ] {
         let (refused, said) = output(snowglobe(state.path(), site).arg("serve")).await;
         assert!(!refused.status.success() && said.contains(why), "{said}");
         assert!(said.contains("cargo xtask build") && said.contains("SNOWGLOBE_SITE"), "{said}");

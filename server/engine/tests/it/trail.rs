@@ -336,7 +336,7 @@ async fn a_lost_key_is_said_and_what_it_proved_is_not_called_proved() {
     started(&world).await;
     std::fs::remove_file(world.settings.state.join("audit.key")).unwrap();
     let (warning, state) = started(&world).await;
-    assert!(warning.as_ref().is_some_and(|words| words.contains("is not here")), "{warning:?}");
+    assert!(warning.as_ref().is_some_and(|words| words.contains("is missing")), "{warning:?}");
     assert_eq!(state, ChainState::Unproven { entries: 2, lost: 1 });
     assert_eq!(started(&world).await, (None, ChainState::Unproven { entries: 2, lost: 1 }));
 }
