@@ -2,7 +2,7 @@
 //!
 //! Forms, pages, permissions and the planner all read this table; what an operation does is in the engine's `ops/`.
 
-use crate::form::fields::{Group, machine_groups, new_name_group, profiles_group};
+use crate::form::fields::{Group, machine_groups, new_name_group, profiles_group, reconfigure_groups};
 use crate::form::reader::Reader;
 use crate::machine::MachineState;
 use crate::operation::{MachineAction, Operation, OperationKind};
@@ -36,6 +36,8 @@ pub enum Landing {
     Job,
     /// The machine's.
     Machine,
+    /// The machine's, with its configuration.
+    Configuration,
     /// The images page.
     Images,
 }
@@ -203,6 +205,32 @@ pub static TABLE: &[OperationRow] = &[
         ..ON_MACHINE
     },
     OperationRow {
+        kind: OperationKind::Reconfigure,
+        title: "Save configuration",
+        form: Form::new(reconfigure_groups, |form| form.on_machine(|form| form.reconfigure())),
+        in_menu: false,
+        lands: Landing::Configuration,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Apply,
+        title: "Apply changes",
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Apply))),
+        in_menu: false,
+        confirm: Confirm::Plan,
+        lands: Landing::Configuration,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::Revert,
+        title: "Drop changes",
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Revert))),
+        in_menu: false,
+        confirm: Confirm::Plan,
+        lands: Landing::Configuration,
+        ..ON_MACHINE
+    },
+    OperationRow {
         kind: OperationKind::Start,
         title: "Start",
         form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Start))),
@@ -317,6 +345,15 @@ impl Operation {
             Operation::Configure { spec } => format!("Save {}", spec.name),
             Operation::OnMachine { machine, action: MachineAction::Provision } => {
                 format!("Create {machine} from its configuration")
+            }
+            Operation::OnMachine { machine, action: MachineAction::Reconfigure(_) } => {
+                format!("Save the configuration of {machine}")
+            }
+            Operation::OnMachine { machine, action: MachineAction::Apply } => {
+                format!("Apply the changes to {machine}")
+            }
+            Operation::OnMachine { machine, action: MachineAction::Revert } => {
+                format!("Drop the changes to {machine}")
             }
             Operation::OnMachine { machine, action: MachineAction::Rename { name } } => {
                 format!("Rename {machine} to {name}")

@@ -9,6 +9,7 @@ pub mod address;
 pub mod audit;
 pub mod catalog;
 pub mod certificates;
+pub mod change;
 pub mod console;
 pub mod event;
 pub mod fault;

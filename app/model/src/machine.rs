@@ -109,6 +109,16 @@ pub enum Network {
     Bridge(BridgeName),
 }
 
+impl Network {
+    /// In words.
+    pub fn title(&self) -> String {
+        match self {
+            Network::Nat => "NAT".to_owned(),
+            Network::Bridge(name) => format!("Bridge {name}"),
+        }
+    }
+}
+
 impl FromStr for Network {
     type Err = Refused;
     fn from_str(text: &str) -> Result<Self, Refused> {

@@ -54,6 +54,12 @@ pub enum Operation {
 pub enum MachineAction {
     /// Create and start a machine that has only a configuration.
     Provision,
+    /// Save another configuration, and apply what can be applied now.
+    Reconfigure(Box<Reconfigure>),
+    /// Make true what of the configuration is not yet, with a restart where the machine runs.
+    Apply,
+    /// Go back to the configuration that is true on the host.
+    Revert,
     /// Switch on.
     Start,
     /// Ask the guest to shut down (ACPI), and wait until it has.
@@ -77,6 +83,42 @@ pub enum MachineAction {
     Purge,
     /// Remove the configuration and leave what is on the host, which is gone for good.
     Forget,
+}
+
+/// What a machine's configuration becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconfigure {
+    /// What it was when the form was opened, without secrets: somebody else may have changed it since.
+    pub base: Spec,
+    /// What it becomes.
+    pub spec: Spec,
+    /// The secrets that stay as they are; they are not in `spec`.
+    #[serde(default)]
+    pub kept: KeptSecrets,
+}
+
+/// Which secrets of a configuration stay as they are. A form cannot show them, so it says what becomes of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSecrets {
+    /// The console password of root.
+    pub root_password: bool,
+    /// The Samba user and password.
+    pub samba: bool,
+}
+
+impl Reconfigure {
+    /// The whole new configuration, given the present one.
+    #[must_use]
+    pub fn over(&self, present: &Spec) -> Spec {
+        let mut spec = self.spec.clone();
+        if self.kept.root_password {
+            spec.identity.root_password.clone_from(&present.identity.root_password);
+        }
+        if self.kept.samba {
+            spec.identity.samba_credentials.clone_from(&present.identity.samba_credentials);
+        }
+        spec
+    }
 }
 
 /// An operation without its particulars.
@@ -108,6 +150,12 @@ pub enum OperationKind {
     Configure,
     /// [`MachineAction::Provision`]
     Provision,
+    /// [`MachineAction::Reconfigure`]
+    Reconfigure,
+    /// [`MachineAction::Apply`]
+    Apply,
+    /// [`MachineAction::Revert`]
+    Revert,
     /// [`MachineAction::Start`]
     Start,
     /// [`MachineAction::ShutDown`]
@@ -155,6 +203,9 @@ impl MachineAction {
     pub fn kind(&self) -> OperationKind {
         match self {
             MachineAction::Provision => OperationKind::Provision,
+            MachineAction::Reconfigure(_) => OperationKind::Reconfigure,
+            MachineAction::Apply => OperationKind::Apply,
+            MachineAction::Revert => OperationKind::Revert,
             MachineAction::Start => OperationKind::Start,
             MachineAction::ShutDown => OperationKind::ShutDown,
             MachineAction::Reboot => OperationKind::Reboot,
@@ -189,8 +240,12 @@ impl Operation {
     /// The same without what nobody should see, for keeping once it is over.
     #[must_use]
     pub fn without_secrets(mut self) -> Operation {
-        if let Operation::Create { spec } | Operation::Configure { spec } = &mut self {
-            spec.identity.hide_secrets();
+        match &mut self {
+            Operation::Create { spec } | Operation::Configure { spec } => spec.identity.hide_secrets(),
+            Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } => {
+                change.spec.identity.hide_secrets();
+            }
+            _ => {}
         }
         self
     }

@@ -20,6 +20,9 @@ pub struct Plan {
     pub title: String,
     /// The machine that it is done to. A name may belong to another machine by the time someone agrees.
     pub machine: Option<MachineId>,
+    /// What becomes different in the configuration, in words, with what each needs before it is true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Steps in order.
     pub steps: Vec<PlannedStep>,
     /// How long the machine will be unavailable, as text; none if it is not affected.

@@ -32,6 +32,13 @@ impl SshKey {
     pub fn comment(&self) -> Option<&str> {
         self.as_str().splitn(3, ' ').nth(2).filter(|c| !c.is_empty())
     }
+
+    /// What a person knows it by: its comment, or else its last characters.
+    pub fn label(&self) -> String {
+        let blob = self.as_str().split(' ').nth(1).unwrap_or_default();
+        let tail: String = blob.chars().skip(blob.chars().count().saturating_sub(12)).collect();
+        self.comment().map_or_else(|| format!("…{tail}"), ToOwned::to_owned)
+    }
 }
 
 fn check(line: &str) -> Result<(), Refused> {

@@ -32,7 +32,7 @@ mod client {
     pub fn follow(id: MachineId) {
         // What the page shows. The server's rendering is not known here, so the first state is shown in full.
         let mut shown: Option<MachineRow> = None;
-        let page = Refresh::new(&["[data-live=actions]", "[data-live=jobs]"]);
+        let page = Refresh::new(&["[data-live=actions]", "[data-live=pending]", "[data-live=jobs]"]);
         let indicator = Indicator::new();
         events::follow(Some(id), move |machines, _| {
             let Some(row) = machines.get(id) else {
@@ -50,8 +50,8 @@ mod client {
         });
     }
 
-    fn situation(row: &MachineRow) -> (MachineState, Option<JobId>, bool) {
-        (row.observed.state, row.job.as_ref().map(|job| job.id), row.update_available)
+    fn situation(row: &MachineRow) -> (MachineState, Option<JobId>, bool, bool) {
+        (row.observed.state, row.job.as_ref().map(|job| job.id), row.update_available, row.pending)
     }
 
     fn show(row: &MachineRow) {

@@ -26,6 +26,8 @@ fn field(form: &FormView<'_>, field: &Field) -> AnyView {
         Entry::Password => input(form, field, "password", ""),
         Entry::Number { unit, presets, .. } => number(form, field, unit, presets),
         Entry::Lines { rows } => lines(form, field, *rows),
+        Entry::Tick => return tick(form, field),
+        Entry::Base => return base(form, field),
     };
     labelled(form, field, control)
 }
@@ -53,6 +55,35 @@ fn input(form: &FormView<'_>, field: &Field, kind: &'static str, value: &str) ->
             aria-invalid=form.invalid(field.name) aria-describedby=form.described_by(field)
             autofocus=form.focused(field.name)
         />
+    }
+    .into_any()
+}
+
+/// A checkbox with its label behind it.
+fn tick(form: &FormView<'_>, field: &Field) -> AnyView {
+    view! {
+        <div class="field tick" data-field=field.name>
+            <label for=field_id(field.name)>
+                <input
+                    id=field_id(field.name) name=field.name type="checkbox" value="yes"
+                    checked=form.data.has(field.name) aria-describedby=form.described_by(field)
+                />
+                {field.label}
+            </label>
+            {form.help(field)}
+            {form.slot(field.name)}
+        </div>
+    }
+    .into_any()
+}
+
+/// What the page was made from. Its error is about the form as a whole.
+fn base(form: &FormView<'_>, field: &Field) -> AnyView {
+    view! {
+        <div class="field" data-field=field.name id=field_id(field.name) tabindex="-1">
+            <input type="hidden" name=field.name value=form.data.raw(field.name).to_owned()/>
+            {form.slot(field.name)}
+        </div>
     }
     .into_any()
 }

@@ -28,6 +28,8 @@ pub enum Region {
     Ssh,
     /// What the guest reports about itself.
     Guest,
+    /// What of the configuration is not yet true; fetched from the server.
+    Pending,
     /// The latest jobs; fetched from the server as well.
     Jobs,
 }
@@ -43,6 +45,7 @@ impl Region {
             Region::Addresses => "addresses",
             Region::Ssh => "ssh",
             Region::Guest => "guest",
+            Region::Pending => "pending",
             Region::Jobs => "jobs",
         }
     }
@@ -51,12 +54,18 @@ impl Region {
 /// State and best address.
 pub fn head(row: &MachineRow) -> impl IntoView + use<> {
     let update = row.update_available.then(|| view! { <span class="tag">"Update available"</span> });
+    let pending = row.pending.then(|| {
+        let configuration = routes::machine_tab(&row.name, routes::Tab::Configuration);
+        view! { <a class="tag" href=configuration>"Changes pending"</a> }
+    });
     view! {
         {badge::machine_state(row.observed.state)}
         " "
         {address::best(&row.observed.addresses)}
         " "
         {update}
+        " "
+        {pending}
     }
 }
 

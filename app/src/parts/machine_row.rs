@@ -34,6 +34,7 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
                 <details class="row-details"><summary aria-label=details></summary></details>
                 <span class="note rest">{composition_and_mode(&row.profiles, row.mode)}</span>
                 {row.update_available.then(|| view! { <span class="tag rest">"Update available"</span> })}
+                {row.pending.then(|| view! { <span class="tag rest">"Changes pending"</span> })}
             </th>
             <td data-label="State">
                 {badge::machine_state(row.observed.state)}

@@ -3,18 +3,24 @@
 use leptos::prelude::*;
 use model::plan::Plan;
 
-/// Warnings, steps in order, downtime, what is lost, what is kept.
+/// Warnings, what changes, steps in order, downtime, what is lost, what is kept.
 pub fn plan(plan: &Plan) -> impl IntoView + use<> {
     let steps = plan.steps.iter().map(|step| view! { <li>{step.what.clone()}</li> }).collect_view();
     view! {
         <div class="plan">
             {warnings(&plan.warnings)}
+            {list("Changes", "changes", &plan.changes)}
             <ol class="plan-steps">{steps}</ol>
             {plan.downtime.clone().map(|text| view! { <p class="plan-downtime">{format!("Downtime: {text}")}</p> })}
             {list("Lost", "goes", &plan.loses)}
             {list("Kept", "stays", &plan.keeps)}
         </div>
     }
+}
+
+/// Shown before anything was filled in or changed.
+pub fn unchanged() -> impl IntoView + use<> {
+    view! { <p class="none">"What a change needs appears here."</p> }
 }
 
 /// Shown while a form is incomplete.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use model::account::*;
 use model::audit::*;
+use model::change::{Change, Part};
 use model::console::Boot;
 use model::fault::Fault;
 use model::form::FormData;
@@ -88,6 +89,7 @@ pub fn row(n: usize) -> MachineRow {
             ..Observed::only(MachineState::Running)
         },
         update_available: true,
+        pending: true,
         job: (n == 0).then(|| badge(JobState::Running)),
     }
 }
@@ -183,6 +185,7 @@ pub fn plan(title: &str, confirm: bool) -> Plan {
     Plan {
         title: title.to_owned(),
         machine: None,
+        changes: vec![HOSTILE.to_owned()],
         steps: vec![PlannedStep { name: "image.build".to_owned(), what: HOSTILE.to_owned() }],
         downtime: Some(HOSTILE.to_owned()),
         keeps: vec![HOSTILE.to_owned()],
@@ -266,6 +269,7 @@ impl Portal for World {
             row: row(1),
             spec: spec(),
             has_root_password: true,
+            has_samba_credentials: true,
             hardware: HardwareIds {
                 uuid: ID,
                 mac: "52:54:00:12:34:56".parse().unwrap(),
@@ -274,6 +278,7 @@ impl Portal for World {
             image: Some(image()),
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
+            pending: vec![Change { part: Part::Hardware, what: HOSTILE.to_owned() }],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })
     }

@@ -175,6 +175,7 @@ impl<'a> Post<'a> {
                 here.to_owned()
             }
             (Landing::Machine, Some(name)) => routes::machine(name),
+            (Landing::Configuration, Some(name)) => routes::machine_tab(name, routes::Tab::Configuration),
         }
     }
 }

@@ -17,6 +17,10 @@ const OF_SESSIONS: [&str; 3] = ["login", "setup", "logout"];
 /// What the operation is that [`Foreign::form`] asks the plan of.
 const PLANNED: OperationKind = OperationKind::Start;
 
+/// A configuration that a form could have been opened with.
+const BASE: &str = r#"{"name":"web-1","host":"local","profiles":["core"],"mode":"immutable","memory":256,"vcpus":1,"disk":2,
+    "network":"nat","identity":{}}"#;
+
 /// Things that the first administrator owns: a member may not even know of them.
 struct Foreign {
     job: String,
@@ -42,6 +46,7 @@ impl Foreign {
             ("old_password", "not the present password"),
             ("new_password", "four more random words"),
             ("of", PLANNED.as_str()),
+            ("base", BASE),
         ]);
         fields
     }

@@ -62,6 +62,20 @@ pub fn from_spec(spec: &Spec) -> FormData {
     data
 }
 
+/// The form of an operation on a machine as it opens first. One that changes the configuration has the present values, and in
+/// `base` what they were made from; secrets are in neither.
+pub fn opened(kind: OperationKind, spec: &Spec) -> FormData {
+    if !kind.row().form.names().contains(&"base") {
+        return defaults(kind);
+    }
+    let mut spec = spec.clone();
+    spec.identity.hide_secrets();
+    let mut data = from_spec(&spec);
+    // A configuration always serialises; were it ever not so, the form would be refused when it is posted.
+    data.set("base", serde_json::to_string(&spec).unwrap_or_default());
+    data
+}
+
 /// The names of all fields that hold secrets, in whatever form.
 pub fn secrets() -> Vec<&'static str> {
     let operations = catalog::TABLE.iter().flat_map(|row| row.form.groups()).flat_map(|group| group.fields);

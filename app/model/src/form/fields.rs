@@ -26,6 +26,10 @@ pub enum Entry {
     },
     /// A password or another secret: never shown again once posted.
     Password,
+    /// Yes or no.
+    Tick,
+    /// What the page was made from, hidden: posted back as it is.
+    Base,
     /// One of the host names that the page knows.
     Host,
     /// NAT or one of the host's bridges.
@@ -117,108 +121,141 @@ pub(crate) fn new_name_group() -> Vec<Group> {
 
 /// Everything about a machine.
 pub(crate) fn machine_groups() -> Vec<Group> {
+    vec![name_group(), profiles_group(), size_group(), network_group(), trust_group()]
+}
+
+/// What can be changed about a machine that there is. The name, the host and the image have operations of their own.
+pub(crate) fn reconfigure_groups() -> Vec<Group> {
+    let tick = |name, label, help| field(name, label, Entry::Tick, "", help);
+    let mut network = network_group();
+    network.insert_after("root_password", tick("remove_root_password", "Remove the console password", ""));
+    network.set_help("root_password", "Leave empty to keep what is set; for the serial console only.");
+    let mut trust = trust_group();
+    trust.insert_after("samba_password", tick("remove_samba", "Remove the Samba user and password", ""));
+    trust.set_help("samba_user", "Leave both empty to keep what is set.");
+    trust.set_help("samba_password", "");
+    let mut size = size_group();
+    size.fields.push(field("base", "", Entry::Base, "", ""));
+    size.set_help("disk", "Can only become larger.");
+    vec![size, network, trust]
+}
+
+impl Group {
+    fn insert_after(&mut self, name: &str, field: Field) {
+        let at = self.fields.iter().position(|f| f.name == name).map_or(self.fields.len(), |at| at + 1);
+        self.fields.insert(at, field);
+    }
+
+    fn set_help(&mut self, name: &str, help: &'static str) {
+        self.fields.iter_mut().filter(|field| field.name == name).for_each(|field| field.help = help);
+    }
+}
+
+fn name_group() -> Group {
+    Group {
+        title: "Name and host",
+        fields: vec![
+            Field {
+                required: true,
+                ..field(
+                    "name",
+                    "Name",
+                    Entry::Line,
+                    "",
+                    "Lower-case letters, digits and “-”; also the machine's host name.",
+                )
+            },
+            field("host", "Host", Entry::Host, "", ""),
+        ],
+    }
+}
+
+fn size_group() -> Group {
     let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {
         unit: unit.to_owned(),
         min,
         max,
         presets: presets.to_vec(),
     };
-    vec![
-        Group {
-            title: "Name and host",
-            fields: vec![
-                Field {
-                    required: true,
-                    ..field(
-                        "name",
-                        "Name",
-                        Entry::Line,
-                        "",
-                        "Lower-case letters, digits and “-”; also the machine's host name.",
-                    )
-                },
-                field("host", "Host", Entry::Host, "", ""),
-            ],
-        },
-        profiles_group(),
-        Group {
-            title: "Size",
-            fields: vec![
-                field(
-                    "memory",
-                    "Memory",
-                    number("MiB", 128, 4_194_304, &[1024, 2048, 4096, 8192, 16384]),
-                    "2048",
-                    "",
-                ),
-                field("vcpus", "Processors", number("vCPUs", 1, 512, &[1, 2, 4, 8]), "2", ""),
-                field(
-                    "disk",
-                    "Disk",
-                    number("GiB", DiskGib::MIN, DiskGib::NEW_MAX, &[20, 30, 50, 100]),
-                    "30",
-                    "Takes up only the space that is used; can be enlarged later.",
-                ),
-            ],
-        },
-        Group {
-            title: "Network and access",
-            fields: vec![
-                field("network", "Network", Entry::Network, "nat", ""),
-                field(
-                    "admin_keys",
-                    "SSH keys for “admin”",
-                    Entry::Lines { rows: 3 },
-                    "",
-                    "One public key per line. “admin” can become root.",
-                ),
-                field(
-                    "user_keys",
-                    "SSH keys for “user”",
-                    Entry::Lines { rows: 2 },
-                    "",
-                    "One public key per line. “user” cannot become root.",
-                ),
-                field(
-                    "root_password",
-                    "Console password for “root”",
-                    Entry::Password,
-                    "",
-                    "For the serial console only; without one, root cannot log in.",
-                ),
-                field(
-                    "tcp_ports",
-                    "Open TCP ports",
-                    Entry::Lines { rows: 2 },
-                    "22",
-                    "One port or range, such as 8000:8010, per line.",
-                ),
-                field("udp_ports", "Open UDP ports", Entry::Lines { rows: 1 }, "", ""),
-                field(
-                    "static_address",
-                    "Static address",
-                    Entry::Line,
-                    "",
-                    "Such as 192.168.1.20/24,192.168.1.1 with the gateway; leave empty for DHCP.",
-                ),
-                field(
-                    "dns",
-                    "Name servers",
-                    Entry::Lines { rows: 1 },
-                    "",
-                    "One address per line; leave empty to use those from DHCP.",
-                ),
-                field(
-                    "hosts",
-                    "Extra /etc/hosts entries",
-                    Entry::Lines { rows: 1 },
-                    "",
-                    "An address and its names per line.",
-                ),
-            ],
-        },
-        trust_group(),
-    ]
+    Group {
+        title: "Size",
+        fields: vec![
+            field(
+                "memory",
+                "Memory",
+                number("MiB", 128, 4_194_304, &[1024, 2048, 4096, 8192, 16384]),
+                "2048",
+                "",
+            ),
+            field("vcpus", "Processors", number("vCPUs", 1, 512, &[1, 2, 4, 8]), "2", ""),
+            field(
+                "disk",
+                "Disk",
+                number("GiB", DiskGib::MIN, DiskGib::NEW_MAX, &[20, 30, 50, 100]),
+                "30",
+                "Takes up only the space that is used; can be enlarged later.",
+            ),
+        ],
+    }
+}
+
+fn network_group() -> Group {
+    Group {
+        title: "Network and access",
+        fields: vec![
+            field("network", "Network", Entry::Network, "nat", ""),
+            field(
+                "admin_keys",
+                "SSH keys for “admin”",
+                Entry::Lines { rows: 3 },
+                "",
+                "One public key per line. “admin” can become root.",
+            ),
+            field(
+                "user_keys",
+                "SSH keys for “user”",
+                Entry::Lines { rows: 2 },
+                "",
+                "One public key per line. “user” cannot become root.",
+            ),
+            field(
+                "root_password",
+                "Console password for “root”",
+                Entry::Password,
+                "",
+                "For the serial console only; without one, root cannot log in.",
+            ),
+            field(
+                "tcp_ports",
+                "Open TCP ports",
+                Entry::Lines { rows: 2 },
+                "22",
+                "One port or range, such as 8000:8010, per line.",
+            ),
+            field("udp_ports", "Open UDP ports", Entry::Lines { rows: 1 }, "", ""),
+            field(
+                "static_address",
+                "Static address",
+                Entry::Line,
+                "",
+                "Such as 192.168.1.20/24,192.168.1.1 with the gateway; leave empty for DHCP.",
+            ),
+            field(
+                "dns",
+                "Name servers",
+                Entry::Lines { rows: 1 },
+                "",
+                "One address per line; leave empty to use those from DHCP.",
+            ),
+            field(
+                "hosts",
+                "Extra /etc/hosts entries",
+                Entry::Lines { rows: 1 },
+                "",
+                "An address and its names per line.",
+            ),
+        ],
+    }
 }
 
 fn trust_group() -> Group {

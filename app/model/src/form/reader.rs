@@ -7,7 +7,7 @@ use crate::identity::{Identity, PasswordHash};
 use crate::image::{ProfileName, ProfileSet};
 use crate::machine::{MachineName, Mode};
 use crate::newtype::Refused;
-use crate::operation::{MachineAction, Operation};
+use crate::operation::{KeptSecrets, MachineAction, Operation, Reconfigure};
 use crate::samba::SambaCredentials;
 use crate::spec::Spec;
 use crate::ssh_key::SshKey;
@@ -19,6 +19,16 @@ const LINES_MAX: usize = 128;
 
 /// Makes the crypt hash of a clear password. The browser only validates and supplies a dummy.
 pub type HashPassword<'a> = &'a dyn Fn(&str) -> Result<PasswordHash, Refused>;
+
+/// A configuration as a hidden field has it.
+struct Json(Spec);
+
+impl FromStr for Json {
+    type Err = serde_json::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(text).map(Self)
+    }
+}
 
 /// Reads fields one by one and collects what is wrong.
 pub struct Reader<'a> {
@@ -70,19 +80,7 @@ impl<'a> Reader<'a> {
         let mode = self.value("mode");
         let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
         let network = self.value("network");
-        let identity = Identity {
-            admin_keys: self.keys("admin_keys"),
-            user_keys: self.keys("user_keys"),
-            root_password: self.password(),
-            tcp_ports: self.lines("tcp_ports"),
-            udp_ports: self.lines("udp_ports"),
-            static_address: self.optional("static_address"),
-            dns: self.addresses("dns"),
-            hosts: self.lines("hosts"),
-            certificates: self.certificates(),
-            samba_shares: self.lines("samba_shares"),
-            samba_credentials: self.samba_credentials(),
-        };
+        let identity = self.identity();
         Some(Spec {
             name: name?,
             host: host?,
@@ -94,6 +92,53 @@ impl<'a> Reader<'a> {
             network: network?,
             identity,
         })
+    }
+
+    fn identity(&mut self) -> Identity {
+        Identity {
+            admin_keys: self.keys("admin_keys"),
+            user_keys: self.keys("user_keys"),
+            root_password: self.password(),
+            tcp_ports: self.lines("tcp_ports"),
+            udp_ports: self.lines("udp_ports"),
+            static_address: self.optional("static_address"),
+            dns: self.addresses("dns"),
+            hosts: self.lines("hosts"),
+            certificates: self.certificates(),
+            samba_shares: self.lines("samba_shares"),
+            samba_credentials: self.samba_credentials(),
+        }
+    }
+
+    /// Another configuration of a machine, beside the one that its form was opened with. An empty field of a secret keeps what
+    /// is set; what is to go is ticked.
+    pub(crate) fn reconfigure(&mut self) -> Option<MachineAction> {
+        let base: Option<Json> = self.hidden("base");
+        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
+        let network = self.value("network");
+        let identity = self.identity();
+        let kept = KeptSecrets {
+            root_password: self.is_kept(
+                identity.root_password.is_none(),
+                "root_password",
+                "remove_root_password",
+            ),
+            samba: self.is_kept(identity.samba_credentials.is_none(), "samba_password", "remove_samba"),
+        };
+        let Json(base) = base?;
+        let (memory, vcpus, disk, network) = (memory?, vcpus?, disk?, network?);
+        let spec = Spec { memory, vcpus, disk, network, identity, ..base.clone() };
+        Some(MachineAction::Reconfigure(Box::new(Reconfigure { base, spec, kept })))
+    }
+
+    /// Whether a secret stays: nothing was typed, and its removal is not ticked.
+    fn is_kept(&mut self, is_empty: bool, field: &str, removal: &str) -> bool {
+        let is_removed = self.data.has(removal);
+        if is_removed && !is_empty {
+            let why = "Either enter a new password or remove the one that is set, not both.";
+            self.errors.push(FieldError::new(field, why));
+        }
+        is_empty && !is_removed
     }
 
     /// The value if nothing was wrong. A missing value always comes with an error: each `None` came with its message.

@@ -3,6 +3,7 @@
 use super::image::ImageSummary;
 use super::job::JobSummary;
 use crate::address::Address;
+use crate::change::Change;
 use crate::guest::Guest;
 use crate::host::HostName;
 use crate::image::ProfileSet;
@@ -83,6 +84,9 @@ pub struct MachineRow {
     pub observed: Observed,
     /// True when a newer image of the same profiles and mode has been built.
     pub update_available: bool,
+    /// True when something of its configuration is not yet true on its host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// The unfinished job that holds the machine; while there is one, other operations wait.
     pub job: Option<JobBadge>,
 }
@@ -96,6 +100,8 @@ pub struct MachineDetail {
     pub spec: Spec,
     /// Whether a root password is set.
     pub has_root_password: bool,
+    /// Whether a Samba user and password are set.
+    pub has_samba_credentials: bool,
     /// Its UUID, network address and machine id.
     pub hardware: HardwareIds,
     /// The image it boots, if it has been created.
@@ -104,6 +110,8 @@ pub struct MachineDetail {
     pub created: Time,
     /// The latest jobs that concerned it, newest first.
     pub jobs: Vec<JobSummary>,
+    /// What of the configuration is not yet true on the host.
+    pub pending: Vec<Change>,
     /// What may be done now, and why the rest may not.
     pub actions: Vec<Available>,
 }

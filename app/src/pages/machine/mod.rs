@@ -17,6 +17,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use model::fault::Fault;
 use model::machine::MachineName;
+use model::operation::OperationKind;
 use model::view::machine::MachineDetail;
 use std::future::Future;
 
@@ -74,11 +75,18 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
             })}
         </div>
         <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
-        {faults::summary(&cx.form, &["confirm"])}
+        {faults::summary(&cx.form, &fields_of(tab))}
         {faults::confirmation(cx)}
         {tabs(&row.name, tab)}
     }
     .into_any()
+}
+
+/// The fields that a tab has.
+fn fields_of(tab: Tab) -> Vec<&'static str> {
+    let form =
+        if tab == Tab::Configuration { OperationKind::Reconfigure.row().form.names() } else { Vec::new() };
+    form.into_iter().chain(["confirm"]).collect()
 }
 
 fn tabs(name: &MachineName, now: Tab) -> AnyView {

@@ -15,10 +15,11 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use model::catalog::{On, OperationRow, Tone};
 use model::fault::Fault;
-use model::form;
+use model::form::{self, FormData};
 use model::machine::MachineName;
 use model::operation::OperationKind;
 use model::plan::Plan;
+use model::view::machine::MachineDetail;
 
 #[component]
 pub fn Operate() -> impl IntoView {
@@ -39,11 +40,10 @@ pub fn Operate() -> impl IntoView {
             return Ok(().into_any());
         }
         let title = format!("{} {name}", row.title);
-        let mut actions = machine.into_iter().flat_map(|machine| machine.actions);
-        let refused = actions.find(|offered| offered.kind == kind).and_then(|offered| offered.refused);
+        let refused = machine.as_ref().and_then(|machine| refused(machine, kind));
         let body = match refused.filter(|_| row.form.has_fields()) {
             Some(why) => refusal(&why, &name),
-            None => body(&cx, row, &name).await?,
+            None => form_of(&cx, row, &name, machine.as_ref()).await?,
         };
         Ok(view! {
             <Title text=title.clone()/>
@@ -59,8 +59,13 @@ pub fn Operate() -> impl IntoView {
     })
 }
 
-/// The form, or why there is none now.
-async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result<AnyView, Fault> {
+/// The form of an operation on a machine, or why there is none now. Without the machine where its record cannot be read.
+pub(super) async fn form_of(
+    cx: &Cx,
+    row: &'static OperationRow,
+    name: &MachineName,
+    machine: Option<&MachineDetail>,
+) -> Result<AnyView, Fault> {
     let shown = match plan_of(cx, row, name).await {
         Ok(shown) => shown,
         Err(fault @ (Fault::Refused { .. } | Fault::Busy { .. } | Fault::Denied { .. })) => {
@@ -70,29 +75,74 @@ async fn body(cx: &Cx, row: &'static OperationRow, name: &MachineName) -> Result
     };
     let names = row.form.names();
     let choices = cx.portal.choices(&cx.actor).await?;
-    let data = if cx.form.is(row.kind.as_str()) { cx.form.data.clone() } else { form::defaults(row.kind) };
+    let data = values(cx, row, machine);
     let view = FormView::new(&data, &cx.form, &choices, &names);
     let groups: Vec<AnyView> = row.form.groups().iter().map(|group| fields::group(&view, group)).collect();
-    let helped = !names.is_empty();
     let class = if row.tone == Tone::Danger { "button danger" } else { "button primary" };
     let kind = row.kind;
+    let plan = view! {
+        <div id=PLAN_PLACE aria-live="polite">
+            {match &shown {
+                Some(shown) => plan::plan(shown).into_any(),
+                None => plan::unchanged().into_any(),
+            }}
+        </div>
+        {digest(shown.as_ref())}
+        {shown.as_ref().and_then(|plan| plan.confirm.as_ref()).map(|name| {
+            faults::confirm_field(name.as_str(), "confirm", &cx.form)
+        })}
+    };
+    let buttons = view! {
+        <button class=class name="intent" value=kind.as_str()>{row.title}</button>
+        <a class="button" href=routes::machine(name)>"Cancel"</a>
+    };
+    if groups.is_empty() {
+        return Ok(view! {
+            <form method="post" id=FORM class="stack card" novalidate>
+                <input type="hidden" name="machine" value=name.to_string()/>
+                {plan}
+                <div class="buttons">{buttons}</div>
+            </form>
+        }
+        .into_any());
+    }
     Ok(view! {
-        <form method="post" id=FORM class="stack card" novalidate>
+        <form method="post" id=FORM class="with-aside" novalidate>
             <input type="hidden" name="machine" value=name.to_string()/>
-            {groups}
-            <div id=PLAN_PLACE aria-live="polite">{shown.as_ref().map(plan::plan)}</div>
-            {digest(shown.as_ref())}
-            {shown.as_ref().and_then(|plan| plan.confirm.as_ref()).map(|name| {
-                faults::confirm_field(name.as_str(), "confirm", &cx.form)
-            })}
-            <div class="buttons">
-                <button class=class name="intent" value=kind.as_str()>{row.title}</button>
-                <a class="button" href=routes::machine(name)>"Cancel"</a>
-            </div>
+            <div class="form-body">{groups}</div>
+            <aside class="form-aside" aria-label="Plan">
+                <section class="card plan-card">
+                    <h2>"What will happen"</h2>
+                    {plan}
+                    <input type="hidden" name="of" value=kind.as_str()/>
+                    <button class="button no-js" name="intent" value="show_plan">"Show plan"</button>
+                </section>
+                <div class="buttons">{buttons}</div>
+            </aside>
         </form>
-        {helped.then(|| view! { <FormHelp form=FORM.to_owned() kind=kind/> })}
+        <FormHelp form=FORM.to_owned() kind=kind/>
     }
     .into_any())
+}
+
+/// What the fields hold: what was posted, or what the machine has. Whoever was told that somebody else has changed it meanwhile
+/// saves over what is there now.
+fn values(cx: &Cx, row: &OperationRow, machine: Option<&MachineDetail>) -> FormData {
+    let opened =
+        machine.map_or_else(|| form::defaults(row.kind), |machine| form::opened(row.kind, &machine.spec));
+    if !cx.form.is(row.kind.as_str()) && cx.form.plan.is_none() {
+        return opened;
+    }
+    let mut data = cx.form.data.clone().without_secrets();
+    if cx.form.fault.as_ref().is_some_and(|fault| fault.of_field("base").is_some()) {
+        data.set("base", opened.raw("base"));
+    }
+    data
+}
+
+/// Why the operation cannot be asked for now.
+fn refused(machine: &MachineDetail, kind: OperationKind) -> Option<String> {
+    machine.actions.iter().find(|offered| offered.kind == kind)?.refused.clone()
 }
 
 fn refusal(why: &str, name: &MachineName) -> AnyView {

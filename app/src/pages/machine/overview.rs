@@ -7,7 +7,6 @@ use crate::parts::profiles::composition;
 use crate::parts::{address, time};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
-use model::machine::Network;
 use model::size::Bytes;
 use model::view::job::JobFilter;
 use model::view::machine::MachineDetail;
@@ -53,20 +52,12 @@ fn summary(machine: &MachineDetail) -> AnyView {
         ("Profiles", composition(&spec.profiles).into_any()),
         ("Mode", spec.mode.title().into_any()),
         ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
-        ("Network", network(&spec.network).into_any()),
+        ("Network", spec.network.title().into_any()),
         ("Host", spec.host.to_string().into_any()),
         ("Owner", machine.row.owner.clone().into_any()),
         ("Created", time::relative(machine.created).into_any()),
     ]);
     facts("Machine", rows.collect())
-}
-
-/// A network as text.
-pub fn network(network: &Network) -> String {
-    match network {
-        Network::Nat => "NAT".to_owned(),
-        Network::Bridge(name) => format!("Bridge {name}"),
-    }
 }
 
 /// The image that the disks were made from, and below it what the running guest reports.

@@ -21,6 +21,8 @@ pub(crate) struct MachineRecord {
     pub owner: UserId,
     pub owner_name: String,
     pub spec: Spec,
+    /// The configuration that is true on its host, while it has disks.
+    pub applied: Option<Spec>,
     pub hardware: HardwareIds,
     /// Where it is on its host, while it has a place there.
     pub host_ref: Option<HostRef>,
@@ -51,6 +53,7 @@ struct MachineRow {
     owner_name: String,
     host_name: Text<HostName>,
     spec: Json<Spec>,
+    applied: Option<Json<Spec>>,
     uuid: Text<Uuid>,
     mac: Text<MacAddress>,
     machine_id: Text<GuestMachineId>,
@@ -76,6 +79,7 @@ impl MachineRow {
             owner: self.owner_id.read()?,
             owner_name: self.owner_name,
             spec,
+            applied: self.applied.read()?,
             hardware: HardwareIds {
                 uuid: self.uuid.read()?,
                 mac: self.mac.read()?,
@@ -93,7 +97,7 @@ macro_rules! select_machines {
         sqlx::query_as!(
             MachineRow,
             r#"select m.id as "id: Text<MachineId>", m.owner_id as "owner_id: Text<UserId>", u.name as owner_name,
-            h.name as "host_name: Text<HostName>", m.spec as "spec: Json<Spec>", m.uuid as "uuid: Text<Uuid>",
+            h.name as "host_name: Text<HostName>", m.spec as "spec: Json<Spec>", m.applied as "applied: Json<Spec>", m.uuid as "uuid: Text<Uuid>",
             m.mac as "mac: Text<MacAddress>", m.machine_id as "machine_id: Text<GuestMachineId>", m.host_ref,
             m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.created
             from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
@@ -271,6 +275,20 @@ pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>)
     sqlx::query!("update machines set image_id = ?, boot = ?, data = ? where id = ?", image, boot, data, id,)
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Changes a machine's configuration.
+pub(crate) async fn set_spec(tx: &mut Tx, id: MachineId, spec: &Spec) -> Result<()> {
+    let (id, spec) = (id.to_string(), to_json(spec)?);
+    sqlx::query!("update machines set spec = ? where id = ?", spec, id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Notes which configuration is true on a machine's host; none when there is nothing of it.
+pub(crate) async fn set_applied(tx: &mut Tx, id: MachineId, applied: Option<&Spec>) -> Result<()> {
+    let (id, applied) = (id.to_string(), applied.map(to_json).transpose()?);
+    sqlx::query!("update machines set applied = ? where id = ?", applied, id).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -128,7 +128,7 @@ pub(crate) async fn submit(
     let new = Accepted { id, operation: &operation, owner, facts: &facts, build_key };
     match accept(core, cx, tx, &new, &plan).await {
         Ok(machine) => {
-            show_new(core, machine).await;
+            show_machine(core, machine).await;
             runner::start(core, live).await;
             Ok(Submitted { job: id })
         }
@@ -167,7 +167,7 @@ struct Accepted<'a> {
     build_key: Option<String>,
 }
 
-/// Writes everything in one transaction; returns the id of a new machine. After its commit nothing may fail any more.
+/// Writes everything in one transaction; returns the id of a new or changed machine. After its commit nothing may fail any more.
 async fn accept(
     core: &Core,
     cx: &Cx,
@@ -182,7 +182,12 @@ async fn accept(
         machine = Some(record::insert(&mut tx, core, new.owner, spec, cx.now).await?);
         work.machine = machine;
     }
-    // What is done here already is marked as done in the job: the row of a new machine.
+    let saved = ops::op(new.operation.kind()).saves(new.operation, new.facts);
+    if let Some((id, spec)) = work.machine.zip(saved.as_ref()) {
+        db::machines::set_spec(&mut tx, id, spec).await?;
+        machine = Some(id);
+    }
+    // What is done here already is marked as done in the job: the row of a new machine, and that of a changed one.
     let done = usize::from(machine.is_some());
     let subject = subject(new.operation, new.facts);
     let action = new.operation.kind().as_str();
@@ -199,7 +204,8 @@ async fn accept(
         audit_seq,
         now: cx.now,
     };
-    let marks: Vec<After> = ops::op(new.operation.kind()).steps().iter().map(|(_, after)| *after).collect();
+    let marks: Vec<After> =
+        ops::steps(new.operation, new.facts).into_iter().map(|(_, after)| after).collect();
     if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, &marks, done).await {
         return Err(match violated(&error) {
             Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation, work.machine).await?,
@@ -210,8 +216,8 @@ async fn accept(
     Ok(machine)
 }
 
-/// Shows a new machine in lists.
-async fn show_new(core: &Core, machine: Option<MachineId>) {
+/// Shows a new or changed machine in lists.
+async fn show_machine(core: &Core, machine: Option<MachineId>) {
     let Some(id) = machine else { return };
     let show = async {
         if let Some(record) = db::machines::by_id(&mut *core.db.read().await?, id).await? {
@@ -220,7 +226,10 @@ async fn show_new(core: &Core, machine: Option<MachineId>) {
         Ok::<_, Error>(())
     };
     if let Err(error) = show.await {
-        tracing::error!(error = chain(&error), "a new machine cannot be shown before the next start");
+        tracing::error!(
+            error = chain(&error),
+            "a new or changed machine cannot be shown as it is before the next start"
+        );
     }
 }
 

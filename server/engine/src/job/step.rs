@@ -2,7 +2,9 @@
 //! are in `steps/`, which operation has which in `ops/`.
 
 use model::image::ImageId;
-use model::machine::MachineId;
+use model::machine::{MachineId, Network};
+use model::size::{MemoryMib, Vcpus};
+use model::spec::Spec;
 use ports::image_builder::ImageKey;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -56,6 +58,30 @@ pub(crate) struct Work {
     pub remark: Option<String>,
     /// The image to be forgotten.
     pub removing: Option<ImageId>,
+    /// What the machine's definition was before this job put another.
+    pub former: Option<Hardware>,
+    /// Whether the machine ran when the job switched it off.
+    pub ran: bool,
+}
+
+/// What a definition has of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hardware {
+    pub memory: MemoryMib,
+    pub vcpus: Vcpus,
+    pub network: Network,
+}
+
+impl Hardware {
+    /// That of a configuration.
+    pub fn of(spec: &Spec) -> Self {
+        Self { memory: spec.memory, vcpus: spec.vcpus, network: spec.network.clone() }
+    }
+
+    /// Gives it to a configuration.
+    pub fn give(self, spec: &mut Spec) {
+        (spec.memory, spec.vcpus, spec.network) = (self.memory, self.vcpus, self.network);
+    }
 }
 
 /// An image that a job uses.

@@ -70,6 +70,7 @@ impl MachineEntry {
                 vcpus: spec.vcpus,
                 observed: Observed::only(MachineState::Configured),
                 update_available: false,
+                pending: record.applied.as_ref().is_some_and(|applied| !applied.changes(spec).is_empty()),
                 job: None,
             },
             owner: record.owner,

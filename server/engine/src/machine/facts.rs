@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::hosts::HostEntry;
 use crate::machine::fleet::MachineEntry;
 use model::account::UserId;
+use model::change::{Change, Part};
 use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
@@ -41,6 +42,8 @@ pub(crate) struct MachineFacts {
     pub id: MachineId,
     pub owner: UserId,
     pub spec: Spec,
+    /// The configuration that is true on its host, while it has disks.
+    pub applied: Option<Spec>,
     /// What its host reports.
     pub state: MachineState,
     /// Whether it has disks.
@@ -61,6 +64,16 @@ pub(crate) struct UnreadableFacts {
 }
 
 impl MachineFacts {
+    /// Whether a part of a configuration is not true on the host: there is nothing to make true of a machine that is nowhere.
+    pub fn lacks(&self, part: Part, wanted: &Spec) -> bool {
+        self.applied.as_ref().is_some_and(|applied| !applied.agrees(part, wanted))
+    }
+
+    /// What of the configuration is not true on the host.
+    pub fn pending(&self) -> Vec<Change> {
+        self.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&self.spec))
+    }
+
     /// Why nothing can be done to a machine that its host does not have, and what to do first.
     pub fn not_created(&self) -> &'static str {
         if self.created {
@@ -186,6 +199,7 @@ async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Opt
         created: record.disks.is_some(),
         placed: record.host_ref.is_some(),
         busy,
+        applied: record.applied,
         spec: record.spec,
     }))
 }

@@ -36,6 +36,13 @@ pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Re
     if found.is_empty() { Ok(()) } else { Err(Refusal::Field { field: "profiles", why: found.join(" ") }) }
 }
 
+/// The host must answer and offer the bridge.
+pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+    check_bridge(spec, facts)?;
+    plan.warnings.extend(facts.host.as_ref().and_then(|host| host.slow.clone()));
+    Ok(())
+}
+
 /// The disk must be one that can be created.
 pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
     if u64::from(spec.disk) <= DiskGib::NEW_MAX {
@@ -50,7 +57,7 @@ pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
 
 /// The host must answer and offer the bridge. An unknown one is refused: it may be the host's own network, or its
 /// containers'.
-pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
+pub(super) fn check_bridge(spec: &Spec, facts: &Facts) -> Result<(), Refusal> {
     let host = answering(facts, spec.host.as_str())?;
     if let Network::Bridge(bridge) = &spec.network
         && !host.bridges.iter().any(|allowed| allowed == bridge.as_str())
@@ -62,6 +69,5 @@ pub(super) fn check_placement(spec: &Spec, facts: &Facts, plan: &mut Plan) -> Re
         let why = format!("Machines on host “{}” may not be put on {bridge}: {choices}.", host.name);
         return Err(Refusal::Field { field: "network", why });
     }
-    plan.warnings.extend(host.slow.clone());
     Ok(())
 }

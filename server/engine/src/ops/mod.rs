@@ -11,6 +11,7 @@ mod forget;
 mod op;
 mod power;
 mod provision;
+mod reconfigure;
 mod refusal;
 mod remove;
 mod remove_image;
@@ -33,6 +34,9 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Create => &create::CREATE,
         OperationKind::Configure => &create::CONFIGURE,
         OperationKind::Provision => &provision::Provision,
+        OperationKind::Reconfigure => &reconfigure::Reconfigure,
+        OperationKind::Apply => &reconfigure::Apply,
+        OperationKind::Revert => &reconfigure::Revert,
         OperationKind::Start => &power::START,
         OperationKind::ShutDown => &power::SHUT_DOWN,
         OperationKind::Reboot => &power::REBOOT,
@@ -46,17 +50,24 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
     }
 }
 
+/// The steps that the operation takes, given the facts.
+pub(crate) fn steps(operation: &Operation, facts: &Facts) -> Vec<Cell> {
+    let op = op(operation.kind());
+    op.steps().iter().filter(|(step, _)| op.takes(step, operation, facts)).copied().collect()
+}
+
 /// What the operation would do now.
 pub(crate) fn plan(operation: &Operation, facts: &Facts) -> Result<Plan, Refusal> {
     let op = op(operation.kind());
-    let planned = |(step, _): &Cell| PlannedStep {
+    let planned = |(step, _): Cell| PlannedStep {
         name: step.name.to_owned(),
         what: op.what(step, operation, facts).unwrap_or_else(|| step.what.to_owned()),
     };
     let mut plan = Plan {
         title: operation.title(),
         machine: facts.machine.as_ref().map(|machine| machine.id),
-        steps: op.steps().iter().map(planned).collect(),
+        changes: Vec::new(),
+        steps: steps(operation, facts).into_iter().map(planned).collect(),
         downtime: None,
         keeps: Vec::new(),
         loses: Vec::new(),

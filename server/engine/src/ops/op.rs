@@ -6,6 +6,7 @@ use crate::machine::facts::Facts;
 use crate::steps::Step;
 use model::operation::Operation;
 use model::plan::Plan;
+use model::spec::Spec;
 
 /// A step of an operation and what happens to it when the job does not succeed.
 pub(crate) type Cell = (&'static Step, After);
@@ -23,6 +24,17 @@ pub(crate) trait Op: Sync {
 
     /// Adds to the plan what it costs, or refuses.
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal>;
+
+    /// Whether there is anything for a step to do; one without is left out of the plan and of the job.
+    fn takes(&self, _step: &Step, _operation: &Operation, _facts: &Facts) -> bool {
+        true
+    }
+
+    /// The configuration that the machine has from the moment the job is accepted, if the operation changes it. Its first step
+    /// is done then.
+    fn saves(&self, _operation: &Operation, _facts: &Facts) -> Option<Spec> {
+        None
+    }
 
     /// What a step will do, where this operation has a better sentence than the step itself.
     fn what(&self, _step: &Step, _operation: &Operation, _facts: &Facts) -> Option<String> {

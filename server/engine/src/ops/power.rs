@@ -3,11 +3,11 @@
 use super::check::{answering, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
-use crate::job::step::After::Nothing;
-use crate::machine::facts::Facts;
-use crate::steps::power;
+use crate::job::step::After::{Forward, Nothing};
+use crate::machine::facts::{Facts, MachineFacts};
+use crate::steps::{Step, definition, identity, power};
 use model::machine::MachineState::{self, Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown};
-use model::operation::Operation;
+use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
 
 /// One of them.
@@ -23,7 +23,12 @@ pub(super) struct Power {
 
 const PLAIN: Power = Power { steps: &[], fits: &[], downtime: None, loses: None };
 
-pub(super) static START: Power = Power { steps: &[(&power::START, Nothing)], fits: &[Off, Crashed], ..PLAIN };
+pub(super) static START: Power = Power {
+    // What became pending while it ran is made true before it runs again.
+    steps: &[(&identity::APPLY, Forward), (&definition::PUT, Forward), (&power::START, Nothing)],
+    fits: &[Off, Crashed],
+    ..PLAIN
+};
 
 pub(super) static SHUT_DOWN: Power = Power {
     steps: &[(&power::SHUT_DOWN, Nothing)],
@@ -60,6 +65,11 @@ impl Op for Power {
         self.steps
     }
 
+    fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
+        let lacks = |machine: &MachineFacts, part| machine.lacks(part, &machine.spec);
+        step.makes.is_none_or(|part| facts.machine.as_ref().is_some_and(|machine| lacks(machine, part)))
+    }
+
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let machine = idle(facts)?;
         if machine.state == Unknown {
@@ -71,6 +81,9 @@ impl Op for Power {
         }
         if !self.fits.contains(&machine.state) {
             return Err(Refusal::State(does_not_fit(operation, machine.state).to_owned()));
+        }
+        if operation.kind() == OperationKind::Start {
+            plan.changes = machine.pending().into_iter().map(|change| change.what).collect();
         }
         plan.downtime = self.downtime.map(str::to_owned);
         plan.loses.extend(self.loses.map(str::to_owned));

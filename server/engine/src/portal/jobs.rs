@@ -11,7 +11,7 @@ use model::Fault;
 use model::account::UserId;
 use model::form::{FormData, from_spec};
 use model::job::{JobId, JobState};
-use model::operation::Operation;
+use model::operation::{MachineAction, Operation};
 use model::permission::{Action, Subject};
 use model::portal::Submitted;
 use model::view::job::{JobFilter, JobSummary, JobView};
@@ -173,6 +173,7 @@ pub(super) async fn form(core: &Core, cx: &Cx, id: JobId) -> Result<FormData> {
             data
         }
         Operation::RemoveImage { image } => FormData(vec![("image".to_owned(), image.to_string())]),
+        Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } => from_spec(&change.spec),
         Operation::OnMachine { machine, .. } => FormData(vec![("machine".to_owned(), machine.to_string())]),
     };
     data.set("intent", job.operation.kind().as_str());

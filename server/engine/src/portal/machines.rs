@@ -42,19 +42,23 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     };
     drop(conn);
     let actions = actions(core, cx, name).await?;
+    let pending = record.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&record.spec));
     let name = name.clone();
     let mut spec = record.spec;
     // Whether there is a root password may be known, its hash may not.
     let has_root_password = spec.identity.root_password.is_some();
+    let has_samba_credentials = spec.identity.samba_credentials.is_some();
     spec.identity.hide_secrets();
     Ok(MachineDetail {
         row: MachineRow { name, ..known.row.clone() },
         spec,
         has_root_password,
+        has_samba_credentials,
         hardware: record.hardware,
         image,
         created: record.created,
         jobs,
+        pending,
         actions,
     })
 }

@@ -6,9 +6,11 @@ use crate::db::{self, machines::MachineRecord};
 use crate::job::log::JobLog;
 use crate::job::step::Work;
 use crate::machine::adopt::adopt;
+use model::change::Part;
 use model::job::LogLevel;
 use model::machine::MachineName;
-use ports::hypervisor::{Hypervisor, MachineRef};
+use model::spec::Spec;
+use ports::hypervisor::{DiskRole, Hypervisor, MachineRef, Volume};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -105,6 +107,25 @@ impl StepCx<'_> {
         Ok(self.core.hosts.hypervisor(&record.spec.host).map_err(crate::error::Error::from)?)
     }
 
+    /// Notes that a part of the configuration that this step has read is true on the host now.
+    pub async fn applied(&self, target: &Target, part: Part) -> Result<(), StepError> {
+        self.applied_as(target, part, &target.record.spec).await
+    }
+
+    /// Notes that a part of this configuration is true on the host now.
+    pub async fn applied_as(&self, target: &Target, part: Part, spec: &Spec) -> Result<(), StepError> {
+        let id = target.record.id;
+        let mut tx = self.core.db.begin().await?;
+        if let Some(MachineRecord { applied: Some(mut applied), .. }) =
+            db::machines::by_id(&mut tx, id).await?
+        {
+            applied.take(part, spec);
+            db::machines::set_applied(&mut tx, id, Some(&applied)).await?;
+            tx.commit().await?;
+        }
+        self.refresh_machine().await
+    }
+
     /// Shows the machine as the database has it now.
     pub async fn refresh_machine(&self) -> Result<(), StepError> {
         if let Some(id) = self.work.machine
@@ -124,6 +145,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// The disk that the identity lies on and that has the size of the configuration: the data disk, or the only one.
+    pub fn system_disk(&self) -> Result<(&Volume, DiskRole), StepError> {
+        let disks = self.record.disks.as_ref();
+        let disks = disks
+            .ok_or_else(|| StepError::new("The machine has no disk. Destroy it, then create it again."))?;
+        Ok(match &disks.data {
+            Some(data) => (data, DiskRole::Data),
+            None => (&disks.boot, DiskRole::Boot),
+        })
+    }
+
     /// An error of the machine's host, with its name.
     pub fn host_error(
         &self,

@@ -1,19 +1,22 @@
 //! `definition.*`: the domain on the host.
 
-use super::cx::StepCx;
+use super::cx::{StepCx, Target};
 use super::error::StepError;
 use super::step::Step;
 use crate::job::lease::Lease;
+use crate::job::step::Hardware;
 use crate::watch::domain;
 use futures::FutureExt as _;
-use model::machine::Network;
+use model::change::Part;
+use model::machine::{MachineState, Network};
 use model::spec::Spec;
 use ports::hypervisor::Definition;
 
 /// `definition.put`
 pub(crate) static PUT: Step = Step::new("definition.put", "Define it", |cx, lease| put(cx, lease).boxed())
     .undone_by(|cx, lease| undo_put(cx, lease).boxed())
-    .leaving("its definition");
+    .leaving("its definition")
+    .making(Part::Hardware);
 /// `definition.remove`
 pub(crate) static REMOVE: Step =
     Step::new("definition.remove", "Remove the definition from the host", |cx, lease| {
@@ -27,22 +30,40 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return Ok(());
     }
     let target = cx.machine().await?;
+    let state = target.hypervisor.state(&target.machine).await;
+    let state = state.map_err(target.host_error("Asking for the state"))?;
+    if state.is_active() {
+        // Else the host's definition would say one thing and the machine be another, until somebody restarts it.
+        cx.say("The machine runs. Its new definition is put when it is started the next time.");
+        return Ok(());
+    }
+    let spec = &target.record.spec;
+    let is_there = state != MachineState::Configured;
+    if is_there && cx.work.former.is_none() {
+        cx.work.former = target.record.applied.as_ref().map(Hardware::of);
+        // Before the definition is another: what it was stands nowhere else then.
+        cx.save_work().await?;
+    }
+    define(&target, &Hardware::of(spec)).await?;
+    cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
+    cx.applied(&target, Part::Hardware).await
+}
+
+async fn define(target: &Target, hardware: &Hardware) -> Result<(), StepError> {
     let disks = target.record.disks.clone().ok_or_else(|| {
         StepError::new("The machine has no disks to boot from. Destroy it, then create it again.")
     })?;
-    let spec = &target.record.spec;
+    let Hardware { memory, vcpus, network } = hardware.clone();
     let definition = Definition {
         hardware: target.record.hardware.clone(),
-        memory: spec.memory,
-        vcpus: spec.vcpus,
-        network: spec.network.clone(),
+        memory,
+        vcpus,
+        network,
         boot: disks.boot,
         data: disks.data,
     };
     let put = target.hypervisor.put_definition(&target.machine, &definition).await;
-    put.map_err(target.host_error("Defining the machine"))?;
-    cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
-    Ok(())
+    put.map_err(target.host_error("Defining the machine"))
 }
 
 /// Removes the domain.
@@ -61,10 +82,17 @@ async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Undoes `put` of a machine that had no definition. One that had keeps it: its changes are undone where they came
-/// from.
+/// Undoes `put`: the definition is what it was, or there is none as before. One that was not put again is left as it is.
 async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await }
+    let Some(former) = cx.work.former.clone() else {
+        return if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await };
+    };
+    let target = cx.machine().await?;
+    define(&target, &former).await?;
+    cx.say("The machine has its former definition again.");
+    let mut was = target.record.spec.clone();
+    former.give(&mut was);
+    cx.applied_as(&target, Part::Hardware, &was).await
 }
 
 /// With what, for plans.

@@ -9,10 +9,13 @@ use crate::db::machines::Disks;
 use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::machine::facts::Facts;
+use crate::machine::guest;
 use crate::roots;
 use futures::FutureExt as _;
+use model::change::Part;
+use model::machine::MachineState;
 use model::spec::Spec;
-use ports::hypervisor::{BootDisk, Volume};
+use ports::hypervisor::{BootDisk, DiskRole, Volume};
 use ports::image_builder::IMAGE_FILE;
 
 /// `disks.create`
@@ -24,6 +27,10 @@ pub(crate) static CREATE: Step =
 pub(crate) static RETIRE: Step =
     Step::new("disks.retire", "Remove the disks", |cx, lease| retire(cx, lease).boxed())
         .removing("its disks, with the root that keeps their image");
+
+/// `disks.grow`
+pub(crate) static GROW: Step =
+    Step::new("disks.grow", "Enlarge the disk", |cx, lease| grow(cx, lease).boxed()).making(Part::Disk);
 
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -110,6 +117,9 @@ async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// Writes down which disks the machine has.
 async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result<(), StepError> {
     let mut tx = cx.core.db.begin().await?;
+    // New disks have what the configuration says, and the definition follows; without disks nothing of it is anywhere.
+    let applied = disks.map(|_| &target.record.spec);
+    db::machines::set_applied(&mut tx, target.record.id, applied).await?;
     db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| {
         match violated(&error) {
             Some(Constraint::Reference) => StepError::new(
@@ -120,6 +130,33 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
     })?;
     tx.commit().await?;
     cx.refresh_machine().await
+}
+
+/// Enlarges the disk. A guest that runs sees it at once and is asked to grow its file system; one that cannot does so at its
+/// next boot.
+async fn grow(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let (volume, role) = target.system_disk()?;
+    let size = target.record.spec.disk;
+    target
+        .hypervisor
+        .grow_disk(&target.machine, volume, role, size)
+        .await
+        .map_err(target.host_error("Enlarging the disk"))?;
+    cx.say(format!("The disk has {size}."));
+    let state = target.hypervisor.state(&target.machine).await;
+    if state.map_err(target.host_error("Asking for the state"))? == MachineState::Running {
+        let grown = match role {
+            DiskRole::Data => target.hypervisor.agent_run(&target.machine, guest::GROW, b"").await.ok(),
+            // Its partition is grown at boot.
+            DiskRole::Boot => None,
+        };
+        cx.say(match grown {
+            Some(exit) if exit.code == Some(0) => "The guest has grown its file system.",
+            _ => "The guest grows its file system at its next boot.",
+        });
+    }
+    cx.applied(&target, Part::Disk).await
 }
 
 /// Which disks, for plans.

@@ -4,9 +4,12 @@ use super::cx::{StepCx, Target};
 use super::error::StepError;
 use super::step::Step;
 use crate::job::lease::Lease;
+use crate::machine::guest;
 use futures::FutureExt as _;
+use model::change::Part;
+use model::machine::MachineState;
 use model::spec::Spec;
-use ports::hypervisor::DiskRole;
+use ports::hypervisor::HypervisorError;
 
 /// `identity.write`
 pub(crate) static WRITE: Step =
@@ -15,6 +18,17 @@ pub(crate) static WRITE: Step =
     })
     .undone_by(|cx, lease| undo_write(cx, lease).boxed())
     .leaving("its new identity, on its disk");
+
+/// `identity.apply`
+pub(crate) static APPLY: Step =
+    Step::new("identity.apply", "Apply keys, ports and other settings of the guest", |cx, lease| {
+        apply(cx, lease).boxed()
+    })
+    .making(Part::Identity);
+
+/// Said when a running guest could not be given its identity.
+const NOT_TAKEN: &str =
+    "The running guest could not be given the changes; it gets them when it is started the next time.";
 
 /// Writes the identity files; removals included. A data disk that this job has just made has them already.
 async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -26,9 +40,14 @@ async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return Ok(());
     }
     let target = cx.machine().await?;
-    put(&target, &target.record.spec).await?;
+    write_to_disk(cx, &target).await
+}
+
+/// Writes the files while the machine is off.
+async fn write_to_disk(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
+    put(target, &target.record.spec).await?;
     cx.say("The identity is written.");
-    Ok(())
+    cx.applied(target, Part::Identity).await
 }
 
 /// Undoes `write` where it changed the identity of an existing machine: only its name can have changed, and the row has
@@ -44,17 +63,63 @@ async fn undo_write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 
 /// Writes the files of this configuration to the machine's disk.
 async fn put(target: &Target, spec: &Spec) -> Result<(), StepError> {
-    let disks = target.record.disks.as_ref().ok_or_else(|| {
-        StepError::new("The machine has no disk to write its identity to. Destroy it, then create it again.")
-    })?;
-    let (volume, role) = match &disks.data {
-        Some(data) => (data, DiskRole::Data),
-        None => (&disks.boot, DiskRole::Boot),
-    };
+    let (volume, role) = target.system_disk()?;
     let files = spec.identity_files(&target.record.hardware);
     target
         .hypervisor
         .write_identity(volume, role, &files)
         .await
         .map_err(target.host_error("Writing the identity"))
+}
+
+/// Applies the identity now: on the disk while the machine is off, through the agent while it runs. A guest that cannot take it
+/// gets it at the next start, and until then it is pending.
+async fn apply(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let state = target.hypervisor.state(&target.machine).await;
+    match state.map_err(target.host_error("Asking for the state"))? {
+        MachineState::Running => send_to_guest(cx, &target).await,
+        state if state.is_active() => {
+            cx.warn(
+                "The guest is not running freely now. It gets the changes when it is started the next time.",
+            );
+            Ok(())
+        }
+        _ => write_to_disk(cx, &target).await,
+    }
+}
+
+async fn send_to_guest(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
+    let files = target.record.spec.identity_files(&target.record.hardware);
+    let message = guest::message(&files);
+    let exit = match target.hypervisor.agent_run(&target.machine, guest::RECEIVE, message.as_bytes()).await {
+        Ok(exit) => exit,
+        Err(lost @ HypervisorError::Unreachable { .. }) => {
+            return Err(target.host_error("Sending the identity to the guest")(lost));
+        }
+        Err(error) => {
+            cx.warn(format!("{NOT_TAKEN} ({error})"));
+            return Ok(());
+        }
+    };
+    match exit.code {
+        Some(guest::IN_FORCE) => cx.say("The guest has applied the changes."),
+        Some(guest::PARTLY) => cx.warn(format!(
+            "The guest has the changes, and not all of them are in force: {}",
+            last_line(&exit.stderr)
+        )),
+        _ => {
+            cx.warn(format!("{NOT_TAKEN} ({})", last_line(&exit.stderr)));
+            return Ok(());
+        }
+    }
+    cx.applied(target, Part::Identity).await
+}
+
+/// The last line that a guest's program said, as far as a log can show it.
+fn last_line(said: &[u8]) -> String {
+    const MOST: usize = 300;
+    let text = String::from_utf8_lossy(said);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    line.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }

@@ -32,10 +32,12 @@ pub(crate) static ALL: &[&Step] = &[
     &definition::PUT,
     &definition::REMOVE,
     &disks::CREATE,
+    &disks::GROW,
     &disks::RETIRE,
     &host::RELEASE,
     &host::RENAME,
     &host::RESERVE,
+    &identity::APPLY,
     &identity::WRITE,
     &image::BUILD,
     &image::FORGET,
@@ -46,11 +48,13 @@ pub(crate) static ALL: &[&Step] = &[
     &power::RESUME,
     &power::SHUT_DOWN,
     &power::START,
+    &power::STOP,
     &power::SUSPEND,
     &record::ABANDON,
     &record::FORGET,
     &record::NEW,
     &record::RENAME,
+    &record::SAVE,
 ];
 
 /// The step of this name, if there is one.

@@ -23,6 +23,13 @@ pub(crate) static SHUT_DOWN: Step =
         shut_down(cx, lease).boxed()
     })
     .waiting();
+/// `power.stop`
+pub(crate) static STOP: Step =
+    Step::new("power.stop", "Ask the guest to shut down, and wait until it has", |cx, lease| {
+        stop(cx, lease).boxed()
+    })
+    .undone_by(|cx, lease| undo_stop(cx, lease).boxed())
+    .waiting();
 /// `power.reboot`
 pub(crate) static REBOOT: Step =
     Step::new("power.reboot", "Ask the guest to reboot", |cx, lease| reboot(cx, lease).boxed());
@@ -132,6 +139,22 @@ async fn resume(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     tell(cx, &target).await?;
     cx.say("The machine runs again.");
     Ok(())
+}
+
+/// Shuts a machine down that will be started again.
+async fn stop(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    // Asked again after a crash: the job itself starts the machine again.
+    cx.work.asked = false;
+    if !cx.work.ran {
+        cx.work.ran = state(&cx.machine().await?).await?.is_active();
+        cx.save_work().await?;
+    }
+    shut_down(cx, lease).await
+}
+
+/// Undoes `stop`: what ran runs again.
+async fn undo_stop(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    if cx.work.ran { start(cx, lease).await } else { Ok(()) }
 }
 
 /// Asks the guest to shut down, and waits for the host to report that it has.

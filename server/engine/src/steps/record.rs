@@ -34,6 +34,9 @@ pub(crate) static ABANDON: Step =
     })
     .removing("its configuration, in the portal");
 
+/// `record.save`
+pub(crate) static SAVE: Step =
+    Step::new("record.save", "Save the configuration", |cx, lease| new(cx, lease).boxed());
 /// `record.rename`
 pub(crate) static RENAME: Step =
     Step::new("record.rename", "Save the new name", |cx, lease| rename(cx, lease).boxed())
@@ -76,7 +79,7 @@ fn name_taken() -> Fault {
     Fault::invalid("name", "There already is a machine with this name; choose another one.")
 }
 
-/// The row was written when the job was accepted; this only says so.
+/// The row was written when the job was accepted; this only says so. Also of one that was changed.
 async fn new(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(record) = cx.record().await? {
         cx.say(format!("The configuration of {} is saved.", record.spec.name));

@@ -4,6 +4,7 @@ use super::cx::StepCx;
 use super::error::StepError;
 use crate::job::lease::Lease;
 use futures::future::BoxFuture;
+use model::change::Part;
 
 /// What does or undoes a step.
 pub(crate) type Act =
@@ -25,12 +26,14 @@ pub(crate) struct Step {
     pub leaves: Option<&'static str>,
     /// What is still there until it is done.
     pub removes: Option<&'static str>,
+    /// The part of the configuration that it makes true on the host.
+    pub makes: Option<Part>,
 }
 
 impl Step {
     /// A step that works and is not undone.
     pub const fn new(name: &'static str, what: &'static str, run: Act) -> Self {
-        Self { name, what, only_waits: false, run, undo: None, leaves: None, removes: None }
+        Self { name, what, only_waits: false, run, undo: None, leaves: None, removes: None, makes: None }
     }
 
     /// The same, undone by this.
@@ -46,6 +49,11 @@ impl Step {
     /// The same, which removes this.
     pub const fn removing(self, what: &'static str) -> Self {
         Self { removes: Some(what), ..self }
+    }
+
+    /// The same, which makes this part of the configuration true.
+    pub const fn making(self, part: Part) -> Self {
+        Self { makes: Some(part), ..self }
     }
 
     /// The same, which mostly waits.

@@ -5,7 +5,7 @@
 //! What is compared is the whole world: definitions, disks with their sizes and contents, roots, rows.
 
 use crate::crash::{Crashed, Mischief, Mischievous, crash, on_portal, runtime};
-use crate::harness::{World, admin, build, create, ended, name, on, run, spec, succeed, until_state};
+use crate::harness::{World, admin, build, change, create, ended, name, on, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
 use engine::testing::hypervisor::{THICK, THIN};
@@ -39,8 +39,21 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
         Op::Provision => {
             succeed(engine, ada, Operation::Configure { spec: Box::new(spec("web")) }).await;
         }
+        Op::Reconfigure => {
+            succeed(engine, ada, create("web")).await;
+            succeed(engine, ada, on(Op::ForceOff, "web")).await;
+            return change("web");
+        }
+        Op::Apply | Op::Revert => {
+            succeed(engine, ada, create("web")).await;
+            // Memory waits for a restart, and without the agent the rest does, too.
+            world.hypervisor.set_exit(3);
+            succeed(engine, ada, change("web")).await;
+            world.hypervisor.set_exit(0);
+        }
         Op::Start => {
             succeed(engine, ada, create("web")).await;
+            succeed(engine, ada, change("web")).await;
             succeed(engine, ada, on(Op::ForceOff, "web")).await;
         }
         Op::Rename => {
@@ -75,8 +88,10 @@ fn world(capabilities: Capabilities) -> World {
 struct Case {
     capabilities: Capabilities,
     kind: OperationKind,
-    /// Names and marks.
+    /// Names and marks of the steps that there was something to do for.
     steps: Vec<(&'static str, &'static str)>,
+    /// How many of them were done when the job was accepted.
+    accepted: usize,
     target: Target,
 }
 
@@ -95,16 +110,20 @@ impl Target {
 
 impl Case {
     fn new(capabilities: Capabilities, kind: OperationKind) -> Self {
-        let (_, steps) = operations().into_iter().find(|(of, _)| *of == kind).unwrap();
+        let (_, mut steps) = operations().into_iter().find(|(of, _)| *of == kind).unwrap();
         let world = world(capabilities);
-        let target = on_portal(&world, async |engine, ada| {
+        let (target, taken) = on_portal(&world, async |engine, ada| {
             let operation = prepare(&world, &engine, &ada, kind).await;
             // So that the identifiers are known of what the operation removes.
             Target::of(&world).await;
-            succeed(&engine, &ada, operation).await;
-            Target::of(&world).await
+            let job = succeed(&engine, &ada, operation).await;
+            (Target::of(&world).await, job.steps)
         });
-        Self { capabilities, kind, steps, target }
+        steps.retain(|(name, _)| taken.iter().any(|step| step.name == *name));
+        // The row of a machine is written in the transaction that accepts the job.
+        let accepted =
+            steps.iter().take_while(|(name, _)| matches!(*name, "record.new" | "record.save")).count();
+        Self { capabilities, kind, steps, accepted, target }
     }
 
     /// What fails if there is an undoing to be checked.
@@ -116,10 +135,9 @@ impl Case {
         self.steps.iter().any(|(_, of)| *of == mark)
     }
 
-    /// The steps that are run; the row of a new machine is written in the transaction that accepts the job.
+    /// The steps that are run.
     fn run(&self) -> impl Iterator<Item = usize> + use<> {
-        let at_acceptance = self.steps.first().is_some_and(|(name, _)| *name == "record.new");
-        usize::from(at_acceptance)..self.steps.len()
+        self.accepted..self.steps.len()
     }
 
     fn all(&self) {
@@ -191,7 +209,13 @@ impl Case {
     ) {
         assert_eq!(job.summary.badge.state, JobState::Failed, "{context}: {job:#?}");
         let after = Target::of(world).await;
-        if self.has("undo") {
+        if self.has("undo") && self.steps.iter().any(|(name, _)| *name == "identity.apply") {
+            // What was applied stays; the machine runs as it did, with the definition that it had.
+            let domains = |world: &[String]| -> Vec<String> {
+                world.iter().filter(|line| line.starts_with("domain")).cloned().collect()
+            };
+            assert_eq!(domains(&after.world), domains(before), "{context}");
+        } else if self.has("undo") {
             assert_eq!(after.world, before, "{context}");
         } else if !self.has("forward") {
             assert!(after.world == before || after == self.target, "{context}: {after:#?}");
@@ -240,7 +264,7 @@ impl Case {
     }
 
     fn is_wish(&self) -> bool {
-        matches!(self.steps.as_slice(), [(name, "nothing")] if name.starts_with("power."))
+        matches!(self.steps.as_slice(), [.., (name, "nothing")] if name.starts_with("power."))
     }
 }
 
@@ -279,6 +303,9 @@ operations! {
     create_machine: Create;
     configure: Configure;
     provision: Provision;
+    reconfigure: Reconfigure;
+    apply: Apply;
+    revert: Revert;
     start: Start;
     shut_down: ShutDown;
     reboot: Reboot;

@@ -13,7 +13,7 @@ use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
 use model::job::{JobId, JobState};
 use model::machine::{BridgeName, MachineName, MachineState, Mode, Network};
-use model::operation::{Operation, OperationKind};
+use model::operation::{KeptSecrets, MachineAction, Operation, OperationKind, Reconfigure};
 use model::plan::Consent;
 use model::portal::Portal as _;
 use model::spec::Spec;
@@ -285,6 +285,24 @@ pub fn spec(name: &str) -> Spec {
 
 pub fn create(name: &str) -> Operation {
     Operation::Create { spec: Box::new(spec(name)) }
+}
+
+/// Another configuration of the machine that `create` makes: memory needs a restart, the rest does not.
+pub fn change(name: &str) -> Operation {
+    reconfigure(name, |spec| {
+        spec.memory = 768.try_into().unwrap();
+        spec.disk = 3.try_into().unwrap();
+        spec.identity.dns = vec!["192.0.2.53".parse().unwrap()];
+    })
+}
+
+/// The configuration that `create` gives, changed.
+pub fn reconfigure(name: &str, change: impl FnOnce(&mut Spec)) -> Operation {
+    let base = spec(name);
+    let mut spec = base.clone();
+    change(&mut spec);
+    let change = Reconfigure { base, spec, kept: KeptSecrets { root_password: true, samba: true } };
+    MachineAction::Reconfigure(Box::new(change)).on(name.parse().unwrap())
 }
 
 pub fn build(profiles: &str) -> Operation {

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod concurrency;
+mod configuration;
 mod contract;
 mod crash;
 mod damaged;

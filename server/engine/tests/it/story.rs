@@ -126,7 +126,9 @@ async fn a_configuration_is_saved_without_touching_the_host() {
     let later = engine.machine(&ada, &name("later")).await.unwrap();
     assert_eq!(later.row.observed.state, MachineState::Configured);
     let may: Vec<_> = later.actions.iter().filter(|a| a.refused.is_none()).map(|a| a.kind).collect();
-    assert_eq!(may, [OperationKind::Provision, OperationKind::Rename, OperationKind::Purge]);
+    let bare =
+        [OperationKind::Provision, OperationKind::Reconfigure, OperationKind::Rename, OperationKind::Purge];
+    assert_eq!(may, bare);
 
     let again =
         engine.submit(&ada, Operation::Configure { spec: Box::new(spec("later")) }, Consent::default()).await;

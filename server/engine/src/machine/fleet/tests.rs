@@ -27,6 +27,7 @@ fn record(name: &str, owner: UserId) -> MachineRecord {
             network: Network::Nat,
             identity: Identity::default(),
         },
+        applied: None,
         hardware: fresh::hardware_ids().unwrap(),
         host_ref: Some(at(name)),
         disks: Some(Disks { image: ImageId(Uuid::nil()), boot: Volume("boot".to_owned()), data: None }),

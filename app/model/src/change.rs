@@ -1,0 +1,181 @@
+//! What differs between two configurations of one machine, and what each difference needs before it is true.
+
+use crate::identity::Identity;
+use crate::image::ProfileSet;
+use crate::spec::Spec;
+use crate::ssh_key::SshKey;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A part of a configuration that becomes true as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The files of `/var/identity`.
+    Identity,
+    /// The size of the disk.
+    Disk,
+    /// Memory, processors and network card.
+    Hardware,
+    /// What the image is composed of.
+    Profiles,
+    /// How much of the guest may change.
+    Mode,
+}
+
+impl Part {
+    /// All of them, in the order in which pages show them.
+    pub const ALL: [Part; 5] = [Part::Hardware, Part::Disk, Part::Identity, Part::Profiles, Part::Mode];
+
+    /// What makes it true.
+    pub fn when(self) -> When {
+        match self {
+            Part::Identity | Part::Disk => When::Now,
+            Part::Hardware => When::Restart,
+            Part::Profiles => When::Upgrade,
+            Part::Mode => When::Recreate,
+        }
+    }
+}
+
+/// What a change needs before it is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Nothing: it is applied at once, also to a machine that runs.
+    Now,
+    /// A machine that runs is switched off and on again; a reboot from inside is not enough.
+    Restart,
+    /// A new image.
+    Upgrade,
+    /// New disks.
+    Recreate,
+}
+
+impl When {
+    /// For people, behind a change of a machine that runs.
+    pub fn title(self) -> &'static str {
+        match self {
+            When::Now => "applied at once",
+            When::Restart => "needs a restart",
+            When::Upgrade => "needs an upgrade",
+            When::Recreate => "needs to be recreated",
+        }
+    }
+}
+
+/// One difference, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The part that it belongs to.
+    pub part: Part,
+    /// “Memory: 2 GiB → 4 GiB”. Nothing of a secret, only that it changes.
+    pub what: String,
+}
+
+impl Spec {
+    /// Takes a part of another configuration.
+    pub fn take(&mut self, part: Part, from: &Spec) {
+        match part {
+            Part::Identity => self.identity = from.identity.clone(),
+            Part::Disk => self.disk = from.disk,
+            Part::Hardware => {
+                (self.memory, self.vcpus) = (from.memory, from.vcpus);
+                self.network = from.network.clone();
+            }
+            Part::Profiles => self.profiles = from.profiles.clone(),
+            Part::Mode => self.mode = from.mode,
+        }
+    }
+
+    /// Whether a part is the same in both.
+    pub fn agrees(&self, part: Part, other: &Spec) -> bool {
+        match part {
+            Part::Identity => self.identity == other.identity,
+            Part::Disk => self.disk == other.disk,
+            Part::Hardware => {
+                (self.memory, self.vcpus, &self.network) == (other.memory, other.vcpus, &other.network)
+            }
+            Part::Profiles => self.profiles == other.profiles,
+            Part::Mode => self.mode == other.mode,
+        }
+    }
+
+    /// What is different in `to`, by parts in their order.
+    pub fn changes(&self, to: &Spec) -> Vec<Change> {
+        Part::ALL.into_iter().flat_map(|part| self.changes_of(part, to)).collect()
+    }
+
+    fn changes_of(&self, part: Part, to: &Spec) -> Vec<Change> {
+        let what = match part {
+            Part::Hardware => vec![
+                value("Memory", self.memory, to.memory),
+                value("Processors", self.vcpus, to.vcpus),
+                value("Network", self.network.title(), to.network.title()),
+            ],
+            Part::Disk => vec![value("Disk", self.disk, to.disk)],
+            Part::Identity => return self.identity_changes(to),
+            Part::Profiles => vec![set("Profiles", &profiles(&self.profiles), &profiles(&to.profiles))],
+            Part::Mode => vec![value("Mode", self.mode.title(), to.mode.title())],
+        };
+        what.into_iter().flatten().map(|what| Change { part, what }).collect()
+    }
+
+    fn identity_changes(&self, to: &Spec) -> Vec<Change> {
+        let (from, to) = (&self.identity, &to.identity);
+        let fixed = |identity: &Identity| {
+            identity.static_address.as_ref().map_or("from DHCP".to_owned(), ToString::to_string)
+        };
+        let key = |keys: &[SshKey]| keys.iter().map(SshKey::label).collect();
+        let what = [
+            set("SSH keys for admin", &key(&from.admin_keys), &key(&to.admin_keys)),
+            set("SSH keys for user", &key(&from.user_keys), &key(&to.user_keys)),
+            secret("Console password for root", &from.root_password, &to.root_password),
+            set("Open TCP ports", &texts(&from.tcp_ports), &texts(&to.tcp_ports)),
+            set("Open UDP ports", &texts(&from.udp_ports), &texts(&to.udp_ports)),
+            value("Static address", fixed(from), fixed(to)),
+            set("Name servers", &texts(&from.dns), &texts(&to.dns)),
+            set("Extra /etc/hosts entries", &texts(&from.hosts), &texts(&to.hosts)),
+            secret("Additional certificate authorities", &from.certificates, &to.certificates),
+            set("Samba shares", &texts(&from.samba_shares), &texts(&to.samba_shares)),
+            secret("Samba credentials", &from.samba_credentials, &to.samba_credentials),
+        ];
+        let mut what: Vec<String> = what.into_iter().flatten().collect();
+        // Two texts of one label, as two keys with the same comment have, or another order.
+        if what.is_empty() && from != to {
+            what.push("Access and network settings".to_owned());
+        }
+        what.into_iter().map(|what| Change { part: Part::Identity, what }).collect()
+    }
+}
+
+fn value<T: PartialEq + ToString>(name: &str, from: T, to: T) -> Option<String> {
+    (from != to).then(|| format!("{name}: {} → {}", from.to_string(), to.to_string()))
+}
+
+/// What was added and what was removed.
+fn set(name: &str, from: &BTreeSet<String>, to: &BTreeSet<String>) -> Option<String> {
+    let added = to.difference(from).map(|item| format!("+ {item}"));
+    let removed = from.difference(to).map(|item| format!("− {item}"));
+    let all: Vec<String> = added.chain(removed).collect();
+    (!all.is_empty()).then(|| format!("{name}: {}", all.join(", ")))
+}
+
+/// What is not shown: only that it is set, changed or removed.
+fn secret<T: PartialEq>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<String> {
+    let how = match (from, to) {
+        (from, to) if from == to => return None,
+        (None, _) => "set",
+        (_, None) => "removed",
+        _ => "changed",
+    };
+    Some(format!("{name}: {how}"))
+}
+
+fn texts<T: ToString>(items: &[T]) -> BTreeSet<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
+fn profiles(set: &ProfileSet) -> BTreeSet<String> {
+    set.iter().map(ToString::to_string).collect()
+}
