@@ -72,8 +72,11 @@ fn finding(finding: &Finding) -> AnyView {
     .into_any()
 }
 
-/// A finding's name, capitalised.
+/// A finding's name, capitalised as people write it.
 fn title(name: &str) -> String {
+    if name == "kvm" {
+        return "KVM".to_owned();
+    }
     let mut letters = name.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
