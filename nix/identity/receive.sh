@@ -101,7 +101,10 @@ receive() {
     sync
     if ! take 644 || ! take 600; then return 1; fi
     while IFS= read -r name; do
-        rm -f "$IDENTITY/$name"
+        rm -f "$IDENTITY/$name" || {
+            reject "$name cannot be removed"
+            return 1
+        }
     done <"$STAGING/none"
     rm -rf "$STAGING"
     sync

@@ -244,6 +244,7 @@ impl Operation {
             Operation::Create { spec } | Operation::Configure { spec } => spec.identity.hide_secrets(),
             Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } => {
                 change.spec.identity.hide_secrets();
+                change.base.identity.hide_secrets();
             }
             _ => {}
         }

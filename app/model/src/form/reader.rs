@@ -125,7 +125,8 @@ impl<'a> Reader<'a> {
             ),
             samba: self.is_kept(identity.samba_credentials.is_none(), "samba_password", "remove_samba"),
         };
-        let Json(base) = base?;
+        let Json(mut base) = base?;
+        base.identity.hide_secrets();
         let (memory, vcpus, disk, network) = (memory?, vcpus?, disk?, network?);
         let spec = Spec { memory, vcpus, disk, network, identity, ..base.clone() };
         Some(MachineAction::Reconfigure(Box::new(Reconfigure { base, spec, kept })))

@@ -29,9 +29,8 @@ pub(super) struct StepRow {
 impl StepRow {
     /// Whether it presses a power button for someone, as opposed to a step towards creating or removing a machine.
     pub fn is_wish(&self) -> bool {
-        self.after == After::Nothing
-            && self.step.name.starts_with("power.")
-            && *self.step != power::REQUIRE_OFF
+        let is_asked_for = self.after == After::Nothing && self.step.name.starts_with("power.");
+        is_asked_for && *self.step != power::REQUIRE_OFF || *self.step == power::STOP
     }
 }
 

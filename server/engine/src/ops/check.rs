@@ -55,6 +55,19 @@ pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
     Err(Refusal::Field { field: "disk", why })
 }
 
+/// A bridge that is pending may have been withdrawn since it was saved.
+pub(super) fn check_pending_bridge(machine: &MachineFacts, facts: &Facts) -> Result<(), Refusal> {
+    if machine.applied.as_ref().is_none_or(|applied| applied.network == machine.spec.network) {
+        return Ok(());
+    }
+    check_bridge(&machine.spec, facts).map_err(|refusal| match refusal {
+        Refusal::Field { why, .. } => {
+            Refusal::State(format!("{why} Change the network, or drop the pending changes."))
+        }
+        other => other,
+    })
+}
+
 /// The host must answer and offer the bridge. An unknown one is refused: it may be the host's own network, or its
 /// containers'.
 pub(super) fn check_bridge(spec: &Spec, facts: &Facts) -> Result<(), Refusal> {

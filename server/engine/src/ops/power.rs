@@ -1,11 +1,11 @@
 //! What is done to a machine's power: a step each, which nothing undoes.
 
-use super::check::{answering, idle};
+use super::check::{answering, check_pending_bridge, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Forward, Nothing};
 use crate::machine::facts::{Facts, MachineFacts};
-use crate::steps::{Step, definition, identity, power};
+use crate::steps::{Step, definition, disks, identity, power};
 use model::machine::MachineState::{self, Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown};
 use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
@@ -25,7 +25,12 @@ const PLAIN: Power = Power { steps: &[], fits: &[], downtime: None, loses: None 
 
 pub(super) static START: Power = Power {
     // What became pending while it ran is made true before it runs again.
-    steps: &[(&identity::APPLY, Forward), (&definition::PUT, Forward), (&power::START, Nothing)],
+    steps: &[
+        (&identity::APPLY, Forward),
+        (&disks::GROW, Forward),
+        (&definition::PUT, Forward),
+        (&power::START, Nothing),
+    ],
     fits: &[Off, Crashed],
     ..PLAIN
 };
@@ -83,6 +88,7 @@ impl Op for Power {
             return Err(Refusal::State(does_not_fit(operation, machine.state).to_owned()));
         }
         if operation.kind() == OperationKind::Start {
+            check_pending_bridge(machine, facts)?;
             plan.changes = machine.pending().into_iter().map(|change| change.what).collect();
         }
         plan.downtime = self.downtime.map(str::to_owned);

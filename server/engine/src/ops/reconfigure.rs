@@ -4,7 +4,7 @@
 //! pending until a restart, and is seen as such. Nothing of this is undone when it fails: what was saved stays saved, and
 //! pending.
 
-use super::check::{answering, check_bridge, check_disk, idle};
+use super::check::{answering, check_bridge, check_disk, check_pending_bridge, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Forward, Nothing, Undo};
@@ -53,17 +53,19 @@ impl Op for Reconfigure {
         let machine = idle(facts)?;
         let Some(wanted) = wanted(operation, facts) else { return Err(Refusal::NotFound("configuration")) };
         nobody_else_changed_it(operation, machine, &wanted)?;
-        if wanted.disk < machine.spec.disk {
+        if let Some(now) =
+            machine.applied.as_ref().map(|applied| applied.disk).filter(|now| wanted.disk < *now)
+        {
             let why = format!(
-                "The disk has {} and cannot become smaller: a file system that is in use cannot be shrunk safely.",
-                machine.spec.disk
+                "The disk has {now} and cannot become smaller: a file system that is in use cannot be shrunk safely."
             );
             return Err(Refusal::Field { field: "disk", why });
         }
         if wanted.disk != machine.spec.disk {
             check_disk(&wanted)?;
         }
-        if wanted.network != machine.spec.network {
+        let moves = machine.applied.as_ref().is_some_and(|applied| applied.network != wanted.network);
+        if moves || wanted.network != machine.spec.network {
             check_bridge(&wanted, facts)?;
         }
         let changes = machine.spec.changes(&wanted);
@@ -110,6 +112,7 @@ impl Op for Apply {
         let machine = idle(facts)?;
         reachable(machine, facts)?;
         let pending = pending(machine)?;
+        check_pending_bridge(machine, facts)?;
         plan.changes = pending.into_iter().map(|change| change.what).collect();
         match machine.state {
             Paused => {
@@ -135,7 +138,15 @@ pub(super) struct Revert;
 
 impl Op for Revert {
     fn steps(&self) -> &'static [Cell] {
-        const { &[(&record::SAVE, Forward)] }
+        // What was not noted as applied may have reached the guest all the same: what is to stay is put there again.
+        const { &[(&record::SAVE, Forward), (&identity::APPLY, Forward), (&definition::PUT, Forward)] }
+    }
+
+    fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
+        let Some(machine) = &facts.machine else { return true };
+        step.makes.is_none_or(|part| {
+            machine.lacks(part, &machine.spec) && (part.when() == When::Now || !machine.state.is_active())
+        })
     }
 
     fn saves(&self, _: &Operation, facts: &Facts) -> Option<Spec> {
@@ -149,6 +160,7 @@ impl Op for Revert {
     fn plan(&self, _: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let machine = idle(facts)?;
         let dropped = pending(machine)?;
+        reachable(machine, facts)?;
         plan.loses.extend(dropped.into_iter().map(|change| format!("The change “{}”", change.what)));
         Ok(())
     }

@@ -195,6 +195,33 @@ fn a_configuration_that_cannot_be_is_refused_beside_its_field() {
 }
 
 #[test]
+fn what_has_no_disk_yet_may_get_a_smaller_one() {
+    let bare = facts(Some(machine(MachineState::Configured)));
+    assert!(plan(&reconfigure(|spec| spec.disk = 20.try_into().unwrap()), &bare).is_ok());
+    // Saved and not made: what is there counts.
+    let mut failed = machine(MachineState::Off);
+    failed.spec.disk = 3000.try_into().unwrap();
+    let failed = facts(Some(failed));
+    let mut less = reconfigure(|spec| spec.disk = 100.try_into().unwrap());
+    if let Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } = &mut less {
+        change.base.disk = 3000.try_into().unwrap();
+    }
+    assert!(plan(&less, &failed).is_ok());
+}
+
+#[test]
+fn a_bridge_that_was_withdrawn_is_not_put_later() {
+    let mut moved = machine(MachineState::Off);
+    moved.spec.network = "bridge:br7".parse().unwrap();
+    let facts = facts(Some(moved));
+    for kind in [OperationKind::Start, OperationKind::Apply] {
+        let refused = plan(&on_web(kind), &facts);
+        assert!(matches!(&refused, Err(Refusal::State(why)) if why.contains("br7")), "{kind}: {refused:?}");
+    }
+    assert!(plan(&on_web(OperationKind::Revert), &facts).is_ok(), "which leads out");
+}
+
+#[test]
 fn secrets_stay_unless_they_are_typed_or_removed() {
     let mut had = machine(MachineState::Off);
     let hash: model::identity::PasswordHash = "$6$salt$aaaaaaaaaaaaaaaaaaaa".parse().unwrap();
@@ -462,8 +489,10 @@ proptest! {
                 prop_assert!(machine.busy.is_none());
                 // What is not on a host, or on one that is gone, is removed from the portal alone.
                 let needs_host = match kind {
-                    OperationKind::Forget | OperationKind::Revert => false,
-                    OperationKind::Purge | OperationKind::Reconfigure | OperationKind::Apply => machine.created,
+                    OperationKind::Forget => false,
+                    OperationKind::Purge | OperationKind::Reconfigure | OperationKind::Apply | OperationKind::Revert => {
+                        machine.created
+                    },
                     _ => true,
                 };
                 prop_assert!(!needs_host || facts.host.as_ref().is_some_and(|h| h.reachable));

@@ -38,8 +38,8 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return Ok(());
     }
     let spec = &target.record.spec;
-    let is_there = state != MachineState::Configured;
-    if is_there && cx.work.former.is_none() {
+    // By what was true when the job was accepted: a create that comes here twice finds its own definition.
+    if cx.work.was_defined && cx.work.former.is_none() {
         cx.work.former = target.record.applied.as_ref().map(Hardware::of);
         // Before the definition is another: what it was stands nowhere else then.
         cx.save_work().await?;
@@ -84,7 +84,7 @@ async fn remove(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 
 /// Undoes `put`: the definition is what it was, or there is none as before. One that was not put again is left as it is.
 async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    let Some(former) = cx.work.former.clone() else {
+    let Some(former) = cx.work.former.clone().filter(|_| cx.work.was_defined) else {
         return if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await };
     };
     let target = cx.machine().await?;

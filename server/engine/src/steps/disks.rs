@@ -143,6 +143,8 @@ async fn grow(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         .grow_disk(&target.machine, volume, role, size)
         .await
         .map_err(target.host_error("Enlarging the disk"))?;
+    // At once: what follows may fail, and a guest that is not asked grows its file system at its next boot.
+    cx.applied(&target, Part::Disk).await?;
     cx.say(format!("The disk has {size}."));
     let state = target.hypervisor.state(&target.machine).await;
     if state.map_err(target.host_error("Asking for the state"))? == MachineState::Running {
@@ -156,7 +158,7 @@ async fn grow(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
             _ => "The guest grows its file system at its next boot.",
         });
     }
-    cx.applied(&target, Part::Disk).await
+    Ok(())
 }
 
 /// Which disks, for plans.

@@ -58,6 +58,9 @@ async fn undo_write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if let Some(name) = cx.job.operation.machine() {
         spec.name = name.clone();
     }
+    if let Some(applied) = &target.record.applied {
+        spec.take(Part::Identity, applied);
+    }
     put(&target, &spec).await
 }
 

@@ -154,7 +154,20 @@ async fn stop(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
 
 /// Undoes `stop`: what ran runs again.
 async fn undo_stop(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    if cx.work.ran { start(cx, lease).await } else { Ok(()) }
+    if !cx.work.ran {
+        return Ok(());
+    }
+    // A guest that was asked to shut down does so later, when it would be taken for running.
+    if cx.work.asked && state(&cx.machine().await?).await?.is_active() {
+        match shut_down(cx, lease).await {
+            Err(error) if error.stopped => return Err(error),
+            Err(_) => {
+                cx.warn("The guest was asked to shut down and may still do so. Start the machine then.")
+            }
+            Ok(()) => {}
+        }
+    }
+    start(cx, lease).await
 }
 
 /// Asks the guest to shut down, and waits for the host to report that it has.

@@ -186,3 +186,66 @@ async fn a_password_is_kept_changed_and_removed_and_no_job_keeps_it() {
     assert!(!host_has(&world, HASH));
     engine.shut_down().await;
 }
+
+fn broken() -> HypervisorError {
+    HypervisorError::Failed { what: "that".to_owned(), why: "no space left".to_owned() }
+}
+
+#[tokio::test]
+async fn a_create_that_defined_its_machine_twice_is_undone_to_nothing() {
+    let world = World::new();
+    let probe = Mischievous::new(&world);
+    let engine = world.open_probed(probe.clone()).await;
+    let ada = admin(&engine).await;
+    probe.arm(Some(Mischief::Twice), None);
+    world.hypervisor.fail_next("power", broken());
+    let job = run(&engine, &ada, create("web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed, "{job:#?}");
+    assert_eq!(world.hypervisor.domain_names(), Vec::<String>::new());
+    assert_eq!(world.snapshot().await, Vec::<String>::new());
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_could_not_grow_grows_at_the_next_start() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    world.hypervisor.fail_next("grow_disk", broken());
+    let job = run(&engine, &ada, change("web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed);
+    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB", "Disk: 2 GiB → 3 GiB"]);
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
+    assert!(host_has(&world, &format!("of {} bytes", 3_u64 << 30)));
+    assert_eq!(pending(&engine, &ada).await, [""; 0]);
+    engine.shut_down().await;
+}
+
+/// The guest may have it all the same: the portal has only not heard of it.
+#[tokio::test]
+async fn a_dropped_identity_is_taken_back_from_the_guest() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    world.hypervisor.set_exit(2);
+    succeed(&engine, &ada, change("web")).await;
+    world.hypervisor.set_exit(0);
+    let before = world.hypervisor.ran().len();
+    let job = succeed(&engine, &ada, on(OperationKind::Revert, "web")).await;
+    assert!(job.steps.iter().any(|step| step.name == "identity.apply"), "{job:#?}");
+    assert_eq!(world.hypervisor.ran().len(), before + 1);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_does_not_shut_down_goes_on_running() {
+    let mut world = World::new();
+    world.settings.shut_down_limit = std::time::Duration::from_millis(200);
+    let (engine, ada) = running(&world).await;
+    succeed(&engine, &ada, change("web")).await;
+    world.hypervisor.set_deaf(true);
+    let job = run(&engine, &ada, on(OperationKind::Apply, "web")).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed);
+    assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
+    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
+    engine.shut_down().await;
+}
