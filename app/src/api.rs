@@ -45,7 +45,7 @@ pub enum Judged {
     /// It could be sent.
     Planned {
         /// What would happen.
-        plan: Plan,
+        plan: Box<Plan>,
         /// The plan's fingerprint; the browser posts it back without having to compute it.
         digest: PlanDigest,
     },
@@ -68,7 +68,7 @@ pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
         return Err(crate::cx::with_status(Fault::refused("There is nothing to plan.")).into());
     };
     match caller.portal.plan(&caller.actor, operation).await {
-        Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan }),
+        Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan: Box::new(plan) }),
         Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields: fields.into() }),
         Err(fault) => Err(crate::cx::with_status(fault).into()),
     }

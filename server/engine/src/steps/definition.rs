@@ -8,7 +8,7 @@ use crate::job::step::Hardware;
 use crate::watch::domain;
 use futures::FutureExt as _;
 use model::change::Part;
-use model::machine::{MachineState, Network};
+use model::machine::Network;
 use model::spec::Spec;
 use ports::hypervisor::Definition;
 
