@@ -137,13 +137,19 @@ fn start(log: &Log, attempt: Attempt) -> Result<()> {
     Ok(())
 }
 
-/// Ends the libvirtd that was started before, if it still runs.
+/// Ends the libvirtd that was started before, if it still runs. Its socket closes long before it has ended, and until then the
+/// next one does not get its PID file: a QEMU that it probes may hang in the kernel's KVM for a minute.
 fn end_libvirtd(log: &Log) -> Result<()> {
     let Ok(id) = std::fs::read_to_string("/run/libvirtd.pid") else { return Ok(()) };
-    if sh::run_as_root(log, Cmd::new("kill").arg(id.trim())).is_ok() {
-        wait_until(PATIENCE, || !socket_answers(Path::new(SOCKET))).context("libvirtd does not end")?;
+    let process = Path::new("/proc").join(id.trim());
+    for signal in ["-TERM", "-KILL"] {
+        if sh::run_as_root(log, Cmd::new("kill").args([signal, id.trim()])).is_err()
+            || wait_until(PATIENCE, || !process.exists()).is_ok()
+        {
+            return Ok(());
+        }
     }
-    Ok(())
+    bail!("libvirtd (process {}) does not end", id.trim())
 }
 
 /// The end of what libvirt's daemons have logged.
