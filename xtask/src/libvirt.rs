@@ -20,8 +20,9 @@ pub const DEFAULT_URI: &str = "qemu:///system";
 /// The group whose members may manage machines; NixOS has its own name for it.
 pub const GROUPS: [&str; 2] = ["libvirt", "libvirtd"];
 
-/// How long a daemon may take until it answers. Its first start probes every QEMU binary.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a daemon may take until it answers. Its first start probes every QEMU binary, with and without KVM; where a virtual
+/// computer's own KVM hangs, each of these takes 40 s.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Exists while systemd runs.
 const SYSTEMD: &str = "/run/systemd/system";
