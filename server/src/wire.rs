@@ -82,7 +82,7 @@ pub async fn open_engine_at_rest(config: &Config) -> Result<Arc<Engine>> {
 /// The engine, or what keeps it from opening and how to fix that.
 fn opened(engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
     engine.map_err(|error| {
-        let mend = match &error {
+        let fix = match &error {
             OpenError::State { .. } => {
                 ". Give it to the portal's user, or choose another directory with SNOWGLOBE_STATE."
             }
@@ -94,7 +94,7 @@ fn opened(engine: Result<Arc<Engine>, OpenError>) -> Result<Arc<Engine>> {
                 ". Run the version of Snowglobe that it comes from, or restore it from a backup."
             }
         };
-        anyhow!("{:#}{mend}", anyhow::Error::new(error))
+        anyhow!("{:#}{fix}", anyhow::Error::new(error))
     })
 }
 

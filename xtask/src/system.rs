@@ -262,13 +262,13 @@ fn refusal(family: Family, missing: &[&Need]) -> String {
         .iter()
         .map(|need| format!("  {} is missing; it is needed to {}\n", need.name(), need.purpose))
         .collect();
-    let mend = match family {
+    let fix = match family {
         Family::NixOs => "run the command inside `nix develop ./nix`",
         Family::Unknown => "install them with your package manager; only apt, dnf and pacman are known here",
         _ => "install them by hand, then run the command again",
     };
     format!(
-        "this computer lacks programs, and they could not be installed automatically:\n{list}  fix: {mend}"
+        "this computer lacks programs, and they could not be installed automatically:\n{list}  fix: {fix}"
     )
 }
 

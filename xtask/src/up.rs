@@ -95,12 +95,12 @@ fn check_address(listen: &str) -> Result<()> {
         Ok(_) => return Ok(()),
         Err(error) => error,
     };
-    let mend = if error.kind() == std::io::ErrorKind::AddrInUse {
+    let fix = if error.kind() == std::io::ErrorKind::AddrInUse {
         "stop the program that uses it (`ss -ltnp` names it; perhaps a portal is already running), or choose another with --listen"
     } else {
         "give an address of this computer and a port, such as --listen 127.0.0.1:3000"
     };
-    bail!("the portal cannot listen on {listen}: {error}\n  fix: {mend}")
+    bail!("the portal cannot listen on {listen}: {error}\n  fix: {fix}")
 }
 
 /// Makes the state directory. Others may traverse it, as QEMU must, but not list it: the database and the guests' keys

@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::machine::facts::{Facts, HostFacts, MachineFacts, needed_image};
+use model::identity::Identity;
 use model::image::conflicts;
 use model::machine::Network;
 use model::operation::Operation;
@@ -83,4 +84,13 @@ pub(super) fn check_bridge(spec: &Spec, facts: &Facts) -> Result<(), Refusal> {
         return Err(Refusal::Field { field: "network", why });
     }
     Ok(())
+}
+
+/// Says before it is so that nobody can log in.
+pub(super) fn warn_of_no_login(identity: &Identity, plan: &mut Plan) {
+    if identity.admin_keys.is_empty() && identity.user_keys.is_empty() && identity.root_password.is_none() {
+        plan.warnings.push(
+            "Nobody will be able to log in: there is neither an SSH key nor a console password.".to_owned(),
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `create` and `configure`: a machine that there was not, or its configuration alone.
 
-use super::check::{check_disk, check_image, check_placement};
+use super::check::{check_disk, check_image, check_placement, warn_of_no_login};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
@@ -50,14 +50,7 @@ impl Op for New {
         if operation.kind() == OperationKind::Create {
             check_placement(spec, facts, plan)?;
         }
-        let identity = &spec.identity;
-        if identity.admin_keys.is_empty() && identity.user_keys.is_empty() && identity.root_password.is_none()
-        {
-            plan.warnings.push(
-                "Nobody will be able to log in: there is neither an SSH key nor a console password."
-                    .to_owned(),
-            );
-        }
+        warn_of_no_login(&spec.identity, plan);
         Ok(())
     }
 

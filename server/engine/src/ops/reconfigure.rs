@@ -4,13 +4,14 @@
 //! pending until a restart, and is seen as such. Nothing of this is undone when it fails: what was saved stays saved, and
 //! pending.
 
-use super::check::{answering, check_bridge, check_disk, check_pending_bridge, idle};
+use super::check::{answering, check_bridge, check_disk, check_pending_bridge, idle, warn_of_no_login};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Forward, Nothing, Undo};
 use crate::machine::facts::{Facts, MachineFacts};
 use crate::steps::{Step, definition, disks, identity, power, record};
 use model::change::{Change, Part, When};
+use model::identity::Identity;
 use model::machine::MachineState::{Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown};
 use model::operation::{MachineAction, Operation};
 use model::plan::Plan;
@@ -34,10 +35,7 @@ impl Op for Reconfigure {
         let Some((machine, wanted)) = facts.machine.as_ref().zip(wanted(operation, facts)) else {
             return true;
         };
-        // What a running machine gets at its next start only is no step of this job.
-        step.makes.is_none_or(|part| {
-            machine.lacks(part, &wanted) && (part.when() == When::Now || !machine.state.is_active())
-        })
+        can_be_made_now(step, machine, &wanted)
     }
 
     fn saves(&self, operation: &Operation, facts: &Facts) -> Option<Spec> {
@@ -143,10 +141,7 @@ impl Op for Revert {
     }
 
     fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
-        let Some(machine) = &facts.machine else { return true };
-        step.makes.is_none_or(|part| {
-            machine.lacks(part, &machine.spec) && (part.when() == When::Now || !machine.state.is_active())
-        })
+        facts.machine.as_ref().is_none_or(|machine| can_be_made_now(step, machine, &machine.spec))
     }
 
     fn saves(&self, _: &Operation, facts: &Facts) -> Option<Spec> {
@@ -164,6 +159,14 @@ impl Op for Revert {
         plan.loses.extend(dropped.into_iter().map(|change| format!("The change “{}”", change.what)));
         Ok(())
     }
+}
+
+/// Whether a step has something to do for this configuration. What a running machine gets at its next start only is no step
+/// of the job.
+fn can_be_made_now(step: &Step, machine: &MachineFacts, spec: &Spec) -> bool {
+    step.makes.is_none_or(|part| {
+        machine.lacks(part, spec) && (part.when() == When::Now || !machine.state.is_active())
+    })
 }
 
 /// The whole configuration that the machine is to have.
@@ -235,18 +238,11 @@ fn in_words(change: &Change, machine: &MachineFacts) -> String {
 /// What a person should know before locking themselves out.
 fn warn(machine: &MachineFacts, wanted: &Spec, plan: &mut Plan) {
     let (before, after) = (&machine.spec.identity, &wanted.identity);
-    let has_ssh =
-        |identity: &model::identity::Identity| identity.tcp_ports.iter().any(|range| range.contains(22));
+    let has_ssh = |identity: &Identity| identity.tcp_ports.iter().any(|range| range.contains(22));
     if has_ssh(before) && !has_ssh(after) {
         plan.warnings.push("TCP port 22 is closed: nobody can log in with SSH any more.".to_owned());
     }
-    let is_open =
-        !(after.admin_keys.is_empty() && after.user_keys.is_empty() && after.root_password.is_none());
-    if !is_open {
-        plan.warnings.push(
-            "Nobody will be able to log in: there is neither an SSH key nor a console password.".to_owned(),
-        );
-    }
+    warn_of_no_login(after, plan);
     if machine.spec.network != wanted.network || before.static_address != after.static_address {
         plan.warnings.push("Its address changes.".to_owned());
     }

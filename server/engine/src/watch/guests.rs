@@ -29,7 +29,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// How many machines of a host are asked at once.
 const AT_ONCE: usize = 4;
 
-/// When to ask whom.
+/// When each running guest is asked next.
 #[derive(Default)]
 struct Schedule {
     /// When each running machine's time comes, and how long to wait after that.
