@@ -27,7 +27,7 @@ pub struct MemoryBuilder {
     asked: watch::Sender<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Store {
     source: String,
     profiles: Profiles,
@@ -56,12 +56,20 @@ impl MemoryBuilder {
             profile("python", &[], &[]),
             profile("rust", &["python"], &[]),
         ];
-        let store = Store {
+        Self::with(Store {
             source: "source-1".to_owned(),
             profiles: profiles.into_iter().flatten().collect(),
             lines: 3,
             ..Store::default()
-        };
+        })
+    }
+
+    /// Another builder with a store like this one's now; nothing of it is held.
+    pub fn fork(&self) -> Self {
+        Self::with(lock(&self.store).clone())
+    }
+
+    fn with(store: Store) -> Self {
         Self {
             store: Mutex::new(store),
             open: watch::Sender::new(true),

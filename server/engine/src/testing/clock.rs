@@ -14,6 +14,11 @@ impl ManualClock {
         Self(AtomicI64::new(1_767_225_600_000))
     }
 
+    /// Another clock that shows the same now.
+    pub fn fork(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::SeqCst)))
+    }
+
     /// Lets time pass.
     pub fn advance_millis(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);

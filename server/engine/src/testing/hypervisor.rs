@@ -61,7 +61,7 @@ struct World {
 }
 
 /// Where a machine may be made, with its mark.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     owner: Option<MachineId>,
     host_ref: HostRef,
@@ -77,7 +77,7 @@ struct Domain {
     boot: CancellationToken,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Disk {
     place: MachineName,
     role: DiskRole,
@@ -92,6 +92,12 @@ impl MemoryHypervisor {
     pub fn new(capabilities: Capabilities) -> Self {
         let world = World { address: Some(AddressSource::Agent), ..World::default() };
         Self { capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
+    }
+
+    /// Another host that is just like this one now, and goes its own way from here.
+    pub fn fork(&self) -> Self {
+        let world = lock(&self.world).fork();
+        Self { capabilities: self.capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
     }
 
     /// Cuts the connection, or restores it.
@@ -241,6 +247,26 @@ impl MemoryHypervisor {
 }
 
 impl World {
+    /// The same without the faults that are still ordered.
+    fn fork(&self) -> Self {
+        let domains = self.domains.iter().map(|(at, domain)| (at.clone(), domain.fork()));
+        Self {
+            places: self.places.clone(),
+            domains: domains.collect(),
+            disks: self.disks.clone(),
+            unreachable: self.unreachable,
+            hangs: self.hangs,
+            faults: BTreeMap::new(),
+            deaf: self.deaf,
+            address: self.address,
+            guest_files: self.guest_files.clone(),
+            guest_reads: self.guest_reads,
+            samples: self.samples,
+            ran: self.ran.clone(),
+            exit: self.exit,
+        }
+    }
+
     /// The place of a machine, which must carry its mark; none if there is no place of its name.
     fn place(&self, machine: &MachineRef) -> Result<Option<&Place>> {
         let found = self.places.get(&machine.name);
@@ -290,6 +316,17 @@ fn foreign(what: &str, name: &MachineName) -> HypervisorError {
 }
 
 impl Domain {
+    /// The same, whose consoles end with its own guest.
+    fn fork(&self) -> Self {
+        Self {
+            owner: self.owner,
+            name: self.name.clone(),
+            definition: self.definition.clone(),
+            state: self.state,
+            boot: CancellationToken::new(),
+        }
+    }
+
     /// Goes to a state; returns whether it changed.
     fn go(&mut self, state: MachineState) -> bool {
         if self.state == state {

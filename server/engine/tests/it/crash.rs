@@ -147,8 +147,6 @@ pub struct Crashed {
     pub job: JobId,
     /// Whether the job got to the mischief; if not, it ended.
     pub reached: bool,
-    /// What the world was like before the job.
-    pub before: Vec<String>,
 }
 
 /// Prepares the world, submits the operation that `prepare` returns, and lets the process die of the mischief.
@@ -164,14 +162,13 @@ pub fn crash(
         let engine = world.open_probed(probe.clone()).await;
         let ada = admin(&engine).await;
         let operation = prepare(&engine, &ada).await;
-        let before = world.snapshot().await;
         probe.arm(Some(mischief), fails);
         let job = begin(&engine, &ada, operation).await;
         let reached = tokio::select! {
             () = probe.halted() => true,
             _ = ended(&engine, &ada, job) => false,
         };
-        Crashed { job, reached, before }
+        Crashed { job, reached }
     });
     runtime.shutdown_timeout(Duration::from_secs(10));
     crashed

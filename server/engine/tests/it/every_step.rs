@@ -88,6 +88,11 @@ fn world(capabilities: Capabilities) -> World {
 struct Case {
     capabilities: Capabilities,
     kind: OperationKind,
+    /// The world where the operation makes sense, and the operation: each death is in a fork of it.
+    prepared: World,
+    operation: Operation,
+    /// What that world is like.
+    before: Vec<String>,
     /// Names and marks of the steps that there was something to do for.
     steps: Vec<(&'static str, &'static str)>,
     /// How many of them were done when the job was accepted.
@@ -111,19 +116,22 @@ impl Target {
 impl Case {
     fn new(capabilities: Capabilities, kind: OperationKind) -> Self {
         let (_, mut steps) = operations().into_iter().find(|(of, _)| *of == kind).unwrap();
-        let world = world(capabilities);
+        let prepared = world(capabilities);
+        let (operation, before) = on_portal(&prepared, async |engine, ada| {
+            let operation = prepare(&prepared, &engine, &ada, kind).await;
+            // Now, so that the identifiers are known of what the operation removes.
+            (operation, prepared.snapshot().await)
+        });
+        let world = prepared.fork();
         let (target, taken) = on_portal(&world, async |engine, ada| {
-            let operation = prepare(&world, &engine, &ada, kind).await;
-            // So that the identifiers are known of what the operation removes.
-            Target::of(&world).await;
-            let job = succeed(&engine, &ada, operation).await;
+            let job = succeed(&engine, &ada, operation.clone()).await;
             (Target::of(&world).await, job.steps)
         });
         steps.retain(|(name, _)| taken.iter().any(|step| step.name == *name));
         // The row of a machine is written in the transaction that accepts the job.
         let accepted =
             steps.iter().take_while(|(name, _)| matches!(*name, "record.new" | "record.save")).count();
-        Self { capabilities, kind, steps, accepted, target }
+        Self { capabilities, kind, prepared, operation, before, steps, accepted, target }
     }
 
     /// What fails if there is an undoing to be checked.
@@ -175,21 +183,19 @@ impl Case {
     /// The engine lives through the mischief.
     fn lives_through(&self, mischief: Mischief) {
         let context = format!("{} {mischief:?}", self.kind);
-        let world = world(self.capabilities);
+        let world = self.prepared.fork();
         runtime().block_on(async {
             let probe = Mischievous::new(&world);
             let engine = world.open_probed(probe.clone()).await;
             let ada = admin(&engine).await;
-            let operation = prepare(&world, &engine, &ada, self.kind).await;
-            let before = world.snapshot().await;
             probe.arm(Some(mischief), None);
-            let job = run(&engine, &ada, operation).await;
+            let job = run(&engine, &ada, self.operation.clone()).await;
             probe.arm(None, None);
             if mischief == Mischief::Twice {
                 assert_eq!(job.summary.badge.state, JobState::Succeeded, "{context}: {job:#?}");
                 assert_eq!(Target::of(&world).await, self.target, "{context}");
             } else {
-                self.has_failed(&engine, &ada, &world, &job, &before, &context).await;
+                self.has_failed(&engine, &ada, &world, &job, &context).await;
             }
             assert_settled(&engine, &ada, &context).await;
             engine.shut_down().await;
@@ -204,7 +210,6 @@ impl Case {
         ada: &Actor,
         world: &World,
         job: &JobView,
-        before: &[String],
         context: &str,
     ) {
         assert_eq!(job.summary.badge.state, JobState::Failed, "{context}: {job:#?}");
@@ -214,11 +219,11 @@ impl Case {
             let domains = |world: &[String]| -> Vec<String> {
                 world.iter().filter(|line| line.starts_with("domain")).cloned().collect()
             };
-            assert_eq!(domains(&after.world), domains(before), "{context}");
+            assert_eq!(domains(&after.world), domains(&self.before), "{context}");
         } else if self.has("undo") {
-            assert_eq!(after.world, before, "{context}");
+            assert_eq!(after.world, self.before, "{context}");
         } else if !self.has("forward") {
-            assert!(after.world == before || after == self.target, "{context}: {after:#?}");
+            assert!(after.world == self.before || after == self.target, "{context}: {after:#?}");
         }
         self.tried_again(engine, ada, world, job.summary.badge.id, context).await;
     }
@@ -235,9 +240,9 @@ impl Case {
     /// The process dies of the mischief; the next one finishes or undoes the job. Returns whether the job got there.
     fn dies_of(&self, mischief: Mischief, fails: Option<(usize, When)>) -> bool {
         let context = format!("{} {mischief:?}", self.kind);
-        let world = world(self.capabilities);
-        let Crashed { job, reached, before } =
-            crash(&world, mischief, fails, async |engine, ada| prepare(&world, engine, ada, self.kind).await);
+        let world = self.prepared.fork();
+        let Crashed { job, reached } =
+            crash(&world, mischief, fails, async |_, _| self.operation.clone());
         on_portal(&world, async |engine, ada| {
             let view = ended(&engine, &ada, job).await;
             match view.summary.badge.state {
@@ -250,11 +255,11 @@ impl Case {
                         *mark != "undo" || step.state == StepState::Undone
                     };
                     assert!(steps.all(is_undone), "{context}: {view:#?}");
-                    self.has_failed(&engine, &ada, &world, &view, &before, &context).await;
+                    self.has_failed(&engine, &ada, &world, &view, &context).await;
                 }
                 // A wish whose fulfilment the crash interrupted is not made twice.
                 JobState::Failed if self.is_wish() && matches!(mischief, Mischief::HaltInside(..)) => {
-                    self.has_failed(&engine, &ada, &world, &view, &before, &context).await;
+                    self.has_failed(&engine, &ada, &world, &view, &context).await;
                 }
                 state => panic!("{context}: {state:?} {view:#?}"),
             }

@@ -57,9 +57,7 @@ impl World {
     }
 
     pub fn with(capabilities: Capabilities) -> Self {
-        // In memory where possible: what is tested is the death of a process, not of the computer.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = directory();
         let settings = Settings {
             address_limit: Duration::from_secs(5),
             shut_down_limit: Duration::from_secs(5),
@@ -77,6 +75,24 @@ impl World {
             bridges: Vec::new(),
             ids: Mutex::default(),
             has_host: true,
+        }
+    }
+
+    /// Another world that is just like this one now. No engine has this one open.
+    pub fn fork(&self) -> Self {
+        let dir = directory();
+        let settings = Settings { state: dir.path().join("state"), ..self.settings.clone() };
+        copy(&self.settings.state, &settings.state);
+        Self {
+            dir,
+            hypervisor: Arc::new(self.hypervisor.fork()),
+            builder: Arc::new(self.builder.fork()),
+            clock: Arc::new(self.clock.fork()),
+            settings,
+            target: self.target,
+            bridges: self.bridges.clone(),
+            ids: Mutex::new(self.ids.lock().unwrap().clone()),
+            has_host: self.has_host,
         }
     }
 
@@ -198,6 +214,26 @@ impl Drop for World {
         // In a thread of its own: a runtime cannot be started inside the test's.
         let open = std::thread::spawn(count).join().unwrap();
         assert_eq!(open, 0, "the test left unfinished jobs behind");
+    }
+}
+
+/// A directory in memory where possible: what is tested is the death of a process, not of the computer.
+fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
     }
 }
 
