@@ -129,7 +129,7 @@ async fn write_rows(file: PathBuf, machines: usize) -> Result<()> {
         let spec = spec(number).context("the figures' own machine is not valid")?;
         sqlx::query(
             "insert into machines (id, name, owner_id, host_id, spec, uuid, mac, machine_id, \
-             image_id, boot, data, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+             image_id, generation, boot, data, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 0)",
         )
         .bind(Uuid::now_v7().to_string())
         .bind(name(number))

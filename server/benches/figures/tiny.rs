@@ -3,8 +3,9 @@
 
 use crate::person::Person;
 use crate::process::{Server, needed, state_dir};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use model::job::{JobId, StepState};
+use model::operation::OperationKind;
 use model::view::job::JobView;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -99,7 +100,9 @@ impl Tiny {
     /// If the portal refuses, or the job fails.
     pub async fn purge(&mut self, name: &str) -> Result<()> {
         let fields = [("intent", "purge"), ("machine", name), ("confirm", name)];
-        let job = self.person.begin_job(&format!("/machines/{name}/destroy"), &fields).await?;
+        let page =
+            app::routes::operate(&name.parse().context("no machine has such a name")?, OperationKind::Purge);
+        let job = self.person.begin_job(&page, &fields).await?;
         self.person.done(job).await.map(drop)
     }
 
