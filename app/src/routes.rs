@@ -4,7 +4,7 @@
 use model::audit::AuditFilter;
 use model::image::ImageId;
 use model::job::JobId;
-use model::machine::MachineName;
+use model::machine::{GenerationNumber, MachineName};
 use model::operation::OperationKind;
 use model::sort::Sort;
 use model::time::Time;
@@ -75,6 +75,7 @@ pub const PAGES: &[&str] = &[
     "/machines/{name}",
     "/machines/{name}/console",
     "/machines/{name}/configuration",
+    "/machines/{name}/generations",
     "/machines/{name}/activity",
     "/machines/{name}/do/{operation}",
     IMAGES,
@@ -96,6 +97,8 @@ pub enum Tab {
     Overview,
     /// Its serial console.
     Console,
+    /// What it boots and can go back to.
+    Generations,
     /// Its specification.
     Configuration,
     /// Its jobs.
@@ -104,13 +107,15 @@ pub enum Tab {
 
 impl Tab {
     /// In the order in which they are shown.
-    pub const ALL: [Tab; 4] = [Tab::Overview, Tab::Console, Tab::Configuration, Tab::Activity];
+    pub const ALL: [Tab; 5] =
+        [Tab::Overview, Tab::Console, Tab::Generations, Tab::Configuration, Tab::Activity];
 
     /// Its label.
     pub fn title(self) -> &'static str {
         match self {
             Tab::Overview => "Overview",
             Tab::Console => "Console",
+            Tab::Generations => "Upgrade",
             Tab::Configuration => "Configuration",
             Tab::Activity => "Activity",
         }
@@ -127,6 +132,7 @@ pub fn machine_tab(name: &MachineName, tab: Tab) -> String {
     match tab {
         Tab::Overview => format!("/machines/{name}"),
         Tab::Console => format!("/machines/{name}/console"),
+        Tab::Generations => format!("/machines/{name}/generations"),
         Tab::Configuration => format!("/machines/{name}/configuration"),
         Tab::Activity => format!("/machines/{name}/activity"),
     }
@@ -135,6 +141,11 @@ pub fn machine_tab(name: &MachineName, tab: Tab) -> String {
 /// The page for an operation on a machine: its form, its plan, its confirmation.
 pub fn operate(name: &MachineName, kind: OperationKind) -> String {
     format!("/machines/{name}/do/{kind}")
+}
+
+/// The page that rolls a machine back to this generation.
+pub fn roll_back(name: &MachineName, generation: GenerationNumber) -> String {
+    format!("{}?generation={generation}", operate(name, OperationKind::RollBack))
 }
 
 /// The form for a new machine with the values that led to this job.

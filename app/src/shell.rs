@@ -55,6 +55,11 @@ pub fn App() -> impl IntoView {
                     view=pages::machine::configuration::Configuration
                     ssr=ssr.clone()
                 />
+                <Route
+                    path=path!("/machines/:name/generations")
+                    view=pages::machine::generations::Generations
+                    ssr=ssr.clone()
+                />
                 <Route path=path!("/machines/:name/activity") view=pages::machine::activity::Activity ssr=ssr.clone()/>
                 <Route path=path!("/machines/:name/do/:operation") view=pages::machine::operate::Operate ssr=ssr.clone()/>
                 <Route path=path!("/images") view=pages::images::Images ssr=ssr.clone()/>

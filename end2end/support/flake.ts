@@ -50,6 +50,17 @@ esac
   return copy;
 }
 
+/** From now on every image is another one; the guests of these do not get through their boot, or do again. */
+export function nextImages(state: string, boots: boolean): void {
+  const copy = flakeOf(state);
+  writeFileSync(join(copy, "run"), `${Date.now()}\n`);
+  const inittab = join(copy, "guest/etc/inittab");
+  const [good, bad] = ["::once:/usr/lib/snowglobe/boot-complete", "::once:/bin/busybox poweroff -f"];
+  const text = readFileSync(inittab, "utf8");
+  if (!text.includes(good) && !text.includes(bad)) throw new Error(`${inittab} has no line "${good}"`);
+  writeFileSync(inittab, boots ? text.replace(bad, good) : text.replace(good, bad));
+}
+
 /** Removes the copy and what belongs to it. */
 export function removeFlake(state: string): void {
   for (const path of [flakeOf(state), pipe(state), repaired(state)]) rmSync(path, { recursive: true, force: true });

@@ -1,5 +1,7 @@
 # A read-only machine whose users can nevertheless install packages: /nix is an overlay, its upper layer on /var. The
-# portal wipes that layer when it upgrades the machine; profiles in /home then dangle and are installed anew.
+# layer is valid over one image only (kernel, Documentation/filesystems/overlayfs.rst, "Changes to underlying filesystems"): a
+# machine that boots another one, after an upgrade or back, begins with an empty one. Profiles in /home then dangle and are
+# installed anew.
 {
   config,
   lib,
@@ -54,8 +56,16 @@ in
           Type = "oneshot";
           RemainAfterExit = true;
         };
+        # The system that is booted is named on the kernel's command line, `init=/nix/store/…/init`. The mark is written last,
+        # so that an emptying that was interrupted is begun again.
         script = ''
+          booted=$(tr ' ' '\n' </proc/cmdline | grep '^init=')
+          mark=/sysroot${layer}/system
+          if ! [ -e "$mark" ] || [ "$(cat "$mark")" != "$booted" ]; then
+            rm -rf /sysroot${layer}/upper /sysroot${layer}/work
+          fi
           mkdir -p /sysroot${layer}/upper /sysroot${layer}/work
+          printf '%s\n' "$booted" >"$mark"
         '';
       };
       mounts = [

@@ -63,7 +63,7 @@ const ENGINE: Table = &[
     ("machine/adopt", &["error", "db", "machine", "core"]),
     ("watch", &["error", "db", "audit", "hosts", "machine", "core", "retention", "roots", "machine/adopt"]),
     ("machine/facts", &["error", "db", "hosts", "machine", "core"]),
-    ("steps", &["job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts", "machine/adopt"]),
+    ("steps", &["text", "job/step", "error", "builds", "db", "machine", "job/log", "job/lease", "core", "roots", "watch", "machine/facts", "machine/adopt"]),
     ("ops", &["job/step", "machine/facts", "steps"]),
     ("job", &["slots", "job/step", "error", "cx", "probe", "db", "job/log", "job/lease", "job/live", "core", "authorize", "machine/facts", "ops", "steps"]),
     // The whole of it.

@@ -2,7 +2,9 @@
 //!
 //! Forms, pages, permissions and the planner all read this table; what an operation does is in the engine's `ops/`.
 
-use crate::form::fields::{Group, machine_groups, new_name_group, profiles_group, reconfigure_groups};
+use crate::form::fields::{
+    Group, generation_group, machine_groups, new_name_group, profiles_group, reconfigure_groups,
+};
 use crate::form::reader::Reader;
 use crate::machine::MachineState;
 use crate::operation::{MachineAction, Operation, OperationKind};
@@ -231,6 +233,25 @@ pub static TABLE: &[OperationRow] = &[
         ..ON_MACHINE
     },
     OperationRow {
+        kind: OperationKind::Upgrade,
+        title: "Upgrade",
+        needs_builder: true,
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Upgrade))),
+        confirm: Confirm::Plan,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
+        kind: OperationKind::RollBack,
+        title: "Roll back",
+        form: Form::new(generation_group, |form| {
+            form.on_machine(|form| Some(MachineAction::RollBack { generation: form.value("generation")? }))
+        }),
+        confirm: Confirm::Plan,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
         kind: OperationKind::Start,
         title: "Start",
         form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Start))),
@@ -357,6 +378,9 @@ impl Operation {
             }
             Operation::OnMachine { machine, action: MachineAction::Rename { name } } => {
                 format!("Rename {machine} to {name}")
+            }
+            Operation::OnMachine { machine, action: MachineAction::RollBack { generation } } => {
+                format!("Roll {machine} back to generation {generation}")
             }
             Operation::OnMachine { machine, action } => format!("{} {machine}", action.kind().title()),
         }

@@ -13,7 +13,7 @@ pub(crate) mod reader;
 
 pub use data::{BODY_MAX, FormData};
 #[cfg(any(feature = "portal", test))]
-pub use decode::{defaults, from_spec, on_machine, opened, operations, secrets};
+pub use decode::{chosen, defaults, from_spec, on_machine, opened, operations, secrets};
 pub use fields::{ACCOUNT, Entry, Field, Group};
 pub use reader::{BUILDS_MAX, HashPassword, Reader};
 

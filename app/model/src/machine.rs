@@ -31,6 +31,25 @@ crate::validated_string!(
     }
 );
 
+/// Which of its systems a machine boots: counted from 1 since it was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GenerationNumber(pub u32);
+
+impl FromStr for GenerationNumber {
+    type Err = Refused;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.map(Self).ok_or_else(|| Refused::new("Choose one of the generations that are kept."))
+    }
+}
+
+impl fmt::Display for GenerationNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// How much of the guest may change.
 #[derive(
     Clone,

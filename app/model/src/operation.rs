@@ -4,7 +4,7 @@
 //! To add one: a variant here, its row in `catalog.rs`, and its file in the engine's `ops/`.
 
 use crate::image::{ImageId, ProfileSet};
-use crate::machine::{MachineName, Mode};
+use crate::machine::{GenerationNumber, MachineName, Mode};
 use crate::newtype::Refused;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,13 @@ pub enum MachineAction {
     Apply,
     /// Go back to the configuration that is true on the host.
     Revert,
+    /// Build the image of the configuration's profiles and boot it from now on, or go back if it does not come up.
+    Upgrade,
+    /// Boot an earlier generation.
+    RollBack {
+        /// Its number.
+        generation: GenerationNumber,
+    },
     /// Switch on.
     Start,
     /// Ask the guest to shut down (ACPI), and wait until it has.
@@ -156,6 +163,10 @@ pub enum OperationKind {
     Apply,
     /// [`MachineAction::Revert`]
     Revert,
+    /// [`MachineAction::Upgrade`]
+    Upgrade,
+    /// [`MachineAction::RollBack`]
+    RollBack,
     /// [`MachineAction::Start`]
     Start,
     /// [`MachineAction::ShutDown`]
@@ -206,6 +217,8 @@ impl MachineAction {
             MachineAction::Reconfigure(_) => OperationKind::Reconfigure,
             MachineAction::Apply => OperationKind::Apply,
             MachineAction::Revert => OperationKind::Revert,
+            MachineAction::Upgrade => OperationKind::Upgrade,
+            MachineAction::RollBack { .. } => OperationKind::RollBack,
             MachineAction::Start => OperationKind::Start,
             MachineAction::ShutDown => OperationKind::ShutDown,
             MachineAction::Reboot => OperationKind::Reboot,

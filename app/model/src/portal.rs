@@ -16,7 +16,7 @@ use crate::operation::Operation;
 use crate::plan::{Consent, Plan};
 use crate::view::image::ImageSummary;
 use crate::view::job::{JobFilter, JobSummary, JobView};
-use crate::view::machine::{MachineDetail, MachineFilter, MachinePage};
+use crate::view::machine::{GenerationView, MachineDetail, MachineFilter, MachinePage};
 use async_trait::async_trait;
 
 /// The result of submitting an operation.
@@ -35,6 +35,8 @@ pub struct Choices {
     pub common: Vec<ProfileSet>,
     /// Hosts with their bridges.
     pub hosts: Vec<HostView>,
+    /// Generations of the machine that the form is about.
+    pub generations: Vec<GenerationView>,
 }
 
 /// A session that has just begun: the token goes into the cookie and nowhere else.

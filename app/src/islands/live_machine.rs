@@ -32,7 +32,12 @@ mod client {
     pub fn follow(id: MachineId) {
         // What the page shows. The server's rendering is not known here, so the first state is shown in full.
         let mut shown: Option<MachineRow> = None;
-        let page = Refresh::new(&["[data-live=actions]", "[data-live=pending]", "[data-live=jobs]"]);
+        let page = Refresh::new(&[
+            "[data-live=actions]",
+            "[data-live=pending]",
+            "[data-live=generations]",
+            "[data-live=jobs]",
+        ]);
         let indicator = Indicator::new();
         events::follow(Some(id), move |machines, _| {
             let Some(row) = machines.get(id) else {

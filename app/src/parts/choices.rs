@@ -2,6 +2,7 @@
 
 use crate::parts::faults::field_id;
 use crate::parts::form::FormView;
+use crate::parts::time;
 use leptos::prelude::*;
 use model::form::Field;
 use model::image::{CORE, ProfileMeta, ProfileName, ProfileSet, SizeClass};
@@ -100,6 +101,19 @@ pub fn host(form: &FormView<'_>, field: &Field) -> AnyView {
         let name = host.name.to_string();
         let words = if host.reachable { name.clone() } else { format!("{name} (unreachable)") };
         (name, words)
+    });
+    select(form, field, options.collect())
+}
+
+/// The generations that a machine does not boot now, newest first.
+pub fn generation(form: &FormView<'_>, field: &Field) -> AnyView {
+    let others = form.choices.generations.iter().filter(|generation| !generation.is_current);
+    let options = others.map(|generation| {
+        let made = time::exact(generation.made);
+        (
+            generation.number.to_string(),
+            format!("{}: {}, made {made}", generation.number, generation.profiles),
+        )
     });
     select(form, field, options.collect())
 }

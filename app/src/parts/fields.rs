@@ -20,6 +20,7 @@ fn field(form: &FormView<'_>, field: &Field) -> AnyView {
         // These are groups of controls, with a legend instead of a label.
         Entry::Profiles => return choices::profiles(form, field),
         Entry::Mode => return choices::mode(form, field),
+        Entry::Generation => choices::generation(form, field),
         Entry::Host => choices::host(form, field),
         Entry::Network => choices::network(form, field),
         Entry::Line => input(form, field, "text", form.data.get(field.name)),

@@ -30,6 +30,8 @@ pub enum Region {
     Guest,
     /// What of the configuration is not yet true; fetched from the server.
     Pending,
+    /// What it boots and can go back to; fetched from the server as well.
+    Generations,
     /// The latest jobs; fetched from the server as well.
     Jobs,
 }
@@ -46,6 +48,7 @@ impl Region {
             Region::Ssh => "ssh",
             Region::Guest => "guest",
             Region::Pending => "pending",
+            Region::Generations => "generations",
             Region::Jobs => "jobs",
         }
     }
@@ -53,7 +56,10 @@ impl Region {
 
 /// State and best address.
 pub fn head(row: &MachineRow) -> impl IntoView + use<> {
-    let update = row.update_available.then(|| view! { <span class="tag">"Update available"</span> });
+    let update = row.update_available.then(|| {
+        let upgrade = routes::machine_tab(&row.name, routes::Tab::Generations);
+        view! { <a class="tag" href=upgrade>"Update available"</a> }
+    });
     let pending = row.pending.then(|| {
         let configuration = routes::machine_tab(&row.name, routes::Tab::Configuration);
         view! { <a class="tag" href=configuration>"Changes pending"</a> }

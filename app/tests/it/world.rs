@@ -163,7 +163,18 @@ pub fn spec() -> Spec {
     }
 }
 
-pub fn image() -> ImageSummary {
+pub fn generation(number: u32) -> GenerationView {
+    GenerationView {
+        number: GenerationNumber(number),
+        image: ImageId(ID),
+        profiles: spec().profiles,
+        made: Time(1),
+        made_by: HOSTILE.to_owned(),
+        is_current: number == 2,
+    }
+}
+
+fn image() -> ImageSummary {
     ImageSummary {
         id: ImageId(ID),
         profiles: "docker,python".parse().unwrap(),
@@ -276,6 +287,7 @@ impl Portal for World {
                 machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
             },
             image: Some(image()),
+            generations: [2, 1].map(generation).into(),
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
             pending: vec![Change { part: Part::Hardware, what: HOSTILE.to_owned() }],
@@ -308,7 +320,7 @@ impl Portal for World {
     }
     async fn choices(&self, _: &Actor) -> Result<Choices, Fault> {
         let common = vec!["core".parse().unwrap(), "docker,podman".parse().unwrap()];
-        Ok(Choices { profiles: profiles(), common, hosts: vec![host()] })
+        Ok(Choices { profiles: profiles(), common, hosts: vec![host()], generations: Vec::new() })
     }
     async fn images(&self, _: &Actor) -> Result<Vec<ImageSummary>, Fault> {
         Ok(vec![image()])

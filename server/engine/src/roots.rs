@@ -1,5 +1,5 @@
-//! Garbage-collector roots of the portal: one for each image, so that it is offered again, and one for each machine, because
-//! its boot disk builds on the image it was made from.
+//! Garbage-collector roots of the portal: one for each image, so that it is offered again, and one for each generation of a
+//! machine, because its boot disk builds on the image it was made from.
 //!
 //! Nix knows a root by the path of its link. After the state directory was restored or moved, the links may be there
 //! while Nix does not know them, and its next garbage collection deletes images that machines use. So at the start and
@@ -25,9 +25,18 @@ pub(crate) fn of_image(image: ImageId) -> String {
     format!("image-{image}")
 }
 
-/// The name of the root that keeps what a machine boots.
-pub(crate) fn of_machine(machine: MachineId) -> String {
-    format!("machine-{machine}")
+/// The name of the root that keeps what a generation of a machine boots. The first one's is from before there were others.
+pub(crate) fn of_generation(machine: MachineId, number: u32) -> String {
+    match number {
+        0 | 1 => format!("machine-{machine}"),
+        later => format!("machine-{machine}-{later}"),
+    }
+}
+
+/// Whether a root keeps what one of a machine's generations boots.
+pub(crate) fn is_of_machine(root: &str, machine: MachineId) -> bool {
+    let first = of_generation(machine, 1);
+    root.strip_prefix(&first).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Keeps the roots in order, indefinitely.
@@ -55,6 +64,7 @@ async fn restore(core: &Core) -> Result<()> {
         db::images::summaries(&mut conn, "").await?.into_iter().map(|image| image.id).collect();
     let machines: Vec<MachineId> =
         db::machines::names(&mut conn).await?.into_iter().map(|(_, id)| id).collect();
+    let generations = db::generations::numbers(&mut conn).await?;
     drop(conn);
 
     let mut store = Store { core, valid: HashMap::new() };
@@ -69,8 +79,9 @@ async fn restore(core: &Core) -> Result<()> {
         restore_machine(core, &mut store, *machine).await?;
     }
     // A machine's root goes with its disks, or at the latest with its row: while there is a row, a job may need it.
-    let needed: HashSet<String> =
-        images.into_iter().map(of_image).chain(machines.into_iter().map(of_machine)).collect();
+    let first = machines.into_iter().map(|machine| of_generation(machine, 1));
+    let later = generations.into_iter().map(|(machine, number)| of_generation(machine, number));
+    let needed: HashSet<String> = images.into_iter().map(of_image).chain(first).chain(later).collect();
     for name in there.iter().filter(|name| !needed.contains(*name)) {
         tracing::info!(root = name, "a garbage-collector root that nothing needs is removed");
         core.builder.remove_root(name).await?;
@@ -80,16 +91,21 @@ async fn restore(core: &Core) -> Result<()> {
 
 async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> Result<()> {
     let mut conn = core.db.read().await?;
-    // Even if its record cannot be read: its disks still build on its image.
+    // Even if its record cannot be read: its disks still build on their images.
     let Some(machine) = db::machines::outline(&mut conn, id).await? else { return Ok(()) };
-    let Some(image) = machine.image else { return Ok(()) };
-    let Some(image) = db::images::by_id(&mut conn, image).await? else { return Ok(()) };
+    let generations = db::generations::of_machine(&mut conn, id).await?;
     drop(conn);
-    let name = of_machine(id);
-    // What the machine boots is what its root pointed at; the image's row may be of a later build.
-    let path = core.builder.root(&name).await?.unwrap_or(image.store_path);
-    let gone = if store.keep(&name, &path).await? { None } else { Some(path) };
-    core.fleet.set_image_gone(id, gone);
+    for generation in generations.iter().filter(|generation| generation.boot.is_some()) {
+        let image = db::images::by_id(&mut *core.db.read().await?, generation.image).await?;
+        let Some(image) = image else { continue };
+        let name = of_generation(id, generation.number);
+        // What the machine boots is what its root pointed at; the image's row may be of a later build.
+        let path = core.builder.root(&name).await?.unwrap_or(image.store_path);
+        let gone = if store.keep(&name, &path).await? { None } else { Some(path) };
+        if machine.generation == Some(generation.number) {
+            core.fleet.set_image_gone(id, gone);
+        }
+    }
     Ok(())
 }
 

@@ -37,6 +37,10 @@ pub struct Settings {
     pub setup_ttl: Duration,
     /// How long a guest may take to shut down before the job gives up.
     pub shut_down_limit: Duration,
+    /// How long an upgraded machine may take until its boot is complete, before it goes back to what it booted before.
+    pub health_limit: Duration,
+    /// How many generations of a machine are kept, with the one that it boots; at least one.
+    pub generations: usize,
     /// How long a new machine may take to get an address before the job ends without one.
     pub address_limit: Duration,
     /// How long a job waits for an unreachable host, going forward or undoing, before that counts as a failure.
@@ -64,6 +68,8 @@ impl Settings {
             sample_every: Duration::from_secs(5),
             setup_ttl: Duration::from_secs(60 * 60),
             shut_down_limit: Duration::from_secs(120),
+            health_limit: Duration::from_secs(300),
+            generations: 3,
             address_limit: Duration::from_secs(120),
             host_patience: Duration::from_secs(15 * 60),
             check_limit: Duration::from_secs(10),

@@ -370,9 +370,16 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Does something with its power.
     async fn power(&self, machine: &MachineRef, power: Power) -> Result<()>;
 
-    /// Makes a boot disk from an image. An unfinished one from an earlier try is made anew; a finished one of the same
-    /// image stays.
-    async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume>;
+    /// Makes the boot disk of a generation from an image, beside those of others. An unfinished one from an earlier try is
+    /// made anew; a finished one of the same image stays.
+    async fn create_boot_disk(
+        &self,
+        machine: &MachineRef,
+        generation: u32,
+        from: &BootDisk,
+    ) -> Result<Volume>;
+    /// Removes the boot disk of a generation, finished or not. Already gone is fine.
+    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()>;
     /// Makes a data disk: an ext4 file system labelled `var` on the whole disk, with `identity/` filled.
     async fn create_data_disk(
         &self,

@@ -64,6 +64,10 @@ pub struct Config {
     pub builds_per_user: u32,
     /// How long a job waits for a host.
     pub host_patience: Duration,
+    /// How long an upgraded machine may take to boot.
+    pub boot_limit: Duration,
+    /// Systems of a machine that are kept.
+    pub generations: usize,
     /// Time between two samples.
     pub sample_every: Duration,
     /// Filter of the log.
@@ -230,6 +234,8 @@ impl Config {
         let jobs_per_user = wrong.count("jobs_per_user", &settings.jobs_per_user, 10_000);
         let builds_per_user = wrong.count("builds_per_user", &settings.builds_per_user, 10_000);
         let patience = wrong.count("host_patience_minutes", &settings.host_patience_minutes, 24 * 60);
+        let boot_minutes = wrong.count("boot_minutes", &settings.boot_minutes, 24 * 60);
+        let generations = wrong.count("generations", &settings.generations, 100);
         let sample_seconds = wrong.count("sample_seconds", &settings.sample_seconds, 3600);
         let log_format = wrong.parse("log_format", &settings.log_format, log_format, "text or json");
         let config = || {
@@ -248,6 +254,8 @@ impl Config {
                 jobs_per_user: u32::try_from(jobs_per_user?).ok()?,
                 builds_per_user: u32::try_from(builds_per_user?).ok()?,
                 host_patience: Duration::from_secs(patience? as u64 * 60),
+                boot_limit: Duration::from_secs(boot_minutes? as u64 * 60),
+                generations: generations?,
                 sample_every: Duration::from_secs(sample_seconds? as u64),
                 log: settings.log,
                 log_format: log_format?,

@@ -1,7 +1,7 @@
 //! From a posted form to operations, and back.
 
 use super::data::FormData;
-use super::fields::ACCOUNT;
+use super::fields::{ACCOUNT, Entry};
 use super::reader::{HashPassword, Reader};
 use crate::catalog;
 use crate::fault::FieldError;
@@ -24,8 +24,17 @@ pub fn operations(data: &FormData, hash: HashPassword<'_>) -> Result<Vec<Operati
 
 /// The operation of this kind on a machine, if its name is all it needs.
 pub fn on_machine(kind: OperationKind, machine: &MachineName) -> Option<Operation> {
-    let data = FormData(vec![("machine".to_owned(), machine.to_string())]);
-    let mut reader = Reader::new(&data, &|_| Err(Refused::new("Passwords are not read here.")));
+    read(kind, &FormData(vec![("machine".to_owned(), machine.to_string())]))
+}
+
+/// The operation that a form means as it opens, if it has nothing to be typed: what is chosen on it is chosen already.
+pub fn chosen(kind: OperationKind, data: &FormData) -> Option<Operation> {
+    let mut fields = kind.row().form.groups().into_iter().flat_map(|group| group.fields);
+    if fields.all(|field| field.entry == Entry::Generation) { read(kind, data) } else { None }
+}
+
+fn read(kind: OperationKind, data: &FormData) -> Option<Operation> {
+    let mut reader = Reader::new(data, &|_| Err(Refused::new("Passwords are not read here.")));
     let operations = kind.row().form.read(&mut reader);
     reader.finish(operations).ok()?.pop()
 }

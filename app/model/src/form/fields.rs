@@ -30,6 +30,8 @@ pub enum Entry {
     Tick,
     /// What the page was made from, hidden: posted back as it is.
     Base,
+    /// One of the generations of the machine whose page it is.
+    Generation,
     /// One of the host names that the page knows.
     Host,
     /// NAT or one of the host's bridges.
@@ -117,6 +119,12 @@ pub(crate) fn new_name_group() -> Vec<Group> {
     let help = "Lower-case letters, digits and “-”; also the machine's host name.";
     let name = Field { required: true, ..field("name", "New name", Entry::Line, "", help) };
     vec![Group { title: "Name", fields: vec![name] }]
+}
+
+/// What a machine goes back to.
+pub(crate) fn generation_group() -> Vec<Group> {
+    let generation = Field { required: true, ..field("generation", "Generation", Entry::Generation, "", "") };
+    vec![Group { title: "Roll back to", fields: vec![generation] }]
 }
 
 /// Everything about a machine.

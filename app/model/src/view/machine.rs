@@ -6,9 +6,9 @@ use crate::address::Address;
 use crate::change::Change;
 use crate::guest::Guest;
 use crate::host::HostName;
-use crate::image::ProfileSet;
+use crate::image::{ImageId, ProfileSet};
 use crate::job::JobBadge;
-use crate::machine::{HardwareIds, MachineId, MachineName, MachineState, Mode};
+use crate::machine::{GenerationNumber, HardwareIds, MachineId, MachineName, MachineState, Mode};
 use crate::operation::OperationKind;
 use crate::size::{MemoryMib, Vcpus};
 use crate::sort::{Column, Sort, missing_last};
@@ -106,6 +106,8 @@ pub struct MachineDetail {
     pub hardware: HardwareIds,
     /// The image it boots, if it has been created.
     pub image: Option<ImageSummary>,
+    /// What it boots and what it can go back to, newest first.
+    pub generations: Vec<GenerationView>,
     /// When its configuration was first saved.
     pub created: Time,
     /// The latest jobs that concerned it, newest first.
@@ -114,6 +116,23 @@ pub struct MachineDetail {
     pub pending: Vec<Change>,
     /// What may be done now, and why the rest may not.
     pub actions: Vec<Available>,
+}
+
+/// One generation of a machine: a system that it boots or can go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationView {
+    /// Counted from 1 since the machine was created.
+    pub number: GenerationNumber,
+    /// Its image.
+    pub image: ImageId,
+    /// What that is composed of.
+    pub profiles: ProfileSet,
+    /// When its boot disk was made.
+    pub made: Time,
+    /// By whom.
+    pub made_by: String,
+    /// Whether it is what the machine boots.
+    pub is_current: bool,
 }
 
 /// One operation on a machine and whether it can be asked for now.

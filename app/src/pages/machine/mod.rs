@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod configuration;
 pub mod console;
+pub mod generations;
 pub mod operate;
 pub mod overview;
 

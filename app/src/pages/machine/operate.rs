@@ -16,7 +16,7 @@ use leptos_meta::Title;
 use model::catalog::{On, OperationRow, Tone};
 use model::fault::Fault;
 use model::form::{self, FormData};
-use model::machine::MachineName;
+use model::machine::{GenerationNumber, MachineName};
 use model::operation::OperationKind;
 use model::plan::Plan;
 use model::view::machine::MachineDetail;
@@ -66,7 +66,8 @@ pub(super) async fn form_of(
     name: &MachineName,
     machine: Option<&MachineDetail>,
 ) -> Result<AnyView, Fault> {
-    let shown = match plan_of(cx, row, name).await {
+    let data = values(cx, row, name, machine);
+    let shown = match plan_of(cx, row, &data).await {
         Ok(shown) => shown,
         Err(fault @ (Fault::Refused { .. } | Fault::Busy { .. } | Fault::Denied { .. })) => {
             return Ok(refusal(&fault.to_string(), name));
@@ -74,8 +75,8 @@ pub(super) async fn form_of(
         Err(fault) => return Err(fault),
     };
     let names = row.form.names();
-    let choices = cx.portal.choices(&cx.actor).await?;
-    let data = values(cx, row, machine);
+    let mut choices = cx.portal.choices(&cx.actor).await?;
+    choices.generations = machine.map(|machine| machine.generations.clone()).unwrap_or_default();
     let view = FormView::new(&data, &cx.form, &choices, &names);
     let groups: Vec<AnyView> = row.form.groups().iter().map(|group| fields::group(&view, group)).collect();
     let class = if row.tone == Tone::Danger { "button danger" } else { "button primary" };
@@ -127,9 +128,13 @@ pub(super) async fn form_of(
 
 /// What the fields hold: what was posted, or what the machine has. Whoever was told that somebody else has changed it meanwhile
 /// saves over what is there now.
-fn values(cx: &Cx, row: &OperationRow, machine: Option<&MachineDetail>) -> FormData {
-    let opened =
+fn values(cx: &Cx, row: &OperationRow, name: &MachineName, machine: Option<&MachineDetail>) -> FormData {
+    let mut opened =
         machine.map_or_else(|| form::defaults(row.kind), |machine| form::opened(row.kind, &machine.spec));
+    opened.set("machine", name.as_str());
+    if row.kind == OperationKind::RollBack {
+        opened.set("generation", generation(cx, machine));
+    }
     if !cx.form.is(row.kind.as_str()) && cx.form.plan.is_none() {
         return opened;
     }
@@ -138,6 +143,16 @@ fn values(cx: &Cx, row: &OperationRow, machine: Option<&MachineDetail>) -> FormD
         data.set("base", opened.raw("base"));
     }
     data
+}
+
+/// What the page that led here chose, or the newest one that the machine does not boot.
+fn generation(cx: &Cx, machine: Option<&MachineDetail>) -> String {
+    let mut others = machine.into_iter().flat_map(|machine| &machine.generations).filter(|g| !g.is_current);
+    let chosen = cx.query_as::<GenerationNumber>("generation");
+    chosen
+        .or_else(|| others.next().map(|other| other.number))
+        .map(|number| number.to_string())
+        .unwrap_or_default()
 }
 
 /// Why the operation cannot be asked for now.
@@ -153,12 +168,13 @@ fn refusal(why: &str, name: &MachineName) -> AnyView {
     .into_any()
 }
 
-/// The plan that was requested or has changed; otherwise the plan of an operation that needs only its machine.
-async fn plan_of(cx: &Cx, row: &OperationRow, name: &MachineName) -> Result<Option<Plan>, Fault> {
+/// The plan that was requested or has changed; otherwise that of an operation whose form says what it is before anything is
+/// entered.
+async fn plan_of(cx: &Cx, row: &OperationRow, data: &FormData) -> Result<Option<Plan>, Fault> {
     if let Some(plan) = &cx.form.plan {
         return Ok(Some(plan.clone()));
     }
-    match form::on_machine(row.kind, name) {
+    match form::chosen(row.kind, data) {
         Some(operation) => cx.portal.plan(&cx.actor, &operation).await.map(Some),
         None => Ok(None),
     }

@@ -106,6 +106,15 @@ impl History {
         }
     }
 
+    /// The end, at most so many bytes.
+    pub fn last(&self, most: u64) -> Bytes {
+        let from = self.end().saturating_sub(most).max(self.tail.start);
+        match self.read(from) {
+            Found::Bytes(bytes) => bytes,
+            Found::Gap { .. } | Found::End => Bytes::new(),
+        }
+    }
+
     /// Where a viewer resumes that was at this offset and found it gone.
     pub fn catch_up(&self) -> u64 {
         self.end().saturating_sub(CATCH_UP).max(self.tail.start)

@@ -152,6 +152,12 @@ impl Hub {
         self.inner.tasks.wait().await;
     }
 
+    /// The end of a machine's console, at most so many bytes; nothing where it is not read.
+    pub(crate) fn end_of(&self, id: MachineId, most: u64) -> Bytes {
+        let line = lock(&self.inner.lines).get(&id).cloned();
+        line.map(|line| line.look(|shared| shared.history.last(most))).unwrap_or_default()
+    }
+
     /// What is on disk of a machine's console.
     pub(crate) fn transcripts(&self, id: MachineId) -> Transcripts {
         Transcripts::of(self.inner.dir.join(id.to_string()))

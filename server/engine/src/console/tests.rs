@@ -109,7 +109,10 @@ impl Hypervisor for Plugs {
     async fn power(&self, _: &MachineRef, _: Power) -> Result<()> {
         unsupported()
     }
-    async fn create_boot_disk(&self, _: &MachineRef, _: &BootDisk) -> Result<Volume> {
+    async fn create_boot_disk(&self, _: &MachineRef, _: u32, _: &BootDisk) -> Result<Volume> {
+        unsupported()
+    }
+    async fn remove_boot_disk(&self, _: &MachineRef, _: u32) -> Result<()> {
         unsupported()
     }
     async fn create_data_disk(&self, _: &MachineRef, _: DiskGib, _: &[IdentityFile]) -> Result<Volume> {

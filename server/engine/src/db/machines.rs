@@ -42,6 +42,8 @@ impl MachineRecord {
 /// The disks of a created machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disks {
+    /// The current generation; image and boot disk are its own.
+    pub generation: u32,
     pub image: ImageId,
     pub boot: Volume,
     pub data: Option<Volume>,
@@ -59,6 +61,7 @@ struct MachineRow {
     machine_id: Text<GuestMachineId>,
     host_ref: Option<String>,
     image_id: Option<Text<ImageId>>,
+    generation: Option<u32>,
     boot: Option<String>,
     data: Option<String>,
     created: i64,
@@ -69,7 +72,9 @@ impl MachineRow {
         let mut spec = self.spec.read()?;
         // The host's row is what the reference points at; the text in the specification only repeats its name.
         spec.host = self.host_name.read()?;
-        let disks = self.image_id.read()?.zip(self.boot).map(|(image, boot)| Disks {
+        let disks = self.image_id.read()?.zip(self.boot).zip(self.generation);
+        let disks = disks.map(|((image, boot), generation)| Disks {
+            generation,
             image,
             boot: Volume(boot),
             data: self.data.map(Volume),
@@ -99,7 +104,7 @@ macro_rules! select_machines {
             r#"select m.id as "id: Text<MachineId>", m.owner_id as "owner_id: Text<UserId>", u.name as owner_name,
             h.name as "host_name: Text<HostName>", m.spec as "spec: Json<Spec>", m.applied as "applied: Json<Spec>", m.uuid as "uuid: Text<Uuid>",
             m.mac as "mac: Text<MacAddress>", m.machine_id as "machine_id: Text<GuestMachineId>", m.host_ref,
-            m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.created
+            m.image_id as "image_id: Text<ImageId>", m.generation as "generation: u32", m.boot, m.data, m.created
             from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
             $(, $argument)?
         )
@@ -114,8 +119,8 @@ pub(crate) struct Outline {
     pub owner: UserId,
     pub owner_name: String,
     pub host: HostName,
-    /// The image that its disks were made from.
-    pub image: Option<ImageId>,
+    /// What it boots, while it has disks.
+    pub generation: Option<u32>,
     pub volumes: Vec<Volume>,
     /// Where it is on its host, while it has a place there.
     pub host_ref: Option<HostRef>,
@@ -127,7 +132,7 @@ struct OutlineRow {
     owner_id: Text<UserId>,
     owner_name: String,
     host_name: Text<HostName>,
-    image_id: Option<Text<ImageId>>,
+    generation: Option<u32>,
     boot: Option<String>,
     data: Option<String>,
     host_ref: Option<String>,
@@ -141,7 +146,7 @@ impl OutlineRow {
             owner: self.owner_id.read()?,
             owner_name: self.owner_name,
             host: self.host_name.read()?,
-            image: self.image_id.read()?,
+            generation: self.generation,
             volumes: self.boot.into_iter().chain(self.data).map(Volume).collect(),
             host_ref: self.host_ref.map(HostRef),
         })
@@ -154,7 +159,7 @@ macro_rules! select_outlines {
             OutlineRow,
             r#"select m.id as "id: Text<MachineId>", m.name as "name: Text<MachineName>",
             m.owner_id as "owner_id: Text<UserId>", u.name as owner_name, h.name as "host_name: Text<HostName>",
-            m.image_id as "image_id: Text<ImageId>", m.boot, m.data, m.host_ref
+            m.generation as "generation: u32", m.boot, m.data, m.host_ref
             from machines m join users u on u.id = m.owner_id join hosts h on h.id = m.host_id "# + $rest
             $(, $argument)?
         )
@@ -265,16 +270,23 @@ pub(crate) async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Notes which disks a machine has and which image they were made from, or that it has none. Violates `Reference` when the
-/// image has been removed meanwhile.
+/// Notes which disks a machine has, or that it has none. Violates `Reference` when the image has been removed meanwhile.
 pub(crate) async fn set_disks(tx: &mut Tx, id: MachineId, disks: Option<&Disks>) -> Result<()> {
     let image = disks.map(|disks| disks.image.to_string());
+    let generation = disks.map(|disks| disks.generation);
     let boot = disks.map(|disks| disks.boot.0.as_str());
     let data = disks.and_then(|disks| disks.data.as_ref()).map(|volume| volume.0.as_str());
     let id = id.to_string();
-    sqlx::query!("update machines set image_id = ?, boot = ?, data = ? where id = ?", image, boot, data, id,)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query!(
+        "update machines set image_id = ?, generation = ?, boot = ?, data = ? where id = ?",
+        image,
+        generation,
+        boot,
+        data,
+        id,
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

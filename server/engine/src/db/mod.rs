@@ -7,6 +7,7 @@
 pub(crate) mod audit;
 mod column;
 pub(crate) mod constraint;
+pub(crate) mod generations;
 pub(crate) mod hosts;
 pub(crate) mod images;
 pub(crate) mod jobs;
@@ -73,7 +74,9 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             // What is deleted or replaced is overwritten: it may have been a password.
-            .pragma("secure_delete", "on");
+            .pragma("secure_delete", "on")
+            // KiB for each connection, instead of 2,000: the system's own cache holds the file.
+            .pragma("cache_size", "-512");
         let fail = |source| OpenError::Database { path: state.to_owned(), source };
         let mut sqlite = SqliteConnection::connect_with(&options).await.map_err(fail)?;
         MIGRATIONS

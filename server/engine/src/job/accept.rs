@@ -259,6 +259,10 @@ fn work_of(operation: &Operation, facts: &Facts) -> Work {
             Operation::RemoveImage { image } => Some(*image),
             _ => None,
         },
+        generation: match operation {
+            Operation::OnMachine { action: MachineAction::RollBack { generation }, .. } => Some(generation.0),
+            _ => None,
+        },
         without_host: operation.kind() == OperationKind::Purge
             && machine.is_some_and(|m| !m.created)
             && !facts.host.as_ref().is_some_and(|host| host.reachable),

@@ -62,6 +62,10 @@ pub(crate) struct Work {
     pub former: Option<Hardware>,
     /// Whether the machine ran when the job switched it off.
     pub ran: bool,
+    /// The generation that the job makes, or goes back to.
+    pub generation: Option<u32>,
+    /// The generation that the machine had before the job gave it another.
+    pub replaced: Option<u32>,
 }
 
 /// What a definition has of a configuration.

@@ -9,10 +9,10 @@ use crate::machine::fleet::MachineEntry;
 use model::account::UserId;
 use model::change::{Change, Part};
 use model::host::HostName;
-use model::image::{ProfileSet, Profiles};
+use model::image::{ImageId, ProfileSet, Profiles};
 use model::job::JobId;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
-use model::operation::Operation;
+use model::operation::{MachineAction, Operation};
 use model::spec::Spec;
 use ports::hypervisor::Capabilities;
 use ports::image_builder::ImageKey;
@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub builder: Option<std::result::Result<BuilderFacts, String>>,
     /// Whether the image that the operation needs has been built.
     pub image_ready: bool,
+    /// What an upgrade of the machine would boot, if it has been built.
+    pub next_image: Option<ImageId>,
     /// The image that the operation is about.
     pub image: Option<ImageFacts>,
 }
@@ -44,6 +46,10 @@ pub(crate) struct MachineFacts {
     pub spec: Spec,
     /// The configuration that is true on its host, while it has disks.
     pub applied: Option<Spec>,
+    /// What it has booted and can boot, newest first, while it has disks.
+    pub generations: Vec<GenerationFacts>,
+    /// The number of the current one.
+    pub generation: Option<u32>,
     /// What its host reports.
     pub state: MachineState,
     /// Whether it has disks.
@@ -74,6 +80,16 @@ impl MachineFacts {
         self.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&self.spec))
     }
 
+    /// The profiles and the mode of what an upgrade makes: a mode that is pending needs new disks.
+    pub fn next_image(&self) -> Option<(&ProfileSet, Mode)> {
+        self.applied.as_ref().map(|applied| (&self.spec.profiles, applied.mode))
+    }
+
+    /// What it boots.
+    pub fn current(&self) -> Option<&GenerationFacts> {
+        self.generations.iter().find(|generation| Some(generation.number) == self.generation)
+    }
+
     /// Why nothing can be done to a machine that its host does not have, and what to do first.
     pub fn not_created(&self) -> &'static str {
         if self.created {
@@ -82,6 +98,15 @@ impl MachineFacts {
             "This machine has only a configuration. Create it from its configuration first."
         }
     }
+}
+
+/// A generation of a machine whose boot disk is complete.
+#[derive(Clone, Debug)]
+pub(crate) struct GenerationFacts {
+    pub number: u32,
+    pub image: ImageId,
+    /// What its image is composed of.
+    pub profiles: ProfileSet,
 }
 
 /// A host.
@@ -108,7 +133,7 @@ pub(crate) struct BuilderFacts {
 #[derive(Clone, Debug)]
 pub(crate) struct ImageFacts {
     pub title: String,
-    /// Machines that boot it.
+    /// Machines that boot it, or keep it to go back to.
     pub users: Vec<MachineName>,
 }
 
@@ -129,6 +154,7 @@ pub(crate) fn needed_image<'a>(
         Operation::Build { profiles, mode } => Some((profiles, *mode)),
         Operation::Create { spec } | Operation::Configure { spec } => Some((&spec.profiles, spec.mode)),
         Operation::RemoveImage { .. } => None,
+        Operation::OnMachine { action: MachineAction::Upgrade, .. } => machine?.next_image(),
         Operation::OnMachine { action, .. } => {
             let machine = machine.filter(|m| action.kind().row().needs_builder && !m.created)?;
             Some((&machine.spec.profiles, machine.spec.mode))
@@ -179,10 +205,15 @@ pub(crate) async fn inside(
     if let Some(key) = key {
         facts.image_ready = db::images::by_key(conn, &key).await?.is_some();
     }
+    let next = facts.machine.as_ref().and_then(MachineFacts::next_image);
+    if let Some(key) = next.and_then(|(profiles, mode)| facts.key(profiles, mode)) {
+        facts.next_image = db::images::by_key(conn, &key).await?.map(|image| image.id);
+    }
     if let Operation::RemoveImage { image } = operation {
+        let users = db::generations::users(conn).await?.remove(image).unwrap_or_default();
         facts.image = db::images::summary(conn, *image, "").await?.map(|summary| ImageFacts {
             title: format!("{} ({})", summary.profiles, summary.mode.as_str()),
-            users: core.fleet.users_of(*image).iter().map(|k| k.row.name.clone()).collect(),
+            users: users.into_iter().map(|(name, _)| name).collect(),
         });
     }
     Ok(facts)
@@ -191,12 +222,21 @@ pub(crate) async fn inside(
 async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Option<MachineFacts>> {
     let Some(record) = db::machines::by_name(conn, name).await? else { return Ok(None) };
     let busy = db::jobs::open_on(conn, record.id).await?;
+    let generations = db::generations::of_machine(conn, record.id).await?;
+    let complete = generations.into_iter().filter(|generation| generation.boot.is_some());
+    let generations = complete.map(|generation| GenerationFacts {
+        number: generation.number,
+        image: generation.image,
+        profiles: generation.profiles,
+    });
     let known = core.fleet.by_id(record.id);
     Ok(Some(MachineFacts {
         id: record.id,
         owner: record.owner,
         state: known.map_or(MachineState::Unknown, |k| state_of(&k)),
         created: record.disks.is_some(),
+        generation: record.disks.as_ref().map(|disks| disks.generation),
+        generations: generations.collect(),
         placed: record.host_ref.is_some(),
         busy,
         applied: record.applied,

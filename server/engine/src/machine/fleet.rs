@@ -329,11 +329,6 @@ impl Fleet {
         read(&self.inner).machines.values().filter(|k| k.row.host == *host).cloned().collect()
     }
 
-    /// The machines that boot an image.
-    pub fn users_of(&self, image: ImageId) -> Vec<Arc<MachineEntry>> {
-        read(&self.inner).machines.values().filter(|k| k.image == Some(image)).cloned().collect()
-    }
-
     fn next_stamp(&self) -> u64 {
         let mut inner = write(&self.inner);
         inner.stamp += 1;

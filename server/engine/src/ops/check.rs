@@ -4,7 +4,7 @@ use super::refusal::Refusal;
 use crate::machine::facts::{Facts, HostFacts, MachineFacts, needed_image};
 use model::identity::Identity;
 use model::image::conflicts;
-use model::machine::Network;
+use model::machine::{MachineState, Network};
 use model::operation::Operation;
 use model::plan::Plan;
 use model::size::DiskGib;
@@ -67,6 +67,21 @@ pub(super) fn check_pending_bridge(machine: &MachineFacts, facts: &Facts) -> Res
         }
         other => other,
     })
+}
+
+/// The machine must be off, or run so that it can be shut down and started again.
+pub(super) fn check_restart(machine: &MachineFacts) -> Result<(), Refusal> {
+    let why = match machine.state {
+        MachineState::Paused => "The machine is suspended. Resume it, or force it off, first.",
+        MachineState::ShuttingDown => "The machine is shutting down. Wait until it is off.",
+        _ => return Ok(()),
+    };
+    Err(Refusal::State(why.to_owned()))
+}
+
+/// How long a restart takes, where there is one.
+pub(super) fn restart_of(machine: &MachineFacts) -> Option<String> {
+    machine.state.is_active().then(|| "While the guest shuts down and boots.".to_owned())
 }
 
 /// The host must answer and offer the bridge. An unknown one is refused: it may be the host's own network, or its

@@ -16,8 +16,11 @@ mod refusal;
 mod remove;
 mod remove_image;
 mod rename;
+mod roll_back;
+mod switch;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub(crate) use op::{Cell, Op};
 pub(crate) use refusal::Refusal;
@@ -37,6 +40,8 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Reconfigure => &reconfigure::Reconfigure,
         OperationKind::Apply => &reconfigure::Apply,
         OperationKind::Revert => &reconfigure::Revert,
+        OperationKind::Upgrade => &upgrade::Upgrade,
+        OperationKind::RollBack => &roll_back::RollBack,
         OperationKind::Start => &power::START,
         OperationKind::ShutDown => &power::SHUT_DOWN,
         OperationKind::Reboot => &power::REBOOT,

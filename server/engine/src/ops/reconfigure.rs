@@ -4,7 +4,10 @@
 //! pending until a restart, and is seen as such. Nothing of this is undone when it fails: what was saved stays saved, and
 //! pending.
 
-use super::check::{answering, check_bridge, check_disk, check_pending_bridge, idle, warn_of_no_login};
+use super::check::{
+    answering, check_bridge, check_disk, check_pending_bridge, check_restart, idle, restart_of,
+    warn_of_no_login,
+};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Forward, Nothing, Undo};
@@ -112,19 +115,9 @@ impl Op for Apply {
         let pending = pending(machine)?;
         check_pending_bridge(machine, facts)?;
         plan.changes = pending.into_iter().map(|change| change.what).collect();
-        match machine.state {
-            Paused => {
-                Err(Refusal::State("The machine is suspended. Resume it, or force it off, first.".to_owned()))
-            }
-            ShuttingDown => {
-                Err(Refusal::State("The machine is shutting down. Wait until it is off.".to_owned()))
-            }
-            Running => {
-                plan.downtime = Some("While the guest shuts down and boots.".to_owned());
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        check_restart(machine)?;
+        plan.downtime = restart_of(machine);
+        Ok(())
     }
 
     fn what(&self, step: &Step, _: &Operation, facts: &Facts) -> Option<String> {

@@ -1,8 +1,11 @@
 //! The planner's table of states and refusals, and what holds for any facts.
 
+mod configuration;
+mod switch;
+
 use super::*;
 use crate::job::step::After;
-use crate::machine::facts::{BuilderFacts, HostFacts, ImageFacts, MachineFacts};
+use crate::machine::facts::{BuilderFacts, GenerationFacts, HostFacts, ImageFacts, MachineFacts};
 use crate::testing::builder::MemoryBuilder;
 use crate::testing::hypervisor::{THICK, THIN};
 use model::account::UserId;
@@ -11,7 +14,7 @@ use model::form;
 use model::identity::Identity;
 use model::image::ImageId;
 use model::job::JobId;
-use model::machine::{MachineId, MachineState, Mode, Network};
+use model::machine::{GenerationNumber, MachineId, MachineState, Mode, Network};
 use model::operation::{KeptSecrets, MachineAction, Reconfigure};
 use model::plan::Consent;
 use model::spec::Spec;
@@ -48,10 +51,20 @@ fn machine(state: MachineState) -> MachineFacts {
         owner: UserId(Uuid::nil()),
         spec: spec("web"),
         applied: (state != MachineState::Configured).then(|| spec("web")),
+        generations: [2, 1].map(generation).into(),
+        generation: (state != MachineState::Configured).then_some(2),
         state,
         created: state != MachineState::Configured,
         placed: state != MachineState::Configured,
         busy: None,
+    }
+}
+
+fn generation(number: u32) -> GenerationFacts {
+    GenerationFacts {
+        number,
+        image: ImageId(Uuid::from_u128(number.into())),
+        profiles: "docker".parse().unwrap(),
     }
 }
 
@@ -70,6 +83,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
         }),
         builder: Some(Ok(BuilderFacts { profiles, source: "s".to_owned() })),
         image_ready: false,
+        next_image: None,
         image: Some(ImageFacts { title: "core (immutable)".to_owned(), users: vec![] }),
     }
 }
@@ -97,6 +111,9 @@ fn operation(kind: OperationKind) -> Operation {
         OperationKind::Configure => Operation::Configure { spec },
         OperationKind::RemoveImage => Operation::RemoveImage { image: ImageId(Uuid::nil()) },
         OperationKind::Reconfigure => reconfigure(|spec| spec.memory = 4096.try_into().unwrap()),
+        OperationKind::RollBack => {
+            MachineAction::RollBack { generation: GenerationNumber(1) }.on("web".parse().unwrap())
+        }
         OperationKind::Rename => {
             MachineAction::Rename { name: "db".parse().unwrap() }.on("web".parse().unwrap())
         }
@@ -111,11 +128,16 @@ fn every_state_allows_just_what_fits_it() {
     // Nothing is pending here.
     for (state, allowed) in [
         (State::Configured, vec![Op::Reconfigure, Op::Provision, Op::Rename, Op::Purge]),
-        (State::Off, vec![Op::Reconfigure, Op::Start, Op::Rename, Op::Destroy, Op::Purge]),
+        (
+            State::Off,
+            vec![Op::Reconfigure, Op::Upgrade, Op::RollBack, Op::Start, Op::Rename, Op::Destroy, Op::Purge],
+        ),
         (
             State::Running,
             vec![
                 Op::Reconfigure,
+                Op::Upgrade,
+                Op::RollBack,
                 Op::ShutDown,
                 Op::Reboot,
                 Op::ForceOff,
@@ -126,7 +148,10 @@ fn every_state_allows_just_what_fits_it() {
         ),
         (State::ShuttingDown, vec![Op::Reconfigure, Op::ShutDown, Op::ForceOff, Op::Destroy, Op::Purge]),
         (State::Paused, vec![Op::Reconfigure, Op::ForceOff, Op::Resume, Op::Destroy, Op::Purge]),
-        (State::Crashed, vec![Op::Reconfigure, Op::Start, Op::Rename, Op::Destroy, Op::Purge]),
+        (
+            State::Crashed,
+            vec![Op::Reconfigure, Op::Upgrade, Op::RollBack, Op::Start, Op::Rename, Op::Destroy, Op::Purge],
+        ),
         (State::Unknown, vec![]),
     ] {
         let facts = facts(Some(machine(state)));
@@ -143,122 +168,6 @@ fn every_state_allows_just_what_fits_it() {
 /// What each step of the plan is called.
 fn step_names(operation: &Operation, facts: &Facts) -> Vec<String> {
     plan(operation, facts).unwrap().steps.into_iter().map(|step| step.name).collect()
-}
-
-#[test]
-fn a_configuration_is_applied_as_far_as_the_machine_allows_now() {
-    let change = reconfigure(|spec| {
-        spec.memory = 4096.try_into().unwrap();
-        spec.disk = 50.try_into().unwrap();
-        spec.identity.dns = vec!["192.0.2.53".parse().unwrap()];
-    });
-    let off = facts(Some(machine(MachineState::Off)));
-    assert_eq!(step_names(&change, &off), ["record.save", "identity.apply", "disks.grow", "definition.put"]);
-    let running = facts(Some(machine(MachineState::Running)));
-    assert_eq!(step_names(&change, &running), ["record.save", "identity.apply", "disks.grow"]);
-    let shown = plan(&change, &running).unwrap();
-    assert_eq!(
-        shown.changes,
-        [
-            "Memory: 2 GiB → 4 GiB (needs a restart)",
-            "Disk: 30 GiB → 50 GiB (applied at once)",
-            "Name servers: + 192.0.2.53 (applied at once)"
-        ]
-    );
-    assert_eq!(shown.downtime, None);
-    let bare = facts(Some(machine(MachineState::Configured)));
-    assert_eq!(step_names(&change, &bare), ["record.save"]);
-    let away = facts(Some(machine(MachineState::Unknown)));
-    assert_eq!(plan(&change, &away), Err(Refusal::Unavailable("local".to_owned())));
-}
-
-#[test]
-fn a_configuration_that_cannot_be_is_refused_beside_its_field() {
-    let off = facts(Some(machine(MachineState::Off)));
-    let field = |change: Operation, facts: &Facts| match plan(&change, facts) {
-        Err(Refusal::Field { field, why }) => (field, why),
-        other => panic!("{other:?}"),
-    };
-    let (of, why) = field(reconfigure(|spec| spec.disk = 20.try_into().unwrap()), &off);
-    assert!(of == "disk" && why.contains("30 GiB"), "{why}");
-    let (of, _) = field(reconfigure(|spec| spec.network = "bridge:docker0".parse().unwrap()), &off);
-    assert_eq!(of, "network");
-    assert!(plan(&reconfigure(|spec| spec.network = "bridge:br0".parse().unwrap()), &off).is_ok());
-    assert!(matches!(plan(&reconfigure(|_| {}), &off), Err(Refusal::State(_))), "nothing was changed");
-    let mut theirs = machine(MachineState::Off);
-    theirs.spec.vcpus = 4.try_into().unwrap();
-    let changed = facts(Some(theirs.clone()));
-    let (of, why) = field(reconfigure(|spec| spec.memory = 4096.try_into().unwrap()), &changed);
-    assert!(of == "base" && why.contains("Processors: 2 vCPUs → 4 vCPUs"), "{why}");
-    // The very same, as when a failed job is tried again.
-    assert!(plan(&reconfigure(|spec| spec.vcpus = 4.try_into().unwrap()), &changed).is_ok());
-}
-
-#[test]
-fn what_has_no_disk_yet_may_get_a_smaller_one() {
-    let bare = facts(Some(machine(MachineState::Configured)));
-    assert!(plan(&reconfigure(|spec| spec.disk = 20.try_into().unwrap()), &bare).is_ok());
-    // Saved and not made: what is there counts.
-    let mut failed = machine(MachineState::Off);
-    failed.spec.disk = 3000.try_into().unwrap();
-    let failed = facts(Some(failed));
-    let mut less = reconfigure(|spec| spec.disk = 100.try_into().unwrap());
-    if let Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } = &mut less {
-        change.base.disk = 3000.try_into().unwrap();
-    }
-    assert!(plan(&less, &failed).is_ok());
-}
-
-#[test]
-fn a_bridge_that_was_withdrawn_is_not_put_later() {
-    let mut moved = machine(MachineState::Off);
-    moved.spec.network = "bridge:br7".parse().unwrap();
-    let facts = facts(Some(moved));
-    for kind in [OperationKind::Start, OperationKind::Apply] {
-        let refused = plan(&on_web(kind), &facts);
-        assert!(matches!(&refused, Err(Refusal::State(why)) if why.contains("br7")), "{kind}: {refused:?}");
-    }
-    assert!(plan(&on_web(OperationKind::Revert), &facts).is_ok(), "which leads out");
-}
-
-#[test]
-fn secrets_stay_unless_they_are_typed_or_removed() {
-    let mut had = machine(MachineState::Off);
-    let hash: model::identity::PasswordHash = "$6$salt$aaaaaaaaaaaaaaaaaaaa".parse().unwrap();
-    had.spec.identity.root_password = Some(hash.clone());
-    let facts = facts(Some(had));
-    let saved = |keep: bool| {
-        let mut change = reconfigure(|spec| spec.memory = 4096.try_into().unwrap());
-        if let Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } = &mut change {
-            change.kept.root_password = keep;
-        }
-        op(OperationKind::Reconfigure).saves(&change, &facts).unwrap().identity.root_password
-    };
-    assert_eq!(saved(true), Some(hash));
-    assert_eq!(saved(false), None);
-}
-
-#[test]
-fn what_is_pending_is_applied_by_a_restart_or_at_the_next_start_or_dropped() {
-    let mut changed = machine(MachineState::Running);
-    changed.spec.memory = 4096.try_into().unwrap();
-    let running = facts(Some(changed.clone()));
-    let apply = on_web(OperationKind::Apply);
-    assert_eq!(step_names(&apply, &running), ["power.stop", "definition.put", "power.start"]);
-    assert!(plan(&apply, &running).unwrap().downtime.is_some());
-    changed.state = MachineState::Off;
-    changed.spec.identity.hosts = vec!["192.0.2.9 nas".parse().unwrap()];
-    let off = facts(Some(changed));
-    assert_eq!(step_names(&apply, &off), ["identity.apply", "definition.put"]);
-    assert_eq!(
-        step_names(&on_web(OperationKind::Start), &off),
-        ["identity.apply", "definition.put", "power.start"]
-    );
-    let revert = on_web(OperationKind::Revert);
-    assert_eq!(plan(&revert, &off).unwrap().loses.len(), 2);
-    assert_eq!(op(OperationKind::Revert).saves(&revert, &off), Some(spec("web")));
-    let settled = facts(Some(machine(MachineState::Off)));
-    assert_eq!(step_names(&on_web(OperationKind::Start), &settled), ["power.start"]);
 }
 
 #[test]

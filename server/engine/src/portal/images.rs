@@ -17,7 +17,7 @@ pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
     let profiles = core.catalogue.latest().await.profiles;
     let common = common(&profiles);
     let hosts = super::hosts::list(core, cx).await?;
-    Ok(Choices { profiles, common, hosts })
+    Ok(Choices { profiles, common, hosts, generations: Vec::new() })
 }
 
 /// `core` alone, then each profile with what it needs: what people most often build.
@@ -44,10 +44,9 @@ fn common(profiles: &Profiles) -> Vec<ProfileSet> {
 pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let source = current_source(core).await;
-    let mut images = db::images::summaries(&mut *core.db.read().await?, &source).await?;
-    for image in &mut images {
-        add_users(core, cx, image)?;
-    }
+    let mut conn = core.db.read().await?;
+    let mut images = db::images::summaries(&mut conn, &source).await?;
+    add_users(cx, &mut conn, &mut images).await?;
     Ok(images)
 }
 
@@ -66,18 +65,21 @@ pub(super) async fn summary(
     id: ImageId,
 ) -> Result<Option<ImageSummary>> {
     let source = current_source(core).await;
-    let Some(mut image) = db::images::summary(conn, id, &source).await? else { return Ok(None) };
-    add_users(core, cx, &mut image)?;
-    Ok(Some(image))
+    let mut image = db::images::summary(conn, id, &source).await?;
+    add_users(cx, conn, image.as_mut_slice()).await?;
+    Ok(image)
 }
 
-/// The machines that boot an image: how many in all, by name those that the actor may see.
-fn add_users(core: &Core, cx: &Cx, image: &mut ImageSummary) -> Result<()> {
+/// The machines that boot each image, or keep it to go back to: how many in all, by name those that the actor may see.
+async fn add_users(cx: &Cx, conn: &mut Conn, images: &mut [ImageSummary]) -> Result<()> {
     let sees = visible(cx, Action::SeeMachine)?;
-    let users = core.fleet.users_of(image.id);
-    image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
-    image.machines =
-        users.iter().filter(|known| sees.includes(known.owner)).map(|known| known.row.name.clone()).collect();
+    let mut all = db::generations::users(conn).await?;
+    for image in images {
+        let users = all.remove(&image.id).unwrap_or_default();
+        image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
+        image.machines =
+            users.into_iter().filter(|(_, owner)| sees.includes(*owner)).map(|(name, _)| name).collect();
+    }
     Ok(())
 }
 

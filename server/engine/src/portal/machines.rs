@@ -3,18 +3,22 @@
 use crate::authorize::{allow_machine, visible};
 use crate::core::Core;
 use crate::cx::Cx;
-use crate::db;
+use crate::db::generations::Generation;
+use crate::db::machines::MachineRecord;
+use crate::db::{self, Conn};
 use crate::error::Result;
 use crate::machine::facts;
 use crate::ops;
 use model::Fault;
 use model::catalog::{self, On};
 use model::form;
-use model::machine::MachineName;
+use model::machine::{GenerationNumber, MachineName};
 use model::operation::MachineAction;
 use model::permission::{Action, Subject, can};
 use model::view::job::JobFilter;
-use model::view::machine::{Available, MachineDetail, MachineFilter, MachinePage, MachineRow};
+use model::view::machine::{
+    Available, GenerationView, MachineDetail, MachineFilter, MachinePage, MachineRow,
+};
 
 /// How many jobs a machine's page shows.
 const JOBS_SHOWN: usize = 20;
@@ -40,6 +44,7 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
         Some(disks) => super::images::summary(core, cx, &mut conn, disks.image).await?,
         None => None,
     };
+    let generations = generations(&mut conn, &record).await?;
     drop(conn);
     let actions = actions(core, cx, name).await?;
     let pending = record.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&record.spec));
@@ -56,11 +61,27 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
         has_samba_credentials,
         hardware: record.hardware,
         image,
+        generations,
         created: record.created,
         jobs,
         pending,
         actions,
     })
+}
+
+/// The generations whose disks are complete.
+async fn generations(conn: &mut Conn, record: &MachineRecord) -> Result<Vec<GenerationView>> {
+    let current = record.disks.as_ref().map(|disks| disks.generation);
+    let all = db::generations::of_machine(conn, record.id).await?;
+    let view = |generation: Generation| GenerationView {
+        number: GenerationNumber(generation.number),
+        image: generation.image,
+        profiles: generation.profiles,
+        made: generation.made,
+        made_by: generation.made_by,
+        is_current: Some(generation.number) == current,
+    };
+    Ok(all.into_iter().filter(|generation| generation.boot.is_some()).map(view).collect())
 }
 
 /// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be

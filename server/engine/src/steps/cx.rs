@@ -156,6 +156,13 @@ impl Target {
         })
     }
 
+    /// The disk that it boots.
+    pub fn boot_disk(&self) -> Result<&Volume, StepError> {
+        let none =
+            || StepError::new("The machine has no disks to boot from. Destroy it, then create it again.");
+        self.record.disks.as_ref().map(|disks| &disks.boot).ok_or_else(none)
+    }
+
     /// An error of the machine's host, with its name.
     pub fn host_error(
         &self,

@@ -2,6 +2,7 @@
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
+use super::generation;
 use super::step::Step;
 use crate::job::lease::Lease;
 use crate::job::step::Hardware;
@@ -10,7 +11,7 @@ use futures::FutureExt as _;
 use model::change::Part;
 use model::machine::Network;
 use model::spec::Spec;
-use ports::hypervisor::Definition;
+use ports::hypervisor::{Definition, Volume};
 
 /// `definition.put`
 pub(crate) static PUT: Step = Step::new("definition.put", "Define it", |cx, lease| put(cx, lease).boxed())
@@ -32,6 +33,11 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let state = target.hypervisor.state(&target.machine).await;
     let state = state.map_err(target.host_error("Asking for the state"))?;
+    if state.is_active() && cx.work.replaced.is_some() {
+        return Err(StepError::new(
+            "Someone has started the machine while it was to be switched to another boot disk. Try again.",
+        ));
+    }
     if state.is_active() {
         // Else the host's definition would say one thing and the machine be another, until somebody restarts it.
         cx.say("The machine runs. Its new definition is put when it is started the next time.");
@@ -44,23 +50,21 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         // Before the definition is another: what it was stands nowhere else then.
         cx.save_work().await?;
     }
-    define(&target, &Hardware::of(spec)).await?;
+    let boot = target.boot_disk()?.clone();
+    define(&target, &Hardware::of(spec), boot).await?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
     cx.applied(&target, Part::Hardware).await
 }
 
-async fn define(target: &Target, hardware: &Hardware) -> Result<(), StepError> {
-    let disks = target.record.disks.clone().ok_or_else(|| {
-        StepError::new("The machine has no disks to boot from. Destroy it, then create it again.")
-    })?;
+async fn define(target: &Target, hardware: &Hardware, boot: Volume) -> Result<(), StepError> {
     let Hardware { memory, vcpus, network } = hardware.clone();
     let definition = Definition {
         hardware: target.record.hardware.clone(),
         memory,
         vcpus,
         network,
-        boot: disks.boot,
-        data: disks.data,
+        boot,
+        data: target.record.disks.as_ref().and_then(|disks| disks.data.clone()),
     };
     let put = target.hypervisor.put_definition(&target.machine, &definition).await;
     put.map_err(target.host_error("Defining the machine"))
@@ -88,7 +92,12 @@ async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
         return if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await };
     };
     let target = cx.machine().await?;
-    define(&target, &former).await?;
+    // The row is switched back later.
+    let boot = match cx.work.replaced {
+        Some(number) => generation::complete(cx, target.record.id, number).await?.1,
+        None => target.boot_disk()?.clone(),
+    };
+    define(&target, &former, boot).await?;
     cx.say("The machine has its former definition again.");
     let mut was = target.record.spec.clone();
     former.give(&mut was);

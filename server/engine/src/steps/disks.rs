@@ -3,9 +3,9 @@
 use super::cx::{StepCx, Target};
 use super::error::StepError;
 use super::step::Step;
-use crate::db;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
+use crate::db::{self, Tx, generations};
 use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::machine::facts::Facts;
@@ -13,7 +13,7 @@ use crate::machine::guest;
 use crate::roots;
 use futures::FutureExt as _;
 use model::change::Part;
-use model::machine::MachineState;
+use model::machine::{MachineId, MachineState};
 use model::spec::Spec;
 use ports::hypervisor::{BootDisk, DiskRole, Volume};
 use ports::image_builder::IMAGE_FILE;
@@ -32,6 +32,9 @@ pub(crate) static RETIRE: Step =
 pub(crate) static GROW: Step =
     Step::new("disks.grow", "Enlarge the disk", |cx, lease| grow(cx, lease).boxed()).making(Part::Disk);
 
+/// The generation that a machine is created with.
+const FIRST: u32 = 1;
+
 /// Makes the boot disk from the image and, where the mode has one, the data disk with the identity on it.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
@@ -46,7 +49,7 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     // The root comes first: from here on Nix must not collect what the disks will build on.
     cx.core
         .builder
-        .add_root(&roots::of_machine(target.record.id), &image.store_path)
+        .add_root(&roots::of_generation(target.record.id, FIRST), &image.store_path)
         .await
         .map_err(Error::from)?;
     let spec = &target.record.spec;
@@ -56,7 +59,7 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     cx.say("Making the boot disk.");
     let boot = target
         .hypervisor
-        .create_boot_disk(&target.machine, &from)
+        .create_boot_disk(&target.machine, FIRST, &from)
         .await
         .map_err(target.host_error("Making the boot disk"))?;
     let data = if has_data {
@@ -72,7 +75,7 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     } else {
         None
     };
-    note(cx, &target, Some(&Disks { image: image.id, boot, data })).await
+    note(cx, &target, Some(&Disks { generation: FIRST, image: image.id, boot, data })).await
 }
 
 /// The machine had disks before: they must still exist.
@@ -101,14 +104,20 @@ async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError
     retire(cx, lease).await
 }
 
-/// Removes all disks, then the root, then the note of them: what the note names is never gone before the note is read
+/// Removes all disks, then the roots, then the note of them: what the note names is never gone before the note is read
 /// again.
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
     let core = cx.core.clone();
     let _rooting = core.rooting.lock().await;
-    cx.core.builder.remove_root(&roots::of_machine(target.record.id)).await.map_err(Error::from)?;
+    for generation in generations::of_machine(&mut *cx.core.db.read().await?, target.record.id).await? {
+        let root = roots::of_generation(target.record.id, generation.number);
+        core.builder.remove_root(&root).await.map_err(Error::from)?;
+    }
+    // One that was made before its row.
+    let first = roots::of_generation(target.record.id, FIRST);
+    core.builder.remove_root(&first).await.map_err(Error::from)?;
     note(cx, &target, None).await?;
     cx.say("The disks are removed.");
     Ok(())
@@ -120,16 +129,29 @@ async fn note(cx: &StepCx<'_>, target: &Target, disks: Option<&Disks>) -> Result
     // New disks have what the configuration says, and the definition follows; without disks nothing of it is anywhere.
     let applied = disks.map(|_| &target.record.spec);
     db::machines::set_applied(&mut tx, target.record.id, applied).await?;
-    db::machines::set_disks(&mut tx, target.record.id, disks).await.map_err(|error| {
-        match violated(&error) {
-            Some(Constraint::Reference) => StepError::new(
-                "The image was removed while the disks were being made. Try again; it will be built anew.",
-            ),
-            _ => error.into(),
-        }
+    note_in(&mut tx, cx, target.record.id, disks).await.map_err(|error| match violated(&error) {
+        Some(Constraint::Reference) => StepError::new(
+            "The image was removed while the disks were being made. Try again; it will be built anew.",
+        ),
+        _ => error.into(),
     })?;
     tx.commit().await?;
     cx.refresh_machine().await
+}
+
+/// The first generation and the disks, or none of either.
+async fn note_in(
+    tx: &mut Tx,
+    cx: &StepCx<'_>,
+    machine: MachineId,
+    disks: Option<&Disks>,
+) -> crate::error::Result<()> {
+    db::machines::set_disks(tx, machine, disks).await?;
+    let Some(disks) = disks else { return generations::forget_all(tx, machine).await };
+    let (number, image, by) = (disks.generation, disks.image, cx.job.actor_name.as_str());
+    let new = generations::New { machine, number, image, by, now: cx.core.clock.now() };
+    generations::begin(tx, &new).await?;
+    generations::set_boot(tx, machine, number, &disks.boot).await
 }
 
 /// Enlarges the disk. A guest that runs sees it at once and is asked to grow its file system; one that cannot does so at its

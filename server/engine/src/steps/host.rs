@@ -5,7 +5,7 @@ use super::cx::StepCx;
 use super::error::StepError;
 use super::step::Step;
 use crate::db;
-use crate::db::machines::{Disks, MachineRecord};
+use crate::db::machines::MachineRecord;
 use crate::job::lease::Lease;
 use futures::FutureExt as _;
 use model::machine::MachineName;
@@ -85,15 +85,26 @@ async fn undo_rename(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 async fn give_name(cx: &StepCx<'_>, from: &MachineName, to: &MachineName) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     let machine = MachineRef { name: from.clone(), ..target.machine.clone() };
+    let id = target.record.id;
     let disks = target.record.disks.clone();
-    let volumes: Vec<Volume> =
-        disks.iter().flat_map(|disks| std::iter::once(&disks.boot).chain(&disks.data)).cloned().collect();
+    let generations = db::generations::of_machine(&mut *cx.core.db.read().await?, id).await?;
+    let boots =
+        generations.iter().filter_map(|generation| Some((generation.number, generation.boot.clone()?)));
+    let boots: Vec<(u32, Volume)> = boots.collect();
+    let data = disks.as_ref().and_then(|disks| disks.data.clone());
+    let volumes: Vec<Volume> = boots.iter().map(|(_, boot)| boot.clone()).chain(data).collect();
     let renamed = target.hypervisor.rename(&machine, to, &volumes).await;
     let mut renamed = renamed.map_err(target.host_error("Renaming the machine"))?.into_iter();
-    if let Some(disks) = disks {
-        let disks = Disks { boot: renamed.next().unwrap_or(disks.boot), data: renamed.next(), ..disks };
+    if let Some(mut disks) = disks {
         let mut tx = cx.core.db.begin().await?;
-        db::machines::set_disks(&mut tx, target.record.id, Some(&disks)).await?;
+        for ((number, _), boot) in boots.iter().zip(&mut renamed) {
+            db::generations::set_boot(&mut tx, id, *number, &boot).await?;
+            if *number == disks.generation {
+                disks.boot = boot;
+            }
+        }
+        disks.data = renamed.next();
+        db::machines::set_disks(&mut tx, id, Some(&disks)).await?;
         tx.commit().await?;
         cx.refresh_machine().await?;
     }

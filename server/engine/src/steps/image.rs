@@ -23,17 +23,10 @@ pub(crate) static FORGET: Step =
     Step::new("image.forget", "Forget the image", |cx, lease| forget(cx, lease).boxed())
         .removing("the image");
 
-/// Builds the image, or finds it: a machine that has disks keeps the image they were made from, and an image whose row
-/// and store path exist is not built again.
+/// Builds the image, or finds it: a job that needs none keeps the image that the machine's disks were made from, and an image
+/// whose row and store path exist is not built again.
 async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
-    if cx.work.had_disks {
-        return keep_image(cx).await;
-    }
-    let key = cx.work.key.clone().ok_or_else(|| {
-        StepError::new(
-            "The job does not say which image it needs. This is a bug in the portal; please report it.",
-        )
-    })?;
+    let Some(key) = cx.work.key.clone() else { return keep_image(cx).await };
     let known = db::images::by_key(&mut *cx.core.db.read().await?, &key).await?;
     if let Some(row) = known
         && row.rooted

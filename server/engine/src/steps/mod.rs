@@ -14,6 +14,8 @@ mod cx;
 pub(crate) mod definition;
 pub(crate) mod disks;
 mod error;
+pub(crate) mod generation;
+pub(crate) mod health;
 pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod image;
@@ -34,6 +36,10 @@ pub(crate) static ALL: &[&Step] = &[
     &disks::CREATE,
     &disks::GROW,
     &disks::RETIRE,
+    &generation::MAKE,
+    &generation::PRUNE,
+    &generation::SWITCH,
+    &health::AWAIT,
     &host::RELEASE,
     &host::RENAME,
     &host::RESERVE,

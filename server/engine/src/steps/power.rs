@@ -9,7 +9,9 @@ use crate::watch::domain;
 use futures::FutureExt as _;
 use model::machine::MachineState;
 use ports::hypervisor::Power;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
@@ -52,6 +54,8 @@ pub(crate) static REQUIRE_OFF: Step =
 
 /// A guest that is still booting misses the power button, so it is pressed again from time to time.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How long a guest whose system has failed gets to shut down before it is switched off.
+const A_MOMENT: Duration = Duration::from_secs(30);
 
 /// Switches on. A machine that already runs stays as it is.
 async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -66,9 +70,31 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Undoes `start` in an operation that made the machine: nobody has anything in it yet.
+/// Undoes `start`. Nobody has anything in a machine that the operation made; one that ran before is given a moment to write what
+/// it has to its disks.
 async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    if cx.work.ran {
+        ask_nicely(cx).await?;
+    }
     kill(cx, lease).await
+}
+
+/// Asks the guest to shut down and waits a moment. It need not be able to.
+async fn ask_nicely(cx: &StepCx<'_>) -> Result<(), StepError> {
+    let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    let mut changes = cx.core.fleet.changes();
+    if !state(&target).await?.is_active() {
+        return Ok(());
+    }
+    switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
+    cx.say("The guest has been asked to shut down.");
+    let limit = cx.core.settings.shut_down_limit.min(A_MOMENT);
+    let off = until_off(&target, &mut changes, true);
+    tokio::select! {
+        biased;
+        () = cx.cancel.cancelled() => Err(StepError::stopped()),
+        ended = tokio::time::timeout(limit, off) => ended.unwrap_or(Ok(())),
+    }
 }
 
 /// Pulls the plug on a machine that will be removed.
@@ -189,44 +215,56 @@ async fn shut_down(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The guest was asked to shut down before the portal was restarted; waiting until it has.");
     }
     let limit = cx.core.settings.shut_down_limit;
-    let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
-    let off = async {
-        loop {
-            let asks_again = tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(changed) => match &*changed {
-                        Changed::Machine(known)
-                            if known.row.id == target.machine.id && is_off(known.row.observed.state) =>
-                        {
-                            return Ok(());
-                        }
-                        _ => continue,
-                    },
-                    Err(RecvError::Lagged(_)) => false,
-                    Err(RecvError::Closed) => return Err(StepError::stopped()),
-                },
-                _ = again.tick() => may_ask,
-            };
-            // An event may have been missed, by us or on its way to us: ask.
-            if !state(&target).await?.is_active() {
-                return tell(cx, &target).await;
-            }
-            if asks_again {
-                switch(&target, Power::ShutDown, "Asking the guest to shut down").await?;
-            }
-        }
-    };
+    let off = until_off(&target, &mut changes, may_ask);
     tokio::select! {
         biased;
         () = cx.cancel.cancelled() => Err(StepError::stopped()),
         ended = tokio::time::timeout(limit, off) => match ended {
-            Ok(ended) => ended.map(|()| cx.say("The guest has shut down.")),
+            Ok(ended) => {
+                ended?;
+                tell(cx, &target).await?;
+                cx.say("The guest has shut down.");
+                Ok(())
+            }
             Err(_) => Err(StepError::new(format!(
                 "The guest has not shut down within {} s. It may be busy or ignore the power button: \
                  check its console, wait and try again, or force it off.",
                 limit.as_secs()
             ))),
         },
+    }
+}
+
+/// Waits until the machine is off; where that is allowed, the guest is asked again from time to time.
+async fn until_off(
+    target: &Target,
+    changes: &mut Receiver<Arc<Changed>>,
+    may_ask: bool,
+) -> Result<(), StepError> {
+    let mut again = tokio::time::interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
+    loop {
+        let asks_again = tokio::select! {
+            change = changes.recv() => match change {
+                Ok(changed) => match &*changed {
+                    Changed::Machine(known)
+                        if known.row.id == target.machine.id && is_off(known.row.observed.state) =>
+                    {
+                        return Ok(());
+                    }
+                    _ => continue,
+                },
+                Err(RecvError::Lagged(_)) => false,
+                Err(RecvError::Closed) => return Err(StepError::stopped()),
+            },
+            _ = again.tick() => may_ask,
+        };
+        // An event may have been missed, by us or on its way to us: ask.
+        if !state(target).await?.is_active() {
+            return Ok(());
+        }
+        if asks_again {
+            switch(target, Power::ShutDown, "Asking the guest to shut down").await?;
+        }
     }
 }
 

@@ -144,7 +144,11 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     forget(cx, lease).await?;
     let Some(id) = cx.work.machine else { return Ok(()) };
     let _rooting = cx.core.rooting.lock().await;
-    Ok(cx.core.builder.remove_root(&roots::of_machine(id)).await.map_err(Error::from)?)
+    let is_its = |root: &String| roots::is_of_machine(root, id);
+    for root in cx.core.builder.roots().await.map_err(Error::from)?.iter().filter(|root| is_its(root)) {
+        cx.core.builder.remove_root(root).await.map_err(Error::from)?;
+    }
+    Ok(())
 }
 
 /// Removes the row; the name is free again. Also undoes a new one.

@@ -18,6 +18,7 @@ use ports::hypervisor::{
     BootDisk, Definition, DiskRole, HostEvent, HostRef, Hypervisor, HypervisorError, MachineRef, Power,
     Volume,
 };
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub async fn holds(subject: &Subject) {
     identity_files_are_written_read_and_removed(subject).await;
     a_single_disk_grows_and_takes_its_identity(subject).await;
     disks_grow_and_never_shrink(subject).await;
+    boot_disks_of_several_generations_are_apart(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
     a_machine_gets_another_name_and_its_own_again(subject).await;
@@ -107,7 +109,7 @@ pub async fn nothing_is_made_without_a_place(subject: &Subject) {
     host.remove_disks(&machine).await.unwrap();
     host.release(machine.id, &machine.name).await.unwrap();
     let from = BootDisk { image: subject.image.clone(), grow_to: None };
-    assert!(host.create_boot_disk(&machine, &from).await.is_err());
+    assert!(host.create_boot_disk(&machine, 1, &from).await.is_err());
     assert!(host.create_data_disk(&machine, gib(1), &identity("one")).await.is_err());
     assert!(host.put_definition(&machine, &made.definition()).await.is_err());
     assert_eq!(host.disks(&machine).await.unwrap(), []);
@@ -124,11 +126,12 @@ pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Su
     let foreign = |answer: Result<(), HypervisorError>| {
         assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
     };
-    foreign(host.create_boot_disk(&ours, &from).await.map(drop));
+    foreign(host.create_boot_disk(&ours, 1, &from).await.map(drop));
     foreign(host.create_data_disk(&ours, gib(1), &identity("two")).await.map(drop));
     foreign(host.put_definition(&ours, &theirs.definition()).await);
     foreign(host.remove_definition(&ours).await);
     foreign(host.remove_disks(&ours).await);
+    foreign(host.remove_boot_disk(&ours, 1).await);
     let volumes = [theirs.boot(), theirs.data()];
     let adopted = host.adopt(ours.id, &ours.name, &theirs.hardware(), &volumes).await.unwrap();
     assert_eq!(adopted, None);
@@ -238,6 +241,34 @@ pub async fn disks_grow_and_never_shrink(subject: &Subject) {
     }
     assert!(grow(2).await.is_err());
     assert_eq!(size().await, gib(3).bytes());
+    host.power(&machine, Power::ForceOff).await.unwrap();
+    made.remove(subject).await;
+}
+
+/// A boot disk beside another: made while the machine runs from the first, booted after it, and each removed alone.
+pub async fn boot_disks_of_several_generations_are_apart(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "generation").await.with_disks(subject).await;
+    let machine = made.name();
+    host.put_definition(&machine, &made.definition()).await.unwrap();
+    host.power(&machine, Power::Start).await.unwrap();
+    let from = BootDisk { image: subject.image.clone(), grow_to: None };
+    let second = host.create_boot_disk(&machine, 2, &from).await.unwrap();
+    assert_eq!(host.create_boot_disk(&machine, 2, &from).await.unwrap(), second, "again");
+    assert_ne!(second, made.boot());
+    let all = async || host.disks(&machine).await.unwrap();
+    let expected: HashSet<Volume> = [made.boot(), made.data(), second.clone()].into();
+    assert_eq!(all().await.into_iter().collect::<HashSet<_>>(), expected);
+    host.power(&machine, Power::ForceOff).await.unwrap();
+    let definition = Definition { boot: second.clone(), ..made.definition() };
+    host.put_definition(&machine, &definition).await.unwrap();
+    host.power(&machine, Power::Start).await.unwrap();
+    for _ in 0..2 {
+        host.remove_boot_disk(&machine, 1).await.unwrap();
+    }
+    assert_eq!(host.disk_use(&made.boot()).await.unwrap(), None);
+    assert!(host.disk_use(&second).await.unwrap().is_some());
+    assert_eq!(host.state(&machine).await.unwrap(), MachineState::Running);
     host.power(&machine, Power::ForceOff).await.unwrap();
     made.remove(subject).await;
 }
@@ -466,7 +497,7 @@ impl Machine {
 
     async fn create_boot(&self, subject: &Subject, grow_to: Option<DiskGib>) -> Volume {
         let from = BootDisk { image: subject.image.clone(), grow_to };
-        subject.hypervisor.create_boot_disk(&self.name(), &from).await.unwrap()
+        subject.hypervisor.create_boot_disk(&self.name(), 1, &from).await.unwrap()
     }
 
     async fn create_data(&self, subject: &Subject, files: &[IdentityFile]) -> Volume {

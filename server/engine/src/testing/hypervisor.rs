@@ -81,6 +81,8 @@ struct Domain {
 struct Disk {
     place: MachineName,
     role: DiskRole,
+    /// Which of several boot disks.
+    generation: u32,
     size: u64,
     used: u64,
     image: Option<PathBuf>,
@@ -97,7 +99,11 @@ impl MemoryHypervisor {
     /// Another host that is just like this one now, and goes its own way from here.
     pub fn fork(&self) -> Self {
         let world = lock(&self.world).fork();
-        Self { capabilities: self.capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
+        Self {
+            capabilities: self.capabilities,
+            world: Mutex::new(world),
+            events: broadcast::Sender::new(1024),
+        }
     }
 
     /// Cuts the connection, or restores it.
@@ -281,8 +287,15 @@ impl World {
         self.domains.get_mut(&machine.host_ref).ok_or_else(missing)
     }
 
-    fn disk(&self, machine: &MachineName, role: DiskRole) -> Option<(&String, &Disk)> {
-        self.disks.iter().find(|(_, disk)| disk.place == *machine && disk.role == role)
+    fn data_disk(&self, machine: &MachineName) -> Option<(&String, &Disk)> {
+        self.disks.iter().find(|(_, disk)| disk.place == *machine && disk.role == DiskRole::Data)
+    }
+
+    fn boot_disk(&self, machine: &MachineName, generation: u32) -> Option<(&String, &Disk)> {
+        let is_it = |disk: &Disk| {
+            disk.place == *machine && disk.role == DiskRole::Boot && disk.generation == generation
+        };
+        self.disks.iter().find(|(_, disk)| is_it(disk))
     }
 
     /// A guest takes its identity, as `snowglobe-identity receive` does; false when it refuses.

@@ -12,8 +12,9 @@ use engine::testing::hypervisor::{THICK, THIN};
 use engine::testing::operations;
 use model::account::Actor;
 use model::audit::ChainState;
+use model::guest::BOOTED_FILE;
 use model::job::{JobId, JobState, StepState};
-use model::machine::MachineState;
+use model::machine::{GenerationNumber, MachineState};
 use model::operation::{MachineAction, Operation, OperationKind};
 use model::portal::Portal as _;
 use model::view::job::{JobFilter, JobView, StepView};
@@ -61,6 +62,16 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
             succeed(engine, ada, on(Op::ForceOff, "web")).await;
             return MachineAction::Rename { name: name("db") }.on(name("web"));
         }
+        Op::Upgrade => {
+            succeed(engine, ada, create("web")).await;
+            world.builder.set_source("source-2");
+        }
+        Op::RollBack => {
+            succeed(engine, ada, create("web")).await;
+            world.builder.set_source("source-2");
+            succeed(engine, ada, on(Op::Upgrade, "web")).await;
+            return MachineAction::RollBack { generation: GenerationNumber(1) }.on(name("web"));
+        }
         Op::Resume => {
             succeed(engine, ada, create("web")).await;
             succeed(engine, ada, on(Op::Suspend, "web")).await;
@@ -81,6 +92,7 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
 fn world(capabilities: Capabilities) -> World {
     let mut world = World::with(capabilities);
     world.settings.shut_down_limit = Duration::from_secs(1);
+    world.hypervisor.set_guest_file(BOOTED_FILE, Some(""));
     world
 }
 
@@ -241,8 +253,7 @@ impl Case {
     fn dies_of(&self, mischief: Mischief, fails: Option<(usize, When)>) -> bool {
         let context = format!("{} {mischief:?}", self.kind);
         let world = self.prepared.fork();
-        let Crashed { job, reached } =
-            crash(&world, mischief, fails, async |_, _| self.operation.clone());
+        let Crashed { job, reached } = crash(&world, mischief, fails, async |_, _| self.operation.clone());
         on_portal(&world, async |engine, ada| {
             let view = ended(&engine, &ada, job).await;
             match view.summary.badge.state {
@@ -318,6 +329,8 @@ operations! {
     suspend: Suspend;
     resume: Resume;
     rename: Rename;
+    upgrade: Upgrade;
+    roll_back: RollBack;
     destroy: Destroy;
     purge: Purge;
     forget: Forget;

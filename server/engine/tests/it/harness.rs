@@ -152,6 +152,7 @@ impl World {
         all.extend(self.builder.root_names().into_iter().filter(|root| root.starts_with("machine-")));
         all.extend(self.rows("machines").await);
         all.extend(self.rows("former_names").await);
+        all.extend(self.rows("generations").await);
         self.without_ids(all).await
     }
 

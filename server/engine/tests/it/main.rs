@@ -29,4 +29,5 @@ mod story;
 mod stuck;
 mod trail;
 mod turns;
+mod upgrade;
 mod wishes;

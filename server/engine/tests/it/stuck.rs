@@ -183,7 +183,7 @@ async fn what_a_create_leaves_that_was_given_up_is_created_again_or_purged_where
         }
         succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
     }
-    assert!(given_up > 6, "{given_up}");
+    assert!(given_up >= 6, "it dies in each step at least once: {given_up}");
     engine.shut_down().await;
 }
 

@@ -1,4 +1,5 @@
-//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`.
+//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`. The
+//! boot disks of later generations are `boot-2.qcow2` and so on.
 //!
 //! A machine's folder can be traversed by everyone (0711) because QEMU may run as another user, but its files are 0600
 //! and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path is
@@ -16,7 +17,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-const BOOT: &str = "boot.qcow2";
 const DATA: &str = "data.qcow2";
 pub(super) const NVRAM: &str = "nvram.qcow2";
 /// How a scratch folder of `host_tools::disk` begins.
@@ -48,8 +48,13 @@ impl Store {
     }
 
     /// Makes a boot disk as an overlay on the image, or keeps an existing one on the same image.
-    pub async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
-        let path = self.reserved_folder(machine)?.join(BOOT);
+    pub async fn create_boot_disk(
+        &self,
+        machine: &MachineRef,
+        generation: u32,
+        from: &BootDisk,
+    ) -> Result<Volume> {
+        let path = self.reserved_folder(machine)?.join(boot_file(generation));
         let size = from.grow_to.map(DiskGib::bytes);
         let fits = |found: &qcow::Info| {
             found.backing.as_deref() == Some(&*from.image) && size.is_none_or(|s| found.virtual_size >= s)
@@ -60,6 +65,13 @@ impl Store {
                 .map_err(disk_error("Making the boot disk"))?;
         }
         volume(&path)
+    }
+
+    /// See the port.
+    pub async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
+        let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
+        let remove = |path: &Path| none_if_gone(fs::remove_file(path)).map(drop);
+        blocking("Removing a boot disk", folder.join(boot_file(generation)), remove).await
     }
 
     /// Makes the data disk, or keeps an existing one of this size. Its identity files are brought up to date either
@@ -238,6 +250,14 @@ impl Store {
         } else {
             Err(failed("Using a disk", format!("{} is not a machine's disk", volume.0)))
         }
+    }
+}
+
+/// The boot disk of a generation.
+fn boot_file(generation: u32) -> String {
+    match generation {
+        0 | 1 => "boot.qcow2".to_owned(),
+        later => format!("boot-{later}.qcow2"),
     }
 }
 

@@ -173,8 +173,17 @@ impl Hypervisor for Libvirt {
         self.link.call(move |live| power::change(&live.connect, &machine, power)).await
     }
 
-    async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
-        self.store.create_boot_disk(machine, from).await
+    async fn create_boot_disk(
+        &self,
+        machine: &MachineRef,
+        generation: u32,
+        from: &BootDisk,
+    ) -> Result<Volume> {
+        self.store.create_boot_disk(machine, generation, from).await
+    }
+
+    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
+        self.store.remove_boot_disk(machine, generation).await
     }
 
     async fn create_data_disk(

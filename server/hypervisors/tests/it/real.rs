@@ -75,7 +75,7 @@ impl Real {
         let uuid = self.made(&machine);
         self.reserve(&machine).await;
         let from = BootDisk { image: self.image.clone(), grow_to: None };
-        let boot = self.host.create_boot_disk(&machine, &from).await.unwrap();
+        let boot = self.host.create_boot_disk(&machine, 1, &from).await.unwrap();
         let identity = identity(name, &uuid);
         let data = self.host.create_data_disk(&machine, 2.try_into().unwrap(), &identity).await.unwrap();
         let definition = definition(&machine, boot, data);

@@ -30,7 +30,12 @@ fn record(name: &str, owner: UserId) -> MachineRecord {
         applied: None,
         hardware: fresh::hardware_ids().unwrap(),
         host_ref: Some(at(name)),
-        disks: Some(Disks { image: ImageId(Uuid::nil()), boot: Volume("boot".to_owned()), data: None }),
+        disks: Some(Disks {
+            generation: 1,
+            image: ImageId(Uuid::nil()),
+            boot: Volume("boot".to_owned()),
+            data: None,
+        }),
         created: Time(0),
     }
 }

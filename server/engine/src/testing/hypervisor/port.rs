@@ -37,13 +37,9 @@ impl MemoryHypervisor {
     }
 
     /// The name of a new disk.
-    fn free_volume(&self, world: &World, machine: &MachineRef, role: DiskRole) -> String {
+    fn free_volume(&self, world: &World, machine: &MachineRef, file: &str) -> String {
         if self.capabilities.linked_clones {
-            let role = match role {
-                DiskRole::Boot => "boot",
-                DiskRole::Data => "data",
-            };
-            return format!("{}/{role}", machine.name);
+            return format!("{}/{file}", machine.name);
         }
         let names = (0..).map(|number| format!("{}-disk-{number}", machine.host_ref));
         names.into_iter().find(|name| !world.disks.contains_key(name)).unwrap_or_default()
@@ -319,19 +315,26 @@ impl Hypervisor for MemoryHypervisor {
         Ok(())
     }
 
-    async fn create_boot_disk(&self, machine: &MachineRef, from: &BootDisk) -> Result<Volume> {
+    async fn create_boot_disk(
+        &self,
+        machine: &MachineRef,
+        generation: u32,
+        from: &BootDisk,
+    ) -> Result<Volume> {
         let mut world = self.world("create_boot_disk")?;
         must_have_place(&world, machine)?;
         let size = from.grow_to.map_or(IMAGE_SIZE, DiskGib::bytes);
-        let found = world.disk(&machine.name, DiskRole::Boot).map(|(name, disk)| (name.clone(), disk));
+        let found = world.boot_disk(&machine.name, generation).map(|(name, disk)| (name.clone(), disk));
         let name = match found {
             Some((name, disk)) if disk.image.as_ref() == Some(&from.image) => return Ok(Volume(name)),
             Some((name, _)) => name,
-            None => self.free_volume(&world, machine, DiskRole::Boot),
+            None if generation == 1 => self.free_volume(&world, machine, "boot"),
+            None => self.free_volume(&world, machine, &format!("boot-{generation}")),
         };
         let disk = Disk {
             place: machine.name.clone(),
             role: DiskRole::Boot,
+            generation,
             size,
             used: if self.capabilities.linked_clones { LITTLE } else { IMAGE_SIZE },
             image: Some(from.image.clone()),
@@ -339,6 +342,19 @@ impl Hypervisor for MemoryHypervisor {
         };
         world.disks.insert(name.clone(), disk);
         Ok(Volume(name))
+    }
+
+    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
+        let mut world = self.world("remove_boot_disk")?;
+        world.place(machine)?;
+        let Some((name, _)) = world.boot_disk(&machine.name, generation) else { return Ok(()) };
+        let name = name.clone();
+        let is_booted = |d: &&Domain| d.owner == Some(machine.id) && d.definition.boot.0 == name;
+        if world.domains.values().find(is_booted).is_some_and(|domain| domain.state.is_active()) {
+            return Err(failed("removing a boot disk", "the machine runs from it"));
+        }
+        world.disks.remove(&name);
+        Ok(())
     }
 
     async fn create_data_disk(
@@ -349,15 +365,16 @@ impl Hypervisor for MemoryHypervisor {
     ) -> Result<Volume> {
         let mut world = self.world("create_data_disk")?;
         must_have_place(&world, machine)?;
-        if let Some((name, _)) = world.disk(&machine.name, DiskRole::Data) {
+        if let Some((name, _)) = world.data_disk(&machine.name) {
             return Ok(Volume(name.clone()));
         }
-        let name = self.free_volume(&world, machine, DiskRole::Data);
+        let name = self.free_volume(&world, machine, "data");
         let mut files = BTreeMap::new();
         put_files(&mut files, identity);
         let disk = Disk {
             place: machine.name.clone(),
             role: DiskRole::Data,
+            generation: 1,
             size: size.bytes(),
             used: LITTLE,
             image: None,
@@ -468,7 +485,7 @@ impl Hypervisor for MemoryHypervisor {
         let mut world = self.world("agent_read")?;
         world.guest_reads += 1;
         let name = path.strip_prefix("/var/identity/").unwrap_or(path);
-        let data = world.disk(&machine.name, DiskRole::Data);
+        let data = world.data_disk(&machine.name);
         let missing = || failed("reading a file in the guest", "there is no such file");
         let identity = data.and_then(|(_, disk)| disk.files.get(name));
         identity.or_else(|| world.guest_files.get(path)).cloned().ok_or_else(missing)

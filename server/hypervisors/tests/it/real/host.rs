@@ -90,7 +90,7 @@ async fn real_time_from_image_to_running() {
         let begun = Instant::now();
         real.reserve(&machine).await;
         let from = BootDisk { image: real.image.clone(), grow_to: None };
-        let boot = real.host.create_boot_disk(&machine, &from).await.unwrap();
+        let boot = real.host.create_boot_disk(&machine, 1, &from).await.unwrap();
         let identity = identity(name, &uuid);
         let data = real.host.create_data_disk(&machine, 20.try_into().unwrap(), &identity).await.unwrap();
         let disks = begun.elapsed();
