@@ -10,6 +10,7 @@ pub mod audit;
 pub mod catalog;
 pub mod certificates;
 pub mod change;
+pub mod closure;
 pub mod console;
 pub mod event;
 pub mod fault;
