@@ -4,6 +4,7 @@
 //! one image. So what is built is a file that a person can look at, and the command that builds it has no arguments that
 //! matter. The wrapper has no lock file: its only input is a local folder, whose own `flake.lock` pins the rest.
 
+use super::closure;
 use super::flake::{Current, Flake, FlakeSource};
 use super::nix::{Nix, failed, nix_string, other, refused, shell_word};
 use super::nix_log::NixLog;
@@ -11,6 +12,7 @@ use super::profiles;
 use super::roots::Roots;
 use async_trait::async_trait;
 use host_tools::exec::{ExecError, Output};
+use model::closure::Closure;
 use model::image::Profiles;
 use ports::image_builder::{BuildError, BuildSink, Built, IMAGE_FILE, ImageBuilder, ImageKey};
 use serde::Deserialize;
@@ -207,6 +209,14 @@ impl ImageBuilder for NixBuilder {
             shell_word("nix-command flakes"),
             shell_word("path:.#default"),
         )
+    }
+
+    async fn closure(&self, store_path: &Path) -> Result<Option<Closure>, BuildError> {
+        let store_path = store_path.to_owned();
+        match tokio::task::spawn_blocking(move || closure::read(&store_path)).await {
+            Ok(closure) => closure,
+            Err(gone) => Err(other("the list of packages of an image cannot be read", gone)),
+        }
     }
 
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError> {

@@ -3,6 +3,7 @@
 //! [`NixBuilder`] implements [`ports::image_builder::ImageBuilder`] with the `nix` of this computer.
 //!
 //! - `catalogue`: Nix's last answer about the profiles, for pages, which never wait for it.
+//! - `closure`: what an image is made of, from the manifest beside it.
 //! - `flake`: the Nix files an image is made of, those in the binary with the users' own or a folder; their hash.
 //! - `builder`: one build: a wrapper flake that names profiles and mode, `nix build`, its result.
 //! - [`nix_log`]: Nix's machine-readable log, turned into lines, progress and the reason of a failure.
@@ -12,6 +13,7 @@
 
 mod builder;
 mod catalogue;
+mod closure;
 mod flake;
 mod nix;
 pub mod nix_log;

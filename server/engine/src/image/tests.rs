@@ -38,7 +38,20 @@ const FLAKE: &str = r#"{
           *" empty "*) mkdir $out; exit 0 ;;
         esac
         mkdir $out && printf 'an image' >$out/nixos.qcow2
+        case " $profiles " in
+          *" listed "*) printf '%s\n' $part sha256:0 1234 "" 1 $part |
+            awk -f $manifest -v kernel=6.12.3 -v systemd=258 >$out/closure.json ;;
+        esac
       '' ];
+      # What an image consists of: nothing that it may refer to.
+      part = if !builtins.elem "listed" profiles then null else derivation {
+        inherit system;
+        name = "bash-5.2p37";
+        builder = "/bin/sh";
+        args = [ "-c" "echo part >$out" ];
+      };
+      manifest = ./closure.awk;
+      allowedReferences = [ ];
     };
   };
 }
@@ -59,6 +72,8 @@ impl World {
         let text =
             text.replace("@pipe@", &format!("\"{}\"", dir.path().join("pipe").display()).replace('$', "\\$"));
         fs::write(flake.join("flake.nix"), text).unwrap();
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nix/modules/closure.awk");
+        fs::copy(manifest, flake.join("closure.awk")).unwrap();
         let builder = NixBuilder::new(BuilderSettings {
             state: dir.path().join("state"),
             flake: FlakeSource::Path(flake),
@@ -125,6 +140,23 @@ async fn real_nix_builds_an_image_once_and_keeps_it_by_its_root() {
     for bad in ["", "..", "a/b", ".x", "a b"] {
         assert!(builder.add_root(bad, &built.store_path).await.is_err(), "{bad}");
     }
+}
+
+/// Written by the script of the NixOS images. Nix itself would fail the build if it kept a reference to what it lists.
+#[tokio::test]
+async fn real_nix_lists_what_an_image_is_made_of_and_keeps_no_reference_to_it() {
+    let world = World::new();
+    let built = world.build("listed").await.0.unwrap();
+    let closure = world.builder.closure(&built.store_path).await.unwrap().unwrap();
+    assert_eq!((closure.kernel.as_deref(), closure.systemd.as_deref()), (Some("6.12.3"), Some("258")));
+    let part = &closure.packages[0];
+    assert_eq!((part.name.as_str(), part.version.as_str(), part.size), ("bash", "5.2p37", 1234));
+    let path = format!("/nix/store/{}-bash-5.2p37", part.hash.as_ref().unwrap());
+    assert!(world.builder.is_valid(Path::new(&path)).await.unwrap(), "{path}");
+    let ask = Program::new("nix-store").args(["--query", "--references"]).arg(&built.store_path);
+    assert_eq!(ask.env("NIX_CONFIG", CONFIG).run().await.unwrap().stdout.text(), "");
+    let without = world.build("web").await.0.unwrap();
+    assert_eq!(world.builder.closure(&without.store_path).await.unwrap(), None);
 }
 
 /// Nix knows a root by its path: moved with the state directory, it keeps nothing until it is made again.

@@ -2,6 +2,7 @@
 
 use crate::sync::lock;
 use async_trait::async_trait;
+use model::closure::{Closure, Package};
 use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
@@ -32,6 +33,9 @@ struct Store {
     source: String,
     profiles: Profiles,
     paths: BTreeSet<PathBuf>,
+    /// What images are made of, by store path.
+    closures: BTreeMap<PathBuf, Closure>,
+    without_manifests: bool,
     roots: BTreeMap<String, PathBuf>,
     failure: Option<BuildFailure>,
     lines: usize,
@@ -87,6 +91,11 @@ impl MemoryBuilder {
     /// Changes the flake: from now on, every image is another one.
     pub fn set_source(&self, source: &str) {
         source.clone_into(&mut lock(&self.store).source);
+    }
+
+    /// Builds images as earlier versions did, without manifests, or with them again.
+    pub fn without_manifests(&self, without: bool) {
+        lock(&self.store).without_manifests = without;
     }
 
     /// How many lines a build prints.
@@ -188,6 +197,26 @@ fn profile(
     Some((name.parse().ok()?, meta))
 }
 
+/// The kernel, systemd and a package per profile, in versions that change with the source.
+fn closure(key: &ImageKey) -> Closure {
+    let release =
+        Sha256::digest(&key.source).iter().take(2).fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+    let package = |name: &str, version: String| Package {
+        name: name.to_owned(),
+        size: (1 << 20) + release,
+        hash: Some(hex::encode(Sha256::digest(format!("{name} {version}")))),
+        version,
+    };
+    let profiles = key.profiles.iter().map(|profile| package(profile.as_str(), format!("1.{release}")));
+    let (kernel, systemd) = (format!("6.12.{release}"), "258".to_owned());
+    let system = [package("linux", kernel.clone()), package("systemd", systemd.clone())];
+    Closure {
+        kernel: Some(kernel),
+        systemd: Some(systemd),
+        packages: system.into_iter().chain(profiles).collect(),
+    }
+}
+
 #[async_trait]
 impl ImageBuilder for MemoryBuilder {
     async fn source(&self) -> Result<String, BuildError> {
@@ -242,12 +271,23 @@ impl ImageBuilder for MemoryBuilder {
         let name = format!("{} {} {}", key.profiles, key.mode.as_str(), key.source);
         let hash: String = hex::encode(Sha256::digest(name)).chars().take(32).collect();
         let store_path = PathBuf::from(format!("/nix/store/{hash}-nixos-image"));
+        if !store.without_manifests {
+            store.closures.insert(store_path.clone(), closure(key));
+        }
         store.paths.insert(store_path.clone());
         Ok(Built { store_path, size: 20 << 20, closure_size: Some(40 << 20) })
     }
 
     fn reproduce(&self, key: &ImageKey) -> String {
         format!("nix build {}", key.profiles)
+    }
+
+    async fn closure(&self, store_path: &Path) -> Result<Option<Closure>, BuildError> {
+        let store = lock(&self.store);
+        if !store.paths.contains(store_path) {
+            return Err(BuildError::Other { what: "The image is gone.".to_owned(), source: None });
+        }
+        Ok(store.closures.get(store_path).cloned())
     }
 
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError> {
