@@ -79,6 +79,7 @@ pub const PAGES: &[&str] = &[
     "/machines/{name}/do/{operation}",
     IMAGES,
     "/images/{id}/remove",
+    "/images/{id}/diff/{to}",
     JOBS,
     "/jobs/{id}",
     HOSTS,
@@ -150,6 +151,11 @@ pub fn images_again(job: JobId) -> String {
 /// Where an image is removed.
 pub fn remove_image(id: ImageId) -> String {
     format!("/images/{id}/remove")
+}
+
+/// What changes from one image to another.
+pub fn image_diff(from: ImageId, to: ImageId) -> String {
+    format!("/images/{from}/diff/{to}")
 }
 
 /// A job's page.

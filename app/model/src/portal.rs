@@ -14,7 +14,7 @@ use crate::job::JobId;
 use crate::machine::MachineName;
 use crate::operation::Operation;
 use crate::plan::{Consent, Plan};
-use crate::view::image::ImageSummary;
+use crate::view::image::{ImageDiff, ImageSummary};
 use crate::view::job::{JobFilter, JobSummary, JobView};
 use crate::view::machine::{MachineDetail, MachineFilter, MachinePage};
 use async_trait::async_trait;
@@ -97,6 +97,8 @@ pub trait Portal: Send + Sync {
     async fn images(&self, actor: &Actor) -> Result<Vec<ImageSummary>, Fault>;
     /// One image.
     async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault>;
+    /// What changes from one image to another.
+    async fn closure_diff(&self, actor: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault>;
 
     /// All hosts with the findings of their last check.
     async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault>;

@@ -13,6 +13,7 @@ use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
 use model::fault::Fault;
 use model::form::{self, FormData};
+use model::image::ImageId;
 use model::job::JobId;
 use model::machine::Mode;
 use model::operation::OperationKind;
@@ -21,6 +22,7 @@ use model::portal::Choices;
 use model::size::Bytes;
 use model::sort::{Column, Sort};
 use model::view::image::ImageSummary;
+use std::collections::HashMap;
 
 const KIND: OperationKind = OperationKind::Build;
 const TABLE: Table<'static, ImageSummary> = Table {
@@ -64,10 +66,21 @@ fn list(cx: &Cx, images: Vec<ImageSummary>) -> AnyView {
         return table::empty("No images yet. A new machine builds the one it needs.", None);
     }
     let may_remove = may(cx, Action::Operate(OperationKind::RemoveImage));
-    Sorting::whole(cx, &TABLE, Sort::by("built", true), images, |image| row(image, may_remove))
+    let previous = previous(&images);
+    let row = |image: &ImageSummary| row(image, previous.get(&image.id).copied(), may_remove);
+    Sorting::whole(cx, &TABLE, Sort::by("built", true), images, row)
 }
 
-fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
+/// For each image the one of the same profiles and mode that was built before it.
+fn previous(images: &[ImageSummary]) -> HashMap<ImageId, ImageId> {
+    let mut sorted: Vec<&ImageSummary> = images.iter().collect();
+    sorted.sort_by_key(|image| (&image.profiles, image.mode, image.built, image.id));
+    let pairs = sorted.iter().zip(sorted.iter().skip(1));
+    let alike = pairs.filter(|(older, newer)| older.profiles == newer.profiles && older.mode == newer.mode);
+    alike.map(|(older, newer)| (newer.id, older.id)).collect()
+}
+
+fn row(image: &ImageSummary, previous: Option<ImageId>, may_remove: bool) -> AnyView {
     let note = |text: String| view! { <span class="note">{text}</span> };
     let age = (!image.current).then(|| note("from an older source".to_owned()));
     let size = Bytes(image.size).to_string();
@@ -82,12 +95,22 @@ fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
                 {time::relative(image.built)}
                 " "
                 {image.built_by.as_ref().map(|by| note(format!("by {by}")))}
+                {previous.map(|older| comparison(image, older))}
             </td>
             <td data-label="Used by">{used_by(image)}</td>
             <td class="row-action">{removal(image, may_remove)}</td>
         </tr>
     }
     .into_any()
+}
+
+fn comparison(image: &ImageSummary, older: ImageId) -> impl IntoView + use<> {
+    let label = format!("Compare image {} with the previous one", composition(&image.profiles));
+    view! {
+        <span class="note">
+            <a href=routes::image_diff(older, image.id) aria-label=label>"Compare with the previous image"</a>
+        </span>
+    }
 }
 
 /// The machines that use it: by name where the actor may see them, the others as a number.

@@ -6,6 +6,8 @@ pub mod address;
 pub mod badge;
 #[cfg(feature = "ssr")]
 pub mod choices;
+#[cfg(feature = "ssr")]
+pub mod closure;
 pub mod console;
 #[cfg(feature = "ssr")]
 pub mod faults;

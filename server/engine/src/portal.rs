@@ -25,7 +25,7 @@ use model::machine::MachineName;
 use model::operation::Operation;
 use model::plan::{Consent, Plan};
 use model::portal::{Browser, Choices, LoggedIn, Portal, Submitted};
-use model::view::image::ImageSummary;
+use model::view::image::{ImageDiff, ImageSummary};
 use model::view::job::{JobFilter, JobSummary, JobView};
 use model::view::machine::{MachineDetail, MachineFilter, MachinePage};
 
@@ -110,6 +110,11 @@ impl Portal for Engine {
     async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault> {
         let cx = self.core.cx(actor);
         images::one(&self.core, &cx, id).await.map_err(|e| cx.fault(e))
+    }
+
+    async fn closure_diff(&self, actor: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault> {
+        let cx = self.core.cx(actor);
+        images::diff(&self.core, &cx, from, to).await.map_err(|e| cx.fault(e))
     }
 
     async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault> {

@@ -4,12 +4,14 @@ use crate::authorize::{authorize, visible};
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
-use crate::error::Result;
+use crate::error::{Result, chain};
 use model::Fault;
+use model::closure::ClosureDiff;
 use model::image::{ImageId, ProfileSet, Profiles};
 use model::permission::{Action, Subject};
 use model::portal::Choices;
-use model::view::image::ImageSummary;
+use model::view::image::{ImageDiff, ImageSummary};
+use std::path::Path;
 
 /// What forms offer: the profiles from Nix's last answer. If it does not answer now, the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
@@ -56,6 +58,34 @@ pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummar
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let mut conn = core.db.read().await?;
     Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
+}
+
+/// Two images and how they differ.
+pub(super) async fn diff(core: &Core, cx: &Cx, from: ImageId, to: ImageId) -> Result<ImageDiff> {
+    let (from, to) = (one(core, cx, from).await?, one(core, cx, to).await?);
+    let closure = compare(core, &from, &to).await;
+    Ok(ImageDiff { from, to, closure })
+}
+
+/// What changes in the closure, or why that is not known: no reason to show nothing of the images.
+async fn compare(
+    core: &Core,
+    from: &ImageSummary,
+    to: &ImageSummary,
+) -> std::result::Result<ClosureDiff, String> {
+    let (first, second) = (Path::new(&from.store_path), Path::new(&to.store_path));
+    let closures = tokio::try_join!(core.builder.closure(first), core.builder.closure(second));
+    let closures = closures.map_err(|error| {
+        tracing::warn!(error = chain(&error), "the closures of two images cannot be compared");
+        error.to_string()
+    })?;
+    let which = match closures {
+        (Some(from), Some(to)) => return Ok(from.diff(&to)),
+        (None, None) => "Both images were built before images listed their packages",
+        (None, Some(_)) => "The first image was built before images listed their packages",
+        (Some(_), None) => "The second image was built before images listed their packages",
+    };
+    Err(format!("{which}, so there is nothing to compare. Images built from now on have such a list."))
 }
 
 /// One image with its users, for an actor who has been authorised.

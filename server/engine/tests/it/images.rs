@@ -1,6 +1,6 @@
 //! Images: built once, kept by their users, removed when nobody uses them.
 
-use crate::harness::{World, admin, build, create, name, on, patiently, succeed, until_row};
+use crate::harness::{World, admin, build, create, member, name, on, patiently, succeed, until_row};
 use model::Fault;
 use model::host::Level;
 use model::operation::{Operation, OperationKind};
@@ -188,5 +188,60 @@ async fn a_machine_whose_image_is_gone_says_so_until_it_is_built_again() {
     succeed(&engine, &ada, build("docker")).await;
     let row = engine.machine(&ada, &name("web")).await.unwrap().row;
     assert_eq!(row.observed.warning, None);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn two_images_are_compared_by_what_they_are_made_of() {
+    let world = World::new();
+    let engine = world.open().await;
+    let (ada, bob) = (admin(&engine).await, member(&engine, "bob").await);
+    succeed(&engine, &ada, build("docker")).await;
+    world.clock.advance_millis(1000);
+    world.builder.set_source("source-2");
+    succeed(&engine, &ada, build("docker")).await;
+    succeed(&engine, &ada, build("python")).await;
+    let images = engine.images(&bob).await.unwrap();
+    let id = |profiles: &str, current| {
+        images.iter().find(|i| i.profiles.to_string() == profiles && i.current == current).unwrap().id
+    };
+    let (old, new, other) = (id("core,docker", false), id("core,docker", true), id("core,python", true));
+
+    let diff = engine.closure_diff(&bob, old, new).await.unwrap();
+    assert_eq!((diff.from.id, diff.to.id), (old, new));
+    let closure = diff.closure.unwrap();
+    assert!(closure.kernel.changes() && !closure.systemd.changes());
+    let changed: Vec<&str> = closure.changed.iter().map(|change| change.name.as_str()).collect();
+    assert_eq!(changed, ["core", "docker", "linux"]);
+    let closure = engine.closure_diff(&bob, new, other).await.unwrap().closure.unwrap();
+    assert_eq!((closure.removed[0].name.as_str(), closure.added[0].name.as_str()), ("docker", "python"));
+    assert!(engine.closure_diff(&bob, new, new).await.unwrap().closure.unwrap().is_empty());
+
+    let missing = model::image::ImageId(uuid::Uuid::from_u128(1));
+    for (from, to) in [(new, missing), (missing, new)] {
+        let fault = engine.closure_diff(&bob, from, to).await.unwrap_err();
+        assert_eq!(fault, Fault::not_found("image"));
+    }
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn images_that_cannot_be_compared_say_why() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.without_manifests(true);
+    succeed(&engine, &ada, build("docker")).await;
+    world.builder.without_manifests(false);
+    succeed(&engine, &ada, build("python")).await;
+    let images = engine.images(&ada).await.unwrap();
+    let (new, old) = (images[0].id, images[1].id);
+    let why = async |from, to| engine.closure_diff(&ada, from, to).await.unwrap().closure.unwrap_err();
+    assert!(why(old, new).await.starts_with("The first image was built before images listed"));
+    assert!(why(new, old).await.starts_with("The second image was built before"));
+    assert!(why(old, old).await.starts_with("Both images were built before"));
+    world.builder.forget_roots();
+    world.builder.collect_garbage();
+    assert_eq!(why(new, new).await, "The image is gone.");
     engine.shut_down().await;
 }
