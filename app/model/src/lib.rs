@@ -14,6 +14,7 @@ pub mod closure;
 pub mod console;
 pub mod event;
 pub mod fault;
+pub mod forecast;
 pub mod form;
 pub mod guest;
 pub mod host;

@@ -7,11 +7,12 @@ use crate::account::{
 use crate::audit::{AuditFilter, AuditPage, ChainState};
 use crate::console::Boot;
 use crate::fault::Fault;
+use crate::forecast::Forecast;
 use crate::form::FormData;
 use crate::host::{HostName, HostView};
 use crate::image::{ImageId, ProfileSet, Profiles};
 use crate::job::JobId;
-use crate::machine::MachineName;
+use crate::machine::{MachineName, Mode};
 use crate::operation::Operation;
 use crate::plan::{Consent, Plan};
 use crate::view::image::{ImageDiff, ImageSummary};
@@ -97,6 +98,9 @@ pub trait Portal: Send + Sync {
     async fn images(&self, actor: &Actor) -> Result<Vec<ImageSummary>, Fault>;
     /// One image.
     async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault>;
+    /// What building an image of these profiles would take. Never waits for Nix: what is not known yet is known at a later
+    /// look.
+    async fn forecast(&self, actor: &Actor, profiles: &ProfileSet, mode: Mode) -> Result<Forecast, Fault>;
     /// What changes from one image to another.
     async fn closure_diff(&self, actor: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault>;
 

@@ -15,6 +15,8 @@ pub mod faults;
 pub mod fields;
 pub mod figures;
 #[cfg(feature = "ssr")]
+pub mod forecast;
+#[cfg(feature = "ssr")]
 pub mod form;
 #[cfg(feature = "ssr")]
 pub mod frame;

@@ -434,3 +434,27 @@ async fn an_image_is_compared_with_the_one_before_it_of_the_same_profiles_and_mo
         .collect();
     assert_eq!(links, [compared]);
 }
+
+#[tokio::test]
+async fn a_forecast_says_what_there_is_to_do_and_how_long_it_has_taken() {
+    use leptos::prelude::RenderHtml as _;
+    use model::forecast::{BuildWork, Forecast, Outlook};
+    let told = |outlook, usual| app::parts::forecast::forecast(&Forecast { outlook, usual }).to_html();
+    let work = BuildWork { to_build: 1, to_fetch: 340, download: 3 << 20, unpacked: 9 << 20 };
+    let html = told(Outlook::Known(work), Some(250_000));
+    assert!(
+        html.contains("1 derivation to build, 340 store paths to fetch (3 MiB to download, 9 MiB unpacked).")
+    );
+    assert!(html.contains("usually takes 4 min 10 s here."), "{html}");
+    assert!(
+        told(Outlook::Known(BuildWork::default()), None)
+            .contains("Everything that it needs is in the Nix store.")
+    );
+    assert!(
+        told(Outlook::Known(BuildWork { to_fetch: 1, ..Default::default() }), None)
+            .contains(">1 store path to fetch.")
+    );
+    assert!(!told(Outlook::Built, Some(1)).contains("usually"));
+    assert!(told(Outlook::Asked, None).contains("again in a moment"));
+    assert!(told(Outlook::Unknown("<b>".to_owned()), None).contains("not known: &lt;b&gt;"));
+}

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use model::closure::Closure;
+use model::forecast::BuildWork;
 use model::image::{ProfileSet, Profiles};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
@@ -104,6 +105,8 @@ pub trait ImageBuilder: Send + Sync + 'static {
         sink: BuildSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<Built, BuildError>;
+    /// What [`build`](Self::build) would have to do, without doing it. Evaluates each time, and asks the caches.
+    async fn forecast(&self, key: &ImageKey, cancel: &CancellationToken) -> Result<BuildWork, BuildError>;
     /// The command that does the same in a shell.
     fn reproduce(&self, key: &ImageKey) -> String;
     /// What the system in an image is made of; `None` for an image from before there were manifests.

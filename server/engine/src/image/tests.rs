@@ -2,6 +2,7 @@
 
 use super::*;
 use host_tools::exec::Program;
+use model::forecast::BuildWork;
 use model::image::SizeClass;
 use model::machine::Mode;
 use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
@@ -48,7 +49,7 @@ const FLAKE: &str = r#"{
         inherit system;
         name = "bash-5.2p37";
         builder = "/bin/sh";
-        args = [ "-c" "echo part >$out" ];
+        args = [ "-c" "echo part @salt@ >$out" ];
       };
       manifest = ./closure.awk;
       allowedReferences = [ ];
@@ -157,6 +158,22 @@ async fn real_nix_lists_what_an_image_is_made_of_and_keeps_no_reference_to_it() 
     assert_eq!(ask.env("NIX_CONFIG", CONFIG).run().await.unwrap().stdout.text(), "");
     let without = world.build("web").await.0.unwrap();
     assert_eq!(world.builder.closure(&without.store_path).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn real_nix_tells_what_a_build_would_do() {
+    let world = World::new();
+    let (key, never) = (world.key("listed").await, CancellationToken::new());
+    let work = world.builder.forecast(&key, &never).await.unwrap();
+    assert_eq!((work.to_build, work.to_fetch), (2, 0), "the image and what is in it");
+    world.build("listed").await.0.unwrap();
+    assert_eq!(world.builder.forecast(&key, &never).await.unwrap(), BuildWork::default());
+    never.cancel();
+    assert!(matches!(world.builder.forecast(&key, &never).await, Err(BuildError::Cancelled)));
+    fs::write(world.dir.path().join("flake/flake.nix"), "{ outputs = _: throw \"not today\"; }").unwrap();
+    let broken = world.builder.forecast(&world.key("web").await, &CancellationToken::new()).await;
+    let Err(BuildError::Evaluation { why }) = broken else { panic!("it was evaluated") };
+    assert!(why.contains("not today"), "{why}");
 }
 
 /// Nix knows a root by its path: moved with the state directory, it keeps nothing until it is made again.

@@ -7,10 +7,13 @@ use crate::db::{self, Conn};
 use crate::error::{Result, chain};
 use model::Fault;
 use model::closure::ClosureDiff;
+use model::forecast::{Forecast, Outlook};
 use model::image::{ImageId, ProfileSet, Profiles};
+use model::machine::Mode;
 use model::permission::{Action, Subject};
 use model::portal::Choices;
 use model::view::image::{ImageDiff, ImageSummary};
+use ports::image_builder::ImageKey;
 use std::path::Path;
 
 /// What forms offer: the profiles from Nix's last answer. If it does not answer now, the hosts page says why.
@@ -58,6 +61,27 @@ pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummar
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let mut conn = core.db.read().await?;
     Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
+}
+
+/// What building an image would take, as far as it is known now.
+pub(super) async fn forecast(core: &Core, cx: &Cx, profiles: &ProfileSet, mode: Mode) -> Result<Forecast> {
+    authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
+    let source = core.builder.source().await;
+    let mut conn = core.db.read().await?;
+    let mut times = db::images::build_times(&mut conn, profiles, mode).await?;
+    times.sort_unstable();
+    let usual = times.get(times.len() / 2).copied();
+    let outlook = match source {
+        Err(error) => Outlook::Unknown(format!("{error}.")),
+        Ok(source) => {
+            let key = ImageKey { profiles: profiles.clone(), mode, source };
+            match db::images::by_key(&mut conn, &key).await? {
+                Some(_) => Outlook::Built,
+                None => core.forecasts.latest(&key),
+            }
+        }
+    };
+    Ok(Forecast { outlook, usual })
 }
 
 /// Two images and how they differ.

@@ -3,6 +3,7 @@
 use crate::sync::lock;
 use async_trait::async_trait;
 use model::closure::{Closure, Package};
+use model::forecast::BuildWork;
 use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
@@ -113,22 +114,22 @@ impl MemoryBuilder {
         lock(&self.store).broken = why.map(str::to_owned);
     }
 
-    /// Lets evaluations of the profiles fail for this reason, or succeed again; everything else works.
+    /// Lets evaluations of the profiles and of images fail for this reason, or succeed again; everything else works.
     pub fn set_unevaluable(&self, why: Option<&str>) {
         lock(&self.store).unevaluable = why.map(str::to_owned);
     }
 
-    /// Holds evaluations of the profiles, or lets them go on.
+    /// Holds evaluations of the profiles and of images, or lets them go on.
     pub fn hold_evaluation(&self, hold: bool) {
         self.evaluating.send_replace(!hold);
     }
 
-    /// Waits until the profiles have been asked for so many times since the builder was made.
+    /// Waits until there have been so many evaluations since the builder was made.
     pub async fn asked(&self, count: usize) {
         let _ = self.asked.subscribe().wait_for(|asked| *asked >= count).await;
     }
 
-    /// How often the profiles have been asked for.
+    /// How many evaluations there have been.
     pub fn questions(&self) -> usize {
         *self.asked.borrow()
     }
@@ -276,6 +277,23 @@ impl ImageBuilder for MemoryBuilder {
         }
         store.paths.insert(store_path.clone());
         Ok(Built { store_path, size: 20 << 20, closure_size: Some(40 << 20) })
+    }
+
+    async fn forecast(&self, key: &ImageKey, cancel: &CancellationToken) -> Result<BuildWork, BuildError> {
+        self.works()?;
+        self.asked.send_modify(|asked| *asked += 1);
+        let mut evaluating = self.evaluating.subscribe();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(BuildError::Cancelled),
+            _ = evaluating.wait_for(|go| *go) => {}
+        }
+        let store = lock(&self.store);
+        if let Some(why) = &store.unevaluable {
+            return Err(BuildError::Evaluation { why: why.clone() });
+        }
+        let to_fetch = u32::try_from(key.profiles.iter().count()).unwrap_or(u32::MAX);
+        Ok(BuildWork { to_build: 1, to_fetch, download: 5 << 20, unpacked: 20 << 20 })
     }
 
     fn reproduce(&self, key: &ImageKey) -> String {

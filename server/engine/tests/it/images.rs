@@ -1,8 +1,12 @@
 //! Images: built once, kept by their users, removed when nobody uses them.
 
-use crate::harness::{World, admin, build, create, member, name, on, patiently, succeed, until_row};
+use crate::harness::{World, admin, build, create, ended, member, name, on, patiently, succeed, until_row};
 use model::Fault;
+use model::account::Actor;
+use model::forecast::{BuildWork, Outlook};
 use model::host::Level;
+use model::image::ProfileSet;
+use model::machine::Mode;
 use model::operation::{Operation, OperationKind};
 use model::plan::Consent;
 use model::portal::Portal as _;
@@ -244,4 +248,70 @@ async fn images_that_cannot_be_compared_say_why() {
     world.builder.collect_garbage();
     assert_eq!(why(new, new).await, "The image is gone.");
     engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_a_build_would_take_is_asked_in_the_background_and_known_later() {
+    let world = World::new();
+    let engine = world.open().await;
+    let (ada, bob) = (admin(&engine).await, member(&engine, "bob").await);
+    let set = |profiles: &str| profiles.parse::<ProfileSet>().unwrap();
+    let look = async |profiles| engine.forecast(&bob, &set(profiles), Mode::Immutable).await.unwrap();
+    let asked_before = world.builder.questions();
+    world.builder.hold_evaluation(true);
+    for _ in 0..10 {
+        let docker = patiently(look("docker")).await;
+        assert_eq!((docker.outlook, docker.usual), (Outlook::Asked, None));
+        assert_eq!(patiently(look("python")).await.outlook, Outlook::Asked, "one question at a time");
+    }
+    patiently(world.builder.asked(asked_before + 1)).await;
+    world.builder.hold_evaluation(false);
+    let known = async |profiles| loop {
+        match look(profiles).await.outlook {
+            Outlook::Asked => tokio::task::yield_now().await,
+            outlook => return outlook,
+        }
+    };
+    let work = BuildWork { to_build: 1, to_fetch: 2, download: 5 << 20, unpacked: 20 << 20 };
+    assert_eq!(patiently(known("docker")).await, Outlook::Known(work));
+    assert_eq!(patiently(known("python")).await, Outlook::Known(work));
+    assert_eq!(world.builder.questions(), asked_before + 2);
+
+    world.builder.hold(true);
+    let job = engine.submit(&ada, build("docker"), Consent::default()).await.unwrap().job;
+    patiently(world.builder.begun(1)).await;
+    world.clock.advance_millis(90_000);
+    world.builder.hold(false);
+    patiently(ended(&engine, &ada, job)).await;
+    let docker = look("docker").await;
+    assert_eq!((docker.outlook, docker.usual), (Outlook::Built, Some(90_000)));
+    assert_eq!(look("python").await.usual, None);
+
+    world.builder.set_source("source-2");
+    world.builder.set_unevaluable(Some("infinite recursion"));
+    let Outlook::Unknown(why) = patiently(known("docker")).await else { panic!("it was evaluated") };
+    assert!(why.contains("cannot be evaluated"), "{why}");
+    world.builder.set_unevaluable(None);
+    world.clock.advance_millis(60_000);
+    let again = async {
+        while !matches!(look("docker").await.outlook, Outlook::Known(_)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(again).await;
+    let nobody = engine.forecast(&Actor::anonymous(None), &set("docker"), Mode::Immutable).await;
+    assert_eq!(nobody.unwrap_err(), Fault::Unauthenticated);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_portal_that_ends_does_not_wait_for_a_forecast() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    world.builder.hold_evaluation(true);
+    let before = world.builder.questions();
+    engine.forecast(&ada, &"docker".parse().unwrap(), Mode::Immutable).await.unwrap();
+    patiently(world.builder.asked(before + 1)).await;
+    patiently(engine.shut_down()).await;
 }
