@@ -19,6 +19,8 @@ pub const NEW_MACHINE: &str = "/machines/new";
 pub const IMAGES: &str = "/images";
 /// The id of the form on that page.
 pub const BUILD_FORM: &str = "build";
+/// The parameter that asks for a forecast of the image in that form.
+pub const FORECAST: &str = "forecast";
 /// Jobs, newest first.
 pub const JOBS: &str = "/jobs";
 /// Hosts and their findings.

@@ -8,7 +8,7 @@ use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::profiles::composition;
 use crate::parts::table::{Sorting, Table};
-use crate::parts::{faults, table, time};
+use crate::parts::{self, faults, table, time};
 use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
 use model::fault::Fault;
@@ -16,7 +16,8 @@ use model::form::{self, FormData};
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::Mode;
-use model::operation::OperationKind;
+use model::newtype::Refused;
+use model::operation::{Operation, OperationKind};
 use model::permission::Action;
 use model::portal::Choices;
 use model::size::Bytes;
@@ -45,6 +46,7 @@ pub fn Images() -> impl IntoView {
         let choices = cx.portal.choices(&cx.actor).await?;
         let names = KIND.row().form.names();
         let data = values(&cx).await?;
+        let forecast = forecast(&cx, &data).await?;
         let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
         let jump =
             view! { <a class="button primary" href=format!("#{BUILD_FORM}")>"Build an image"</a> }.into_any();
@@ -53,7 +55,7 @@ pub fn Images() -> impl IntoView {
             {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &names)}
             {list(&cx, images)}
-            {build(&cx, &data, &choices, &names)}
+            {build(&cx, &data, &choices, &names, forecast)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
         }
@@ -142,15 +144,47 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
     if cx.form.is(KIND.as_str()) {
         return Ok(cx.form.data.clone());
     }
+    if asks_forecast(cx) {
+        return Ok(cx.query_form());
+    }
     match cx.query_as::<JobId>("job") {
         Some(job) => cx.portal.form_of_job(&cx.actor, job).await,
         None => Ok(form::defaults(KIND)),
     }
 }
 
+/// Whether the form was sent to learn what its image would take: by GET, so that the page can be loaded again until Nix has
+/// answered.
+fn asks_forecast(cx: &Cx) -> bool {
+    cx.form.data.0.is_empty() && !cx.query(routes::FORECAST).is_empty()
+}
+
+/// What the image would take, if somebody wants to know.
+async fn forecast(cx: &Cx, data: &FormData) -> Result<Option<AnyView>, Fault> {
+    if !asks_forecast(cx) {
+        return Ok(None);
+    }
+    let mut data = data.clone();
+    data.set("intent", KIND.as_str());
+    let view = match form::operations(&data, &|_| Err(Refused::new("No password is needed here."))) {
+        Err(mistakes) => {
+            let words: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
+            view! { <p class="field-error">{words.join(" ")}</p> }.into_any()
+        }
+        Ok(operations) => match operations.first() {
+            Some(Operation::Build { profiles, mode }) => {
+                parts::forecast::forecast(&cx.portal.forecast(&cx.actor, profiles, *mode).await?).into_any()
+            }
+            _ => return Ok(None),
+        },
+    };
+    Ok(Some(view))
+}
+
 /// The form that builds one image of the selected profiles, or one of each.
-fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
+fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str], forecast: Option<AnyView>) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
+    let again = format!("{}#{BUILD_FORM}", routes::IMAGES);
     let groups: Vec<AnyView> =
         KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
     view! {
@@ -158,9 +192,13 @@ fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView
             <h2>"Build an image"</h2>
             <input type="hidden" name="intent" value=KIND.as_str()/>
             {groups}
+            {forecast}
             <div class="buttons">
                 <button class="button primary">"Build one image"</button>
                 <button class="button" name="each" value="true">"Build one image per profile"</button>
+                <button class="button" formmethod="get" formaction=again name=routes::FORECAST value="true">
+                    "Show what one would take"
+                </button>
             </div>
         </form>
     }

@@ -458,3 +458,21 @@ async fn a_forecast_says_what_there_is_to_do_and_how_long_it_has_taken() {
     assert!(told(Outlook::Asked, None).contains("again in a moment"));
     assert!(told(Outlook::Unknown("<b>".to_owned()), None).contains("not known: &lt;b&gt;"));
 }
+
+#[tokio::test]
+async fn the_form_of_a_build_shows_what_its_image_would_take_and_keeps_its_values() {
+    let query = "intent=build&profiles=docker&profiles=podman&mode=mutable&forecast=true";
+    let html = show(&format!("/images?{query}")).await.html;
+    assert_sound("images with a forecast", &html);
+    assert!(html.contains("is not known: &lt;script&gt;") && html.contains("4 min 10 s here."), "{html}");
+    let checked: Vec<String> = tags(&html)
+        .iter()
+        .filter(|t| t.get("checked").is_some())
+        .filter_map(|t| Some(t.get("value")?.to_owned()))
+        .collect();
+    assert_eq!(checked, ["docker", "podman", "mutable"]);
+    let wrong = show("/images?profiles=No+Name&mode=mutable&forecast=true").await;
+    assert_eq!(wrong.status, StatusCode::OK);
+    assert!(wrong.html.contains("class=\"field-error\"") && !wrong.html.contains("is not known"));
+    assert!(!show("/images").await.html.contains("is not known"));
+}

@@ -8,7 +8,7 @@ use crate::error::{Result, chain};
 use model::Fault;
 use model::closure::ClosureDiff;
 use model::forecast::{Forecast, Outlook};
-use model::image::{ImageId, ProfileSet, Profiles};
+use model::image::{ImageId, ProfileSet, Profiles, conflicts};
 use model::machine::Mode;
 use model::permission::{Action, Subject};
 use model::portal::Choices;
@@ -66,22 +66,29 @@ pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummar
 /// What building an image would take, as far as it is known now.
 pub(super) async fn forecast(core: &Core, cx: &Cx, profiles: &ProfileSet, mode: Mode) -> Result<Forecast> {
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
-    let source = core.builder.source().await;
-    let mut conn = core.db.read().await?;
-    let mut times = db::images::build_times(&mut conn, profiles, mode).await?;
+    let mut times = db::images::build_times(&mut *core.db.read().await?, profiles, mode).await?;
     times.sort_unstable();
     let usual = times.get(times.len() / 2).copied();
-    let outlook = match source {
-        Err(error) => Outlook::Unknown(format!("{error}.")),
-        Ok(source) => {
-            let key = ImageKey { profiles: profiles.clone(), mode, source };
-            match db::images::by_key(&mut conn, &key).await? {
-                Some(_) => Outlook::Built,
-                None => core.forecasts.latest(&key),
-            }
+    Ok(Forecast { outlook: outlook(core, profiles, mode).await?, usual })
+}
+
+/// What there is to do for an image; what cannot be built is not evaluated.
+async fn outlook(core: &Core, profiles: &ProfileSet, mode: Mode) -> Result<Outlook> {
+    let latest = core.catalogue.latest().await;
+    let source = match (latest.source, latest.failure) {
+        (Err(failure), _) | (Ok(_), Some(failure)) => {
+            return Ok(Outlook::Unknown(format!("{}.", failure.what)));
         }
+        (Ok(source), None) => source,
     };
-    Ok(Forecast { outlook, usual })
+    if let Some(why) = conflicts(&latest.profiles, profiles, mode).into_iter().next() {
+        return Ok(Outlook::Unknown(why));
+    }
+    let key = ImageKey { profiles: profiles.clone(), mode, source };
+    match db::images::by_key(&mut *core.db.read().await?, &key).await? {
+        Some(_) => Ok(Outlook::Built),
+        None => Ok(core.forecasts.latest(&key)),
+    }
 }
 
 /// Two images and how they differ.

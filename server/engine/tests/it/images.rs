@@ -265,6 +265,8 @@ async fn what_a_build_would_take_is_asked_in_the_background_and_known_later() {
         assert_eq!(patiently(look("python")).await.outlook, Outlook::Asked, "one question at a time");
     }
     patiently(world.builder.asked(asked_before + 1)).await;
+    let Outlook::Unknown(why) = look("rust").await.outlook else { panic!("it cannot be built") };
+    assert!(why.contains("needs “python”"), "{why}");
     world.builder.hold_evaluation(false);
     let known = async |profiles| loop {
         match look(profiles).await.outlook {
