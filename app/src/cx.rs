@@ -9,6 +9,7 @@ use leptos_router::hooks::{use_location, use_query_map};
 use leptos_router::params::ParamsMap;
 use model::account::{Actor, Secret};
 use model::fault::Fault;
+use model::form::FormData;
 use model::portal::Portal;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -81,6 +82,11 @@ impl Cx {
     /// The same as a value; `None` if it is missing or invalid.
     pub fn query_as<T: FromStr>(&self, name: &str) -> Option<T> {
         self.query(name).parse().ok()
+    }
+
+    /// The query as the values of a form.
+    pub fn query_form(&self) -> FormData {
+        FormData::from_urlencoded(self.search.as_bytes())
     }
 
     /// The path of this page.

@@ -19,6 +19,8 @@ pub const NEW_MACHINE: &str = "/machines/new";
 pub const IMAGES: &str = "/images";
 /// The id of the form on that page.
 pub const BUILD_FORM: &str = "build";
+/// The parameter that asks for a forecast of the image in that form.
+pub const FORECAST: &str = "forecast";
 /// Jobs, newest first.
 pub const JOBS: &str = "/jobs";
 /// Hosts and their findings.
@@ -80,6 +82,7 @@ pub const PAGES: &[&str] = &[
     "/machines/{name}/do/{operation}",
     IMAGES,
     "/images/{id}/remove",
+    "/images/{id}/diff/{to}",
     JOBS,
     "/jobs/{id}",
     HOSTS,
@@ -161,6 +164,11 @@ pub fn images_again(job: JobId) -> String {
 /// Where an image is removed.
 pub fn remove_image(id: ImageId) -> String {
     format!("/images/{id}/remove")
+}
+
+/// What changes from one image to another.
+pub fn image_diff(from: ImageId, to: ImageId) -> String {
+    format!("/images/{from}/diff/{to}")
 }
 
 /// A job's page.

@@ -64,6 +64,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/machines/:name/do/:operation") view=pages::machine::operate::Operate ssr=ssr.clone()/>
                 <Route path=path!("/images") view=pages::images::Images ssr=ssr.clone()/>
                 <Route path=path!("/images/:id/remove") view=pages::remove_image::RemoveImage ssr=ssr.clone()/>
+                <Route path=path!("/images/:id/diff/:to") view=pages::image_diff::ImageDiff ssr=ssr.clone()/>
                 <Route path=path!("/jobs") view=pages::jobs::Jobs ssr=ssr.clone()/>
                 <Route path=path!("/jobs/:id") view=pages::job::Job ssr=ssr.clone()/>
                 <Route path=path!("/hosts") view=pages::hosts::Hosts ssr=ssr.clone()/>

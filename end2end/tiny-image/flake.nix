@@ -2,7 +2,7 @@
 #
 # Its interface is the one of the NixOS flake, so the portal treats both alike:
 #   lib.profiles                                  the metadata of profiles/*.nix, by name
-#   lib.mkImage { profiles, mode, system ? … }    a derivation with nixos.qcow2 in its output
+#   lib.mkImage { profiles, mode, system ? … }    a derivation with nixos.qcow2 and closure.json in its output
 #
 # It works only in a directory that `prepare` composed: payload/ (Debian's kernel and programs), identity/,
 # profiles/ and registry.nix are put there. The builders run the payload's busybox; only `qemu-img` is taken

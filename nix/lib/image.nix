@@ -48,6 +48,6 @@ rec {
       modules = modulesFor request;
     };
 
-  # mkImage …: a directory with one file, nixos.qcow2.
+  # mkImage …: a directory with two files, nixos.qcow2 and closure.json.
   mkImage = request: (mkSystem request).config.system.build.snowglobeImage;
 }

@@ -147,8 +147,11 @@ in
           mode = "u=rwX,go=rX";
         }
       ];
-      # Nothing besides the image: the portal takes the directory at its word.
-      postVM = "rm -rf $out/nix-support";
+      # Nothing besides the image and its manifest: the portal takes the directory at its word.
+      postVM = ''
+        rm -rf $out/nix-support
+        cp ${config.system.build.snowglobeClosure} $out/closure.json
+      '';
     };
   };
 }

@@ -186,5 +186,6 @@ in
       ''
         mkdir -p $out
         qemu-img convert -f raw -O qcow2 ${config.system.build.image}/*.raw $out/nixos.qcow2
+        cp ${config.system.build.snowglobeClosure} $out/closure.json
       '';
 }

@@ -11,6 +11,7 @@
     ./journald.nix
     ./zram.nix
     ./facts.nix
+    ./closure.nix
     ./identity
   ];
 }

@@ -12,6 +12,8 @@ harness.test {
     { nodes, ... }:
     harness.identity
     + ''
+      import json
+
       boot_disk("${nodes.machine.system.build.snowglobeImage}")
       data_disk(IDENTITY)
       machine.start()
@@ -54,6 +56,15 @@ harness.test {
           assert facts["profiles"] == "core" and facts["mode"] == "immutable", facts
           assert set(facts) == {"profiles", "mode", "revision", "date"}, facts
           machine.succeed("grep -q '^IMAGE_ID=.*snowglobe' /etc/os-release && grep -q '^IMAGE_VERSION=' /etc/os-release")
+
+      with subtest("the manifest beside the image lists what is in its store"):
+          with open("${nodes.machine.system.build.snowglobeImage}/closure.json", encoding="utf-8") as file:
+              manifest = json.load(file)
+          stored = machine.succeed("ls /nix/store").split()
+          listed = ["".join(package["hash"]) + "-" + package["name"] for package in manifest["packages"]]
+          assert len(listed) > 100 and set(listed) <= set(stored), set(listed) - set(stored)
+          assert machine.succeed("uname -r").startswith(manifest["kernel"]), manifest["kernel"]
+          assert manifest["systemd"] in machine.succeed("systemctl --version"), manifest["systemd"]
 
       with subtest("it recovers without anyone at its console"):
           machine.succeed("systemd-analyze cat-config systemd/system.conf | grep -qx RuntimeWatchdogSec=2min")

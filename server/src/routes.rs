@@ -70,6 +70,7 @@ const fn row(path: &'static str, access: Access, answer: Answer) -> Row {
 const SEE_MACHINE: Access = Access::Can(Action::SeeMachine);
 const SEE_JOB: Access = Access::Can(Action::SeeJob);
 const WATCH_CONSOLE: Access = Access::Can(Action::WatchConsole);
+const SEE_IMAGES: Access = Access::Can(Action::SeeImages);
 const READ_AUDIT: Access = Access::Can(Action::ReadAudit);
 const CREATE: Access = Access::Can(Action::Operate(OperationKind::Create));
 const REMOVE_IMAGE: Access = Access::Can(Action::Operate(OperationKind::RemoveImage));
@@ -86,8 +87,9 @@ pub const TABLE: &[Row] = &[
     row("/machines/{name}/activity", SEE_MACHINE, Answer::Page),
     // The page of a refused or denied operation still renders; only the operation is not done.
     row("/machines/{name}/do/{operation}", SEE_MACHINE, Answer::Page),
-    row(paths::IMAGES, Access::Can(Action::SeeImages), Answer::Page),
+    row(paths::IMAGES, SEE_IMAGES, Answer::Page),
     row("/images/{id}/remove", REMOVE_IMAGE, Answer::Page),
+    row("/images/{id}/diff/{to}", SEE_IMAGES, Answer::Page),
     row(paths::JOBS, SEE_JOB, Answer::Page),
     row("/jobs/{id}", SEE_JOB, Answer::Page),
     row("/jobs/{id}/log", SEE_JOB, Answer::JobLog),

@@ -7,14 +7,15 @@ use crate::account::{
 use crate::audit::{AuditFilter, AuditPage, ChainState};
 use crate::console::Boot;
 use crate::fault::Fault;
+use crate::forecast::Forecast;
 use crate::form::FormData;
 use crate::host::{HostName, HostView};
 use crate::image::{ImageId, ProfileSet, Profiles};
 use crate::job::JobId;
-use crate::machine::MachineName;
+use crate::machine::{MachineName, Mode};
 use crate::operation::Operation;
 use crate::plan::{Consent, Plan};
-use crate::view::image::ImageSummary;
+use crate::view::image::{ImageDiff, ImageSummary};
 use crate::view::job::{JobFilter, JobSummary, JobView};
 use crate::view::machine::{GenerationView, MachineDetail, MachineFilter, MachinePage};
 use async_trait::async_trait;
@@ -99,6 +100,11 @@ pub trait Portal: Send + Sync {
     async fn images(&self, actor: &Actor) -> Result<Vec<ImageSummary>, Fault>;
     /// One image.
     async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault>;
+    /// What building an image of these profiles would take. Never waits for Nix: what is not known yet is known at a later
+    /// look.
+    async fn forecast(&self, actor: &Actor, profiles: &ProfileSet, mode: Mode) -> Result<Forecast, Fault>;
+    /// What changes from one image to another.
+    async fn closure_diff(&self, actor: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault>;
 
     /// All hosts with the findings of their last check.
     async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault>;

@@ -8,19 +8,22 @@ use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::profiles::composition;
 use crate::parts::table::{Sorting, Table};
-use crate::parts::{faults, table, time};
+use crate::parts::{self, faults, table, time};
 use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
 use model::fault::Fault;
 use model::form::{self, FormData};
+use model::image::ImageId;
 use model::job::JobId;
 use model::machine::Mode;
-use model::operation::OperationKind;
+use model::newtype::Refused;
+use model::operation::{Operation, OperationKind};
 use model::permission::Action;
 use model::portal::Choices;
 use model::size::Bytes;
 use model::sort::{Column, Sort};
 use model::view::image::ImageSummary;
+use std::collections::HashMap;
 
 const KIND: OperationKind = OperationKind::Build;
 const TABLE: Table<'static, ImageSummary> = Table {
@@ -43,6 +46,7 @@ pub fn Images() -> impl IntoView {
         let choices = cx.portal.choices(&cx.actor).await?;
         let names = KIND.row().form.names();
         let data = values(&cx).await?;
+        let forecast = forecast(&cx, &data).await?;
         let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
         let jump =
             view! { <a class="button primary" href=format!("#{BUILD_FORM}")>"Build an image"</a> }.into_any();
@@ -51,7 +55,7 @@ pub fn Images() -> impl IntoView {
             {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &names)}
             {list(&cx, images)}
-            {build(&cx, &data, &choices, &names)}
+            {build(&cx, &data, &choices, &names, forecast)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
         }
@@ -64,10 +68,21 @@ fn list(cx: &Cx, images: Vec<ImageSummary>) -> AnyView {
         return table::empty("No images yet. A new machine builds the one it needs.", None);
     }
     let may_remove = may(cx, Action::Operate(OperationKind::RemoveImage));
-    Sorting::whole(cx, &TABLE, Sort::by("built", true), images, |image| row(image, may_remove))
+    let previous = previous(&images);
+    let row = |image: &ImageSummary| row(image, previous.get(&image.id).copied(), may_remove);
+    Sorting::whole(cx, &TABLE, Sort::by("built", true), images, row)
 }
 
-fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
+/// For each image the one of the same profiles and mode that was built before it.
+fn previous(images: &[ImageSummary]) -> HashMap<ImageId, ImageId> {
+    let mut sorted: Vec<&ImageSummary> = images.iter().collect();
+    sorted.sort_by_key(|image| (&image.profiles, image.mode, image.built, image.id));
+    let pairs = sorted.iter().zip(sorted.iter().skip(1));
+    let alike = pairs.filter(|(older, newer)| older.profiles == newer.profiles && older.mode == newer.mode);
+    alike.map(|(older, newer)| (newer.id, older.id)).collect()
+}
+
+fn row(image: &ImageSummary, previous: Option<ImageId>, may_remove: bool) -> AnyView {
     let note = |text: String| view! { <span class="note">{text}</span> };
     let age = (!image.current).then(|| note("from an older source".to_owned()));
     let size = Bytes(image.size).to_string();
@@ -82,12 +97,22 @@ fn row(image: &ImageSummary, may_remove: bool) -> AnyView {
                 {time::relative(image.built)}
                 " "
                 {image.built_by.as_ref().map(|by| note(format!("by {by}")))}
+                {previous.map(|older| comparison(image, older))}
             </td>
             <td data-label="Used by">{used_by(image)}</td>
             <td class="row-action">{removal(image, may_remove)}</td>
         </tr>
     }
     .into_any()
+}
+
+fn comparison(image: &ImageSummary, older: ImageId) -> impl IntoView + use<> {
+    let label = format!("Compare image {} with the previous one", composition(&image.profiles));
+    view! {
+        <span class="note">
+            <a href=routes::image_diff(older, image.id) aria-label=label>"Compare with the previous image"</a>
+        </span>
+    }
 }
 
 /// The machines that use it: by name where the actor may see them, the others as a number.
@@ -119,15 +144,47 @@ async fn values(cx: &Cx) -> Result<FormData, Fault> {
     if cx.form.is(KIND.as_str()) {
         return Ok(cx.form.data.clone());
     }
+    if asks_forecast(cx) {
+        return Ok(cx.query_form());
+    }
     match cx.query_as::<JobId>("job") {
         Some(job) => cx.portal.form_of_job(&cx.actor, job).await,
         None => Ok(form::defaults(KIND)),
     }
 }
 
+/// Whether the form was sent to learn what its image would take: by GET, so that the page can be loaded again until Nix has
+/// answered.
+fn asks_forecast(cx: &Cx) -> bool {
+    cx.form.data.0.is_empty() && !cx.query(routes::FORECAST).is_empty()
+}
+
+/// What the image would take, if somebody wants to know.
+async fn forecast(cx: &Cx, data: &FormData) -> Result<Option<AnyView>, Fault> {
+    if !asks_forecast(cx) {
+        return Ok(None);
+    }
+    let mut data = data.clone();
+    data.set("intent", KIND.as_str());
+    let view = match form::operations(&data, &|_| Err(Refused::new("No password is needed here."))) {
+        Err(mistakes) => {
+            let words: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
+            view! { <p class="field-error">{words.join(" ")}</p> }.into_any()
+        }
+        Ok(operations) => match operations.first() {
+            Some(Operation::Build { profiles, mode }) => {
+                parts::forecast::forecast(&cx.portal.forecast(&cx.actor, profiles, *mode).await?).into_any()
+            }
+            _ => return Ok(None),
+        },
+    };
+    Ok(Some(view))
+}
+
 /// The form that builds one image of the selected profiles, or one of each.
-fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView {
+fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str], forecast: Option<AnyView>) -> AnyView {
     let form = FormView::new(data, &cx.form, choices, names);
+    let again = format!("{}#{BUILD_FORM}", routes::IMAGES);
     let groups: Vec<AnyView> =
         KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
     view! {
@@ -135,9 +192,13 @@ fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str]) -> AnyView
             <h2>"Build an image"</h2>
             <input type="hidden" name="intent" value=KIND.as_str()/>
             {groups}
+            {forecast}
             <div class="buttons">
                 <button class="button primary">"Build one image"</button>
                 <button class="button" name="each" value="true">"Build one image per profile"</button>
+                <button class="button" formmethod="get" formaction=again name=routes::FORECAST value="true">
+                    "Show what one would take"
+                </button>
             </div>
         </form>
     }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod audit;
 pub mod errors;
 pub mod hosts;
+pub mod image_diff;
 pub mod images;
 pub mod job;
 pub mod jobs;

@@ -6,12 +6,16 @@ pub mod address;
 pub mod badge;
 #[cfg(feature = "ssr")]
 pub mod choices;
+#[cfg(feature = "ssr")]
+pub mod closure;
 pub mod console;
 #[cfg(feature = "ssr")]
 pub mod faults;
 #[cfg(feature = "ssr")]
 pub mod fields;
 pub mod figures;
+#[cfg(feature = "ssr")]
+pub mod forecast;
 #[cfg(feature = "ssr")]
 pub mod form;
 #[cfg(feature = "ssr")]

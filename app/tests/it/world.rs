@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use model::account::*;
 use model::audit::*;
 use model::change::{Change, Part};
+use model::closure::{ClosureDiff, Growth, Notable};
 use model::console::Boot;
 use model::fault::Fault;
+use model::forecast::{Forecast, Outlook};
 use model::form::FormData;
 use model::host::*;
 use model::image::*;
@@ -192,6 +194,25 @@ fn image() -> ImageSummary {
     }
 }
 
+pub fn closure_diff() -> ClosureDiff {
+    let change = |name: &str, from: &[&str], to: &[&str]| model::closure::Change {
+        name: name.to_owned(),
+        from: from.iter().map(|v| (*v).to_owned()).collect(),
+        to: to.iter().map(|v| (*v).to_owned()).collect(),
+        growth: Growth(-(3 << 20)),
+    };
+    let many = (0..600).map(|n| change(&format!("package-{n}"), &[], &["1.0"])).collect();
+    ClosureDiff {
+        changed: vec![change(HOSTILE, &["8.1", HOSTILE], &["8.2"])],
+        added: many,
+        removed: vec![change("etc", &[], &[])],
+        rebuilt: 2,
+        size: (3 << 30, 2 << 30),
+        kernel: Notable { from: Some("6.12.1".to_owned()), to: Some("6.12.3".to_owned()) },
+        systemd: Notable::default(),
+    }
+}
+
 pub fn plan(title: &str, confirm: bool) -> Plan {
     Plan {
         title: title.to_owned(),
@@ -323,10 +344,23 @@ impl Portal for World {
         Ok(Choices { profiles: profiles(), common, hosts: vec![host()], generations: Vec::new() })
     }
     async fn images(&self, _: &Actor) -> Result<Vec<ImageSummary>, Fault> {
-        Ok(vec![image()])
+        let of = |n, built, mode| ImageSummary {
+            id: ImageId(Uuid::from_u128(n)),
+            built: Time(built),
+            mode,
+            ..image()
+        };
+        Ok(vec![image(), of(8, 3, Mode::Immutable), of(9, 4, Mode::Mutable)])
     }
     async fn image(&self, _: &Actor, _: ImageId) -> Result<ImageSummary, Fault> {
         Ok(image())
+    }
+    async fn forecast(&self, _: &Actor, _: &ProfileSet, _: Mode) -> Result<Forecast, Fault> {
+        Ok(Forecast { outlook: Outlook::Unknown(HOSTILE.to_owned()), usual: Some(250_000) })
+    }
+    async fn closure_diff(&self, _: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault> {
+        let closure = if from == to { Ok(closure_diff()) } else { Err(HOSTILE.to_owned()) };
+        Ok(ImageDiff { from: image(), to: image(), closure })
     }
     async fn hosts(&self, _: &Actor) -> Result<Vec<HostView>, Fault> {
         Ok(vec![host()])

@@ -1,5 +1,5 @@
 # The disk image: GPT with the EFI system partition and the root, as a compressed qcow2.
-# In: esp, rootfs, and to be named in the log profiles, mode. Out: nixos.qcow2.
+# In: esp, rootfs, and to be named in the log profiles, mode. Out: nixos.qcow2, closure.json.
 . "$steps/common.sh"
 
 phase buildPhase
@@ -32,4 +32,5 @@ phase installPhase
 mkdir -p "$out"
 qemu-img convert -f raw -O qcow2 -c disk.raw "$out/nixos.qcow2"
 rm disk.raw
+cp "$rootfs/closure.json" "$out/"
 say "image: $(size_of "$out/nixos.qcow2")"

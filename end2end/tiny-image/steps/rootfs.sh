@@ -1,5 +1,5 @@
 # The root file system: the guest's files, Debian's programs, the identity scripts, the image's facts.
-# In: guest, identity, profiles, mode, revision, date, descriptions. Out: rootfs.ext4.
+# In: guest, identity, profiles, mode, revision, date, descriptions. Out: rootfs.ext4, closure.json.
 . "$steps/common.sh"
 
 phase unpackPhase
@@ -83,4 +83,20 @@ if [ "$(id -u)" -ne 0 ]; then
     find root | sed -e 's|^root||' -e 's|^$|/|' -e 's|.*|sif "&" uid 0\nsif "&" gid 0|' >owners
     tool debugfs -w -f owners "$out/rootfs.ext4" >/dev/null 2>&1
 fi
+
+# The manifest, in the form of the NixOS images' (nix/modules/closure.awk). There are no store paths to name: the guest is made
+# of Debian's packages and of this flake's own files.
+version_of() {
+    sed -n "s/^$1 \([^ ]*\) .*/\1/p" "$payload/contents"
+}
+{
+    printf '{"version":1,"kernel":"%s","systemd":"%s","packages":[\n' \
+        "$(version_of linux-image)" "$(version_of systemd-boot-efi)"
+    own=$(find "$guest" "$identity" -type f -exec cat {} + | wc -c)
+    printf '{"name":"tiny-guest","version":"%s","size":%s}' "$revision" "$own"
+    while read -r name version size; do
+        printf ',\n{"name":"%s","version":"%s","size":%s}' "$name" "$version" "$size"
+    done <"$payload/contents"
+    printf '\n]}\n'
+} >"$out/closure.json"
 say "root file system: $(size_of "$out/rootfs.ext4")"

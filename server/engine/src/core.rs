@@ -16,7 +16,7 @@ use crate::cx::Cx;
 use crate::db::Db;
 use crate::error::{Error, OpenError};
 use crate::hosts::{Host, Hosts};
-use crate::image::Catalogue;
+use crate::image::{Catalogue, Forecasts};
 use crate::job::live::LiveJobs;
 use crate::machine::fleet::Fleet;
 use crate::probe::Probe;
@@ -42,6 +42,7 @@ pub(crate) struct Core {
     pub hosts: Hosts,
     pub builder: Arc<dyn ImageBuilder>,
     pub catalogue: Catalogue,
+    pub forecasts: Forecasts,
     /// Held while a garbage-collector root and its row change together.
     pub rooting: tokio::sync::Mutex<()>,
     pub builds: Builds,
@@ -97,6 +98,7 @@ impl Core {
             consoles: Hub::new(state.join("console"), clock.clone()),
             counts,
             rights: broadcast::Sender::new(256),
+            forecasts: Forecasts::new(builder.clone(), clock.clone(), tasks.clone(), closing.clone()),
             catalogue: Catalogue::new(builder.clone(), clock.clone(), tasks.clone(), closing.clone()),
             closing,
             tasks,

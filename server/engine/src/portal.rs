@@ -17,15 +17,16 @@ use model::account::{
 };
 use model::audit::{AuditFilter, AuditPage, ChainState};
 use model::console::Boot;
+use model::forecast::Forecast;
 use model::form::FormData;
 use model::host::{HostName, HostView};
-use model::image::ImageId;
+use model::image::{ImageId, ProfileSet};
 use model::job::JobId;
-use model::machine::MachineName;
+use model::machine::{MachineName, Mode};
 use model::operation::Operation;
 use model::plan::{Consent, Plan};
 use model::portal::{Browser, Choices, LoggedIn, Portal, Submitted};
-use model::view::image::ImageSummary;
+use model::view::image::{ImageDiff, ImageSummary};
 use model::view::job::{JobFilter, JobSummary, JobView};
 use model::view::machine::{MachineDetail, MachineFilter, MachinePage};
 
@@ -110,6 +111,16 @@ impl Portal for Engine {
     async fn image(&self, actor: &Actor, id: ImageId) -> Result<ImageSummary, Fault> {
         let cx = self.core.cx(actor);
         images::one(&self.core, &cx, id).await.map_err(|e| cx.fault(e))
+    }
+
+    async fn forecast(&self, actor: &Actor, profiles: &ProfileSet, mode: Mode) -> Result<Forecast, Fault> {
+        let cx = self.core.cx(actor);
+        images::forecast(&self.core, &cx, profiles, mode).await.map_err(|e| cx.fault(e))
+    }
+
+    async fn closure_diff(&self, actor: &Actor, from: ImageId, to: ImageId) -> Result<ImageDiff, Fault> {
+        let cx = self.core.cx(actor);
+        images::diff(&self.core, &cx, from, to).await.map_err(|e| cx.fault(e))
     }
 
     async fn hosts(&self, actor: &Actor) -> Result<Vec<HostView>, Fault> {

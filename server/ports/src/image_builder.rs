@@ -1,6 +1,8 @@
 //! The image builder port: profiles in, a bootable disk image in the Nix store out.
 
 use async_trait::async_trait;
+use model::closure::Closure;
+use model::forecast::BuildWork;
 use model::image::{ProfileSet, Profiles};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
@@ -32,6 +34,8 @@ pub struct Built {
 
 /// The image file's name in the store path.
 pub const IMAGE_FILE: &str = "nixos.qcow2";
+/// The manifest's name beside it: what [`Closure::parse`] reads.
+pub const CLOSURE_FILE: &str = "closure.json";
 
 /// The output of a running build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +105,12 @@ pub trait ImageBuilder: Send + Sync + 'static {
         sink: BuildSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<Built, BuildError>;
+    /// What [`build`](Self::build) would have to do, without doing it. Evaluates each time, and asks the caches.
+    async fn forecast(&self, key: &ImageKey, cancel: &CancellationToken) -> Result<BuildWork, BuildError>;
     /// The command that does the same in a shell.
     fn reproduce(&self, key: &ImageKey) -> String;
+    /// What the system in an image is made of; `None` for an image from before there were manifests.
+    async fn closure(&self, store_path: &Path) -> Result<Option<Closure>, BuildError>;
     /// Whether a store path still exists.
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError>;
     /// Makes a garbage-collector root of this name for a store path, replacing its target. Names have no `/`.

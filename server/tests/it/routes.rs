@@ -25,7 +25,7 @@ impl Things {
         let id = if row.path.starts_with("/images") { &self.image } else { &self.job };
         let path = row.path.replace("{name}", &self.machine).replace("{machine}", &self.machine);
         let path = path.replace("{began}", &self.began);
-        let path = path.replace("{id}", id).replace("{*file}", "page.js");
+        let path = path.replace("{id}", id).replace("{to}", &self.image).replace("{*file}", "page.js");
         if !path.contains("{operation}") {
             return vec![path];
         }

@@ -1,5 +1,6 @@
 //! Images as pages show them.
 
+use crate::closure::ClosureDiff;
 use crate::image::{ImageId, ProfileSet};
 use crate::job::JobId;
 use crate::machine::{MachineName, Mode};
@@ -35,4 +36,15 @@ pub struct ImageSummary {
     pub machines: Vec<MachineName>,
     /// How many machines boot it in all.
     pub users: u32,
+}
+
+/// Two images compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageDiff {
+    /// The first.
+    pub from: ImageSummary,
+    /// The second.
+    pub to: ImageSummary,
+    /// What the second is made of that the first is not, and the reverse; or why that is not known, as a sentence.
+    pub closure: Result<ClosureDiff, String>,
 }

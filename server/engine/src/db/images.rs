@@ -9,6 +9,7 @@ use model::job::JobId;
 use model::machine::Mode;
 use model::view::image::ImageSummary;
 use ports::image_builder::{Built, ImageKey};
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -132,6 +133,22 @@ pub(crate) async fn newest(conn: &mut Conn) -> Result<Vec<(ProfileSet, Mode, Ima
     .fetch_all(conn)
     .await?;
     Ok(readable(rows, |row| Ok((row.profiles.read()?, row.mode.read()?, row.id.read()?))))
+}
+
+/// How long it took to build the latest images of these profiles in this mode, at most five, in milliseconds.
+pub(crate) async fn build_times(conn: &mut Conn, profiles: &ProfileSet, mode: Mode) -> Result<Vec<u64>> {
+    let (profiles, mode) = (profiles.to_string(), mode.as_str());
+    let mut builds = sqlx::query!(
+        r#"select i.built, s.ended - s.began as "took!: i64" from images i join job_steps s on s.job_id = i.job_id
+        where i.profiles = ? and i.mode = ? and s.name = 'image.build' and s.state = 'done'
+        and s.began is not null and s.ended is not null"#,
+        profiles,
+        mode,
+    )
+    .fetch_all(conn)
+    .await?;
+    builds.sort_unstable_by_key(|build| Reverse(build.built));
+    Ok(builds.into_iter().take(5).map(|build| natural(build.took)).collect())
 }
 
 struct SummaryRow {

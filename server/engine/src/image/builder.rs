@@ -9,8 +9,13 @@ use super::nix::{Nix, failed, nix_string, other, refused, shell_word};
 use super::nix_log::NixLog;
 use super::profiles;
 use super::roots::Roots;
+use super::{closure, dry_run};
+use crate::sync::lock;
+use crate::text::strip_escapes;
 use async_trait::async_trait;
 use host_tools::exec::{ExecError, Output};
+use model::closure::Closure;
+use model::forecast::BuildWork;
 use model::image::Profiles;
 use ports::image_builder::{BuildError, BuildSink, Built, IMAGE_FILE, ImageBuilder, ImageKey};
 use serde::Deserialize;
@@ -18,12 +23,14 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A first NixOS image without a cache compiles for hours; a build that takes longer is hung.
 const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
+/// Evaluating a system takes up to a minute, asking a slow cache about its paths a few more.
+const FORECAST_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -43,6 +50,8 @@ pub struct NixBuilder {
     flake: Arc<Flake>,
     state: PathBuf,
     roots: Roots,
+    /// Held while a wrapper flake is written: a build and a forecast can be about the same image.
+    writing: Mutex<()>,
 }
 
 /// One element of what `nix build --json` prints.
@@ -59,6 +68,7 @@ impl NixBuilder {
             flake: Arc::new(Flake::new(settings.flake, &settings.state)),
             roots: Roots::new(&settings.state),
             state: settings.state,
+            writing: Mutex::default(),
         }
     }
 
@@ -85,6 +95,7 @@ impl NixBuilder {
         };
         let dir = self.wrapper_dir(key);
         let write = || {
+            let _writing = lock(&self.writing);
             fs::create_dir_all(&dir)?;
             let beside = dir.with_extension("tmp");
             fs::write(&beside, wrapper(key, flake))?;
@@ -92,6 +103,17 @@ impl NixBuilder {
         };
         write().map_err(|e| other("writing the build's flake failed", e))?;
         Ok(dir)
+    }
+
+    /// The folder of the flake that builds this image, written anew.
+    async fn wrapper_of(&self, key: &ImageKey) -> Result<PathBuf, BuildError> {
+        let current = self.current().await?;
+        if current.hash != key.source {
+            return Err(refused(
+                "The profiles have changed since this build was asked for. Ask again to build from them as they are now.",
+            ));
+        }
+        self.write_wrapper(key, &current.dir)
     }
 
     async fn finish(&self, output: &Output) -> Result<Built, BuildError> {
@@ -175,13 +197,7 @@ impl ImageBuilder for NixBuilder {
         sink: BuildSink<'_>,
         cancel: &CancellationToken,
     ) -> Result<Built, BuildError> {
-        let current = self.current().await?;
-        if current.hash != key.source {
-            return Err(refused(
-                "The profiles have changed since this build was asked for. Ask again to build from them as they are now.",
-            ));
-        }
-        let dir = self.write_wrapper(key, &current.dir)?;
+        let dir = self.wrapper_of(key).await?;
         let mut log = NixLog::default();
         let built = self
             .nix
@@ -199,6 +215,25 @@ impl ImageBuilder for NixBuilder {
         }
     }
 
+    async fn forecast(&self, key: &ImageKey, cancel: &CancellationToken) -> Result<BuildWork, BuildError> {
+        let dir = self.wrapper_of(key).await?;
+        let mut work = BuildWork::default();
+        let asked = self
+            .nix
+            .program("nix")
+            .args(["build", "path:.#default", "--dry-run", "--no-link", "--no-write-lock-file"])
+            .args(["--log-format", "raw"])
+            .dir(&dir)
+            .limit(FORECAST_LIMIT)
+            .stream(&mut |line| dry_run::read(&mut work, line), cancel)
+            .await;
+        match asked {
+            Ok(_) => Ok(work),
+            Err(ExecError::Failed { said, .. }) => Err(BuildError::Evaluation { why: strip_escapes(&said) }),
+            Err(error) => Err(failed("what the build would take cannot be told", error)),
+        }
+    }
+
     fn reproduce(&self, key: &ImageKey) -> String {
         let dir = self.wrapper_dir(key);
         format!(
@@ -207,6 +242,14 @@ impl ImageBuilder for NixBuilder {
             shell_word("nix-command flakes"),
             shell_word("path:.#default"),
         )
+    }
+
+    async fn closure(&self, store_path: &Path) -> Result<Option<Closure>, BuildError> {
+        let store_path = store_path.to_owned();
+        match tokio::task::spawn_blocking(move || closure::read(&store_path)).await {
+            Ok(closure) => closure,
+            Err(gone) => Err(other("the list of packages of an image cannot be read", gone)),
+        }
     }
 
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError> {

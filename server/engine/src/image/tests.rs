@@ -2,6 +2,7 @@
 
 use super::*;
 use host_tools::exec::Program;
+use model::forecast::BuildWork;
 use model::image::SizeClass;
 use model::machine::Mode;
 use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
@@ -38,7 +39,20 @@ const FLAKE: &str = r#"{
           *" empty "*) mkdir $out; exit 0 ;;
         esac
         mkdir $out && printf 'an image' >$out/nixos.qcow2
+        case " $profiles " in
+          *" listed "*) printf '%s\n' $part sha256:0 1234 "" 1 $part |
+            awk -f $manifest -v kernel=6.12.3 -v systemd=258 >$out/closure.json ;;
+        esac
       '' ];
+      # What an image consists of: nothing that it may refer to.
+      part = if !builtins.elem "listed" profiles then null else derivation {
+        inherit system;
+        name = "bash-5.2p37";
+        builder = "/bin/sh";
+        args = [ "-c" "echo part @salt@ >$out" ];
+      };
+      manifest = ./closure.awk;
+      allowedReferences = [ ];
     };
   };
 }
@@ -59,6 +73,8 @@ impl World {
         let text =
             text.replace("@pipe@", &format!("\"{}\"", dir.path().join("pipe").display()).replace('$', "\\$"));
         fs::write(flake.join("flake.nix"), text).unwrap();
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nix/modules/closure.awk");
+        fs::copy(manifest, flake.join("closure.awk")).unwrap();
         let builder = NixBuilder::new(BuilderSettings {
             state: dir.path().join("state"),
             flake: FlakeSource::Path(flake),
@@ -125,6 +141,39 @@ async fn real_nix_builds_an_image_once_and_keeps_it_by_its_root() {
     for bad in ["", "..", "a/b", ".x", "a b"] {
         assert!(builder.add_root(bad, &built.store_path).await.is_err(), "{bad}");
     }
+}
+
+/// Written by the script of the NixOS images. Nix itself would fail the build if it kept a reference to what it lists.
+#[tokio::test]
+async fn real_nix_lists_what_an_image_is_made_of_and_keeps_no_reference_to_it() {
+    let world = World::new();
+    let built = world.build("listed").await.0.unwrap();
+    let closure = world.builder.closure(&built.store_path).await.unwrap().unwrap();
+    assert_eq!((closure.kernel.as_deref(), closure.systemd.as_deref()), (Some("6.12.3"), Some("258")));
+    let part = &closure.packages[0];
+    assert_eq!((part.name.as_str(), part.version.as_str(), part.size), ("bash", "5.2p37", 1234));
+    let path = format!("/nix/store/{}-bash-5.2p37", part.hash.as_ref().unwrap());
+    assert!(world.builder.is_valid(Path::new(&path)).await.unwrap(), "{path}");
+    let ask = Program::new("nix-store").args(["--query", "--references"]).arg(&built.store_path);
+    assert_eq!(ask.env("NIX_CONFIG", CONFIG).run().await.unwrap().stdout.text(), "");
+    let without = world.build("web").await.0.unwrap();
+    assert_eq!(world.builder.closure(&without.store_path).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn real_nix_tells_what_a_build_would_do() {
+    let world = World::new();
+    let (key, never) = (world.key("listed").await, CancellationToken::new());
+    let work = world.builder.forecast(&key, &never).await.unwrap();
+    assert_eq!((work.to_build, work.to_fetch), (2, 0), "the image and what is in it");
+    world.build("listed").await.0.unwrap();
+    assert_eq!(world.builder.forecast(&key, &never).await.unwrap(), BuildWork::default());
+    never.cancel();
+    assert!(matches!(world.builder.forecast(&key, &never).await, Err(BuildError::Cancelled)));
+    fs::write(world.dir.path().join("flake/flake.nix"), "{ outputs = _: throw \"not today\"; }").unwrap();
+    let broken = world.builder.forecast(&world.key("web").await, &CancellationToken::new()).await;
+    let Err(BuildError::Evaluation { why }) = broken else { panic!("it was evaluated") };
+    assert!(why.contains("not today"), "{why}");
 }
 
 /// Nix knows a root by its path: moved with the state directory, it keeps nothing until it is made again.

@@ -4,12 +4,17 @@ use crate::authorize::{authorize, visible};
 use crate::core::Core;
 use crate::cx::Cx;
 use crate::db::{self, Conn};
-use crate::error::Result;
+use crate::error::{Result, chain};
 use model::Fault;
-use model::image::{ImageId, ProfileSet, Profiles};
+use model::closure::ClosureDiff;
+use model::forecast::{Forecast, Outlook};
+use model::image::{ImageId, ProfileSet, Profiles, conflicts};
+use model::machine::Mode;
 use model::permission::{Action, Subject};
 use model::portal::Choices;
-use model::view::image::ImageSummary;
+use model::view::image::{ImageDiff, ImageSummary};
+use ports::image_builder::ImageKey;
+use std::path::Path;
 
 /// What forms offer: the profiles from Nix's last answer. If it does not answer now, the hosts page says why.
 pub(super) async fn choices(core: &Core, cx: &Cx) -> Result<Choices> {
@@ -55,6 +60,62 @@ pub(super) async fn one(core: &Core, cx: &Cx, id: ImageId) -> Result<ImageSummar
     authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
     let mut conn = core.db.read().await?;
     Ok(summary(core, cx, &mut conn, id).await?.ok_or_else(|| Fault::not_found("image"))?)
+}
+
+/// What building an image would take, as far as it is known now.
+pub(super) async fn forecast(core: &Core, cx: &Cx, profiles: &ProfileSet, mode: Mode) -> Result<Forecast> {
+    authorize(core, cx, Action::SeeImages, Subject::Portal, None).await?;
+    let mut times = db::images::build_times(&mut *core.db.read().await?, profiles, mode).await?;
+    times.sort_unstable();
+    let usual = times.get(times.len() / 2).copied();
+    Ok(Forecast { outlook: outlook(core, profiles, mode).await?, usual })
+}
+
+/// What there is to do for an image; what cannot be built is not evaluated.
+async fn outlook(core: &Core, profiles: &ProfileSet, mode: Mode) -> Result<Outlook> {
+    let latest = core.catalogue.latest().await;
+    let source = match (latest.source, latest.failure) {
+        (Err(failure), _) | (Ok(_), Some(failure)) => {
+            return Ok(Outlook::Unknown(format!("{}.", failure.what)));
+        }
+        (Ok(source), None) => source,
+    };
+    if let Some(why) = conflicts(&latest.profiles, profiles, mode).into_iter().next() {
+        return Ok(Outlook::Unknown(why));
+    }
+    let key = ImageKey { profiles: profiles.clone(), mode, source };
+    match db::images::by_key(&mut *core.db.read().await?, &key).await? {
+        Some(_) => Ok(Outlook::Built),
+        None => Ok(core.forecasts.latest(&key)),
+    }
+}
+
+/// Two images and how they differ.
+pub(super) async fn diff(core: &Core, cx: &Cx, from: ImageId, to: ImageId) -> Result<ImageDiff> {
+    let (from, to) = (one(core, cx, from).await?, one(core, cx, to).await?);
+    let closure = compare(core, &from, &to).await;
+    Ok(ImageDiff { from, to, closure })
+}
+
+/// What changes in the closure, or why that is not known: no reason to show nothing of the images.
+async fn compare(
+    core: &Core,
+    from: &ImageSummary,
+    to: &ImageSummary,
+) -> std::result::Result<ClosureDiff, String> {
+    let (first, second) = (Path::new(&from.store_path), Path::new(&to.store_path));
+    let closures = tokio::try_join!(core.builder.closure(first), core.builder.closure(second));
+    let closures = closures.map_err(|error| {
+        tracing::warn!(error = chain(&error), "the closures of two images cannot be compared");
+        error.to_string()
+    })?;
+    let which = match closures {
+        (Some(from), Some(to)) => return Ok(from.diff(&to)),
+        (None, None) => "Both images were built before images listed their packages",
+        (None, Some(_)) => "The first image was built before images listed their packages",
+        (Some(_), None) => "The second image was built before images listed their packages",
+    };
+    Err(format!("{which}, so there is nothing to compare. Images built from now on have such a list."))
 }
 
 /// One image with its users, for an actor who has been authorised.

@@ -2,6 +2,8 @@
 
 use crate::sync::lock;
 use async_trait::async_trait;
+use model::closure::{Closure, Package};
+use model::forecast::BuildWork;
 use model::image::{ProfileMeta, ProfilePorts, Profiles, SizeClass};
 use model::job::{BuildFailure, BuildProgress, LogLevel};
 use model::machine::Mode;
@@ -32,6 +34,9 @@ struct Store {
     source: String,
     profiles: Profiles,
     paths: BTreeSet<PathBuf>,
+    /// What images are made of, by store path.
+    closures: BTreeMap<PathBuf, Closure>,
+    without_manifests: bool,
     roots: BTreeMap<String, PathBuf>,
     failure: Option<BuildFailure>,
     lines: usize,
@@ -89,6 +94,11 @@ impl MemoryBuilder {
         source.clone_into(&mut lock(&self.store).source);
     }
 
+    /// Builds images as earlier versions did, without manifests, or with them again.
+    pub fn without_manifests(&self, without: bool) {
+        lock(&self.store).without_manifests = without;
+    }
+
     /// How many lines a build prints.
     pub fn set_lines(&self, lines: usize) {
         lock(&self.store).lines = lines;
@@ -104,22 +114,22 @@ impl MemoryBuilder {
         lock(&self.store).broken = why.map(str::to_owned);
     }
 
-    /// Lets evaluations of the profiles fail for this reason, or succeed again; everything else works.
+    /// Lets evaluations of the profiles and of images fail for this reason, or succeed again; everything else works.
     pub fn set_unevaluable(&self, why: Option<&str>) {
         lock(&self.store).unevaluable = why.map(str::to_owned);
     }
 
-    /// Holds evaluations of the profiles, or lets them go on.
+    /// Holds evaluations of the profiles and of images, or lets them go on.
     pub fn hold_evaluation(&self, hold: bool) {
         self.evaluating.send_replace(!hold);
     }
 
-    /// Waits until the profiles have been asked for so many times since the builder was made.
+    /// Waits until there have been so many evaluations since the builder was made.
     pub async fn asked(&self, count: usize) {
         let _ = self.asked.subscribe().wait_for(|asked| *asked >= count).await;
     }
 
-    /// How often the profiles have been asked for.
+    /// How many evaluations there have been.
     pub fn questions(&self) -> usize {
         *self.asked.borrow()
     }
@@ -188,6 +198,26 @@ fn profile(
     Some((name.parse().ok()?, meta))
 }
 
+/// The kernel, systemd and a package per profile, in versions that change with the source.
+fn closure(key: &ImageKey) -> Closure {
+    let release =
+        Sha256::digest(&key.source).iter().take(2).fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+    let package = |name: &str, version: String| Package {
+        name: name.to_owned(),
+        size: (1 << 20) + release,
+        hash: Some(hex::encode(Sha256::digest(format!("{name} {version}")))),
+        version,
+    };
+    let profiles = key.profiles.iter().map(|profile| package(profile.as_str(), format!("1.{release}")));
+    let (kernel, systemd) = (format!("6.12.{release}"), "258".to_owned());
+    let system = [package("linux", kernel.clone()), package("systemd", systemd.clone())];
+    Closure {
+        kernel: Some(kernel),
+        systemd: Some(systemd),
+        packages: system.into_iter().chain(profiles).collect(),
+    }
+}
+
 #[async_trait]
 impl ImageBuilder for MemoryBuilder {
     async fn source(&self) -> Result<String, BuildError> {
@@ -242,12 +272,40 @@ impl ImageBuilder for MemoryBuilder {
         let name = format!("{} {} {}", key.profiles, key.mode.as_str(), key.source);
         let hash: String = hex::encode(Sha256::digest(name)).chars().take(32).collect();
         let store_path = PathBuf::from(format!("/nix/store/{hash}-nixos-image"));
+        if !store.without_manifests {
+            store.closures.insert(store_path.clone(), closure(key));
+        }
         store.paths.insert(store_path.clone());
         Ok(Built { store_path, size: 20 << 20, closure_size: Some(40 << 20) })
     }
 
+    async fn forecast(&self, key: &ImageKey, cancel: &CancellationToken) -> Result<BuildWork, BuildError> {
+        self.works()?;
+        self.asked.send_modify(|asked| *asked += 1);
+        let mut evaluating = self.evaluating.subscribe();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(BuildError::Cancelled),
+            _ = evaluating.wait_for(|go| *go) => {}
+        }
+        let store = lock(&self.store);
+        if let Some(why) = &store.unevaluable {
+            return Err(BuildError::Evaluation { why: why.clone() });
+        }
+        let to_fetch = u32::try_from(key.profiles.iter().count()).unwrap_or(u32::MAX);
+        Ok(BuildWork { to_build: 1, to_fetch, download: 5 << 20, unpacked: 20 << 20 })
+    }
+
     fn reproduce(&self, key: &ImageKey) -> String {
         format!("nix build {}", key.profiles)
+    }
+
+    async fn closure(&self, store_path: &Path) -> Result<Option<Closure>, BuildError> {
+        let store = lock(&self.store);
+        if !store.paths.contains(store_path) {
+            return Err(BuildError::Other { what: "The image is gone.".to_owned(), source: None });
+        }
+        Ok(store.closures.get(store_path).cloned())
     }
 
     async fn is_valid(&self, store_path: &Path) -> Result<bool, BuildError> {

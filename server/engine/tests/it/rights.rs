@@ -102,6 +102,7 @@ async fn what_is_for_administrators_is_denied_to_members_and_strangers() {
         Fault::Unauthenticated
     );
     assert_eq!(engine.images(&nobody).await.unwrap_err(), Fault::Unauthenticated);
+    assert_eq!(engine.closure_diff(&nobody, image, image).await.unwrap_err(), Fault::Unauthenticated);
     assert_eq!(engine.choices(&nobody).await.unwrap_err(), Fault::Unauthenticated);
     assert_eq!(
         engine.submit(&nobody, create("web"), Consent::default()).await.unwrap_err(),
