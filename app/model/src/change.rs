@@ -2,6 +2,7 @@
 
 use crate::identity::Identity;
 use crate::image::ProfileSet;
+use crate::notes::Notes;
 use crate::spec::Spec;
 use crate::ssh_key::SshKey;
 use serde::{Deserialize, Serialize};
@@ -21,11 +22,14 @@ pub enum Part {
     Profiles,
     /// How much of the guest may change.
     Mode,
+    /// Notes and delete protection, which only the portal keeps.
+    Portal,
 }
 
 impl Part {
     /// All of them, in the order in which pages show them.
-    pub const ALL: [Part; 5] = [Part::Hardware, Part::Disk, Part::Identity, Part::Profiles, Part::Mode];
+    pub const ALL: [Part; 6] =
+        [Part::Hardware, Part::Disk, Part::Identity, Part::Profiles, Part::Mode, Part::Portal];
 
     /// What makes it true.
     pub fn when(self) -> When {
@@ -34,6 +38,7 @@ impl Part {
             Part::Hardware => When::Restart,
             Part::Profiles => When::Upgrade,
             Part::Mode => When::Recreate,
+            Part::Portal => When::Saved,
         }
     }
 }
@@ -42,6 +47,8 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
+    /// Nothing: it is true as soon as it is saved, and so never pending.
+    Saved,
     /// Nothing: it is applied at once, also to a machine that runs.
     Now,
     /// A machine that runs is switched off and on again; a reboot from inside is not enough.
@@ -56,6 +63,7 @@ impl When {
     /// For people, behind a change of a machine that runs.
     pub fn title(self) -> &'static str {
         match self {
+            When::Saved => "takes effect when saved",
             When::Now => "applied at once",
             When::Restart => "needs a restart",
             When::Upgrade => "needs an upgrade",
@@ -85,6 +93,10 @@ impl Spec {
             }
             Part::Profiles => self.profiles = from.profiles.clone(),
             Part::Mode => self.mode = from.mode,
+            Part::Portal => {
+                self.notes = from.notes.clone();
+                self.delete_protection = from.delete_protection;
+            }
         }
     }
 
@@ -98,6 +110,7 @@ impl Spec {
             }
             Part::Profiles => self.profiles == other.profiles,
             Part::Mode => self.mode == other.mode,
+            Part::Portal => (&self.notes, self.delete_protection) == (&other.notes, other.delete_protection),
         }
     }
 
@@ -117,6 +130,10 @@ impl Spec {
             Part::Identity => return self.identity_changes(to),
             Part::Profiles => vec![set("Profiles", &profiles(&self.profiles), &profiles(&to.profiles))],
             Part::Mode => vec![value("Mode", self.mode.title(), to.mode.title())],
+            Part::Portal => vec![
+                switch("Delete protection", self.delete_protection, to.delete_protection),
+                mention("Notes", &text(&self.notes), &text(&to.notes)),
+            ],
         };
         what.into_iter().flatten().map(|what| Change { part, what }).collect()
     }
@@ -130,15 +147,15 @@ impl Spec {
         let what = [
             set("SSH keys for admin", &key(&from.admin_keys), &key(&to.admin_keys)),
             set("SSH keys for user", &key(&from.user_keys), &key(&to.user_keys)),
-            secret("Console password for root", &from.root_password, &to.root_password),
+            mention("Console password for root", &from.root_password, &to.root_password),
             set("Open TCP ports", &texts(&from.tcp_ports), &texts(&to.tcp_ports)),
             set("Open UDP ports", &texts(&from.udp_ports), &texts(&to.udp_ports)),
             value("Static address", fixed(from), fixed(to)),
             set("Name servers", &texts(&from.dns), &texts(&to.dns)),
             set("Extra /etc/hosts entries", &texts(&from.hosts), &texts(&to.hosts)),
-            secret("Additional certificate authorities", &from.certificates, &to.certificates),
+            mention("Additional certificate authorities", &from.certificates, &to.certificates),
             set("Samba shares", &texts(&from.samba_shares), &texts(&to.samba_shares)),
-            secret("Samba credentials", &from.samba_credentials, &to.samba_credentials),
+            mention("Samba credentials", &from.samba_credentials, &to.samba_credentials),
         ];
         let mut what: Vec<String> = what.into_iter().flatten().collect();
         // Two texts of one label, as two keys with the same comment have, or another order.
@@ -161,8 +178,13 @@ fn set(name: &str, from: &BTreeSet<String>, to: &BTreeSet<String>) -> Option<Str
     (!all.is_empty()).then(|| format!("{name}: {}", all.join(", ")))
 }
 
-/// What is not shown: only that it is set, changed or removed.
-fn secret<T: PartialEq>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<String> {
+fn switch(name: &str, from: bool, to: bool) -> Option<String> {
+    let word = |on: bool| if on { "on" } else { "off" };
+    value(name, word(from), word(to))
+}
+
+/// What is not shown, as a secret or a long text: only that it is set, changed or removed.
+fn mention<T: PartialEq>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<String> {
     let how = match (from, to) {
         (from, to) if from == to => return None,
         (None, _) => "set",
@@ -170,6 +192,10 @@ fn secret<T: PartialEq>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<
         _ => "changed",
     };
     Some(format!("{name}: {how}"))
+}
+
+fn text(notes: &Notes) -> Option<&str> {
+    Some(notes.as_str()).filter(|text| !text.is_empty())
 }
 
 fn texts<T: ToString>(items: &[T]) -> BTreeSet<String> {

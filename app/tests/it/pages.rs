@@ -383,3 +383,24 @@ async fn no_common_combination_is_selected_beforehand() {
     assert_eq!(sets.len(), 2);
     assert!(sets.iter().all(|set| set.get("checked").is_none()));
 }
+
+#[tokio::test]
+async fn what_was_noted_stands_on_the_overview_and_in_the_form_as_text() {
+    let html = show("/machines/web-1").await.html;
+    let (_, noted) = html.split_once("class=\"notes\">").unwrap();
+    assert!(noted.starts_with("&lt;script&gt;alert(1)"), "{}", &noted[..80]);
+    let (_, protection) = html.split_once(">Delete protection<").unwrap();
+    assert!(protection.split_once("<dd>").unwrap().1.starts_with("on<"), "{}", &protection[..80]);
+    let html = show("/machines/web-1/configuration").await.html;
+    let tags = tags(&html);
+    let ticked = tags.iter().find(|t| t.get("name") == Some("delete_protection")).unwrap();
+    assert!(ticked.get("checked").is_some());
+    assert!(tags.iter().any(|t| t.name == "textarea" && t.get("name") == Some("notes")));
+    let new = tags_of(routes::NEW_MACHINE).await;
+    let ticked = new.iter().find(|t| t.get("name") == Some("delete_protection")).unwrap();
+    assert!(ticked.get("checked").is_none());
+}
+
+async fn tags_of(path: &str) -> Vec<crate::html::Tag> {
+    tags(&show(path).await.html)
+}

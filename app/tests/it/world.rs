@@ -160,6 +160,8 @@ pub fn spec() -> Spec {
         disk: "30".parse().unwrap(),
         network: "bridge:br0".parse().unwrap(),
         identity,
+        notes: HOSTILE.parse().unwrap(),
+        delete_protection: true,
     }
 }
 

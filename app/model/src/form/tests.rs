@@ -45,8 +45,9 @@ fn all_errors_are_told_at_once_in_the_forms_order() {
         ("tcp_ports", "22\n99999"),
         ("dns", "one.one"),
         ("hosts", "x"),
+        ("notes", "\x07"),
     ];
-    assert_eq!(errors_of(&wrong), ["name", "memory", "tcp_ports", "dns", "hosts"]);
+    assert_eq!(errors_of(&wrong), ["name", "memory", "tcp_ports", "dns", "hosts", "notes"]);
 }
 
 #[test]
@@ -146,6 +147,8 @@ fn a_specification_survives_its_form() {
         ("hosts", "10.0.0.1 router router.lan"),
         ("certificates", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
         ("samba_shares", "/var/mnt/films //nas/films ro"),
+        ("delete_protection", "yes"),
+        ("notes", "Ask Ada.\r\n\r\nRack 4"),
     ];
     let first = operations(&create_form(&filled), &no_hash).unwrap();
     let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
@@ -170,7 +173,7 @@ proptest! {
 
     /// The same with bodies that have the right field names, so that every field's parser is reached.
     #[test]
-    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..20usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
+    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..24usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
         let names = OperationKind::Create.row().form.names();
         let mut data = create_form(&[]);
         for (at, value) in &values {

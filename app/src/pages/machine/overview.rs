@@ -29,6 +29,7 @@ pub fn Overview() -> impl IntoView {
                 {summary(&machine)}
                 {image(&machine)}
             </div>
+            {notes(&machine)}
             <div data-live=Region::Jobs.as_str()>
                 <h2>"Latest jobs"</h2>
                 {jobs::list(latest)}
@@ -56,8 +57,18 @@ fn summary(machine: &MachineDetail) -> AnyView {
         ("Host", spec.host.to_string().into_any()),
         ("Owner", machine.row.owner.clone().into_any()),
         ("Created", time::relative(machine.created).into_any()),
+        ("Delete protection", if spec.delete_protection { "on" } else { "off" }.into_any()),
     ]);
     facts("Machine", rows.collect())
+}
+
+/// What people wrote down, as plain text in its own lines.
+fn notes(machine: &MachineDetail) -> Option<AnyView> {
+    let notes = &machine.spec.notes;
+    let text = notes.to_string();
+    (!notes.is_empty()).then(|| {
+        view! { <section class="card"><h2>"Notes"</h2><p class="notes">{text}</p></section> }.into_any()
+    })
 }
 
 /// The image that the disks were made from, and below it what the running guest reports.

@@ -19,6 +19,15 @@ pub(super) fn idle(facts: &Facts) -> Result<&MachineFacts, Refusal> {
     }
 }
 
+/// What would destroy a machine's disks or forget its configuration is refused while it is protected.
+pub(super) fn check_protection(machine: &MachineFacts) -> Result<(), Refusal> {
+    if machine.spec.delete_protection {
+        let why = "Delete protection is on. Turn it off in Configuration first.";
+        return Err(Refusal::State(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// The host of an operation that needs it to answer.
 pub(super) fn answering<'a>(facts: &'a Facts, wanted: &str) -> Result<&'a HostFacts, Refusal> {
     let unavailable = || Refusal::Unavailable(wanted.to_owned());

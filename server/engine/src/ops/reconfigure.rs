@@ -178,7 +178,8 @@ fn wanted(operation: &Operation, facts: &Facts) -> Option<Spec> {
     let mut wanted = present.clone();
     let over = change.over(present);
     // The name, the host and the image are not this form's: another operation may have changed them since it was opened.
-    [Part::Hardware, Part::Disk, Part::Identity].into_iter().for_each(|part| wanted.take(part, &over));
+    let parts = [Part::Hardware, Part::Disk, Part::Identity, Part::Portal];
+    parts.into_iter().for_each(|part| wanted.take(part, &over));
     Some(wanted)
 }
 

@@ -1,5 +1,7 @@
 //! The planner's table of states and refusals, and what holds for any facts.
 
+mod options;
+
 use super::*;
 use crate::job::step::After;
 use crate::machine::facts::{BuilderFacts, HostFacts, ImageFacts, MachineFacts};
@@ -12,6 +14,7 @@ use model::identity::Identity;
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::{MachineId, MachineState, Mode, Network};
+use model::notes::Notes;
 use model::operation::{KeptSecrets, MachineAction, Reconfigure};
 use model::plan::Consent;
 use model::spec::Spec;
@@ -39,6 +42,8 @@ fn spec(name: &str) -> Spec {
         disk: 30.try_into().unwrap(),
         network: Network::Nat,
         identity: Identity::default(),
+        notes: Notes::default(),
+        delete_protection: false,
     }
 }
 

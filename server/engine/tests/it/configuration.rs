@@ -67,6 +67,36 @@ async fn what_is_removed_is_removed_from_the_guest() {
     engine.shut_down().await;
 }
 
+#[tokio::test]
+async fn notes_and_delete_protection_are_true_once_saved_and_no_change_to_the_host() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let before = world.hypervisor.picture();
+    let protect = reconfigure("web", |spec| {
+        spec.notes = "Ask Ada first.\n<b>Rack 4</b>".parse().unwrap();
+        spec.delete_protection = true;
+        spec.memory = 768.try_into().unwrap();
+    });
+    let job = succeed(&engine, &ada, protect).await;
+    let steps: Vec<_> = job.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(steps, ["record.save"]);
+    assert_eq!(world.hypervisor.picture(), before);
+    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
+    // What is true cannot be dropped.
+    succeed(&engine, &ada, on(OperationKind::Revert, "web")).await;
+    let spec = engine.machine(&ada, &"web".parse().unwrap()).await.unwrap().spec;
+    assert_eq!(spec.notes.as_str(), "Ask Ada first.\n<b>Rack 4</b>");
+    for kind in [OperationKind::Destroy, OperationKind::Purge] {
+        let Fault::Refused { why } = engine.plan(&ada, &on(kind, "web")).await.unwrap_err() else { panic!() };
+        assert!(why.contains("Delete protection is on"), "{why}");
+    }
+    let mut off = reconfigure("web", |_| {});
+    opened_now(&engine, &ada, &mut off).await;
+    succeed(&engine, &ada, off).await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
+    engine.shut_down().await;
+}
+
 /// As if the form had been opened just now.
 async fn opened_now(engine: &Engine, ada: &Actor, operation: &mut Operation) {
     let Operation::OnMachine { machine, action: MachineAction::Reconfigure(change) } = operation else {

@@ -13,6 +13,7 @@ use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
 use model::job::{JobId, JobState};
 use model::machine::{BridgeName, MachineName, MachineState, Mode, Network};
+use model::notes::Notes;
 use model::operation::{KeptSecrets, MachineAction, Operation, OperationKind, Reconfigure};
 use model::plan::Consent;
 use model::portal::Portal as _;
@@ -316,6 +317,8 @@ pub fn spec(name: &str) -> Spec {
         disk: 2.try_into().unwrap(),
         network: Network::Nat,
         identity: Identity::default(),
+        notes: Notes::default(),
+        delete_protection: false,
     }
 }
 
