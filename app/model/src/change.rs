@@ -18,6 +18,8 @@ pub enum Part {
     Disk,
     /// Memory, processors and network card.
     Hardware,
+    /// Whether the host starts it when it boots.
+    Autostart,
     /// What the image is composed of.
     Profiles,
     /// How much of the guest may change.
@@ -28,13 +30,20 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which pages show them.
-    pub const ALL: [Part; 6] =
-        [Part::Hardware, Part::Disk, Part::Identity, Part::Profiles, Part::Mode, Part::Portal];
+    pub const ALL: [Part; 7] = [
+        Part::Hardware,
+        Part::Disk,
+        Part::Identity,
+        Part::Autostart,
+        Part::Profiles,
+        Part::Mode,
+        Part::Portal,
+    ];
 
     /// What makes it true.
     pub fn when(self) -> When {
         match self {
-            Part::Identity | Part::Disk => When::Now,
+            Part::Identity | Part::Disk | Part::Autostart => When::Now,
             Part::Hardware => When::Restart,
             Part::Profiles => When::Upgrade,
             Part::Mode => When::Recreate,
@@ -91,6 +100,7 @@ impl Spec {
                 (self.memory, self.vcpus) = (from.memory, from.vcpus);
                 self.network = from.network.clone();
             }
+            Part::Autostart => self.autostart = from.autostart,
             Part::Profiles => self.profiles = from.profiles.clone(),
             Part::Mode => self.mode = from.mode,
             Part::Portal => {
@@ -108,6 +118,7 @@ impl Spec {
             Part::Hardware => {
                 (self.memory, self.vcpus, &self.network) == (other.memory, other.vcpus, &other.network)
             }
+            Part::Autostart => self.autostart == other.autostart,
             Part::Profiles => self.profiles == other.profiles,
             Part::Mode => self.mode == other.mode,
             Part::Portal => (&self.notes, self.delete_protection) == (&other.notes, other.delete_protection),
@@ -128,6 +139,7 @@ impl Spec {
             ],
             Part::Disk => vec![value("Disk", self.disk, to.disk)],
             Part::Identity => return self.identity_changes(to),
+            Part::Autostart => vec![switch("Autostart", self.autostart, to.autostart)],
             Part::Profiles => vec![set("Profiles", &profiles(&self.profiles), &profiles(&to.profiles))],
             Part::Mode => vec![value("Mode", self.mode.title(), to.mode.title())],
             Part::Portal => vec![

@@ -32,6 +32,9 @@ pub struct Spec {
     /// What people wrote down about it.
     #[serde(default, skip_serializing_if = "Notes::is_empty")]
     pub notes: Notes,
+    /// Whether its host starts it when it boots.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub autostart: bool,
     /// Whether it must not be removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delete_protection: bool,
@@ -57,7 +60,7 @@ mod tests {
             "identity": serde_json::to_value(Identity::default()).unwrap(),
         });
         let spec: Spec = serde_json::from_value(saved.clone()).unwrap();
-        assert!(spec.notes.is_empty() && !spec.delete_protection);
+        assert!(spec.notes.is_empty() && !spec.delete_protection && !spec.autostart);
         assert_eq!(serde_json::to_value(&spec).unwrap(), saved);
     }
 }

@@ -161,6 +161,7 @@ pub fn spec() -> Spec {
         network: "bridge:br0".parse().unwrap(),
         identity,
         notes: HOSTILE.parse().unwrap(),
+        autostart: true,
         delete_protection: true,
     }
 }

@@ -163,6 +163,7 @@ fn spec(number: usize) -> Option<Spec> {
         network: Network::Nat,
         identity: Identity::default(),
         notes: Notes::default(),
+        autostart: false,
         delete_protection: false,
     })
 }

@@ -365,6 +365,10 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Removes the domain with its firmware variables and snapshot records, not its disks. Already gone is fine.
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()>;
 
+    /// Has the host start the domain whenever it boots, or not; at once, also while the machine runs. It stays so through
+    /// [`Hypervisor::put_definition`] and [`Hypervisor::rename`], and goes with the definition.
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()>;
+
     /// The state of one domain; [`MachineState::Configured`] if the host has none.
     async fn state(&self, machine: &MachineRef) -> Result<MachineState>;
     /// Does something with its power.

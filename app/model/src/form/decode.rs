@@ -59,8 +59,10 @@ pub fn from_spec(spec: &Spec) -> FormData {
     ] {
         data.0.push((name.to_owned(), value));
     }
-    // A box that is not ticked is not posted.
-    data.0.extend(spec.delete_protection.then(|| ("delete_protection".to_owned(), "yes".to_owned())));
+    for (name, is_ticked) in [("autostart", spec.autostart), ("delete_protection", spec.delete_protection)] {
+        // A box that is not ticked is not posted.
+        data.0.extend(is_ticked.then(|| (name.to_owned(), "yes".to_owned())));
+    }
     data.0.extend(spec.profiles.chosen().map(|p| ("profiles".to_owned(), p.to_string())));
     data
 }

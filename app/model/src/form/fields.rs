@@ -295,6 +295,7 @@ fn options_group() -> Group {
     Group {
         title: "Options",
         fields: vec![
+            tick("autostart", "Autostart", "The host starts the machine whenever it boots."),
             tick(
                 "delete_protection",
                 "Delete protection",

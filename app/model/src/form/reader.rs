@@ -105,6 +105,7 @@ impl<'a> Reader<'a> {
             network: network?,
             identity,
             notes: notes?,
+            autostart: self.data.has("autostart"),
             delete_protection: self.data.has("delete_protection"),
         })
     }

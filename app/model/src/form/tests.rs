@@ -147,6 +147,7 @@ fn a_specification_survives_its_form() {
         ("hosts", "10.0.0.1 router router.lan"),
         ("certificates", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
         ("samba_shares", "/var/mnt/films //nas/films ro"),
+        ("autostart", "yes"),
         ("delete_protection", "yes"),
         ("notes", "Ask Ada.\r\n\r\nRack 4"),
     ];

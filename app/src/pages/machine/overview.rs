@@ -57,6 +57,7 @@ fn summary(machine: &MachineDetail) -> AnyView {
         ("Host", spec.host.to_string().into_any()),
         ("Owner", machine.row.owner.clone().into_any()),
         ("Created", time::relative(machine.created).into_any()),
+        ("Autostart", if spec.autostart { "when the host boots" } else { "off" }.into_any()),
         ("Delete protection", if spec.delete_protection { "on" } else { "off" }.into_any()),
     ]);
     facts("Machine", rows.collect())

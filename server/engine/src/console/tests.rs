@@ -103,6 +103,9 @@ impl Hypervisor for Plugs {
     async fn remove_definition(&self, _: &MachineRef) -> Result<()> {
         unsupported()
     }
+    async fn set_autostart(&self, _: &MachineRef, _: bool) -> Result<()> {
+        unsupported()
+    }
     async fn state(&self, _: &MachineRef) -> Result<MachineState> {
         unsupported()
     }

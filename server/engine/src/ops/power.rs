@@ -28,6 +28,7 @@ pub(super) static START: Power = Power {
     steps: &[
         (&identity::APPLY, Forward),
         (&disks::GROW, Forward),
+        (&definition::AUTOSTART, Forward),
         (&definition::PUT, Forward),
         (&power::START, Nothing),
     ],

@@ -26,6 +26,7 @@ impl Op for Reconfigure {
                 (&record::SAVE, Forward),
                 (&identity::APPLY, Forward),
                 (&disks::GROW, Forward),
+                (&definition::AUTOSTART, Forward),
                 (&definition::PUT, Forward),
             ]
         }
@@ -92,6 +93,7 @@ impl Op for Apply {
                 // What is applied stays so, whatever becomes of the rest.
                 (&identity::APPLY, Nothing),
                 (&disks::GROW, Nothing),
+                (&definition::AUTOSTART, Nothing),
                 (&definition::PUT, Undo),
                 (&power::START, Undo),
             ]
@@ -137,7 +139,14 @@ pub(super) struct Revert;
 impl Op for Revert {
     fn steps(&self) -> &'static [Cell] {
         // What was not noted as applied may have reached the guest all the same: what is to stay is put there again.
-        const { &[(&record::SAVE, Forward), (&identity::APPLY, Forward), (&definition::PUT, Forward)] }
+        const {
+            &[
+                (&record::SAVE, Forward),
+                (&identity::APPLY, Forward),
+                (&definition::AUTOSTART, Forward),
+                (&definition::PUT, Forward),
+            ]
+        }
     }
 
     fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
@@ -178,7 +187,7 @@ fn wanted(operation: &Operation, facts: &Facts) -> Option<Spec> {
     let mut wanted = present.clone();
     let over = change.over(present);
     // The name, the host and the image are not this form's: another operation may have changed them since it was opened.
-    let parts = [Part::Hardware, Part::Disk, Part::Identity, Part::Portal];
+    let parts = [Part::Hardware, Part::Disk, Part::Identity, Part::Autostart, Part::Portal];
     parts.into_iter().for_each(|part| wanted.take(part, &over));
     Some(wanted)
 }

@@ -43,6 +43,7 @@ fn spec(name: &str) -> Spec {
         network: Network::Nat,
         identity: Identity::default(),
         notes: Notes::default(),
+        autostart: false,
         delete_protection: false,
     }
 }

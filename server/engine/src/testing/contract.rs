@@ -71,6 +71,8 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
         let answer = host.power(&machine, power).await;
         assert!(matches!(answer, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}: {answer:?}");
     }
+    let autostart = host.set_autostart(&machine, true).await;
+    assert!(matches!(autostart, Err(HypervisorError::NoSuchMachine { .. })), "{autostart:?}");
     let console = host.console(&machine).await;
     assert!(matches!(console, Err(HypervisorError::NoSuchMachine { .. })), "{console:?}");
     assert!(host.agent_ping(&machine).await.is_err());
@@ -127,6 +129,7 @@ pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Su
     foreign(host.create_boot_disk(&ours, &from).await.map(drop));
     foreign(host.create_data_disk(&ours, gib(1), &identity("two")).await.map(drop));
     foreign(host.put_definition(&ours, &theirs.definition()).await);
+    foreign(host.set_autostart(&ours, true).await);
     foreign(host.remove_definition(&ours).await);
     foreign(host.remove_disks(&ours).await);
     let volumes = [theirs.boot(), theirs.data()];
@@ -251,6 +254,9 @@ pub async fn definitions_can_be_put_again_and_removed_again(subject: &Subject) {
     host.put_definition(&made.name(), &definition).await.unwrap();
     wait(subject, &mut events, |e| *e == HostEvent::Defined { machine: made.host_ref.clone() }).await;
     host.put_definition(&made.name(), &definition).await.unwrap();
+    for on in [true, true, false, false, true] {
+        host.set_autostart(&made.name(), on).await.unwrap();
+    }
     definition.memory = 384.try_into().unwrap();
     host.put_definition(&made.name(), &definition).await.unwrap();
     assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Off);

@@ -72,6 +72,8 @@ struct Domain {
     owner: Option<MachineId>,
     name: MachineName,
     definition: Definition,
+    /// Whether the host starts it when it boots.
+    autostart: bool,
     state: MachineState,
     /// Cancelled when the guest stops; consoles end with it.
     boot: CancellationToken,
@@ -97,7 +99,11 @@ impl MemoryHypervisor {
     /// Another host that is just like this one now, and goes its own way from here.
     pub fn fork(&self) -> Self {
         let world = lock(&self.world).fork();
-        Self { capabilities: self.capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
+        Self {
+            capabilities: self.capabilities,
+            world: Mutex::new(world),
+            events: broadcast::Sender::new(1024),
+        }
     }
 
     /// Cuts the connection, or restores it.
@@ -209,9 +215,11 @@ impl MemoryHypervisor {
     /// All there is on the host: places, definitions and states, disks with sizes and files.
     pub fn picture(&self) -> Vec<String> {
         let world = lock(&self.world);
-        let domains =
-            world.domains.values().map(|d| format!("domain {} {:?} {:?}", d.name, d.state, d.definition));
-        let mut all: Vec<String> = domains.collect();
+        let domain = |d: &Domain| {
+            let autostart = if d.autostart { " autostart" } else { "" };
+            format!("domain {} {:?}{autostart} {:?}", d.name, d.state, d.definition)
+        };
+        let mut all: Vec<String> = world.domains.values().map(domain).collect();
         all.extend(world.places.iter().map(|(name, place)| format!("place {name} {}", place.host_ref)));
         for (name, disk) in &world.disks {
             all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
@@ -322,6 +330,7 @@ impl Domain {
             owner: self.owner,
             name: self.name.clone(),
             definition: self.definition.clone(),
+            autostart: self.autostart,
             state: self.state,
             boot: CancellationToken::new(),
         }

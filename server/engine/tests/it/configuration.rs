@@ -1,7 +1,7 @@
 //! A machine's configuration: saved, applied as far as it can be now, pending for the rest.
 
 use crate::crash::{Mischief, Mischievous};
-use crate::harness::{World, admin, change, create, on, reconfigure, run, succeed};
+use crate::harness::{World, admin, change, create, on, reconfigure, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
 use model::account::Actor;
@@ -42,6 +42,7 @@ async fn a_running_machine_takes_what_it_can_and_the_rest_waits_for_a_restart() 
     assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
     assert!(host_has(&world, "nameserver 192.0.2.53"), "the guest was given its identity");
     assert!(host_has(&world, &format!("of {} bytes", 3_u64 << 30)), "the disk has grown");
+    assert!(host_has(&world, "Running autostart"), "the host starts it at its next boot");
     let grown = world.hypervisor.ran().iter().any(|argv| argv.iter().any(|word| word.contains("resize2fs")));
     assert!(grown, "and the guest was asked to grow its file system");
     succeed(&engine, &ada, on(OperationKind::Apply, "web")).await;
@@ -64,6 +65,7 @@ async fn what_is_removed_is_removed_from_the_guest() {
     opened_now(&engine, &ada, &mut back).await;
     succeed(&engine, &ada, back).await;
     assert!(!host_has(&world, "resolv.conf"));
+    assert!(!host_has(&world, "autostart"));
     engine.shut_down().await;
 }
 
@@ -243,10 +245,14 @@ async fn a_disk_that_could_not_grow_grows_at_the_next_start() {
     world.hypervisor.fail_next("grow_disk", broken());
     let job = run(&engine, &ada, change("web")).await;
     assert_eq!(job.summary.badge.state, JobState::Failed);
-    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB", "Disk: 2 GiB → 3 GiB"]);
+    assert_eq!(
+        pending(&engine, &ada).await,
+        ["Memory: 512 MiB → 768 MiB", "Disk: 2 GiB → 3 GiB", "Autostart: off → on"]
+    );
     succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
     succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
     assert!(host_has(&world, &format!("of {} bytes", 3_u64 << 30)));
+    assert!(host_has(&world, "Running autostart"));
     assert_eq!(pending(&engine, &ada).await, [""; 0]);
     engine.shut_down().await;
 }
@@ -277,5 +283,29 @@ async fn a_guest_that_does_not_shut_down_goes_on_running() {
     assert_eq!(job.summary.badge.state, JobState::Failed);
     assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
     assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn autostart_outlives_another_name_and_being_made_anew() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let mut spec = spec("web");
+    spec.autostart = true;
+    succeed(&engine, &ada, Operation::Create { spec: Box::new(spec) }).await;
+    assert!(host_has(&world, "web Running autostart"));
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    succeed(&engine, &ada, MachineAction::Rename { name: "db".parse().unwrap() }.on("web".parse().unwrap()))
+        .await;
+    assert!(host_has(&world, "db Off autostart"));
+    world.hypervisor.undefine("db");
+    until_state(&engine, &ada, "db", MachineState::Configured).await;
+    succeed(&engine, &ada, on(OperationKind::Provision, "db")).await;
+    assert!(host_has(&world, "db Running autostart"), "its domain was gone");
+    succeed(&engine, &ada, on(OperationKind::Destroy, "db")).await;
+    assert!(!host_has(&world, "autostart"));
+    succeed(&engine, &ada, on(OperationKind::Provision, "db")).await;
+    assert!(host_has(&world, "db Running autostart"));
     engine.shut_down().await;
 }

@@ -318,6 +318,7 @@ pub fn spec(name: &str) -> Spec {
         network: Network::Nat,
         identity: Identity::default(),
         notes: Notes::default(),
+        autostart: false,
         delete_protection: false,
     }
 }
@@ -332,6 +333,7 @@ pub fn change(name: &str) -> Operation {
         spec.memory = 768.try_into().unwrap();
         spec.disk = 3.try_into().unwrap();
         spec.identity.dns = vec!["192.0.2.53".parse().unwrap()];
+        spec.autostart = true;
     })
 }
 

@@ -7,8 +7,9 @@ use super::domain_xml::{Platform, render};
 use super::error::{failed, is, of_host, of_machine};
 use super::facts::HostFacts;
 use super::firmware::{FIRMWARE_FIX, NO_FIRMWARE};
-use super::power::uuid_of;
+use super::power::{find, uuid_of};
 use ports::hypervisor::{Definition, MachineRef, Result};
+use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 
@@ -93,6 +94,13 @@ impl Libvirt {
             .await?;
         self.store.remove_nvram(machine)
     }
+}
+
+/// Has libvirt start the domain when the host boots, or not. libvirt keeps this beside the definition.
+pub fn set_autostart(connect: &Connect, machine: &MachineRef, on: bool) -> Result<()> {
+    let domain = find(connect, machine)?;
+    refuse_if_foreign(&domain, machine.id)?;
+    domain.set_autostart(on).map_err(of_machine("Setting the machine's autostart", machine))
 }
 
 /// Undefines a domain with everything libvirt keeps for it.

@@ -163,6 +163,11 @@ impl Hypervisor for Libvirt {
         self.undefine(machine).await
     }
 
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        let machine = machine.clone();
+        self.link.call(move |live| definition::set_autostart(&live.connect, &machine, on)).await
+    }
+
     async fn state(&self, machine: &MachineRef) -> Result<MachineState> {
         let machine = machine.clone();
         self.link.call(move |live| power::state(&live.connect, &machine)).await

@@ -28,6 +28,7 @@ fn record(name: &str, owner: UserId) -> MachineRecord {
             network: Network::Nat,
             identity: Identity::default(),
             notes: Notes::default(),
+            autostart: false,
             delete_protection: false,
         },
         applied: None,

@@ -25,3 +25,14 @@ fn a_protected_machine_is_destroyed_once_its_protection_is_off() {
     let shown = plan(&off, &facts).unwrap();
     assert_eq!(shown.changes, ["Delete protection: on → off (takes effect when saved)"]);
 }
+
+#[test]
+fn autostart_is_set_at_once_and_by_no_restart() {
+    let change = reconfigure(|spec| spec.autostart = true);
+    for state in [MachineState::Running, MachineState::Off] {
+        let facts = facts(Some(machine(state)));
+        assert_eq!(step_names(&change, &facts), ["record.save", "definition.autostart"]);
+        let shown = plan(&change, &facts).unwrap();
+        assert!(shown.steps[1].what.contains("at boot") && shown.downtime.is_none(), "{shown:?}");
+    }
+}

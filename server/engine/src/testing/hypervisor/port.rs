@@ -259,6 +259,7 @@ impl Hypervisor for MemoryHypervisor {
             owner: Some(machine.id),
             name: machine.name.clone(),
             definition: definition.clone(),
+            autostart: false,
             state: MachineState::Off,
             boot: CancellationToken::new(),
         });
@@ -283,6 +284,16 @@ impl Hypervisor for MemoryHypervisor {
             }
             self.tell(HostEvent::Undefined { machine });
         }
+        Ok(())
+    }
+
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        let mut world = self.world("set_autostart")?;
+        let domain = world.domain(machine)?;
+        if domain.owner != Some(machine.id) {
+            return Err(foreign("domain", &machine.name));
+        }
+        domain.autostart = on;
         Ok(())
     }
 
