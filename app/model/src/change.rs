@@ -69,6 +69,11 @@ pub enum When {
 }
 
 impl When {
+    /// Whether switching the machine off and on again makes it true, if nothing has before.
+    pub fn is_restart_enough(self) -> bool {
+        self <= When::Restart
+    }
+
     /// For people, behind a change of a machine that runs.
     pub fn title(self) -> &'static str {
         match self {
@@ -86,6 +91,8 @@ impl When {
 pub struct Change {
     /// The part that it belongs to.
     pub part: Part,
+    /// What it needs before it is true, for a machine in this mode.
+    pub when: When,
     /// “Memory: 2 GiB → 4 GiB”. Nothing of a secret, only that it changes.
     pub what: String,
 }
@@ -147,7 +154,14 @@ impl Spec {
                 mention("Notes", &text(&self.notes), &text(&to.notes)),
             ],
         };
-        what.into_iter().flatten().map(|what| Change { part, what }).collect()
+        what.into_iter().flatten().map(|what| self.change(part, what)).collect()
+    }
+
+    fn change(&self, part: Part, what: String) -> Change {
+        // A mutable machine has its system on its only disk, where no other image can take its place.
+        let is_mutable = !self.mode.has_data_disk();
+        let when = if part == Part::Profiles && is_mutable { When::Recreate } else { part.when() };
+        Change { part, when, what }
     }
 
     fn identity_changes(&self, to: &Spec) -> Vec<Change> {
@@ -174,7 +188,7 @@ impl Spec {
         if what.is_empty() && from != to {
             what.push("Access and network settings".to_owned());
         }
-        what.into_iter().map(|what| Change { part: Part::Identity, what }).collect()
+        what.into_iter().map(|what| self.change(Part::Identity, what)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::account::*;
 use model::audit::*;
-use model::change::{Change, Part};
+use model::change::{Change, Part, When};
 use model::console::Boot;
 use model::fault::Fault;
 use model::form::FormData;
@@ -281,7 +281,7 @@ impl Portal for World {
             image: Some(image()),
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
-            pending: vec![Change { part: Part::Hardware, what: HOSTILE.to_owned() }],
+            pending: vec![Change { part: Part::Hardware, when: When::Restart, what: HOSTILE.to_owned() }],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })
     }

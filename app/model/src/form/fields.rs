@@ -128,8 +128,11 @@ pub(crate) fn machine_groups() -> Vec<Group> {
     vec![name_group(), profiles_group(), size_group(), network_group(), trust_group(), options_group()]
 }
 
-/// What can be changed about a machine that there is. The name, the host and the image have operations of their own.
+/// What can be changed about a machine that there is. The name, the host and the mode are not for its form.
 pub(crate) fn reconfigure_groups() -> Vec<Group> {
+    let mut profiles = profiles_group();
+    profiles.title = "Profiles";
+    profiles.fields.retain(|field| field.name != "mode");
     let mut network = network_group();
     network.insert_after("root_password", tick("remove_root_password", "Remove the console password", ""));
     network.set_help("root_password", "Leave empty to keep what is set; for the serial console only.");
@@ -140,7 +143,7 @@ pub(crate) fn reconfigure_groups() -> Vec<Group> {
     let mut size = size_group();
     size.fields.push(field("base", "", Entry::Base, "", ""));
     size.set_help("disk", "Can only become larger.");
-    vec![size, network, trust, options_group()]
+    vec![profiles, size, network, trust, options_group()]
 }
 
 impl Group {

@@ -131,12 +131,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn reconfigure(&mut self) -> Option<MachineAction> {
         let base = self.hidden::<Json>("base").map(|Json(base)| base);
         let of = base.as_ref();
-        let spec = self.spec_of(
-            of.map(|base| base.name.clone()),
-            of.map(|base| base.host.clone()),
-            of.map(|base| base.profiles.clone()),
-            of.map(|base| base.mode),
-        );
+        let (name, host) = (of.map(|base| base.name.clone()), of.map(|base| base.host.clone()));
+        let profiles = self.profiles();
+        let spec = self.spec_of(name, host, profiles, of.map(|base| base.mode));
         let kept = KeptSecrets {
             root_password: self.is_kept("root_password", "remove_root_password"),
             samba: self.is_kept("samba_password", "remove_samba"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog;
 use crate::identity::PasswordHash;
 use crate::newtype::Refused;
-use crate::operation::{Operation, OperationKind};
+use crate::operation::{MachineAction, Operation, OperationKind};
 use proptest::prelude::*;
 
 const KEY: &str =
@@ -156,6 +156,30 @@ fn a_specification_survives_its_form() {
     let mut again = from_spec(spec);
     again.set("intent", "create");
     assert_eq!(operations(&again, &no_hash).unwrap(), first);
+}
+
+#[test]
+fn a_configuration_survives_its_form() {
+    let filled =
+        [("profiles", "docker,rust"), ("admin_keys", KEY), ("autostart", "yes"), ("notes", "Rack 4")];
+    let first = operations(&create_form(&filled), &no_hash).unwrap();
+    let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
+    let mut form = opened(OperationKind::Reconfigure, spec);
+    form.set("intent", "reconfigure");
+    form.set("machine", "web-1");
+    let read = operations(&form, &no_hash).unwrap();
+    let [Operation::OnMachine { action: MachineAction::Reconfigure(change), .. }] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert_eq!((&change.base, &change.spec), (&**spec, &**spec));
+    form.0.retain(|(name, value)| !(name == "profiles" && value == "rust" || name == "autostart"));
+    let read = operations(&form, &no_hash).unwrap();
+    let [Operation::OnMachine { action: MachineAction::Reconfigure(change), .. }] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    let changes: Vec<String> =
+        change.base.changes(&change.spec).into_iter().map(|change| change.what).collect();
+    assert_eq!(changes, ["Autostart: on → off", "Profiles: − rust"]);
 }
 
 proptest! {

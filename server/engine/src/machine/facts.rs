@@ -12,7 +12,7 @@ use model::host::HostName;
 use model::image::{ProfileSet, Profiles};
 use model::job::JobId;
 use model::machine::{MachineId, MachineName, MachineState, Mode};
-use model::operation::Operation;
+use model::operation::{MachineAction, Operation};
 use model::spec::Spec;
 use ports::hypervisor::Capabilities;
 use ports::image_builder::ImageKey;
@@ -129,6 +129,8 @@ pub(crate) fn needed_image<'a>(
         Operation::Build { profiles, mode } => Some((profiles, *mode)),
         Operation::Create { spec } | Operation::Configure { spec } => Some((&spec.profiles, spec.mode)),
         Operation::RemoveImage { .. } => None,
+        // Another image is made by the upgrade.
+        Operation::OnMachine { action: MachineAction::Reconfigure(_), .. } => None,
         Operation::OnMachine { action, .. } => {
             let machine = machine.filter(|m| action.kind().row().needs_builder && !m.created)?;
             Some((&machine.spec.profiles, machine.spec.mode))

@@ -3,8 +3,8 @@
 use super::refusal::Refusal;
 use crate::machine::facts::{Facts, HostFacts, MachineFacts, needed_image};
 use model::identity::Identity;
-use model::image::conflicts;
-use model::machine::Network;
+use model::image::{ProfileSet, conflicts};
+use model::machine::{Mode, Network};
 use model::operation::Operation;
 use model::plan::Plan;
 use model::size::DiskGib;
@@ -34,9 +34,14 @@ pub(super) fn answering<'a>(facts: &'a Facts, wanted: &str) -> Result<&'a HostFa
     facts.host.as_ref().filter(|host| host.reachable && host.capabilities.is_some()).ok_or_else(unavailable)
 }
 
-/// The image must be buildable: the builder answers, the profiles fit together.
+/// The image that the operation needs must be buildable.
 pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Refusal> {
-    let Some((profiles, mode)) = needed_image(operation, facts.machine.as_ref()) else { return Ok(()) };
+    let needed = needed_image(operation, facts.machine.as_ref());
+    needed.map_or(Ok(()), |(profiles, mode)| check_profiles(profiles, mode, facts))
+}
+
+/// An image of these must be buildable: the builder answers, the profiles fit together.
+pub(super) fn check_profiles(profiles: &ProfileSet, mode: Mode, facts: &Facts) -> Result<(), Refusal> {
     let builder = match &facts.builder {
         Some(Ok(builder)) => builder,
         Some(Err(why)) => return Err(Refusal::State(format!("No image can be built now: {why}."))),

@@ -1,7 +1,7 @@
 //! A machine's configuration: saved, applied as far as it can be now, pending for the rest.
 
 use crate::crash::{Mischief, Mischievous};
-use crate::harness::{World, admin, change, create, on, reconfigure, run, spec, succeed, until_state};
+use crate::harness::{World, admin, build, change, create, on, reconfigure, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
 use model::account::Actor;
@@ -307,5 +307,28 @@ async fn autostart_outlives_another_name_and_being_made_anew() {
     assert!(!host_has(&world, "autostart"));
     succeed(&engine, &ada, on(OperationKind::Provision, "db")).await;
     assert!(host_has(&world, "db Running autostart"));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn other_profiles_stay_pending_through_a_restart_and_can_be_dropped() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let more = reconfigure("web", |spec| spec.profiles = "docker,python".parse().unwrap());
+    succeed(&engine, &ada, more).await;
+    assert_eq!(pending(&engine, &ada).await, ["Profiles: + python"]);
+    let Fault::Refused { why } = engine.plan(&ada, &on(OperationKind::Apply, "web")).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert!(why.contains("needs an upgrade"), "{why}");
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
+    assert_eq!(pending(&engine, &ada).await, ["Profiles: + python"]);
+    // What there is of the other profiles is no update of the image that it has.
+    succeed(&engine, &ada, build("docker,python")).await;
+    assert!(!engine.machine(&ada, &"web".parse().unwrap()).await.unwrap().row.update_available);
+    succeed(&engine, &ada, on(OperationKind::Revert, "web")).await;
+    assert_eq!(pending(&engine, &ada).await, [""; 0]);
     engine.shut_down().await;
 }
