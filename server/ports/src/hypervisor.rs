@@ -321,6 +321,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn belongings(&self) -> Result<Vec<Belonging>>;
     /// Names of the bridges that this host offers to everyone: neither those of container runtimes nor the host's own.
     async fn bridges(&self) -> Result<Vec<String>>;
+    /// The host's memory, in bytes.
+    async fn memory(&self) -> Result<u64>;
     /// All domains in one call.
     async fn inventory(&self) -> Result<Vec<Seen>>;
     /// Events from now on. A receiver that lags takes a new inventory.

@@ -70,6 +70,9 @@ impl Hypervisor for Plugs {
     async fn bridges(&self) -> Result<Vec<String>> {
         unsupported()
     }
+    async fn memory(&self) -> Result<u64> {
+        unsupported()
+    }
     async fn inventory(&self) -> Result<Vec<Seen>> {
         unsupported()
     }

@@ -91,6 +91,8 @@ pub(crate) struct HostFacts {
     pub reachable: bool,
     /// Bridges that machines may be put on; none while they are not known.
     pub bridges: Vec<String>,
+    /// Its memory in bytes; none while it is not known.
+    pub memory: Option<u64>,
     /// Its note about slow emulation, if machines run emulated.
     pub slow: Option<String>,
     pub capabilities: Option<Capabilities>,
@@ -215,6 +217,7 @@ fn host_facts(entry: &HostEntry) -> HostFacts {
         name: entry.name.clone(),
         reachable: entry.is_reachable(),
         bridges: entry.bridges(),
+        memory: entry.memory(),
         slow: entry.complaint("acceleration").map(|finding| finding.what),
         capabilities: entry.capabilities(),
     }

@@ -7,7 +7,7 @@ use model::image::{ProfileSet, conflicts};
 use model::machine::{Mode, Network};
 use model::operation::Operation;
 use model::plan::Plan;
-use model::size::DiskGib;
+use model::size::{Bytes, DiskGib};
 use model::spec::Spec;
 
 /// The machine of an operation on one, which nothing else may be working on.
@@ -68,6 +68,16 @@ pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
         DiskGib::NEW_MAX
     );
     Err(Refusal::Field { field: "disk", why })
+}
+
+/// A machine cannot have more memory than its host. One that has not said yet how much it has is believed to have enough.
+pub(super) fn check_memory(spec: &Spec, facts: &Facts) -> Result<(), Refusal> {
+    let Some(has) = facts.host.as_ref().and_then(|host| host.memory).filter(|has| spec.memory.bytes() > *has)
+    else {
+        return Ok(());
+    };
+    let why = format!("The host has {} of memory; choose at most {} MiB.", Bytes(has), has >> 20);
+    Err(Refusal::Field { field: "memory", why })
 }
 
 /// A bridge that is pending may have been withdrawn since it was saved.

@@ -5,7 +5,8 @@
 //! pending.
 
 use super::check::{
-    answering, check_bridge, check_disk, check_pending_bridge, check_profiles, idle, warn_of_no_login,
+    answering, check_bridge, check_disk, check_memory, check_pending_bridge, check_profiles, idle,
+    warn_of_no_login,
 };
 use super::refusal::Refusal;
 use super::{Cell, Op};
@@ -220,8 +221,13 @@ fn check_changed(machine: &MachineFacts, wanted: &Spec, facts: &Facts) -> Result
     if wanted.disk != machine.spec.disk {
         check_disk(wanted)?;
     }
-    let moves = machine.applied.as_ref().is_some_and(|applied| applied.network != wanted.network);
-    if moves || wanted.network != machine.spec.network {
+    let differs = |differs: fn(&Spec, &Spec) -> bool| {
+        std::iter::once(&machine.spec).chain(&machine.applied).any(|now| differs(now, wanted))
+    };
+    if differs(|now, wanted| now.memory != wanted.memory) {
+        check_memory(wanted, facts)?;
+    }
+    if differs(|now, wanted| now.network != wanted.network) {
         check_bridge(wanted, facts)?;
     }
     Ok(())

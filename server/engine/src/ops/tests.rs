@@ -71,6 +71,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
             name: "local".parse().unwrap(),
             reachable: true,
             bridges: vec!["br0".to_owned()],
+            memory: Some(8 << 30),
             slow: None,
             capabilities: Some(THIN),
         }),

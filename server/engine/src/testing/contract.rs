@@ -81,6 +81,8 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
     host.remove_disks(&machine).await.unwrap();
     host.release(machine.id, &machine.name).await.unwrap();
     assert!(!host.check().await.is_empty(), "a host that can be asked has findings");
+    let memory = host.memory().await.unwrap();
+    assert!(memory > 64 << 20, "bytes, not pages or KiB: {memory}");
 }
 
 /// A place: the same again for the same machine, refused to any other, given up by its own machine only.

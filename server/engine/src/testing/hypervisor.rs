@@ -29,6 +29,9 @@ pub const THICK: Capabilities = Capabilities { linked_clones: false };
 /// The size of every image, in bytes.
 const IMAGE_SIZE: u64 = 2 << 30;
 
+/// The memory of a host, in bytes.
+const MEMORY: u64 = 64 << 30;
+
 /// The hypervisor.
 #[derive(Debug)]
 pub struct MemoryHypervisor {
@@ -43,6 +46,8 @@ struct World {
     domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
+    /// The host's, in bytes.
+    memory: u64,
     /// Checks of the host wait forever.
     hangs: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
@@ -92,7 +97,7 @@ struct Disk {
 impl MemoryHypervisor {
     /// An empty host that can do this.
     pub fn new(capabilities: Capabilities) -> Self {
-        let world = World { address: Some(AddressSource::Agent), ..World::default() };
+        let world = World { address: Some(AddressSource::Agent), memory: MEMORY, ..World::default() };
         Self { capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
     }
 
@@ -111,6 +116,11 @@ impl MemoryHypervisor {
         lock(&self.world).unreachable = !reachable;
         let why = || "connection refused".to_owned();
         self.tell(if reachable { HostEvent::Connected } else { HostEvent::Disconnected { why: why() } });
+    }
+
+    /// The host has so much memory, in bytes.
+    pub fn set_memory(&self, bytes: u64) {
+        lock(&self.world).memory = bytes;
     }
 
     /// Makes checks of the host wait forever, or lets them continue.
@@ -263,6 +273,7 @@ impl World {
             domains: domains.collect(),
             disks: self.disks.clone(),
             unreachable: self.unreachable,
+            memory: self.memory,
             hangs: self.hangs,
             faults: BTreeMap::new(),
             deaf: self.deaf,

@@ -332,3 +332,29 @@ async fn other_profiles_stay_pending_through_a_restart_and_can_be_dropped() {
     assert_eq!(pending(&engine, &ada).await, [""; 0]);
     engine.shut_down().await;
 }
+
+#[tokio::test]
+async fn the_hosts_last_word_about_its_memory_counts() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let local = "local".parse().unwrap();
+    let wants = async |mib: u64| {
+        let much = reconfigure("web", |spec| spec.memory = mib.try_into().unwrap());
+        engine.plan(&ada, &much).await
+    };
+    for (gib, refused) in [(4, None), (1, Some("The host has 1 GiB of memory"))] {
+        world.hypervisor.set_memory(gib << 30);
+        engine.check_host(&ada, &local).await.unwrap();
+        let answer = wants(2048).await.map(drop).map_err(|fault| fault.to_string());
+        match refused {
+            Some(why) => assert!(answer.unwrap_err().contains(why)),
+            None => answer.unwrap(),
+        }
+    }
+    world.hypervisor.fail_next("memory", broken());
+    engine.check_host(&ada, &local).await.unwrap();
+    let Fault::Invalid { fields } = wants(1025).await.unwrap_err() else { panic!() };
+    assert_eq!(fields[0].field, "memory", "what it cannot say now is as it was");
+    wants(1024).await.unwrap();
+    engine.shut_down().await;
+}

@@ -121,6 +121,10 @@ impl Hypervisor for Libvirt {
         self.link.call(|live| Ok(network::remote_bridges(&live.connect))).await
     }
 
+    async fn memory(&self) -> Result<u64> {
+        self.link.call(|live| facts::memory(&live.connect)).await
+    }
+
     async fn inventory(&self) -> Result<Vec<Seen>> {
         self.link.sample(|live| stats::inventory(&live.sampling)).await
     }

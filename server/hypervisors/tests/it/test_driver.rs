@@ -267,3 +267,11 @@ async fn libvirt_is_told_which_machines_start_with_the_host() {
     }
     host.remove_definition(&machine).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_hosts_memory_is_in_bytes() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    // What this driver always says (`testOpenDefault`).
+    assert_eq!(host.memory().await.unwrap(), 3 << 30);
+}

@@ -92,3 +92,37 @@ fn a_restart_applies_what_it_can_and_leaves_the_rest_pending() {
     let started = plan(&on_web(OperationKind::Start), &facts(Some(changed))).unwrap();
     assert_eq!(started.changes, ["Memory: 2 GiB → 4 GiB"]);
 }
+
+#[test]
+fn no_machine_gets_more_memory_than_its_host_has() {
+    let much = |mib: u64| reconfigure(|spec| spec.memory = mib.try_into().unwrap());
+    let new = |mib: u64| {
+        let mut spec = spec("web");
+        spec.memory = mib.try_into().unwrap();
+        Operation::Create { spec: Box::new(spec) }
+    };
+    let mut large = machine(MachineState::Configured);
+    large.spec.memory = 8193.try_into().unwrap();
+    for (operation, machine) in [
+        (new(8193), None),
+        (much(8193), Some(machine(MachineState::Running))),
+        (on_web(OperationKind::Provision), Some(large.clone())),
+    ] {
+        let mut facts = facts(machine);
+        let why = "The host has 8 GiB of memory; choose at most 8192 MiB.".to_owned();
+        assert_eq!(plan(&operation, &facts), Err(Refusal::Field { field: "memory", why }));
+        facts.host.as_mut().unwrap().memory = None;
+        assert!(plan(&operation, &facts).is_ok(), "what is not known is not checked");
+    }
+    assert!(plan(&new(8192), &facts(None)).is_ok());
+    // The host had more once: whatever else is changed can be.
+    large = machine(MachineState::Running);
+    large.spec.memory = 8193.try_into().unwrap();
+    large.applied = Some(large.spec.clone());
+    let mut other = much(8193);
+    if let Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } = &mut other {
+        change.base.memory = change.spec.memory;
+        change.spec.vcpus = 1.try_into().unwrap();
+    }
+    assert!(plan(&other, &facts(Some(large))).is_ok());
+}

@@ -128,6 +128,10 @@ impl Hypervisor for MemoryHypervisor {
         Ok(vec!["br0".to_owned()])
     }
 
+    async fn memory(&self) -> Result<u64> {
+        Ok(self.world("memory")?.memory)
+    }
+
     async fn inventory(&self) -> Result<Vec<Seen>> {
         let world = self.world("inventory")?;
         let seen = |(machine, d): (&HostRef, &Domain)| Seen {
