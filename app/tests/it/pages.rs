@@ -404,3 +404,15 @@ async fn what_was_noted_stands_on_the_overview_and_in_the_form_as_text() {
 async fn tags_of(path: &str) -> Vec<crate::html::Tag> {
     tags(&show(path).await.html)
 }
+
+#[tokio::test]
+async fn what_can_be_changed_leads_to_its_field() {
+    let links = tags_of("/machines/web-1").await;
+    let fields: Vec<&str> =
+        links.iter().filter_map(|t| t.get("href")?.strip_prefix("/machines/web-1/configuration#")).collect();
+    assert_eq!(fields, ["field-memory", "field-network", "field-root_password", "field-notes"]);
+    let form = tags_of("/machines/web-1/configuration").await;
+    for field in fields {
+        assert!(form.iter().any(|t| t.get("id") == Some(field)), "{field}");
+    }
+}
