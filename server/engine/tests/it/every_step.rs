@@ -241,8 +241,7 @@ impl Case {
     fn dies_of(&self, mischief: Mischief, fails: Option<(usize, When)>) -> bool {
         let context = format!("{} {mischief:?}", self.kind);
         let world = self.prepared.fork();
-        let Crashed { job, reached } =
-            crash(&world, mischief, fails, async |_, _| self.operation.clone());
+        let Crashed { job, reached } = crash(&world, mischief, fails, async |_, _| self.operation.clone());
         on_portal(&world, async |engine, ada| {
             let view = ended(&engine, &ada, job).await;
             match view.summary.badge.state {
