@@ -9,7 +9,6 @@ use super::facts::HostFacts;
 use super::firmware::{FIRMWARE_FIX, NO_FIRMWARE};
 use super::power::{find, uuid_of};
 use ports::hypervisor::{Definition, MachineRef, Result};
-use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 
@@ -70,6 +69,18 @@ impl Libvirt {
             .await
     }
 
+    /// Has libvirt start the domain when the host boots, or not. libvirt keeps this beside the definition.
+    pub(super) async fn start_with_host(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        let machine = machine.clone();
+        self.link
+            .call(move |live| {
+                let domain = find(&live.connect, &machine)?;
+                refuse_if_foreign(&domain, machine.id)?;
+                domain.set_autostart(on).map_err(of_machine("Setting the machine's autostart", &machine))
+            })
+            .await
+    }
+
     pub(super) async fn undefine(&self, machine: &MachineRef) -> Result<()> {
         // Someone else's folder means that the domain is someone else's too.
         self.store.own_folder(machine)?;
@@ -94,13 +105,6 @@ impl Libvirt {
             .await?;
         self.store.remove_nvram(machine)
     }
-}
-
-/// Has libvirt start the domain when the host boots, or not. libvirt keeps this beside the definition.
-pub fn set_autostart(connect: &Connect, machine: &MachineRef, on: bool) -> Result<()> {
-    let domain = find(connect, machine)?;
-    refuse_if_foreign(&domain, machine.id)?;
-    domain.set_autostart(on).map_err(of_machine("Setting the machine's autostart", machine))
 }
 
 /// Undefines a domain with everything libvirt keeps for it.

@@ -168,8 +168,7 @@ impl Hypervisor for Libvirt {
     }
 
     async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()> {
-        let machine = machine.clone();
-        self.link.call(move |live| definition::set_autostart(&live.connect, &machine, on)).await
+        self.start_with_host(machine, on).await
     }
 
     async fn state(&self, machine: &MachineRef) -> Result<MachineState> {
