@@ -209,6 +209,7 @@ pub static TABLE: &[OperationRow] = &[
     OperationRow {
         kind: OperationKind::Reconfigure,
         title: "Save configuration",
+        needs_builder: true,
         form: Form::new(reconfigure_groups, |form| form.on_machine(|form| form.reconfigure())),
         in_menu: false,
         lands: Landing::Configuration,

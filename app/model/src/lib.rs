@@ -23,6 +23,7 @@ pub mod image;
 pub mod job;
 pub mod machine;
 pub mod newtype;
+pub mod notes;
 pub mod operation;
 pub mod permission;
 pub mod plan;

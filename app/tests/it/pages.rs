@@ -476,3 +476,36 @@ async fn the_form_of_a_build_shows_what_its_image_would_take_and_keeps_its_value
     assert!(wrong.html.contains("class=\"field-error\"") && !wrong.html.contains("is not known"));
     assert!(!show("/images").await.html.contains("is not known"));
 }
+
+#[tokio::test]
+async fn what_was_noted_stands_on_the_overview_and_in_the_form_as_text() {
+    let html = show("/machines/web-1").await.html;
+    let (_, noted) = html.split_once("class=\"notes\">").unwrap();
+    assert!(noted.starts_with("&lt;script&gt;alert(1)"), "{}", &noted[..80]);
+    let (_, protection) = html.split_once(">Delete protection<").unwrap();
+    assert!(protection.split_once("<dd>").unwrap().1.starts_with("on<"), "{}", &protection[..80]);
+    let html = show("/machines/web-1/configuration").await.html;
+    let tags = tags(&html);
+    let ticked = tags.iter().find(|t| t.get("name") == Some("delete_protection")).unwrap();
+    assert!(ticked.get("checked").is_some());
+    assert!(tags.iter().any(|t| t.name == "textarea" && t.get("name") == Some("notes")));
+    let new = tags_of(routes::NEW_MACHINE).await;
+    let ticked = new.iter().find(|t| t.get("name") == Some("delete_protection")).unwrap();
+    assert!(ticked.get("checked").is_none());
+}
+
+async fn tags_of(path: &str) -> Vec<crate::html::Tag> {
+    tags(&show(path).await.html)
+}
+
+#[tokio::test]
+async fn what_can_be_changed_leads_to_its_field() {
+    let links = tags_of("/machines/web-1").await;
+    let fields: Vec<&str> =
+        links.iter().filter_map(|t| t.get("href")?.strip_prefix("/machines/web-1/configuration#")).collect();
+    assert_eq!(fields, ["field-memory", "field-network", "field-root_password", "field-notes"]);
+    let form = tags_of("/machines/web-1/configuration").await;
+    for field in fields {
+        assert!(form.iter().any(|t| t.get("id") == Some(field)), "{field}");
+    }
+}

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use model::account::*;
 use model::audit::*;
-use model::change::{Change, Part};
+use model::change::{Change, Part, When};
 use model::closure::{ClosureDiff, Growth, Notable};
 use model::console::Boot;
 use model::fault::Fault;
@@ -162,6 +162,9 @@ pub fn spec() -> Spec {
         disk: "30".parse().unwrap(),
         network: "bridge:br0".parse().unwrap(),
         identity,
+        notes: HOSTILE.parse().unwrap(),
+        autostart: true,
+        delete_protection: true,
     }
 }
 
@@ -311,7 +314,7 @@ impl Portal for World {
             generations: [2, 1].map(generation).into(),
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
-            pending: vec![Change { part: Part::Hardware, what: HOSTILE.to_owned() }],
+            pending: vec![Change { part: Part::Hardware, when: When::Restart, what: HOSTILE.to_owned() }],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })
     }

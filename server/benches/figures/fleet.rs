@@ -8,6 +8,7 @@ use crate::process::{Server, state_dir};
 use anyhow::{Context as _, Result, ensure};
 use model::identity::Identity;
 use model::machine::{Mode, Network};
+use model::notes::Notes;
 use model::spec::Spec;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use std::ffi::OsString;
@@ -161,5 +162,8 @@ fn spec(number: usize) -> Option<Spec> {
         disk: "30".parse().ok()?,
         network: Network::Nat,
         identity: Identity::default(),
+        notes: Notes::default(),
+        autostart: false,
+        delete_protection: false,
     })
 }

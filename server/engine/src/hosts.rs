@@ -62,6 +62,16 @@ struct Seen {
     findings: Vec<Finding>,
     checked: Option<Time>,
     bridges: Vec<String>,
+    memory: Option<u64>,
+}
+
+/// What a host says about itself; none of what it cannot say now.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Bridges that it offers.
+    pub bridges: Option<Vec<String>>,
+    /// Its memory, in bytes.
+    pub memory: Option<u64>,
 }
 
 impl Hosts {
@@ -159,18 +169,23 @@ impl HostEntry {
         }
     }
 
+    /// The host's memory in bytes, once it has said so.
+    pub fn memory(&self) -> Option<u64> {
+        read(&self.seen).memory
+    }
+
     /// The finding of this name in the last check, if it was not ok.
     pub fn complaint(&self, name: &str) -> Option<Finding> {
         read(&self.seen).findings.iter().find(|f| f.name == name && f.level != Level::Ok).cloned()
     }
 
-    /// Takes over the findings of a check. A host whose bridges cannot be listed now keeps those it had; the findings
-    /// say what is wrong.
-    pub fn checked(&self, findings: Vec<Finding>, bridges: Option<Vec<String>>, now: Time) {
+    /// Takes over the findings of a check. What a host cannot say now stays as it was; the findings say what is wrong.
+    pub fn checked(&self, findings: Vec<Finding>, told: Told, now: Time) {
         let mut seen = write(&self.seen);
-        if let Some(bridges) = bridges {
+        if let Some(bridges) = told.bridges {
             seen.bridges = bridges;
         }
+        seen.memory = told.memory.or(seen.memory);
         seen.findings = findings;
         seen.checked = Some(now);
     }

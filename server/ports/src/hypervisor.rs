@@ -321,6 +321,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn belongings(&self) -> Result<Vec<Belonging>>;
     /// Names of the bridges that this host offers to everyone: neither those of container runtimes nor the host's own.
     async fn bridges(&self) -> Result<Vec<String>>;
+    /// The host's memory, in bytes.
+    async fn memory(&self) -> Result<u64>;
     /// All domains in one call.
     async fn inventory(&self) -> Result<Vec<Seen>>;
     /// Events from now on. A receiver that lags takes a new inventory.
@@ -364,6 +366,10 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn put_definition(&self, machine: &MachineRef, definition: &Definition) -> Result<()>;
     /// Removes the domain with its firmware variables and snapshot records, not its disks. Already gone is fine.
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()>;
+
+    /// Has the host start the domain whenever it boots, or not; at once, also while the machine runs. It stays so through
+    /// [`Hypervisor::put_definition`] and [`Hypervisor::rename`], and goes with the definition.
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()>;
 
     /// The state of one domain; [`MachineState::Configured`] if the host has none.
     async fn state(&self, machine: &MachineRef) -> Result<MachineState>;

@@ -64,8 +64,13 @@ pub fn from_spec(spec: &Spec) -> FormData {
         ("certificates", id.certificates.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("samba_shares", lines(&id.samba_shares)),
         ("samba_user", id.samba_credentials.as_ref().map(|c| c.user().to_owned()).unwrap_or_default()),
+        ("notes", spec.notes.to_string()),
     ] {
         data.0.push((name.to_owned(), value));
+    }
+    for (name, is_ticked) in [("autostart", spec.autostart), ("delete_protection", spec.delete_protection)] {
+        // A box that is not ticked is not posted.
+        data.0.extend(is_ticked.then(|| (name.to_owned(), "yes".to_owned())));
     }
     data.0.extend(spec.profiles.chosen().map(|p| ("profiles".to_owned(), p.to_string())));
     data

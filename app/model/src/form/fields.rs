@@ -87,6 +87,10 @@ pub struct Group {
     pub fields: Vec<Field>,
 }
 
+fn tick(name: &'static str, label: &'static str, help: &'static str) -> Field {
+    field(name, label, Entry::Tick, "", help)
+}
+
 fn field(
     name: &'static str,
     label: &'static str,
@@ -129,12 +133,14 @@ pub(crate) fn generation_group() -> Vec<Group> {
 
 /// Everything about a machine.
 pub(crate) fn machine_groups() -> Vec<Group> {
-    vec![name_group(), profiles_group(), size_group(), network_group(), trust_group()]
+    vec![name_group(), profiles_group(), size_group(), network_group(), trust_group(), options_group()]
 }
 
-/// What can be changed about a machine that there is. The name, the host and the image have operations of their own.
+/// What can be changed about a machine that there is. The name, the host and the mode are not for its form.
 pub(crate) fn reconfigure_groups() -> Vec<Group> {
-    let tick = |name, label, help| field(name, label, Entry::Tick, "", help);
+    let mut profiles = profiles_group();
+    profiles.title = "Profiles";
+    profiles.fields.retain(|field| field.name != "mode");
     let mut network = network_group();
     network.insert_after("root_password", tick("remove_root_password", "Remove the console password", ""));
     network.set_help("root_password", "Leave empty to keep what is set; for the serial console only.");
@@ -145,7 +151,7 @@ pub(crate) fn reconfigure_groups() -> Vec<Group> {
     let mut size = size_group();
     size.fields.push(field("base", "", Entry::Base, "", ""));
     size.set_help("disk", "Can only become larger.");
-    vec![size, network, trust]
+    vec![profiles, size, network, trust, options_group()]
 }
 
 impl Group {
@@ -292,6 +298,21 @@ fn trust_group() -> Group {
                 "",
                 "Stored with the machine's configuration; readable only by the portal and by root in the machine.",
             ),
+        ],
+    }
+}
+
+fn options_group() -> Group {
+    Group {
+        title: "Options",
+        fields: vec![
+            tick("autostart", "Autostart", "The host starts the machine whenever it boots."),
+            tick(
+                "delete_protection",
+                "Delete protection",
+                "While it is on, the machine can be neither destroyed nor purged.",
+            ),
+            field("notes", "Notes", Entry::Lines { rows: 4 }, "", "Shown on the machine's page."),
         ],
     }
 }

@@ -3,6 +3,7 @@
 use super::data::FormData;
 use crate::certificates::Certificates;
 use crate::fault::FieldError;
+use crate::host::HostName;
 use crate::identity::{Identity, PasswordHash};
 use crate::image::{ProfileName, ProfileSet};
 use crate::machine::{MachineName, Mode};
@@ -78,9 +79,21 @@ impl<'a> Reader<'a> {
         let host = self.value("host");
         let profiles = self.profiles();
         let mode = self.value("mode");
+        self.spec_of(name, host, profiles, mode)
+    }
+
+    /// The rest of a machine with this name, host and image.
+    fn spec_of(
+        &mut self,
+        name: Option<MachineName>,
+        host: Option<HostName>,
+        profiles: Option<ProfileSet>,
+        mode: Option<Mode>,
+    ) -> Option<Spec> {
         let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
         let network = self.value("network");
         let identity = self.identity();
+        let notes = self.value("notes");
         Some(Spec {
             name: name?,
             host: host?,
@@ -91,6 +104,9 @@ impl<'a> Reader<'a> {
             disk: disk?,
             network: network?,
             identity,
+            notes: notes?,
+            autostart: self.data.has("autostart"),
+            delete_protection: self.data.has("delete_protection"),
         })
     }
 
@@ -113,28 +129,23 @@ impl<'a> Reader<'a> {
     /// Another configuration of a machine, beside the one that its form was opened with. An empty field of a secret keeps what
     /// is set; what is to go is ticked.
     pub(crate) fn reconfigure(&mut self) -> Option<MachineAction> {
-        let base: Option<Json> = self.hidden("base");
-        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
-        let network = self.value("network");
-        let identity = self.identity();
+        let base = self.hidden::<Json>("base").map(|Json(base)| base);
+        let of = base.as_ref();
+        let (name, host) = (of.map(|base| base.name.clone()), of.map(|base| base.host.clone()));
+        let profiles = self.profiles();
+        let spec = self.spec_of(name, host, profiles, of.map(|base| base.mode));
         let kept = KeptSecrets {
-            root_password: self.is_kept(
-                identity.root_password.is_none(),
-                "root_password",
-                "remove_root_password",
-            ),
-            samba: self.is_kept(identity.samba_credentials.is_none(), "samba_password", "remove_samba"),
+            root_password: self.is_kept("root_password", "remove_root_password"),
+            samba: self.is_kept("samba_password", "remove_samba"),
         };
-        let Json(mut base) = base?;
+        let (mut base, spec) = (base?, spec?);
         base.identity.hide_secrets();
-        let (memory, vcpus, disk, network) = (memory?, vcpus?, disk?, network?);
-        let spec = Spec { memory, vcpus, disk, network, identity, ..base.clone() };
         Some(MachineAction::Reconfigure(Box::new(Reconfigure { base, spec, kept })))
     }
 
     /// Whether a secret stays: nothing was typed, and its removal is not ticked.
-    fn is_kept(&mut self, is_empty: bool, field: &str, removal: &str) -> bool {
-        let is_removed = self.data.has(removal);
+    fn is_kept(&mut self, field: &str, removal: &str) -> bool {
+        let (is_empty, is_removed) = (self.data.raw(field).is_empty(), self.data.has(removal));
         if is_removed && !is_empty {
             let why = "Either enter a new password or remove the one that is set, not both.";
             self.errors.push(FieldError::new(field, why));

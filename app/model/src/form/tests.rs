@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog;
 use crate::identity::PasswordHash;
 use crate::newtype::Refused;
-use crate::operation::{Operation, OperationKind};
+use crate::operation::{MachineAction, Operation, OperationKind};
 use proptest::prelude::*;
 
 const KEY: &str =
@@ -45,8 +45,9 @@ fn all_errors_are_told_at_once_in_the_forms_order() {
         ("tcp_ports", "22\n99999"),
         ("dns", "one.one"),
         ("hosts", "x"),
+        ("notes", "\x07"),
     ];
-    assert_eq!(errors_of(&wrong), ["name", "memory", "tcp_ports", "dns", "hosts"]);
+    assert_eq!(errors_of(&wrong), ["name", "memory", "tcp_ports", "dns", "hosts", "notes"]);
 }
 
 #[test]
@@ -146,12 +147,39 @@ fn a_specification_survives_its_form() {
         ("hosts", "10.0.0.1 router router.lan"),
         ("certificates", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
         ("samba_shares", "/var/mnt/films //nas/films ro"),
+        ("autostart", "yes"),
+        ("delete_protection", "yes"),
+        ("notes", "Ask Ada.\r\n\r\nRack 4"),
     ];
     let first = operations(&create_form(&filled), &no_hash).unwrap();
     let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
     let mut again = from_spec(spec);
     again.set("intent", "create");
     assert_eq!(operations(&again, &no_hash).unwrap(), first);
+}
+
+#[test]
+fn a_configuration_survives_its_form() {
+    let filled =
+        [("profiles", "docker,rust"), ("admin_keys", KEY), ("autostart", "yes"), ("notes", "Rack 4")];
+    let first = operations(&create_form(&filled), &no_hash).unwrap();
+    let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
+    let mut form = opened(OperationKind::Reconfigure, spec);
+    form.set("intent", "reconfigure");
+    form.set("machine", "web-1");
+    let read = operations(&form, &no_hash).unwrap();
+    let [Operation::OnMachine { action: MachineAction::Reconfigure(change), .. }] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert_eq!((&change.base, &change.spec), (&**spec, &**spec));
+    form.0.retain(|(name, value)| !(name == "profiles" && value == "rust" || name == "autostart"));
+    let read = operations(&form, &no_hash).unwrap();
+    let [Operation::OnMachine { action: MachineAction::Reconfigure(change), .. }] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    let changes: Vec<String> =
+        change.base.changes(&change.spec).into_iter().map(|change| change.what).collect();
+    assert_eq!(changes, ["Autostart: on → off", "Profiles: − rust"]);
 }
 
 proptest! {
@@ -170,7 +198,7 @@ proptest! {
 
     /// The same with bodies that have the right field names, so that every field's parser is reached.
     #[test]
-    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..20usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
+    fn any_value_in_any_field_is_answered(values in proptest::collection::vec((0..24usize, "\\PC{0,40}|[ -~\n]{0,80}"), 0..12)) {
         let names = OperationKind::Create.row().form.names();
         let mut data = create_form(&[]);
         for (at, value) in &values {

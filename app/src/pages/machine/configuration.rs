@@ -4,7 +4,6 @@ use super::{facts, operate, tab};
 use crate::parts::actions::{self, From};
 use crate::parts::address;
 use crate::parts::machine_head::Region;
-use crate::parts::profiles::composition;
 use crate::routes::Tab;
 use leptos::prelude::*;
 use model::change::{Change, When};
@@ -35,13 +34,14 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
     }
     let is_active = row.observed.state.is_active();
     let item = |change: &Change| {
-        let when = match change.part.when() {
+        let when = match change.when {
             When::Now | When::Restart if is_active => When::Restart.title(),
             When::Now | When::Restart => "applied at the next start",
             later => later.title(),
         };
         view! { <li>{change.what.clone()}" "<span class="note">{when}</span></li> }
     };
+    let by_restart = machine.pending.iter().any(|change| change.when.is_restart_enough());
     let button = |kind, class| actions::operate(&row.name, kind, From::Page, class);
     Some(
         view! {
@@ -49,7 +49,8 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
                 <h2>"Pending changes"</h2>
                 <ul>{machine.pending.iter().map(item).collect_view()}</ul>
                 <div class="buttons">
-                    {button(OperationKind::Apply, "button primary")} {button(OperationKind::Revert, "button")}
+                    {by_restart.then(|| button(OperationKind::Apply, "button primary"))}
+                    {button(OperationKind::Revert, "button")}
                 </div>
             </section>
         }
@@ -63,7 +64,6 @@ fn fixed(machine: &MachineDetail) -> AnyView {
     facts(
         "Machine",
         vec![
-            ("Profiles", composition(&spec.profiles).into_any()),
             ("Mode", spec.mode.title().into_any()),
             ("Meaning", spec.mode.summary().into_any()),
             ("Host", spec.host.to_string().into_any()),

@@ -2,11 +2,13 @@
 
 use super::{facts, tab, terms};
 use crate::pages::jobs;
+use crate::parts::faults::field_id;
 use crate::parts::machine_head::{Region, guest, usage};
 use crate::parts::profiles::composition;
 use crate::parts::{address, time};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
+use model::machine::MachineName;
 use model::size::Bytes;
 use model::view::job::JobFilter;
 use model::view::machine::MachineDetail;
@@ -29,6 +31,7 @@ pub fn Overview() -> impl IntoView {
                 {summary(&machine)}
                 {image(&machine)}
             </div>
+            {notes(&machine)}
             <div data-live=Region::Jobs.as_str()>
                 <h2>"Latest jobs"</h2>
                 {jobs::list(latest)}
@@ -48,16 +51,47 @@ fn summary(machine: &MachineDetail) -> AnyView {
         has_admin.then(|| ("Log in", view! { <div data-live=Region::Ssh.as_str()>{ssh}</div> }.into_any()));
     let addresses = view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any();
     let network_facts = std::iter::once(("Addresses", addresses)).chain(ssh);
+    let with_change = |value: String, field, words: &'static str| {
+        view! { {value}" "<a href=field_of(&spec.name, field)>{words}</a> }.into_any()
+    };
+    let password = if machine.has_root_password { "set" } else { "not set" };
     let rows = network_facts.chain([
         ("Profiles", composition(&spec.profiles).into_any()),
         ("Mode", spec.mode.title().into_any()),
-        ("Size", format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk).into_any()),
-        ("Network", spec.network.title().into_any()),
+        (
+            "Size",
+            with_change(format!("{} · {} · {} disk", spec.memory, spec.vcpus, spec.disk), "memory", "Resize"),
+        ),
+        ("Network", with_change(spec.network.title(), "network", "Change network")),
+        ("Console password", with_change(password.to_owned(), "root_password", "Change password")),
         ("Host", spec.host.to_string().into_any()),
         ("Owner", machine.row.owner.clone().into_any()),
         ("Created", time::relative(machine.created).into_any()),
+        ("Autostart", if spec.autostart { "when the host boots" } else { "off" }.into_any()),
+        ("Delete protection", if spec.delete_protection { "on" } else { "off" }.into_any()),
     ]);
     facts("Machine", rows.collect())
+}
+
+/// What people wrote down, as plain text in its own lines.
+fn notes(machine: &MachineDetail) -> Option<AnyView> {
+    let notes = &machine.spec.notes;
+    let text = notes.to_string();
+    (!notes.is_empty()).then(|| {
+        view! {
+            <section class="card">
+                <h2>"Notes"</h2>
+                <p class="notes">{text}</p>
+                <p><a class="button" href=field_of(&machine.spec.name, "notes")>"Edit notes"</a></p>
+            </section>
+        }
+        .into_any()
+    })
+}
+
+/// The field of the configuration that changes something.
+fn field_of(machine: &MachineName, field: &str) -> String {
+    format!("{}#{}", routes::machine_tab(machine, Tab::Configuration), field_id(field))
 }
 
 /// The image that the disks were made from, and below it what the running guest reports.

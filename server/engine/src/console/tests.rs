@@ -70,6 +70,9 @@ impl Hypervisor for Plugs {
     async fn bridges(&self) -> Result<Vec<String>> {
         unsupported()
     }
+    async fn memory(&self) -> Result<u64> {
+        unsupported()
+    }
     async fn inventory(&self) -> Result<Vec<Seen>> {
         unsupported()
     }
@@ -101,6 +104,9 @@ impl Hypervisor for Plugs {
         unsupported()
     }
     async fn remove_definition(&self, _: &MachineRef) -> Result<()> {
+        unsupported()
+    }
+    async fn set_autostart(&self, _: &MachineRef, _: bool) -> Result<()> {
         unsupported()
     }
     async fn state(&self, _: &MachineRef) -> Result<MachineState> {

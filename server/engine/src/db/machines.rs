@@ -5,6 +5,7 @@ use super::{Conn, Tx};
 use crate::error::Result;
 use model::Time;
 use model::account::UserId;
+use model::change::Part;
 use model::host::{HostId, HostName};
 use model::image::ImageId;
 use model::machine::{GuestMachineId, HardwareIds, MacAddress, MachineId, MachineName};
@@ -79,12 +80,17 @@ impl MachineRow {
             boot: Volume(boot),
             data: self.data.map(Volume),
         });
+        let mut applied = self.applied.read()?;
+        if let Some(applied) = &mut applied {
+            // What only the portal keeps is true where it is saved.
+            applied.take(Part::Portal, &spec);
+        }
         Ok(MachineRecord {
             id: self.id.read()?,
             owner: self.owner_id.read()?,
             owner_name: self.owner_name,
             spec,
-            applied: self.applied.read()?,
+            applied,
             hardware: HardwareIds {
                 uuid: self.uuid.read()?,
                 mac: self.mac.read()?,

@@ -116,6 +116,8 @@ pub(crate) struct HostFacts {
     pub reachable: bool,
     /// Bridges that machines may be put on; none while they are not known.
     pub bridges: Vec<String>,
+    /// Its memory in bytes; none while it is not known.
+    pub memory: Option<u64>,
     /// Its note about slow emulation, if machines run emulated.
     pub slow: Option<String>,
     pub capabilities: Option<Capabilities>,
@@ -155,6 +157,8 @@ pub(crate) fn needed_image<'a>(
         Operation::Create { spec } | Operation::Configure { spec } => Some((&spec.profiles, spec.mode)),
         Operation::RemoveImage { .. } => None,
         Operation::OnMachine { action: MachineAction::Upgrade, .. } => machine?.next_image(),
+        // Another image is made by the upgrade.
+        Operation::OnMachine { action: MachineAction::Reconfigure(_), .. } => None,
         Operation::OnMachine { action, .. } => {
             let machine = machine.filter(|m| action.kind().row().needs_builder && !m.created)?;
             Some((&machine.spec.profiles, machine.spec.mode))
@@ -253,6 +257,7 @@ fn host_facts(entry: &HostEntry) -> HostFacts {
         name: entry.name.clone(),
         reachable: entry.is_reachable(),
         bridges: entry.bridges(),
+        memory: entry.memory(),
         slow: entry.complaint("acceleration").map(|finding| finding.what),
         capabilities: entry.capabilities(),
     }

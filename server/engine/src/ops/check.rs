@@ -3,11 +3,11 @@
 use super::refusal::Refusal;
 use crate::machine::facts::{Facts, HostFacts, MachineFacts, needed_image};
 use model::identity::Identity;
-use model::image::conflicts;
-use model::machine::{MachineState, Network};
+use model::image::{ProfileSet, conflicts};
+use model::machine::{MachineState, Mode, Network};
 use model::operation::Operation;
 use model::plan::Plan;
-use model::size::DiskGib;
+use model::size::{Bytes, DiskGib};
 use model::spec::Spec;
 
 /// The machine of an operation on one, which nothing else may be working on.
@@ -19,15 +19,29 @@ pub(super) fn idle(facts: &Facts) -> Result<&MachineFacts, Refusal> {
     }
 }
 
+/// What would destroy a machine's disks or forget its configuration is refused while it is protected.
+pub(super) fn check_protection(machine: &MachineFacts) -> Result<(), Refusal> {
+    if machine.spec.delete_protection {
+        let why = "Delete protection is on. Turn it off in Configuration first.";
+        return Err(Refusal::State(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// The host of an operation that needs it to answer.
 pub(super) fn answering<'a>(facts: &'a Facts, wanted: &str) -> Result<&'a HostFacts, Refusal> {
     let unavailable = || Refusal::Unavailable(wanted.to_owned());
     facts.host.as_ref().filter(|host| host.reachable && host.capabilities.is_some()).ok_or_else(unavailable)
 }
 
-/// The image must be buildable: the builder answers, the profiles fit together.
+/// The image that the operation needs must be buildable.
 pub(super) fn check_image(operation: &Operation, facts: &Facts) -> Result<(), Refusal> {
-    let Some((profiles, mode)) = needed_image(operation, facts.machine.as_ref()) else { return Ok(()) };
+    let needed = needed_image(operation, facts.machine.as_ref());
+    needed.map_or(Ok(()), |(profiles, mode)| check_profiles(profiles, mode, facts))
+}
+
+/// An image of these must be buildable: the builder answers, the profiles fit together.
+pub(super) fn check_profiles(profiles: &ProfileSet, mode: Mode, facts: &Facts) -> Result<(), Refusal> {
     let builder = match &facts.builder {
         Some(Ok(builder)) => builder,
         Some(Err(why)) => return Err(Refusal::State(format!("No image can be built now: {why}."))),
@@ -54,6 +68,16 @@ pub(super) fn check_disk(spec: &Spec) -> Result<(), Refusal> {
         DiskGib::NEW_MAX
     );
     Err(Refusal::Field { field: "disk", why })
+}
+
+/// A machine cannot have more memory than its host. One that has not said yet how much it has is believed to have enough.
+pub(super) fn check_memory(spec: &Spec, facts: &Facts) -> Result<(), Refusal> {
+    let Some(has) = facts.host.as_ref().and_then(|host| host.memory).filter(|has| spec.memory.bytes() > *has)
+    else {
+        return Ok(());
+    };
+    let why = format!("The host has {} of memory; choose at most {} MiB.", Bytes(has), has >> 20);
+    Err(Refusal::Field { field: "memory", why })
 }
 
 /// A bridge that is pending may have been withdrawn since it was saved.

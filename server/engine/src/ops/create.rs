@@ -1,6 +1,6 @@
 //! `create` and `configure`: a machine that there was not, or its configuration alone.
 
-use super::check::{check_disk, check_image, check_placement, warn_of_no_login};
+use super::check::{check_disk, check_image, check_memory, check_placement, warn_of_no_login};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
@@ -45,6 +45,7 @@ impl Op for New {
             let why = format!("There is no host “{}”; choose one from the list.", spec.host);
             return Err(Refusal::Field { field: "host", why });
         }
+        check_memory(spec, facts)?;
         check_disk(spec)?;
         check_image(operation, facts)?;
         if operation.kind() == OperationKind::Create {

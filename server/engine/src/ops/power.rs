@@ -28,6 +28,7 @@ pub(super) static START: Power = Power {
     steps: &[
         (&identity::APPLY, Forward),
         (&disks::GROW, Forward),
+        (&definition::AUTOSTART, Forward),
         (&definition::PUT, Forward),
         (&power::START, Nothing),
     ],
@@ -89,7 +90,8 @@ impl Op for Power {
         }
         if operation.kind() == OperationKind::Start {
             check_pending_bridge(machine, facts)?;
-            plan.changes = machine.pending().into_iter().map(|change| change.what).collect();
+            let made_true = machine.pending().into_iter().filter(|change| change.when.is_restart_enough());
+            plan.changes = made_true.map(|change| change.what).collect();
         }
         plan.downtime = self.downtime.map(str::to_owned);
         plan.loses.extend(self.loses.map(str::to_owned));

@@ -1,6 +1,6 @@
 //! `provision`: a machine that has only a configuration, or one whose domain is gone.
 
-use super::check::{check_disk, check_image, check_placement, idle};
+use super::check::{check_disk, check_image, check_memory, check_placement, idle};
 use super::create::{self, CREATE};
 use super::refusal::Refusal;
 use super::{Cell, Op};
@@ -25,6 +25,7 @@ impl Op for Provision {
             MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
             _ => return Err(Refusal::State("This machine has already been created.".to_owned())),
         }
+        check_memory(&machine.spec, facts)?;
         if !machine.created {
             check_disk(&machine.spec)?;
         }

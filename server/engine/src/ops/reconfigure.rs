@@ -5,8 +5,8 @@
 //! pending.
 
 use super::check::{
-    answering, check_bridge, check_disk, check_pending_bridge, check_restart, idle, restart_of,
-    warn_of_no_login,
+    answering, check_bridge, check_disk, check_memory, check_pending_bridge, check_profiles, check_restart,
+    idle, restart_of, warn_of_no_login,
 };
 use super::refusal::Refusal;
 use super::{Cell, Op};
@@ -29,6 +29,7 @@ impl Op for Reconfigure {
                 (&record::SAVE, Forward),
                 (&identity::APPLY, Forward),
                 (&disks::GROW, Forward),
+                (&definition::AUTOSTART, Forward),
                 (&definition::PUT, Forward),
             ]
         }
@@ -54,21 +55,7 @@ impl Op for Reconfigure {
         let machine = idle(facts)?;
         let Some(wanted) = wanted(operation, facts) else { return Err(Refusal::NotFound("configuration")) };
         nobody_else_changed_it(operation, machine, &wanted)?;
-        if let Some(now) =
-            machine.applied.as_ref().map(|applied| applied.disk).filter(|now| wanted.disk < *now)
-        {
-            let why = format!(
-                "The disk has {now} and cannot become smaller: a file system that is in use cannot be shrunk safely."
-            );
-            return Err(Refusal::Field { field: "disk", why });
-        }
-        if wanted.disk != machine.spec.disk {
-            check_disk(&wanted)?;
-        }
-        let moves = machine.applied.as_ref().is_some_and(|applied| applied.network != wanted.network);
-        if moves || wanted.network != machine.spec.network {
-            check_bridge(&wanted, facts)?;
-        }
+        check_changed(machine, &wanted, facts)?;
         let changes = machine.spec.changes(&wanted);
         let pending = machine.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&wanted));
         if changes.is_empty() && pending.is_empty() {
@@ -95,6 +82,7 @@ impl Op for Apply {
                 // What is applied stays so, whatever becomes of the rest.
                 (&identity::APPLY, Nothing),
                 (&disks::GROW, Nothing),
+                (&definition::AUTOSTART, Nothing),
                 (&definition::PUT, Undo),
                 (&power::START, Undo),
             ]
@@ -112,9 +100,13 @@ impl Op for Apply {
     fn plan(&self, _: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let machine = idle(facts)?;
         reachable(machine, facts)?;
-        let pending = pending(machine)?;
+        let (changes, later) = by_restart(pending(machine)?)?;
         check_pending_bridge(machine, facts)?;
-        plan.changes = pending.into_iter().map(|change| change.what).collect();
+        plan.changes = changes.into_iter().map(|change| change.what).collect();
+        plan.keeps = later
+            .into_iter()
+            .map(|change| format!("The pending change “{}”, which {}", change.what, change.when.title()))
+            .collect();
         check_restart(machine)?;
         plan.downtime = restart_of(machine);
         Ok(())
@@ -130,7 +122,14 @@ pub(super) struct Revert;
 impl Op for Revert {
     fn steps(&self) -> &'static [Cell] {
         // What was not noted as applied may have reached the guest all the same: what is to stay is put there again.
-        const { &[(&record::SAVE, Forward), (&identity::APPLY, Forward), (&definition::PUT, Forward)] }
+        const {
+            &[
+                (&record::SAVE, Forward),
+                (&identity::APPLY, Forward),
+                (&definition::AUTOSTART, Forward),
+                (&definition::PUT, Forward),
+            ]
+        }
     }
 
     fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
@@ -170,8 +169,8 @@ fn wanted(operation: &Operation, facts: &Facts) -> Option<Spec> {
     let present = &facts.machine.as_ref()?.spec;
     let mut wanted = present.clone();
     let over = change.over(present);
-    // The name, the host and the image are not this form's: another operation may have changed them since it was opened.
-    [Part::Hardware, Part::Disk, Part::Identity].into_iter().for_each(|part| wanted.take(part, &over));
+    // The name, the host and the mode are not this form's: another operation may have changed them since it was opened.
+    Part::ALL.into_iter().filter(|part| *part != Part::Mode).for_each(|part| wanted.take(part, &over));
     Some(wanted)
 }
 
@@ -198,6 +197,32 @@ fn nobody_else_changed_it(
     Err(Refusal::Field { field: "base", why })
 }
 
+/// What changes must be possible. What stays is not judged: it is so already.
+fn check_changed(machine: &MachineFacts, wanted: &Spec, facts: &Facts) -> Result<(), Refusal> {
+    if wanted.profiles != machine.spec.profiles {
+        check_profiles(&wanted.profiles, wanted.mode, facts)?;
+    }
+    if let Some(now) = machine.applied.as_ref().map(|applied| applied.disk).filter(|now| wanted.disk < *now) {
+        let why = format!(
+            "The disk has {now} and cannot become smaller: a file system that is in use cannot be shrunk safely."
+        );
+        return Err(Refusal::Field { field: "disk", why });
+    }
+    if wanted.disk != machine.spec.disk {
+        check_disk(wanted)?;
+    }
+    let differs = |differs: fn(&Spec, &Spec) -> bool| {
+        std::iter::once(&machine.spec).chain(&machine.applied).any(|now| differs(now, wanted))
+    };
+    if differs(|now, wanted| now.memory != wanted.memory) {
+        check_memory(wanted, facts)?;
+    }
+    if differs(|now, wanted| now.network != wanted.network) {
+        check_bridge(wanted, facts)?;
+    }
+    Ok(())
+}
+
 /// The host must answer, unless there is nothing of the machine anywhere.
 fn reachable(machine: &MachineFacts, facts: &Facts) -> Result<(), Refusal> {
     match machine.state {
@@ -219,10 +244,23 @@ fn pending(machine: &MachineFacts) -> Result<Vec<Change>, Refusal> {
     Ok(pending)
 }
 
-/// A change, with what it needs where the machine runs.
+/// Splits off what a restart does not make true. That there is nothing else is refused.
+fn by_restart(pending: Vec<Change>) -> Result<(Vec<Change>, Vec<Change>), Refusal> {
+    let (now, later): (Vec<_>, Vec<_>) =
+        pending.into_iter().partition(|change| change.when.is_restart_enough());
+    if now.is_empty() {
+        let what: Vec<String> =
+            later.iter().map(|change| format!("{} ({})", change.what, change.when.title())).collect();
+        let why = format!("A restart is not enough for what is pending: {}.", what.join("; "));
+        return Err(Refusal::State(why));
+    }
+    Ok((now, later))
+}
+
+/// A change, with what it needs: where the machine runs, or where its next start is not enough.
 fn in_words(change: &Change, machine: &MachineFacts) -> String {
-    if machine.state.is_active() {
-        format!("{} ({})", change.what, change.part.when().title())
+    if machine.state.is_active() || machine.created && !change.when.is_restart_enough() {
+        format!("{} ({})", change.what, change.when.title())
     } else {
         change.what.clone()
     }

@@ -1,6 +1,6 @@
 //! `destroy` and `purge`: domain and disks go; the configuration as well, or not.
 
-use super::check::{answering, idle};
+use super::check::{answering, check_protection, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::Forward;
@@ -40,6 +40,7 @@ impl Op for Remove {
 
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let machine = idle(facts)?;
+        check_protection(machine)?;
         if machine.created && machine.state == MachineState::Unknown {
             return Err(Refusal::Unavailable(machine.spec.host.to_string()));
         }

@@ -1,6 +1,7 @@
 //! The planner's table of states and refusals, and what holds for any facts.
 
 mod configuration;
+mod options;
 mod switch;
 
 use super::*;
@@ -15,6 +16,7 @@ use model::identity::Identity;
 use model::image::ImageId;
 use model::job::JobId;
 use model::machine::{GenerationNumber, MachineId, MachineState, Mode, Network};
+use model::notes::Notes;
 use model::operation::{KeptSecrets, MachineAction, Reconfigure};
 use model::plan::Consent;
 use model::spec::Spec;
@@ -42,6 +44,9 @@ fn spec(name: &str) -> Spec {
         disk: 30.try_into().unwrap(),
         network: Network::Nat,
         identity: Identity::default(),
+        notes: Notes::default(),
+        autostart: false,
+        delete_protection: false,
     }
 }
 
@@ -78,6 +83,7 @@ fn facts(machine: Option<MachineFacts>) -> Facts {
             name: "local".parse().unwrap(),
             reachable: true,
             bridges: vec!["br0".to_owned()],
+            memory: Some(8 << 30),
             slow: None,
             capabilities: Some(THIN),
         }),

@@ -18,6 +18,12 @@ pub(crate) static PUT: Step = Step::new("definition.put", "Define it", |cx, leas
     .undone_by(|cx, lease| undo_put(cx, lease).boxed())
     .leaving("its definition")
     .making(Part::Hardware);
+/// `definition.autostart`
+pub(crate) static AUTOSTART: Step =
+    Step::new("definition.autostart", "Set whether the host starts it at boot", |cx, lease| {
+        autostart(cx, lease).boxed()
+    })
+    .making(Part::Autostart);
 /// `definition.remove`
 pub(crate) static REMOVE: Step =
     Step::new("definition.remove", "Remove the definition from the host", |cx, lease| {
@@ -53,7 +59,24 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let boot = target.boot_disk()?.clone();
     define(&target, &Hardware::of(spec), boot).await?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
-    cx.applied(&target, Part::Hardware).await
+    cx.applied(&target, Part::Hardware).await?;
+    // A new domain starts by hand only; one that is there keeps what it has.
+    if spec.autostart { set_autostart(cx, &target).await } else { Ok(()) }
+}
+
+/// At once, also while it runs.
+async fn autostart(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    set_autostart(cx, &target).await?;
+    let when = if target.record.spec.autostart { "whenever it boots" } else { "only when it is asked to" };
+    cx.say(format!("The host starts the machine {when}."));
+    Ok(())
+}
+
+async fn set_autostart(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError> {
+    let set = target.hypervisor.set_autostart(&target.machine, target.record.spec.autostart).await;
+    set.map_err(target.host_error("Setting the machine's autostart"))?;
+    cx.applied(target, Part::Autostart).await
 }
 
 async fn define(target: &Target, hardware: &Hardware, boot: Volume) -> Result<(), StepError> {
@@ -111,5 +134,6 @@ pub(crate) fn what(step: &Step, spec: &Spec) -> Option<String> {
         Network::Bridge(name) => format!("bridge {name}"),
     };
     let words = format!("Define it on {} with {}, {} and {network}", spec.host, spec.vcpus, spec.memory);
-    (*step == PUT).then_some(words)
+    let autostart = if spec.autostart { "Have the host start it at boot" } else { "Start it only by hand" };
+    (*step == PUT).then_some(words).or_else(|| (*step == AUTOSTART).then(|| autostart.to_owned()))
 }

@@ -31,6 +31,7 @@ pub(crate) use step::Step;
 /// combined them differently.
 pub(crate) static ALL: &[&Step] = &[
     &address::AWAIT,
+    &definition::AUTOSTART,
     &definition::PUT,
     &definition::REMOVE,
     &disks::CREATE,

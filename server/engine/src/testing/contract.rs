@@ -73,6 +73,8 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
         let answer = host.power(&machine, power).await;
         assert!(matches!(answer, Err(HypervisorError::NoSuchMachine { .. })), "{power:?}: {answer:?}");
     }
+    let autostart = host.set_autostart(&machine, true).await;
+    assert!(matches!(autostart, Err(HypervisorError::NoSuchMachine { .. })), "{autostart:?}");
     let console = host.console(&machine).await;
     assert!(matches!(console, Err(HypervisorError::NoSuchMachine { .. })), "{console:?}");
     assert!(host.agent_ping(&machine).await.is_err());
@@ -81,6 +83,8 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
     host.remove_disks(&machine).await.unwrap();
     host.release(machine.id, &machine.name).await.unwrap();
     assert!(!host.check().await.is_empty(), "a host that can be asked has findings");
+    let memory = host.memory().await.unwrap();
+    assert!(memory > 64 << 20, "bytes, not pages or KiB: {memory}");
 }
 
 /// A place: the same again for the same machine, refused to any other, given up by its own machine only.
@@ -129,6 +133,7 @@ pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Su
     foreign(host.create_boot_disk(&ours, 1, &from).await.map(drop));
     foreign(host.create_data_disk(&ours, gib(1), &identity("two")).await.map(drop));
     foreign(host.put_definition(&ours, &theirs.definition()).await);
+    foreign(host.set_autostart(&ours, true).await);
     foreign(host.remove_definition(&ours).await);
     foreign(host.remove_disks(&ours).await);
     foreign(host.remove_boot_disk(&ours, 1).await);
@@ -282,6 +287,9 @@ pub async fn definitions_can_be_put_again_and_removed_again(subject: &Subject) {
     host.put_definition(&made.name(), &definition).await.unwrap();
     wait(subject, &mut events, |e| *e == HostEvent::Defined { machine: made.host_ref.clone() }).await;
     host.put_definition(&made.name(), &definition).await.unwrap();
+    for on in [true, true, false, false, true] {
+        host.set_autostart(&made.name(), on).await.unwrap();
+    }
     definition.memory = 384.try_into().unwrap();
     host.put_definition(&made.name(), &definition).await.unwrap();
     assert_eq!(host.state(&made.name()).await.unwrap(), MachineState::Off);

@@ -29,6 +29,9 @@ pub const THICK: Capabilities = Capabilities { linked_clones: false };
 /// The size of every image, in bytes.
 const IMAGE_SIZE: u64 = 2 << 30;
 
+/// The memory of a host, in bytes.
+const MEMORY: u64 = 64 << 30;
+
 /// The hypervisor.
 #[derive(Debug)]
 pub struct MemoryHypervisor {
@@ -43,6 +46,8 @@ struct World {
     domains: BTreeMap<HostRef, Domain>,
     disks: BTreeMap<String, Disk>,
     unreachable: bool,
+    /// The host's, in bytes.
+    memory: u64,
     /// Checks of the host wait forever.
     hangs: bool,
     faults: BTreeMap<&'static str, VecDeque<HypervisorError>>,
@@ -72,6 +77,8 @@ struct Domain {
     owner: Option<MachineId>,
     name: MachineName,
     definition: Definition,
+    /// Whether the host starts it when it boots.
+    autostart: bool,
     state: MachineState,
     /// Cancelled when the guest stops; consoles end with it.
     boot: CancellationToken,
@@ -92,7 +99,7 @@ struct Disk {
 impl MemoryHypervisor {
     /// An empty host that can do this.
     pub fn new(capabilities: Capabilities) -> Self {
-        let world = World { address: Some(AddressSource::Agent), ..World::default() };
+        let world = World { address: Some(AddressSource::Agent), memory: MEMORY, ..World::default() };
         Self { capabilities, world: Mutex::new(world), events: broadcast::Sender::new(1024) }
     }
 
@@ -111,6 +118,11 @@ impl MemoryHypervisor {
         lock(&self.world).unreachable = !reachable;
         let why = || "connection refused".to_owned();
         self.tell(if reachable { HostEvent::Connected } else { HostEvent::Disconnected { why: why() } });
+    }
+
+    /// The host has so much memory, in bytes.
+    pub fn set_memory(&self, bytes: u64) {
+        lock(&self.world).memory = bytes;
     }
 
     /// Makes checks of the host wait forever, or lets them continue.
@@ -215,9 +227,11 @@ impl MemoryHypervisor {
     /// All there is on the host: places, definitions and states, disks with sizes and files.
     pub fn picture(&self) -> Vec<String> {
         let world = lock(&self.world);
-        let domains =
-            world.domains.values().map(|d| format!("domain {} {:?} {:?}", d.name, d.state, d.definition));
-        let mut all: Vec<String> = domains.collect();
+        let domain = |d: &Domain| {
+            let autostart = if d.autostart { " autostart" } else { "" };
+            format!("domain {} {:?}{autostart} {:?}", d.name, d.state, d.definition)
+        };
+        let mut all: Vec<String> = world.domains.values().map(domain).collect();
         all.extend(world.places.iter().map(|(name, place)| format!("place {name} {}", place.host_ref)));
         for (name, disk) in &world.disks {
             all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
@@ -261,6 +275,7 @@ impl World {
             domains: domains.collect(),
             disks: self.disks.clone(),
             unreachable: self.unreachable,
+            memory: self.memory,
             hangs: self.hangs,
             faults: BTreeMap::new(),
             deaf: self.deaf,
@@ -335,6 +350,7 @@ impl Domain {
             owner: self.owner,
             name: self.name.clone(),
             definition: self.definition.clone(),
+            autostart: self.autostart,
             state: self.state,
             boot: CancellationToken::new(),
         }

@@ -4,7 +4,7 @@ use super::inventory::take_inventory;
 use crate::core::Core;
 use crate::db;
 use crate::error::{Result, chain};
-use crate::hosts::HostEntry;
+use crate::hosts::{HostEntry, Told};
 use crate::machine::adopt::adopt;
 use model::host::{Finding, Level};
 use model::machine::MachineId;
@@ -15,13 +15,13 @@ use std::time::Duration;
 /// Most findings about things that belong to no machine; more would hide the others.
 const MOST_STRAYS: usize = 20;
 
-/// Checks a host: its own findings, its bridges, unowned things on it, and Nix's last answer, which
+/// Checks a host: its own findings, its bridges and its memory, unowned things on it, and Nix's last answer, which
 /// is the same for all.
 pub(super) async fn check(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
-    let (mut findings, bridges) = look(core, entry, hypervisor.as_ref()).await;
+    let (mut findings, told) = look(core, entry, hypervisor.as_ref()).await;
     findings.push(core.catalogue.latest().await.finding());
-    entry.checked(findings, bridges, core.clock.now());
+    entry.checked(findings, told, core.clock.now());
 }
 
 /// The same and an inventory, for someone who wants to know whether it works now and waits for the answer: no answer
@@ -35,13 +35,13 @@ pub(crate) async fn check_now(core: &Core, entry: &HostEntry) {
         Some(seen)
     };
     let (seen, ()) = tokio::join!(tokio::time::timeout(limit, look), core.catalogue.ask(limit));
-    let (mut findings, bridges) = match seen {
+    let (mut findings, told) = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return,
-        Err(_) => (vec![no_answer(limit)], None),
+        Err(_) => (vec![no_answer(limit)], Told::default()),
     };
     findings.push(core.catalogue.latest().await.finding());
-    entry.checked(findings, bridges, core.clock.now());
+    entry.checked(findings, told, core.clock.now());
 }
 
 fn no_answer(limit: Duration) -> Finding {
@@ -56,22 +56,18 @@ fn no_answer(limit: Duration) -> Finding {
     }
 }
 
-/// What the host itself reports, its bridges, and unowned things on it.
-async fn look(
-    core: &Core,
-    entry: &HostEntry,
-    hypervisor: &dyn Hypervisor,
-) -> (Vec<Finding>, Option<Vec<String>>) {
+/// What the host itself reports, its bridges and its memory, and unowned things on it.
+async fn look(core: &Core, entry: &HostEntry, hypervisor: &dyn Hypervisor) -> (Vec<Finding>, Told) {
     adopt_all(core, entry, hypervisor).await;
-    let (mut findings, bridges, strays) =
-        tokio::join!(hypervisor.check(), hypervisor.bridges(), strays(core, hypervisor));
+    let (mut findings, bridges, memory, strays) =
+        tokio::join!(hypervisor.check(), hypervisor.bridges(), hypervisor.memory(), strays(core, hypervisor));
     match strays {
         Ok(strays) => findings.extend(strays),
         Err(error) => {
             tracing::debug!(host.name = %entry.name, error = chain(&error), "the contents of the host are unknown");
         }
     }
-    (findings, bridges.ok())
+    (findings, Told { bridges: bridges.ok(), memory: memory.ok() })
 }
 
 /// Machines from before there were marks get theirs, where the host answers and everything agrees.

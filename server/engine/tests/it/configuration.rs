@@ -1,7 +1,7 @@
 //! A machine's configuration: saved, applied as far as it can be now, pending for the rest.
 
 use crate::crash::{Mischief, Mischievous};
-use crate::harness::{World, admin, change, create, on, reconfigure, run, succeed};
+use crate::harness::{World, admin, build, change, create, on, reconfigure, run, spec, succeed, until_state};
 use engine::Engine;
 use engine::probe::When;
 use model::account::Actor;
@@ -42,6 +42,7 @@ async fn a_running_machine_takes_what_it_can_and_the_rest_waits_for_a_restart() 
     assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
     assert!(host_has(&world, "nameserver 192.0.2.53"), "the guest was given its identity");
     assert!(host_has(&world, &format!("of {} bytes", 3_u64 << 30)), "the disk has grown");
+    assert!(host_has(&world, "Running autostart"), "the host starts it at its next boot");
     let grown = world.hypervisor.ran().iter().any(|argv| argv.iter().any(|word| word.contains("resize2fs")));
     assert!(grown, "and the guest was asked to grow its file system");
     succeed(&engine, &ada, on(OperationKind::Apply, "web")).await;
@@ -64,6 +65,37 @@ async fn what_is_removed_is_removed_from_the_guest() {
     opened_now(&engine, &ada, &mut back).await;
     succeed(&engine, &ada, back).await;
     assert!(!host_has(&world, "resolv.conf"));
+    assert!(!host_has(&world, "autostart"));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn notes_and_delete_protection_are_true_once_saved_and_no_change_to_the_host() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let before = world.hypervisor.picture();
+    let protect = reconfigure("web", |spec| {
+        spec.notes = "Ask Ada first.\n<b>Rack 4</b>".parse().unwrap();
+        spec.delete_protection = true;
+        spec.memory = 768.try_into().unwrap();
+    });
+    let job = succeed(&engine, &ada, protect).await;
+    let steps: Vec<_> = job.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(steps, ["record.save"]);
+    assert_eq!(world.hypervisor.picture(), before);
+    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
+    // What is true cannot be dropped.
+    succeed(&engine, &ada, on(OperationKind::Revert, "web")).await;
+    let spec = engine.machine(&ada, &"web".parse().unwrap()).await.unwrap().spec;
+    assert_eq!(spec.notes.as_str(), "Ask Ada first.\n<b>Rack 4</b>");
+    for kind in [OperationKind::Destroy, OperationKind::Purge] {
+        let Fault::Refused { why } = engine.plan(&ada, &on(kind, "web")).await.unwrap_err() else { panic!() };
+        assert!(why.contains("Delete protection is on"), "{why}");
+    }
+    let mut off = reconfigure("web", |_| {});
+    opened_now(&engine, &ada, &mut off).await;
+    succeed(&engine, &ada, off).await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
     engine.shut_down().await;
 }
 
@@ -213,10 +245,14 @@ async fn a_disk_that_could_not_grow_grows_at_the_next_start() {
     world.hypervisor.fail_next("grow_disk", broken());
     let job = run(&engine, &ada, change("web")).await;
     assert_eq!(job.summary.badge.state, JobState::Failed);
-    assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB", "Disk: 2 GiB → 3 GiB"]);
+    assert_eq!(
+        pending(&engine, &ada).await,
+        ["Memory: 512 MiB → 768 MiB", "Disk: 2 GiB → 3 GiB", "Autostart: off → on"]
+    );
     succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
     succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
     assert!(host_has(&world, &format!("of {} bytes", 3_u64 << 30)));
+    assert!(host_has(&world, "Running autostart"));
     assert_eq!(pending(&engine, &ada).await, [""; 0]);
     engine.shut_down().await;
 }
@@ -247,5 +283,78 @@ async fn a_guest_that_does_not_shut_down_goes_on_running() {
     assert_eq!(job.summary.badge.state, JobState::Failed);
     assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
     assert_eq!(pending(&engine, &ada).await, ["Memory: 512 MiB → 768 MiB"]);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn autostart_outlives_another_name_and_being_made_anew() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    let mut spec = spec("web");
+    spec.autostart = true;
+    succeed(&engine, &ada, Operation::Create { spec: Box::new(spec) }).await;
+    assert!(host_has(&world, "web Running autostart"));
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    succeed(&engine, &ada, MachineAction::Rename { name: "db".parse().unwrap() }.on("web".parse().unwrap()))
+        .await;
+    assert!(host_has(&world, "db Off autostart"));
+    world.hypervisor.undefine("db");
+    until_state(&engine, &ada, "db", MachineState::Configured).await;
+    succeed(&engine, &ada, on(OperationKind::Provision, "db")).await;
+    assert!(host_has(&world, "db Running autostart"), "its domain was gone");
+    succeed(&engine, &ada, on(OperationKind::Destroy, "db")).await;
+    assert!(!host_has(&world, "autostart"));
+    succeed(&engine, &ada, on(OperationKind::Provision, "db")).await;
+    assert!(host_has(&world, "db Running autostart"));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn other_profiles_stay_pending_through_a_restart_and_can_be_dropped() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let more = reconfigure("web", |spec| spec.profiles = "docker,python".parse().unwrap());
+    succeed(&engine, &ada, more).await;
+    assert_eq!(pending(&engine, &ada).await, ["Profiles: + python"]);
+    let Fault::Refused { why } = engine.plan(&ada, &on(OperationKind::Apply, "web")).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert!(why.contains("needs an upgrade"), "{why}");
+    succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
+    succeed(&engine, &ada, on(OperationKind::Start, "web")).await;
+    assert_eq!(pending(&engine, &ada).await, ["Profiles: + python"]);
+    // What there is of the other profiles is no update of the image that it has.
+    succeed(&engine, &ada, build("docker,python")).await;
+    assert!(!engine.machine(&ada, &"web".parse().unwrap()).await.unwrap().row.update_available);
+    succeed(&engine, &ada, on(OperationKind::Revert, "web")).await;
+    assert_eq!(pending(&engine, &ada).await, [""; 0]);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_hosts_last_word_about_its_memory_counts() {
+    let world = World::new();
+    let (engine, ada) = running(&world).await;
+    let local = "local".parse().unwrap();
+    let wants = async |mib: u64| {
+        let much = reconfigure("web", |spec| spec.memory = mib.try_into().unwrap());
+        engine.plan(&ada, &much).await
+    };
+    for (gib, refused) in [(4, None), (1, Some("The host has 1 GiB of memory"))] {
+        world.hypervisor.set_memory(gib << 30);
+        engine.check_host(&ada, &local).await.unwrap();
+        let answer = wants(2048).await.map(drop).map_err(|fault| fault.to_string());
+        match refused {
+            Some(why) => assert!(answer.unwrap_err().contains(why)),
+            None => answer.unwrap(),
+        }
+    }
+    world.hypervisor.fail_next("memory", broken());
+    engine.check_host(&ada, &local).await.unwrap();
+    let Fault::Invalid { fields } = wants(1025).await.unwrap_err() else { panic!() };
+    assert_eq!(fields[0].field, "memory", "what it cannot say now is as it was");
+    wants(1024).await.unwrap();
     engine.shut_down().await;
 }

@@ -13,6 +13,7 @@ use model::account::{Actor, Role, Secret, SessionUser};
 use model::identity::Identity;
 use model::job::{JobId, JobState};
 use model::machine::{BridgeName, MachineName, MachineState, Mode, Network};
+use model::notes::Notes;
 use model::operation::{KeptSecrets, MachineAction, Operation, OperationKind, Reconfigure};
 use model::plan::Consent;
 use model::portal::Portal as _;
@@ -317,6 +318,9 @@ pub fn spec(name: &str) -> Spec {
         disk: 2.try_into().unwrap(),
         network: Network::Nat,
         identity: Identity::default(),
+        notes: Notes::default(),
+        autostart: false,
+        delete_protection: false,
     }
 }
 
@@ -330,6 +334,7 @@ pub fn change(name: &str) -> Operation {
         spec.memory = 768.try_into().unwrap();
         spec.disk = 3.try_into().unwrap();
         spec.identity.dns = vec!["192.0.2.53".parse().unwrap()];
+        spec.autostart = true;
     })
 }
 

@@ -7,7 +7,7 @@ use super::domain_xml::{Platform, render};
 use super::error::{failed, is, of_host, of_machine};
 use super::facts::HostFacts;
 use super::firmware::{FIRMWARE_FIX, NO_FIRMWARE};
-use super::power::uuid_of;
+use super::power::{find, uuid_of};
 use ports::hypervisor::{Definition, MachineRef, Result};
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
@@ -65,6 +65,18 @@ impl Libvirt {
             .call(move |live| {
                 refuse_foreign(&live.connect, machine.id, &machine.name, uuid)?;
                 live.connect.define_domain_xml(&xml).map(drop).map_err(of_host(what))
+            })
+            .await
+    }
+
+    /// Has libvirt start the domain when the host boots, or not. libvirt keeps this beside the definition.
+    pub(super) async fn start_with_host(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        let machine = machine.clone();
+        self.link
+            .call(move |live| {
+                let domain = find(&live.connect, &machine)?;
+                refuse_if_foreign(&domain, machine.id)?;
+                domain.set_autostart(on).map_err(of_machine("Setting the machine's autostart", &machine))
             })
             .await
     }

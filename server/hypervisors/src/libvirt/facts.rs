@@ -2,8 +2,10 @@
 
 use super::acceleration::{self, Acceleration, AccelerationSetting};
 use super::connect::{is_local, is_session};
+use super::error::of_host;
 use super::firmware::{self, Firmware};
 use super::kvm::{self, Problem};
+use ports::hypervisor::Result;
 use std::path::Path;
 use virt::connect::Connect;
 
@@ -34,4 +36,11 @@ impl HostFacts {
             firmware: firmware::find(capabilities.as_deref(), Path::is_file),
         }
     }
+}
+
+/// The host's memory in bytes.
+pub fn memory(connect: &Connect) -> Result<u64> {
+    let node = connect.node_info().map_err(of_host("Asking for the host's memory"))?;
+    // In KiB (`virNodeInfo`).
+    Ok(node.memory.saturating_mul(1024))
 }

@@ -121,6 +121,10 @@ impl Hypervisor for Libvirt {
         self.link.call(|live| Ok(network::remote_bridges(&live.connect))).await
     }
 
+    async fn memory(&self) -> Result<u64> {
+        self.link.call(|live| facts::memory(&live.connect)).await
+    }
+
     async fn inventory(&self) -> Result<Vec<Seen>> {
         self.link.sample(|live| stats::inventory(&live.sampling)).await
     }
@@ -161,6 +165,10 @@ impl Hypervisor for Libvirt {
 
     async fn remove_definition(&self, machine: &MachineRef) -> Result<()> {
         self.undefine(machine).await
+    }
+
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        self.start_with_host(machine, on).await
     }
 
     async fn state(&self, machine: &MachineRef) -> Result<MachineState> {

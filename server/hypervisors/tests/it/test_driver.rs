@@ -247,3 +247,31 @@ async fn a_rename_that_was_broken_off_anywhere_is_gone_on_with_and_taken_back() 
     }
     host.remove_definition(&web).await.unwrap();
 }
+
+#[tokio::test]
+async fn libvirt_is_told_which_machines_start_with_the_host() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    let outside = Connect::open(Some(URI)).unwrap();
+    let uuid = define(&outside, "early");
+    let machine = machine("early", uuid);
+    let set = || outside.lookup_domain_by_uuid(uuid).unwrap().autostart().unwrap();
+    for running in [false, true] {
+        if running {
+            host.power(&machine, Power::Start).await.unwrap();
+        }
+        for on in [true, true, false, false] {
+            host.set_autostart(&machine, on).await.unwrap();
+            assert_eq!(set(), on);
+        }
+    }
+    host.remove_definition(&machine).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_hosts_memory_is_in_bytes() {
+    let state = state();
+    let host = connected(URI, &state).await;
+    // What this driver always says (`testOpenDefault`).
+    assert_eq!(host.memory().await.unwrap(), 3 << 30);
+}

@@ -6,6 +6,7 @@ use crate::machine::fresh;
 use model::Time;
 use model::identity::Identity;
 use model::machine::Network;
+use model::notes::Notes;
 use model::spec::Spec;
 use ports::hypervisor::{HostRef, Volume};
 use std::time::Instant;
@@ -26,6 +27,9 @@ fn record(name: &str, owner: UserId) -> MachineRecord {
             disk: 2.try_into().unwrap(),
             network: Network::Nat,
             identity: Identity::default(),
+            notes: Notes::default(),
+            autostart: false,
+            delete_protection: false,
         },
         applied: None,
         hardware: fresh::hardware_ids().unwrap(),

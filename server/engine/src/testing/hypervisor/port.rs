@@ -124,6 +124,10 @@ impl Hypervisor for MemoryHypervisor {
         Ok(vec!["br0".to_owned()])
     }
 
+    async fn memory(&self) -> Result<u64> {
+        Ok(self.world("memory")?.memory)
+    }
+
     async fn inventory(&self) -> Result<Vec<Seen>> {
         let world = self.world("inventory")?;
         let seen = |(machine, d): (&HostRef, &Domain)| Seen {
@@ -255,6 +259,7 @@ impl Hypervisor for MemoryHypervisor {
             owner: Some(machine.id),
             name: machine.name.clone(),
             definition: definition.clone(),
+            autostart: false,
             state: MachineState::Off,
             boot: CancellationToken::new(),
         });
@@ -279,6 +284,16 @@ impl Hypervisor for MemoryHypervisor {
             }
             self.tell(HostEvent::Undefined { machine });
         }
+        Ok(())
+    }
+
+    async fn set_autostart(&self, machine: &MachineRef, on: bool) -> Result<()> {
+        let mut world = self.world("set_autostart")?;
+        let domain = world.domain(machine)?;
+        if domain.owner != Some(machine.id) {
+            return Err(foreign("domain", &machine.name));
+        }
+        domain.autostart = on;
         Ok(())
     }
 

@@ -79,6 +79,23 @@ async fn real_network_that_is_missing_is_made_when_a_machine_needs_it() {
     real.remove(&machine).await;
 }
 
+#[tokio::test]
+async fn real_autostart_stays_with_another_definition_and_another_name() {
+    let Some(real) = real().await else { return };
+    let outside = Connect::open(Some(&real.uri)).unwrap();
+    let (machine, mut definition) = real.create("early").await;
+    let is_set = || outside.lookup_domain_by_uuid(machine.id.0).unwrap().autostart().unwrap();
+    assert!(!is_set());
+    real.host.set_autostart(&machine, true).await.unwrap();
+    definition.memory = 384.try_into().unwrap();
+    real.host.put_definition(&machine, &definition).await.unwrap();
+    assert!(is_set());
+    let other = MachineRef { name: "earlier".parse().unwrap(), ..machine.clone() };
+    real.host.rename(&machine, &other.name, &[]).await.unwrap();
+    assert!(is_set());
+    real.remove(&other).await;
+}
+
 /// Prints, does not judge: `cargo xtask bench` compares the figures with those of bare tools.
 #[tokio::test]
 async fn real_time_from_image_to_running() {
