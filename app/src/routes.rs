@@ -9,7 +9,7 @@ use model::operation::OperationKind;
 use model::sort::Sort;
 use model::time::Time;
 use model::view::job::JobFilter;
-use model::view::machine::MachineFilter;
+use model::view::machine::{Due, MachineFilter};
 
 /// The machines.
 pub const MACHINES: &str = "/";
@@ -195,6 +195,7 @@ pub fn machines(filter: &MachineFilter) -> String {
         &[
             ("q", Some(filter.search.as_str()).filter(|s| !s.is_empty())),
             ("state", filter.state.map(|s| s.as_str())),
+            ("due", filter.due.map(Due::as_str)),
             ("sort", sort.as_deref()),
             ("page", page.as_deref()),
         ],
@@ -299,10 +300,11 @@ mod tests {
         let filter = MachineFilter {
             search: "a&state=off#<x>".to_owned(),
             state: None,
+            due: Some(Due::Update),
             sort: Some(Sort::by("cpu", true)),
             page: 2,
         };
-        assert_eq!(machines(&filter), "/?q=a%26state%3Doff%23%3Cx%3E&sort=-cpu&page=2");
+        assert_eq!(machines(&filter), "/?q=a%26state%3Doff%23%3Cx%3E&due=update&sort=-cpu&page=2");
         assert_eq!(login("/jobs?open=true"), "/login?next=%2Fjobs%3Fopen%3Dtrue");
     }
 

@@ -95,4 +95,6 @@ test("going back is planned with what is chosen, also without JavaScript and on 
   await page.goto(tab());
   await expect(generation(page, 1)).toContainText("current");
   expect(bootDisk()).toMatch(/\/boot\.qcow2/);
+  await page.goto(`${url()}/?due=update`);
+  await expect(page.getByRole("row", { name: new RegExp(machine) })).toContainText("Update available");
 });

@@ -14,7 +14,7 @@ use model::machine::MachineState;
 use model::operation::OperationKind;
 use model::permission::Action;
 use model::sort::Sort;
-use model::view::machine::{MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
+use model::view::machine::{Due, MACHINE_COLUMNS, MACHINES_PER_PAGE, MachineFilter, MachinePage};
 
 /// The states in the order in which the filter offers them.
 const STATES: [MachineState; 7] = [
@@ -52,6 +52,7 @@ fn filter(cx: &Cx) -> MachineFilter {
     MachineFilter {
         search: cx.query("q"),
         state: STATES.into_iter().find(|s| s.as_str() == state),
+        due: Due::ALL.into_iter().find(|due| due.as_str() == cx.query("due")),
         sort: cx.query_as("sort"),
         page: cx.query_as("page").unwrap_or(0),
     }
@@ -94,6 +95,10 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
         return ().into_any();
     }
     let sort = filter.sort.as_ref().map(ToString::to_string);
+    let due = Due::ALL.into_iter().map(|due| {
+        let selected = filter.due == Some(due);
+        view! { <option value=due.as_str() selected=selected>{due.title()}</option> }
+    });
     let options = STATES.into_iter().map(|state| {
         let selected = filter.state == Some(state);
         view! { <option value=state.as_str() selected=selected>{state.title()}</option> }
@@ -107,6 +112,10 @@ fn search(filter: &MachineFilter, found: &MachinePage) -> AnyView {
             <select name="state" aria-label="State">
                 <option value="">"Any state"</option>
                 {options.collect_view()}
+            </select>
+            <select name="due" aria-label="Left to be done">
+                <option value="">"Up to date or not"</option>
+                {due.collect_view()}
             </select>
             {sort.map(|sort| view! { <input type="hidden" name="sort" value=sort/> })}
             <button class="button">"Search"</button>

@@ -146,6 +146,36 @@ pub struct Available {
     pub refused: Option<String>,
 }
 
+/// What is left to be done about a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Due {
+    /// There is a newer image for it.
+    Update,
+    /// Something of its configuration is not yet true.
+    Changes,
+}
+
+impl Due {
+    /// In the order in which the filter offers them.
+    pub const ALL: [Due; 2] = [Due::Update, Due::Changes];
+
+    /// The value in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Due::Update => "update",
+            Due::Changes => "changes",
+        }
+    }
+
+    /// For people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Due::Update => "Update available",
+            Due::Changes => "Changes pending",
+        }
+    }
+}
+
 /// What the machine list shows: the search box and filters, as in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineFilter {
@@ -153,6 +183,8 @@ pub struct MachineFilter {
     pub search: String,
     /// Only machines in this state.
     pub state: Option<MachineState>,
+    /// Only machines about which this is left to be done.
+    pub due: Option<Due>,
     /// In which order; by name without one.
     pub sort: Option<Sort>,
     /// The page, from 0.
@@ -165,6 +197,7 @@ impl MachineFilter {
     pub fn fits(&self, row: &MachineRow) -> bool {
         let search = self.search.trim().to_ascii_lowercase();
         self.state.is_none_or(|state| state == row.observed.state)
+            && self.due.is_none_or(|due| row.has_due(due))
             && (search.is_empty()
                 || row.name.as_str().contains(&search)
                 || row.owner.contains(&search)
@@ -174,6 +207,14 @@ impl MachineFilter {
 }
 
 impl MachineRow {
+    /// Whether this is left to be done about it.
+    pub fn has_due(&self, due: Due) -> bool {
+        match due {
+            Due::Update => self.update_available,
+            Due::Changes => self.pending,
+        }
+    }
+
     /// Whether a job is creating it; such machines come first.
     pub fn is_being_created(&self) -> bool {
         self.job.is_some() && self.observed.state == MachineState::Configured

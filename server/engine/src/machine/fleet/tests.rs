@@ -8,6 +8,7 @@ use model::identity::Identity;
 use model::machine::Network;
 use model::notes::Notes;
 use model::spec::Spec;
+use model::view::machine::Due;
 use ports::hypervisor::{HostRef, Volume};
 use std::time::Instant;
 use uuid::Uuid;
@@ -192,6 +193,21 @@ fn a_search_is_within_one_field() {
     let profile = record.spec.profiles.iter().next().unwrap().to_string();
     assert_eq!([found("we"), found(" WEB "), found(&profile), found("nobody")], [1, 1, 1, 0]);
     assert_eq!(found(&format!("web {profile}")), 0, "no text that stands on the page");
+}
+
+#[test]
+fn what_is_left_to_be_done_is_found() {
+    let (web, mut db) = (record("web", UserId(Uuid::now_v7())), record("db", UserId(Uuid::now_v7())));
+    db.applied = Some(Spec { memory: 4096.try_into().unwrap(), ..db.spec.clone() });
+    let fleet = fleet_of(&[web.clone(), db]);
+    fleet.set_newest(vec![(web.spec.profiles.clone(), web.spec.mode, ImageId(Uuid::max()))]);
+    let found = |due| {
+        let filter = MachineFilter { due: Some(due), ..MachineFilter::default() };
+        let names = fleet.list(&Visible::All, &filter).rows.into_iter().map(|row| row.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(found(Due::Changes), ["db"]);
+    assert_eq!(found(Due::Update), ["db", "web"]);
 }
 
 #[test]
