@@ -69,6 +69,11 @@ pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     };
     match caller.portal.plan(&caller.actor, operation).await {
         Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan: Box::new(plan) }),
+        // The whole form is outdated: there is no field to say that beside.
+        Err(Fault::Invalid { fields }) if fields.iter().all(|error| error.field == "base") => {
+            let why = fields.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join(" ");
+            Err(crate::cx::with_status(Fault::refused(why)).into())
+        }
         Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields: fields.into() }),
         Err(fault) => Err(crate::cx::with_status(fault).into()),
     }

@@ -2,6 +2,8 @@
 //!
 //! Forms, pages, permissions and the planner all read this table; what an operation does is in the engine's `ops/`.
 
+#[cfg(any(feature = "portal", test))]
+use crate::form::fields::Entry;
 use crate::form::fields::{
     Group, generation_group, machine_groups, new_name_group, profiles_group, reconfigure_groups,
 };
@@ -96,6 +98,13 @@ impl Form {
     #[cfg(any(feature = "portal", test))]
     pub fn names(&self) -> Vec<&'static str> {
         self.groups().into_iter().flat_map(|group| group.fields).map(|field| field.name).collect()
+    }
+
+    /// The same with their labels.
+    #[cfg(any(feature = "portal", test))]
+    pub fn labels(&self) -> Vec<(&'static str, &'static str)> {
+        let fields = self.groups().into_iter().flat_map(|group| group.fields);
+        fields.filter(|field| field.entry != Entry::Base).map(|field| (field.name, field.label)).collect()
     }
 
     /// Reads it; `None` when the reader has found something wrong.

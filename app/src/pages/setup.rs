@@ -22,6 +22,7 @@ pub fn Setup() -> impl IntoView {
             ("password", "Password", "new-password", "", false),
             ("password_again", "Repeat password", "new-password", "", false),
         ];
+        let labels = fields.map(|(name, label, ..)| (name, label));
         let fields = fields.map(|(name, label, complete, help, first)| {
             Plain { name, label, complete, help, first, state }.view()
         });
@@ -30,7 +31,7 @@ pub fn Setup() -> impl IntoView {
             <section class="card gate">
                 <h1>"Welcome to Snowglobe"</h1>
                 <p>{format!("Create the first administrator. The password needs at least {PASSWORD_MIN} characters; four random words work well.")}</p>
-                {faults::summary(&cx.form, &["name", "password", "password_again"])}
+                {faults::summary(&cx.form, &labels)}
                 <form method="post" class="stack">
                     {fields.into_iter().collect_view()}
                     <input type="hidden" name="token" value=cx.query("token")/>

@@ -39,7 +39,7 @@ pub fn Users() -> impl IntoView {
         Ok(view! {
             {heading("Users", ().into_any())}
             {faults::done(&cx, &DONE)}
-            {faults::summary(&cx.form, &["name", "password"])}
+            {faults::summary(&cx.form, &[("name", "Name"), ("password", "Initial password")])}
             {Sorting::whole(&cx, &TABLE, Sort::by("name", false), users, row)}
             {add(&cx)}
         }

@@ -1,6 +1,6 @@
 //! Reads the fields of a posted form one by one, and collects what is wrong with them.
 
-use super::data::FormData;
+use super::data::{FormData, TYPE_AGAIN};
 use crate::certificates::Certificates;
 use crate::fault::FieldError;
 use crate::host::HostName;
@@ -153,6 +153,15 @@ impl<'a> Reader<'a> {
         is_empty && !is_removed
     }
 
+    /// Whether a secret has to be typed again.
+    fn is_overlooked(&mut self, name: &str) -> bool {
+        let is_overlooked = self.data.must_retype(name);
+        if is_overlooked {
+            self.errors.push(FieldError::new(name, TYPE_AGAIN));
+        }
+        is_overlooked
+    }
+
     /// The value if nothing was wrong. A missing value always comes with an error: each `None` came with its message.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         match value {
@@ -257,6 +266,9 @@ impl<'a> Reader<'a> {
 
     fn samba_credentials(&mut self) -> Option<SambaCredentials> {
         let (user, password) = (self.data.get("samba_user"), self.data.raw("samba_password"));
+        if self.is_overlooked("samba_password") {
+            return None;
+        }
         if user.is_empty() && password.is_empty() {
             return None;
         }
@@ -266,7 +278,7 @@ impl<'a> Reader<'a> {
 
     fn password(&mut self) -> Option<PasswordHash> {
         let clear = self.data.raw("root_password");
-        if clear.is_empty() {
+        if self.is_overlooked("root_password") || clear.is_empty() {
             return None;
         }
         if clear.chars().any(char::is_control) || clear.len() > 256 {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog;
+use crate::fault::FieldError;
 use crate::identity::PasswordHash;
 use crate::newtype::Refused;
 use crate::operation::{MachineAction, Operation, OperationKind};
@@ -89,6 +90,37 @@ fn the_password_is_hashed_and_never_kept_in_the_form() {
     assert!(!serde_json::to_string(&operations).unwrap().contains("correct horse"));
     assert!(!format!("{:?}", form.without_secrets()).contains("correct horse"));
     assert_eq!(errors_of(&[("root_password", "two\nlines")]), ["root_password"]);
+}
+
+#[test]
+fn a_password_that_a_page_does_not_show_again_is_asked_for_again() {
+    let posted = create_form(&[("root_password", "correct horse"), ("memory", "lots")]);
+    let mut again = posted.without_secrets().without_secrets();
+    again.set("memory", "512");
+    assert_eq!(again.all(RETYPE).collect::<Vec<_>>(), ["root_password"]);
+    let told = operations(&again, &no_hash).unwrap_err();
+    assert_eq!(told, [FieldError::new("root_password", TYPE_AGAIN)]);
+    for (name, value) in [(LEFT_EMPTY, "root_password"), ("root_password", "correct horse battery")] {
+        let mut decided = again.clone();
+        decided.set(name, value);
+        assert!(operations(&decided, &no_hash).is_ok(), "{name}");
+    }
+    let never = create_form(&[("memory", "lots")]).without_secrets();
+    assert!(!never.has(RETYPE));
+    let login = FormData(vec![("password".to_owned(), "correct horse".to_owned())]).without_secrets();
+    assert!(!login.has(RETYPE), "accounts' forms need all of their secrets anyway");
+}
+
+#[test]
+fn a_password_that_is_to_be_removed_is_not_asked_for_again() {
+    let form = |pairs: &[(&str, &str)]| {
+        FormData(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    };
+    let retype = (RETYPE, "root_password");
+    assert!(form(&[retype]).must_retype("root_password"));
+    assert!(!form(&[retype]).must_retype("samba_password"));
+    assert!(!form(&[retype, ("remove_root_password", "yes")]).must_retype("root_password"));
+    assert!(form(&[retype, ("remove_samba", "yes")]).must_retype("root_password"));
 }
 
 #[test]
