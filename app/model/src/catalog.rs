@@ -370,10 +370,12 @@ impl Operation {
     /// As text, for job lists and plans: “Create web-1”.
     pub fn title(&self) -> String {
         match self {
-            Operation::Build { profiles, mode } => format!("Build image {profiles} ({})", mode.as_str()),
+            Operation::Build { profiles, mode } => {
+                format!("Build image {} ({})", profiles.words(), mode.as_str())
+            }
             Operation::RemoveImage { .. } => self.kind().title().to_owned(),
             Operation::Create { spec } => format!("Create {}", spec.name),
-            Operation::Configure { spec } => format!("Save {}", spec.name),
+            Operation::Configure { spec } => format!("Save the configuration of {}", spec.name),
             Operation::OnMachine { machine, action: MachineAction::Provision } => {
                 format!("Create {machine} from its configuration")
             }

@@ -38,7 +38,7 @@ pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
 
 fn composed(chosen: &[&str]) -> String {
     let set: Result<ProfileSet, _> = chosen.join(",").parse();
-    set.map(|set| set.to_string().replace(',', ", ")).unwrap_or_default()
+    set.map(|set| set.words()).unwrap_or_default()
 }
 
 fn profile_card(
@@ -118,7 +118,7 @@ pub fn generation(form: &FormView<'_>, field: &Field) -> AnyView {
         let made = time::exact(generation.made);
         (
             generation.number.to_string(),
-            format!("{}: {}, made {made}", generation.number, generation.profiles),
+            format!("{}: {}, made {made}", generation.number, generation.profiles.words()),
         )
     });
     select(form, field, options.collect())

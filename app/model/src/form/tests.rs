@@ -162,7 +162,7 @@ fn one_build_form_means_one_or_several_images() {
     };
     assert_eq!(
         build(&[("profiles", "docker"), ("profiles", "rust")]),
-        ["Build image core,docker,rust (immutable)"]
+        ["Build image core, docker, rust (immutable)"]
     );
     assert_eq!(build(&[("profiles", "docker"), ("profiles", "rust"), ("each", "true")]).len(), 2);
     assert_eq!(build(&[("set", "core"), ("set", "core,dev"), ("set", "dev")]).len(), 2);

@@ -39,7 +39,9 @@ pub fn Operate() -> impl IntoView {
         if machine.as_ref().is_some_and(|machine| leads_on(&cx, &name, machine)) {
             return Ok(().into_any());
         }
-        let title = format!("{} {name}", row.title);
+        // In the operation's own words, where the machine is all that it needs.
+        let named = form::on_machine(kind, &name).map(|operation| operation.title());
+        let title = named.unwrap_or_else(|| format!("{} {name}", row.title));
         let refused = machine.as_ref().and_then(|machine| refused(machine, kind));
         let body = match refused.filter(|_| row.form.has_fields()) {
             Some(why) => refusal(&why, &name),

@@ -30,6 +30,15 @@ fn a_configuration_is_applied_as_far_as_the_machine_allows_now() {
 }
 
 #[test]
+fn what_there_is_only_a_configuration_of_takes_no_step_on_its_host() {
+    let bare = facts(Some(machine(MachineState::Configured)));
+    assert_eq!(step_names(&operation(OperationKind::Rename), &bare), ["record.rename"]);
+    assert_eq!(step_names(&on_web(OperationKind::Purge), &bare), ["record.forget"]);
+    let left = facts(Some(MachineFacts { placed: true, ..machine(MachineState::Configured) }));
+    assert_eq!(step_names(&on_web(OperationKind::Purge), &left).len(), 5, "something is left on its host");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_refused_beside_its_field() {
     let off = facts(Some(machine(MachineState::Off)));
     let field = |change: Operation, facts: &Facts| match plan(&change, facts) {
