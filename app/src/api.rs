@@ -62,7 +62,10 @@ pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     let caller = crate::cx::caller()?;
     let operations = match model::form::operations(&form, &placeholder_hash) {
         Ok(operations) => operations,
-        Err(fields) => return Ok(Judged::Incomplete { fields }),
+        Err(fields) => {
+            let fields = model::portal::all_mistakes(&*caller.portal, &caller.actor, &form, fields).await;
+            return Ok(Judged::Incomplete { fields });
+        }
     };
     let Some(operation) = operations.first() else {
         return Err(crate::cx::with_status(Fault::refused("There is nothing to plan.")).into());

@@ -27,7 +27,7 @@ mod client {
     use crate::parts::plan;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
-    use model::fault::FieldError;
+    use model::fault::{Fault, FieldError};
     use model::form::FormData;
     use model::image::CORE;
     use model::operation::OperationKind;
@@ -146,6 +146,10 @@ mod client {
                     Ok(Judged::Incomplete { fields }) => {
                         show_plan(plan::incomplete().into_any());
                         fields
+                    }
+                    Err(api::ApiError(Fault::Unchanged)) => {
+                        show_plan(plan::unchanged().into_any());
+                        Vec::new()
                     }
                     Err(api::ApiError(fault)) => {
                         show_plan(plan::refused(fault.to_string()).into_any());

@@ -20,6 +20,7 @@ pub fn page(fault: &Fault) -> AnyView {
         Fault::Malformed { .. } | Fault::Invalid { .. } => "Invalid input",
         Fault::Refused { .. }
         | Fault::Busy { .. }
+        | Fault::Unchanged
         | Fault::PlanChanged { .. }
         | Fault::NeedsConfirmation { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
@@ -60,17 +61,18 @@ pub fn summary(form: &FormState, labels: Labels<'_>) -> AnyView {
     let Some(fault) = &form.fault else { return ().into_any() };
     let mistakes = mistakes(form, labels);
     let title = match (fault, mistakes.as_slice()) {
-        (_, [only]) => mistake(only, labels),
+        (_, [only]) if form.accepted.is_empty() => mistake(only, labels),
         (Fault::Invalid { .. }, several) => title_of(several).into_any(),
         (Fault::PlanChanged { .. }, _) => "The plan has changed".into_any(),
         (Fault::NeedsConfirmation { .. }, _) => "Not confirmed yet".into_any(),
+        (Fault::Unchanged, _) => "Nothing to save".into_any(),
         _ => "That failed".into_any(),
     };
     let detail = match fault {
-        Fault::Invalid { .. } if mistakes.len() < 2 => ().into_any(),
+        Fault::Invalid { .. } if mistakes.len() < 2 && form.accepted.is_empty() => ().into_any(),
         Fault::Invalid { .. } => {
             let items = mistakes.iter().map(|one| view! { <li>{mistake(one, labels)}</li> });
-            view! { <ul>{items.collect_view()}</ul> }.into_any()
+            view! { <ul>{items.collect_view()}</ul>{accepted(&form.accepted)} }.into_any()
         }
         Fault::Busy { job } => {
             let href = routes::job(*job);
@@ -80,9 +82,10 @@ pub fn summary(form: &FormState, labels: Labels<'_>) -> AnyView {
     };
     // Focus goes to the first wrong field where there is one; otherwise here.
     let focus = first_wrong(form, labels).is_none();
+    let tone = if matches!(fault, Fault::Unchanged) { "busy" } else { "bad" };
     let corrigible = (!focus).then_some("");
     view! {
-        <div class="notice" data-tone="bad" role="alert" tabindex="-1" autofocus=focus data-mistakes=corrigible>
+        <div class="notice" data-tone=tone role="alert" tabindex="-1" autofocus=focus data-mistakes=corrigible>
             <p><strong>{title}</strong></p>
             {detail}
         </div>
@@ -110,6 +113,10 @@ fn title_of(mistakes: &[FieldError]) -> String {
         1 => "One field needs to be corrected".to_owned(),
         several => format!("{several} fields need to be corrected"),
     }
+}
+
+fn accepted(titles: &[String]) -> Option<impl IntoView + use<>> {
+    (!titles.is_empty()).then(|| view! { <p>{format!("Accepted: {}.", titles.join(", "))}</p> })
 }
 
 /// A mistake with its field's label, which leads there.

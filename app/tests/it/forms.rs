@@ -1,8 +1,10 @@
 //! Forms that are shown again, and what their buttons mean.
 
 use crate::html::{Tag, assert_sound, tags};
-use crate::pages::{Answer, posted, show};
-use app::routes;
+use crate::pages::{Answer, get, posted, show};
+use crate::world::{World, actor};
+use app::{FormState, routes};
+use model::account::{Actor, Role};
 use model::fault::{Fault, FieldError};
 use model::form::{LEFT_EMPTY, RETYPE, TYPE_AGAIN};
 
@@ -109,4 +111,48 @@ async fn what_is_no_mistake_in_a_field_is_not_called_one() {
     assert_sound("configuration", &answer.html);
     assert_eq!(summary(&answer), why);
     assert_eq!(answer.html.matches(why).count(), 1, "said once");
+}
+
+#[tokio::test]
+async fn a_save_without_a_change_is_told_calmly() {
+    let answer = posted(CONFIGURATION, &[("intent", "reconfigure")], Some(Fault::Unchanged)).await;
+    assert!(summary(&answer).starts_with("Nothing to save"), "{}", summary(&answer));
+    let tone = tags(&answer.html).into_iter().find(|t| t.get("role") == Some("alert")).unwrap();
+    assert_eq!(tone.get("data-tone"), Some("busy"));
+}
+
+#[tokio::test]
+async fn an_operation_s_page_is_titled_in_its_own_words() {
+    for (path, title) in [
+        ("/machines/web-1/do/apply", "Apply the changes to web-1"),
+        ("/machines/web-1/do/revert", "Drop the changes to web-1"),
+        ("/machines/web-1/do/destroy", "Destroy web-1"),
+        ("/machines/web-1/do/rename", "Rename web-1"),
+    ] {
+        let html = show(path).await.html;
+        assert!(html.contains(&format!("<h1>{title}<")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_told_beside_what_was_refused() {
+    let fault = Some(Fault::invalid("machine", "web-2: The machine is already running."));
+    let form = FormState { fault, accepted: vec!["Start web-1".to_owned()], ..FormState::default() };
+    let answer = get(World { machines: 3 }, actor(Role::Administrator), "/", form).await;
+    let told = summary(&answer);
+    assert!(told.starts_with("Refused for 1 of the selected machines"), "{told}");
+    assert!(told.ends_with("Accepted: Start web-1."), "{told}");
+}
+
+#[tokio::test]
+async fn a_setup_link_that_is_not_the_current_one_has_no_form() {
+    let setup = async |path| {
+        get(World { machines: 0 }, Actor::anonymous(None), path, FormState::default()).await.html
+    };
+    assert!(setup("/setup?token=token").await.contains("name=\"password_again\""));
+    for path in ["/setup", "/setup?token=old"] {
+        let html = setup(path).await;
+        assert_sound(path, &html);
+        assert!(html.contains("This link is not valid") && !html.contains("<form method=\"post\""), "{html}");
+    }
 }

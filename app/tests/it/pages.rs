@@ -24,7 +24,7 @@ pub struct Answer {
 }
 
 /// Renders a page as the server does.
-async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
+pub async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
     // Another test may have been first; there is one executor for all.
     let _ = any_spawner::Executor::init_tokio();
     let portal: Arc<dyn Portal> = Arc::new(world);

@@ -5,6 +5,7 @@ use super::fields::{ACCOUNT, Entry, Field};
 use super::reader::{HashPassword, Reader};
 use crate::catalog;
 use crate::fault::FieldError;
+use crate::image::{Profiles, conflicts};
 use crate::machine::MachineName;
 use crate::newtype::Refused;
 use crate::operation::{Operation, OperationKind};
@@ -31,6 +32,15 @@ pub fn on_machine(kind: OperationKind, machine: &MachineName) -> Option<Operatio
 pub fn chosen(kind: OperationKind, data: &FormData) -> Option<Operation> {
     let mut fields = kind.row().form.groups().into_iter().flat_map(|group| group.fields);
     if fields.all(|field| field.entry == Entry::Generation) { read(kind, data) } else { None }
+}
+
+/// What is wrong with the profiles of a form, given those that there are. They are judged when an operation is planned, which a
+/// form with other mistakes does not get to.
+pub fn wrong_profiles(data: &FormData, profiles: &Profiles) -> Option<FieldError> {
+    let mut reader = Reader::new(data, &|_| Err(Refused::new("Passwords are not read here.")));
+    let (set, mode) = reader.new_image()?;
+    let found = conflicts(profiles, &set, mode);
+    (!found.is_empty()).then(|| FieldError::new("profiles", found.join(" ")))
 }
 
 fn read(kind: OperationKind, data: &FormData) -> Option<Operation> {
