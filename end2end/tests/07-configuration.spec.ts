@@ -141,6 +141,39 @@ test("two people edit at once: the second is shown what the first has changed", 
   await second.context().close();
 });
 
+test("notes are shown as they were written, and a machine that is protected is not destroyed", async () => {
+  await page.goto(configuration());
+  await page.getByLabel("Autostart").check();
+  await page.getByLabel("Delete protection").check();
+  await page.getByRole("textbox", { name: "Notes" }).fill("Ask Ada first.\n<b>Rack 4</b>");
+  await page.getByRole("textbox", { name: "Notes" }).blur();
+  await expect(plan(page)).toContainText("Autostart: off → on (applied at once)");
+  await expect(plan(page)).toContainText("Delete protection: off → on (takes effect when saved)");
+  await expect(plan(page)).toContainText("Notes: set (takes effect when saved)");
+  await save(page);
+  await expect(page).toHaveURL(configuration());
+  await expect(page.locator("[data-live=notices]")).toBeEmpty();
+  // What was saved while the guest was booting may be.
+  await expect(pending(page)).not.toContainText(/Autostart|Delete protection|Notes/);
+  expect(virsh("dominfo", machine)).toMatch(/Autostart:\s+enable/);
+  await page.goto(`${url()}/machines/${machine}`);
+  await expect(page.locator(".notes")).toHaveText("Ask Ada first. <b>Rack 4</b>");
+  await accessible(page);
+  await page.getByText("More", { exact: true }).click();
+  await expect(page.locator("li[data-key=destroy]")).toContainText("Delete protection is on.");
+  await page.goto(`${url()}/machines/${machine}/do/purge`);
+  await expect(page.getByText("Delete protection is on. Turn it off in Configuration first.")).toBeVisible();
+  await page.goto(`${url()}/machines/${machine}`);
+  await page.getByRole("link", { name: "Edit notes" }).click();
+  await expect(page.getByRole("textbox", { name: "Notes" })).toHaveValue("Ask Ada first.\n<b>Rack 4</b>");
+  await expect(page.getByRole("textbox", { name: "Notes" })).toBeInViewport();
+  await page.getByLabel("Delete protection").uncheck();
+  await save(page);
+  await expect(page.locator("[data-live=notices]")).toBeEmpty();
+  await page.goto(`${url()}/machines/${machine}/do/purge`);
+  await expect(page.getByRole("button", { name: "Purge" })).toBeVisible();
+});
+
 test("on a phone and without JavaScript", async ({ browser }) => {
   const phone = await browser.newContext({ viewport: { width: 360, height: 780 }, javaScriptEnabled: false });
   const small = await phone.newPage();

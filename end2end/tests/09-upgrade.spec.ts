@@ -49,6 +49,7 @@ test("an upgrade is planned, boots the new image, and keeps the former one", asy
   await region(page).getByRole("link", { name: `Upgrade ${machine}` }).click();
   await expect(page.getByText("The data disk with everything on it")).toBeVisible();
   await expect(page.getByText("The present system, as generation 1, to roll back to")).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Packages" })).toBeVisible();
   await accessible(page);
   await page.getByRole("button", { name: "Upgrade", exact: true }).click();
   await jobDone(page);
@@ -57,6 +58,8 @@ test("an upgrade is planned, boots the new image, and keeps the former one", asy
   await expect(generation(page, 1)).toContainText("former");
   expect(bootDisk()).toContain("boot-2.qcow2");
   await accessible(page);
+  await page.getByRole("link", { name: "What changed from generation 1 to 2" }).click();
+  await expect(page.getByText("tiny-guest")).toBeVisible();
 });
 
 test("a system that does not come up is left again, and the job says what its console said", async () => {

@@ -83,6 +83,7 @@ pub const TABLE: &[Row] = &[
     row(paths::NEW_MACHINE, CREATE, Answer::Page),
     row("/machines/{name}", SEE_MACHINE, Answer::Page),
     row("/machines/{name}/console", WATCH_CONSOLE, Answer::Page),
+    row("/machines/{name}/generations", SEE_MACHINE, Answer::Page),
     row("/machines/{name}/configuration", SEE_MACHINE, Answer::Page),
     row("/machines/{name}/activity", SEE_MACHINE, Answer::Page),
     // The page of a refused or denied operation still renders; only the operation is not done.

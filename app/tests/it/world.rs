@@ -312,6 +312,7 @@ impl Portal for World {
             },
             image: Some(image()),
             generations: [2, 1].map(generation).into(),
+            next_image: None,
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
             pending: vec![Change { part: Part::Hardware, when: When::Restart, what: HOSTILE.to_owned() }],

@@ -47,6 +47,7 @@ impl Foreign {
             ("new_password", "four more random words"),
             ("of", PLANNED.as_str()),
             ("base", BASE),
+            ("generation", "1"),
         ]);
         fields
     }

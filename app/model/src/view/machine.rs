@@ -108,6 +108,8 @@ pub struct MachineDetail {
     pub image: Option<ImageSummary>,
     /// What it boots and what it can go back to, newest first.
     pub generations: Vec<GenerationView>,
+    /// What an upgrade would boot, if it has been built.
+    pub next_image: Option<ImageId>,
     /// When its configuration was first saved.
     pub created: Time,
     /// The latest jobs that concerned it, newest first.

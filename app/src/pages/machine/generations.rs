@@ -14,11 +14,12 @@ use model::sort::Column;
 use model::view::job::JobSummary;
 use model::view::machine::{Available, GenerationView, MachineDetail};
 
-const COLUMNS: [Column<GenerationView>; 5] = [
+const COLUMNS: [Column<GenerationView>; 6] = [
     Column::plain("Generation"),
     Column::plain("Profiles"),
     Column::plain("Made"),
     Column::plain("State"),
+    Column::plain("Changes"),
     Column::plain("Action"),
 ];
 
@@ -70,6 +71,12 @@ fn list(machine: &MachineDetail) -> AnyView {
     }
     let can = offered(machine, OperationKind::RollBack).is_some_and(|offered| offered.refused.is_none());
     let row = |generation: &GenerationView| {
+        let before = machine.generations.iter().find(|other| other.number < generation.number);
+        let compare = before.map(|before| {
+            let href = routes::image_diff(before.image, generation.image);
+            let label = format!("What changed from generation {} to {}", before.number, generation.number);
+            view! { <a href=href aria-label=label>"What changed"</a> }
+        });
         let state = if generation.is_current { "current" } else { "former" };
         let action = (can && !generation.is_current).then(|| {
             let href = routes::roll_back(&machine.row.name, generation.number);
@@ -82,6 +89,7 @@ fn list(machine: &MachineDetail) -> AnyView {
                 <td data-label="Profiles">{composition(&generation.profiles)}</td>
                 <td data-label="Made"><span>{time::relative(generation.made)}" by "{generation.made_by.clone()}</span></td>
                 <td data-label="State"><span class="tag">{state}</span></td>
+                <td data-label="Changes">{compare}</td>
                 <td data-label="Action">{action}</td>
             </tr>
         }

@@ -6,6 +6,7 @@ pub mod console;
 pub mod generations;
 pub mod operate;
 pub mod overview;
+mod what_changes;
 
 use super::page;
 use crate::cx::Cx;

@@ -2,6 +2,7 @@
 //! happen, and what has to be confirmed all come from its row in the catalog and its plan.
 
 use super::leads_on;
+use super::what_changes::what_changes;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::pages::page;
@@ -80,6 +81,10 @@ pub(super) async fn form_of(
         }
         Err(fault) => return Err(fault),
     };
+    let packages = match machine {
+        Some(machine) if shown.is_some() => what_changes(cx, row.kind, machine, &data).await?,
+        _ => None,
+    };
     let labels = labels_of(row);
     let mut choices = cx.portal.choices(&cx.actor).await?;
     choices.generations = machine.map(|machine| machine.generations.clone()).unwrap_or_default();
@@ -94,6 +99,7 @@ pub(super) async fn form_of(
                 None => plan::unchanged().into_any(),
             }}
         </div>
+        {packages}
         {digest(shown.as_ref())}
         {shown.as_ref().and_then(|plan| plan.confirm.as_ref()).map(|name| {
             faults::confirm_field(name.as_str(), "confirm", &cx.form)

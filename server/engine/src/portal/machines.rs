@@ -12,6 +12,7 @@ use crate::ops;
 use model::Fault;
 use model::catalog::{self, On};
 use model::form;
+use model::image::ImageId;
 use model::machine::{GenerationNumber, MachineName};
 use model::operation::MachineAction;
 use model::permission::{Action, Subject, can};
@@ -46,7 +47,7 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     };
     let generations = generations(&mut conn, &record).await?;
     drop(conn);
-    let actions = actions(core, cx, name).await?;
+    let (actions, next_image) = actions(core, cx, name).await?;
     let pending = record.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&record.spec));
     let name = name.clone();
     let mut spec = record.spec;
@@ -62,6 +63,7 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
         hardware: record.hardware,
         image,
         generations,
+        next_image,
         created: record.created,
         jobs,
         pending,
@@ -85,8 +87,8 @@ async fn generations(conn: &mut Conn, record: &MachineRecord) -> Result<Vec<Gene
 }
 
 /// What may be done now, and why the rest may not: the same plan that submitting would make, or as much of it as can be
-/// determined before its form is filled in.
-async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Available>> {
+/// determined before its form is filled in. And what an upgrade would boot, if it has been built.
+async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<(Vec<Available>, Option<ImageId>)> {
     let provision = MachineAction::Provision.on(name.clone());
     let outside = facts::outside(core, &provision).await;
     let mut conn = core.db.read().await?;
@@ -102,5 +104,5 @@ async fn actions(core: &Core, cx: &Cx, name: &MachineName) -> Result<Vec<Availab
         };
         Available { kind: row.kind, refused }
     });
-    Ok(offered.collect())
+    Ok((offered.collect(), facts.next_image))
 }
