@@ -62,13 +62,21 @@ pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     let caller = crate::cx::caller()?;
     let operations = match model::form::operations(&form, &placeholder_hash) {
         Ok(operations) => operations,
-        Err(fields) => return Ok(Judged::Incomplete { fields }),
+        Err(fields) => {
+            let fields = model::portal::all_mistakes(&*caller.portal, &caller.actor, &form, fields).await;
+            return Ok(Judged::Incomplete { fields });
+        }
     };
     let Some(operation) = operations.first() else {
         return Err(crate::cx::with_status(Fault::refused("There is nothing to plan.")).into());
     };
     match caller.portal.plan(&caller.actor, operation).await {
         Ok(plan) => Ok(Judged::Planned { digest: plan.digest(), plan: Box::new(plan) }),
+        // The whole form is outdated: there is no field to say that beside.
+        Err(Fault::Invalid { fields }) if fields.iter().all(|error| error.field == "base") => {
+            let why = fields.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join(" ");
+            Err(crate::cx::with_status(Fault::refused(why)).into())
+        }
         Err(Fault::Invalid { fields }) => Ok(Judged::Incomplete { fields: fields.into() }),
         Err(fault) => Err(crate::cx::with_status(fault).into()),
     }

@@ -43,6 +43,8 @@ pub struct FormState {
     pub fault: Option<Fault>,
     /// The requested plan.
     pub plan: Option<Plan>,
+    /// What was accepted, when something else that was posted with it was not.
+    pub accepted: Vec<String>,
     /// The result of verifying the audit log's hash chain.
     pub chain: Option<ChainState>,
 }

@@ -132,7 +132,7 @@ test("two people edit at once: the second is shown what the first has changed", 
   await expect(page.locator("[data-live=notices]")).toBeEmpty();
   await second.getByLabel("Name servers").fill("192.0.2.53");
   await save(second);
-  await expect(second.locator("#base-error")).toContainText("+ 192.0.2.10 printer, − 192.0.2.9 nas");
+  await expect(second.getByRole("alert")).toContainText("+ 192.0.2.10 printer, − 192.0.2.9 nas");
   await expect(second.getByLabel("Name servers")).toHaveValue("192.0.2.53");
   // Seen that, they save over it.
   await save(second);

@@ -2,6 +2,8 @@
 //!
 //! Forms, pages, permissions and the planner all read this table; what an operation does is in the engine's `ops/`.
 
+#[cfg(any(feature = "portal", test))]
+use crate::form::fields::Entry;
 use crate::form::fields::{
     Group, generation_group, machine_groups, new_name_group, profiles_group, reconfigure_groups,
 };
@@ -96,6 +98,13 @@ impl Form {
     #[cfg(any(feature = "portal", test))]
     pub fn names(&self) -> Vec<&'static str> {
         self.groups().into_iter().flat_map(|group| group.fields).map(|field| field.name).collect()
+    }
+
+    /// The same with their labels.
+    #[cfg(any(feature = "portal", test))]
+    pub fn labels(&self) -> Vec<(&'static str, &'static str)> {
+        let fields = self.groups().into_iter().flat_map(|group| group.fields);
+        fields.filter(|field| field.entry != Entry::Base).map(|field| (field.name, field.label)).collect()
     }
 
     /// Reads it; `None` when the reader has found something wrong.
@@ -361,10 +370,12 @@ impl Operation {
     /// As text, for job lists and plans: “Create web-1”.
     pub fn title(&self) -> String {
         match self {
-            Operation::Build { profiles, mode } => format!("Build image {profiles} ({})", mode.as_str()),
+            Operation::Build { profiles, mode } => {
+                format!("Build image {} ({})", profiles.words(), mode.as_str())
+            }
             Operation::RemoveImage { .. } => self.kind().title().to_owned(),
             Operation::Create { spec } => format!("Create {}", spec.name),
-            Operation::Configure { spec } => format!("Save {}", spec.name),
+            Operation::Configure { spec } => format!("Save the configuration of {}", spec.name),
             Operation::OnMachine { machine, action: MachineAction::Provision } => {
                 format!("Create {machine} from its configuration")
             }

@@ -92,6 +92,9 @@ pub enum Fault {
         /// What is in the way and what to do.
         why: String,
     },
+    /// There is nothing to do: everything is as it is wanted already.
+    #[error("Everything is as it was.")]
+    Unchanged,
     /// Another job holds the machine.
     #[error("Another job is running on this machine. Wait for it to finish, or cancel it.")]
     Busy {
@@ -176,7 +179,7 @@ impl Fault {
             Fault::Denied { .. } => 403,
             Fault::Malformed { .. } => 400,
             Fault::Invalid { .. } => 422,
-            Fault::Refused { .. } | Fault::Busy { .. } => 409,
+            Fault::Refused { .. } | Fault::Unchanged | Fault::Busy { .. } => 409,
             Fault::PlanChanged { .. } | Fault::NeedsConfirmation { .. } => 409,
             Fault::Throttled { .. } => 429,
             Fault::Unavailable { .. } => 503,

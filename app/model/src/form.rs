@@ -11,9 +11,9 @@ pub(crate) mod fields;
 #[cfg_attr(not(any(feature = "portal", test)), expect(dead_code, reason = "only the server reads forms"))]
 pub(crate) mod reader;
 
-pub use data::{BODY_MAX, FormData};
+pub use data::{BODY_MAX, FormData, LEFT_EMPTY, RETYPE, TYPE_AGAIN};
 #[cfg(any(feature = "portal", test))]
-pub use decode::{chosen, defaults, from_spec, on_machine, opened, operations, secrets};
+pub use decode::{chosen, defaults, from_spec, on_machine, opened, operations, secrets, wrong_profiles};
 pub use fields::{ACCOUNT, Entry, Field, Group};
 pub use reader::{BUILDS_MAX, HashPassword, Reader};
 

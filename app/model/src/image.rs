@@ -70,6 +70,14 @@ impl FromStr for ProfileSet {
     }
 }
 
+impl ProfileSet {
+    /// The names as text for people: `core, docker`.
+    pub fn words(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(ProfileName::as_str).collect();
+        names.join(", ")
+    }
+}
+
 impl fmt::Display for ProfileSet {
     /// Comma-separated, the form that names images: `core,docker`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,6 +193,7 @@ mod tests {
         for text in ["docker,python", " python , docker,,core", "core,docker,python,docker"] {
             assert_eq!(text.parse::<ProfileSet>().unwrap().to_string(), "core,docker,python");
         }
+        assert_eq!("docker".parse::<ProfileSet>().unwrap().words(), "core, docker");
         assert_eq!("".parse::<ProfileSet>().unwrap().to_string(), "core");
         for bad in ["../x", "a b", "<script>", "a\nb", "Docker", "x\"y", "$(id)"] {
             assert!(bad.parse::<ProfileSet>().is_err(), "{bad}");

@@ -6,9 +6,9 @@ use crate::account::{
 };
 use crate::audit::{AuditFilter, AuditPage, ChainState};
 use crate::console::Boot;
-use crate::fault::Fault;
+use crate::fault::{Fault, FieldError};
 use crate::forecast::Forecast;
-use crate::form::FormData;
+use crate::form::{FormData, wrong_profiles};
 use crate::host::{HostName, HostView};
 use crate::image::{ImageId, ProfileSet, Profiles};
 use crate::job::JobId;
@@ -118,6 +118,8 @@ pub trait Portal: Send + Sync {
 
     /// Whether there is no user yet, so that the setup link is open.
     async fn needs_setup(&self) -> Result<bool, Fault>;
+    /// Whether this is the token of the setup link.
+    async fn is_setup_token(&self, token: &Secret) -> Result<bool, Fault>;
     /// Makes the first administrator, by the token of the setup link, and logs in.
     async fn setup(
         &self,
@@ -164,4 +166,18 @@ pub trait Portal: Send + Sync {
     async fn set_disabled(&self, actor: &Actor, user: UserId, disabled: bool) -> Result<(), Fault>;
     /// A user by name, for pages that name one.
     async fn user(&self, actor: &Actor, name: &UserName) -> Result<UserView, Fault>;
+}
+
+/// All that is wrong with a form that could not be read: what the reader found, and its profiles, which a portal knows.
+pub async fn all_mistakes(
+    portal: &dyn Portal,
+    actor: &Actor,
+    data: &FormData,
+    mut found: Vec<FieldError>,
+) -> Vec<FieldError> {
+    // Without the choices there is no page either; what the reader has found is told all the same.
+    if let Ok(choices) = portal.choices(actor).await {
+        found.extend(wrong_profiles(data, &choices.profiles));
+    }
+    found
 }

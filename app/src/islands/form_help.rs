@@ -27,7 +27,7 @@ mod client {
     use crate::parts::plan;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
-    use model::fault::FieldError;
+    use model::fault::{Fault, FieldError};
     use model::form::FormData;
     use model::image::CORE;
     use model::operation::OperationKind;
@@ -147,6 +147,10 @@ mod client {
                         show_plan(plan::incomplete().into_any());
                         fields
                     }
+                    Err(api::ApiError(Fault::Unchanged)) => {
+                        show_plan(plan::unchanged().into_any());
+                        Vec::new()
+                    }
                     Err(api::ApiError(fault)) => {
                         show_plan(plan::refused(fault.to_string()).into_any());
                         Vec::new()
@@ -196,11 +200,12 @@ mod client {
         }
     }
 
-    /// The form with a placeholder for each password: a plan depends on whether there is one, not on what it is.
+    /// The form with a placeholder for each password: a plan depends on whether there is one and how long it is, not on what it
+    /// is.
     fn without_passwords(mut form: FormData) -> FormData {
         for (name, value) in &mut form.0 {
             if name.contains("password") && !value.is_empty() {
-                "set".clone_into(value);
+                *value = "x".repeat(value.chars().count());
             }
         }
         form
@@ -216,7 +221,7 @@ mod client {
     }
 
     fn shows_error(place: &Element) -> bool {
-        place.query_selector("[aria-invalid]").ok().flatten().is_some()
+        place.query_selector(".field-error:not([hidden])").ok().flatten().is_some()
     }
 
     fn plan_place() -> Option<Element> {

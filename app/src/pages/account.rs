@@ -11,7 +11,11 @@ use model::account::{SessionUser, SessionView};
 use model::fault::Fault;
 use model::sort::{Column, Sort};
 
-const PASSWORD_FIELDS: [&str; 3] = ["old_password", "new_password", "new_password_again"];
+const PASSWORD_FIELDS: [(&str, &str); 3] = [
+    ("old_password", "Current password"),
+    ("new_password", "New password"),
+    ("new_password_again", "Repeat new password"),
+];
 const SESSIONS: Table<'static, SessionView> = Table {
     caption: "Sessions",
     class: "sessions",
@@ -133,16 +137,17 @@ fn browser(agent: &str) -> String {
 fn password(cx: &Cx, user: &str) -> AnyView {
     let state = cx.form.is("change_password").then_some(&cx.form);
     let [old, new, again] = PASSWORD_FIELDS;
-    let field = |name, label, complete| Plain { name, label, complete, help: "", first: false, state }.view();
+    let field =
+        |(name, label), complete| Plain { name, label, complete, help: "", first: false, state }.view();
     view! {
         <section class="card">
             <h2>"Change password"</h2>
             <form method="post" class="stack">
                 // Tells password managers whose password this is.
                 <input type="text" autocomplete="username" value=user.to_owned() aria-label="User name" hidden readonly/>
-                {field(old, "Current password", "current-password")}
-                {field(new, "New password", "new-password")}
-                {field(again, "Repeat new password", "new-password")}
+                {field(old, "current-password")}
+                {field(new, "new-password")}
+                {field(again, "new-password")}
                 <button class="button primary" name="intent" value="change_password">"Change password"</button>
             </form>
         </section>

@@ -44,7 +44,7 @@ pub fn Images() -> impl IntoView {
     page(Section::Images, |cx| async move {
         let images = cx.portal.images(&cx.actor).await?;
         let choices = cx.portal.choices(&cx.actor).await?;
-        let names = KIND.row().form.names();
+        let labels = KIND.row().form.labels();
         let data = values(&cx).await?;
         let forecast = forecast(&cx, &data).await?;
         let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
@@ -53,9 +53,9 @@ pub fn Images() -> impl IntoView {
         Ok(view! {
             {heading("Images", jump)}
             {faults::done(&cx, &done)}
-            {faults::summary(&cx.form, &names)}
+            {faults::summary(&cx.form, &labels)}
             {list(&cx, images)}
-            {build(&cx, &data, &choices, &names, forecast)}
+            {build(&cx, &data, &choices, &labels, forecast)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
             {common(&choices)}
         }
@@ -182,8 +182,14 @@ async fn forecast(cx: &Cx, data: &FormData) -> Result<Option<AnyView>, Fault> {
 }
 
 /// The form that builds one image of the selected profiles, or one of each.
-fn build(cx: &Cx, data: &FormData, choices: &Choices, names: &[&str], forecast: Option<AnyView>) -> AnyView {
-    let form = FormView::new(data, &cx.form, choices, names);
+fn build(
+    cx: &Cx,
+    data: &FormData,
+    choices: &Choices,
+    labels: faults::Labels<'_>,
+    forecast: Option<AnyView>,
+) -> AnyView {
+    let form = FormView::new(data, &cx.form, choices, labels);
     let again = format!("{}#{BUILD_FORM}", routes::IMAGES);
     let groups: Vec<AnyView> =
         KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();

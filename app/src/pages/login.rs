@@ -36,7 +36,7 @@ pub fn Login() -> impl IntoView {
             <Title text="Log in"/>
             <section class="card gate">
                 <h1>"Log in"</h1>
-                {faults::summary(&cx.form, &["name", "password"])}
+                {faults::summary(&cx.form, &[("name", ""), ("password", "")])}
                 <form method="post" class="stack">
                     {name.view()}
                     {password.view()}

@@ -27,13 +27,13 @@ pub fn NewMachine() -> impl IntoView {
             return Ok(no_host());
         }
         let data = values(&cx, &choices).await?;
-        let names = KIND.row().form.names();
-        let form = FormView::new(&data, &cx.form, &choices, &names);
+        let labels = KIND.row().form.labels();
+        let form = FormView::new(&data, &cx.form, &choices, &labels);
         let groups: Vec<AnyView> =
             KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
         Ok(view! {
             {heading("New machine", ().into_any())}
-            {faults::summary(&cx.form, &names)}
+            {faults::summary(&cx.form, &labels)}
             {reopened(&cx)}
             <form method="post" id=FORM class="with-aside" novalidate>
                 <div class="form-body">{groups}</div>
@@ -44,6 +44,7 @@ pub fn NewMachine() -> impl IntoView {
                         <button class="button" name="intent" value=OperationKind::Configure.as_str()>
                             {OperationKind::Configure.title()}
                         </button>
+                        {plan::button()}
                     </div>
                 </aside>
             </form>
@@ -80,7 +81,6 @@ fn plan_card(shown: Option<Plan>) -> AnyView {
             <div id=PLAN_PLACE aria-live="polite">{content}</div>
             <input type="hidden" name="digest" id=PLAN_DIGEST disabled/>
             <input type="hidden" name="of" value=KIND.as_str()/>
-            <button class="button no-js" name="intent" value="show_plan">"Show plan"</button>
         </section>
     }
     .into_any()

@@ -22,7 +22,8 @@ const TABLE: Table<'static, UserView> = Table {
         Column::plain("Action"),
     ],
 };
-const DONE: [(&str, &str); 5] = [
+const DONE: [(&str, &str); 6] = [
+    ("cancel_none", "This user has no jobs that could be cancelled."),
     ("cancel_all", "The jobs are being cancelled."),
     ("add_user", "The user was added."),
     ("set_role", "The role was changed."),
@@ -39,7 +40,7 @@ pub fn Users() -> impl IntoView {
         Ok(view! {
             {heading("Users", ().into_any())}
             {faults::done(&cx, &DONE)}
-            {faults::summary(&cx.form, &["name", "password"])}
+            {faults::summary(&cx.form, &[("name", "Name"), ("password", "Initial password")])}
             {Sorting::whole(&cx, &TABLE, Sort::by("name", false), users, row)}
             {add(&cx)}
         }

@@ -17,7 +17,8 @@ pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
         .map(|(i, (name, meta))| {
             // The first card has the field's id, so that an error's link leads to something that takes the focus.
             let id = (i == 0).then(|| field_id(field.name));
-            profile_card(field.name, name, meta, chosen.contains(&name.as_str()), id)
+            let focus = i == 0 && form.focused(field.name);
+            profile_card(field.name, name, meta, chosen.contains(&name.as_str()), id, focus)
         })
         .collect();
     if cards.is_empty() {
@@ -37,7 +38,7 @@ pub fn profiles(form: &FormView<'_>, field: &Field) -> AnyView {
 
 fn composed(chosen: &[&str]) -> String {
     let set: Result<ProfileSet, _> = chosen.join(",").parse();
-    set.map(|set| set.to_string().replace(',', ", ")).unwrap_or_default()
+    set.map(|set| set.words()).unwrap_or_default()
 }
 
 fn profile_card(
@@ -46,6 +47,7 @@ fn profile_card(
     meta: &ProfileMeta,
     checked: bool,
     id: Option<String>,
+    focus: bool,
 ) -> AnyView {
     let list = |word: &'static str, names: &[ProfileName]| {
         let names: Vec<&str> = names.iter().map(ProfileName::as_str).collect();
@@ -60,7 +62,7 @@ fn profile_card(
     };
     view! {
         <label class="choice">
-            <input id=id type="checkbox" name=field value=name.to_string() checked=checked/>
+            <input id=id type="checkbox" name=field value=name.to_string() checked=checked autofocus=focus/>
             <span class="choice-title">{meta.title.clone()}<span class="tag">{size}</span></span>
             <span>{meta.summary.clone()}</span>
             {brings.map(|text| view! { <span class="note">{format!("Includes {text}")}</span> })}
@@ -76,9 +78,13 @@ pub fn mode(form: &FormView<'_>, field: &Field) -> AnyView {
     let now = form.data.get(field.name).to_owned();
     let cards = Mode::ALL.into_iter().enumerate().map(|(i, mode)| {
         let id = (i == 0).then(|| field_id(field.name));
+        let focus = i == 0 && form.focused(field.name);
         view! {
             <label class="choice">
-                <input id=id type="radio" name=field.name value=mode.as_str() checked=now == mode.as_str()/>
+                <input
+                    id=id type="radio" name=field.name value=mode.as_str() checked=now == mode.as_str()
+                    autofocus=focus
+                />
                 <span class="choice-title">{mode.title()}</span>
                 <span>{mode.summary()}</span>
             </label>
@@ -112,7 +118,7 @@ pub fn generation(form: &FormView<'_>, field: &Field) -> AnyView {
         let made = time::exact(generation.made);
         (
             generation.number.to_string(),
-            format!("{}: {}, made {made}", generation.number, generation.profiles),
+            format!("{}: {}, made {made}", generation.number, generation.profiles.words()),
         )
     });
     select(form, field, options.collect())

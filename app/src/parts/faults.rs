@@ -6,8 +6,10 @@ use crate::parts::plan;
 use crate::routes;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use model::fault::Fault;
+use model::fault::{Fault, FieldError};
+use model::form::TYPE_AGAIN;
 use model::operation::OperationKind;
+use std::collections::BTreeSet;
 
 /// An error instead of a page.
 pub fn page(fault: &Fault) -> AnyView {
@@ -18,6 +20,7 @@ pub fn page(fault: &Fault) -> AnyView {
         Fault::Malformed { .. } | Fault::Invalid { .. } => "Invalid input",
         Fault::Refused { .. }
         | Fault::Busy { .. }
+        | Fault::Unchanged
         | Fault::PlanChanged { .. }
         | Fault::NeedsConfirmation { .. } => "Not possible now",
         Fault::Throttled { .. } => "Too many attempts",
@@ -46,22 +49,30 @@ fn next_step(fault: &Fault) -> AnyView {
     view! { <p><a class="button" href=href>{words}</a></p> }.into_any()
 }
 
-/// What was wrong with the posted form, at the top of the page, with links to the fields. Empty if nothing was wrong. `fields` are
-/// the names of the form's fields.
-pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
+/// The field in which a machine's name is typed; its messages say so themselves.
+pub const CONFIRM: (&str, &str) = ("confirm", "");
+
+/// A form's fields: the name and the label of each. A label may be empty where the message says what it is about.
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// What was wrong with the posted form, at the top of the page, with links to the fields. Empty if nothing was wrong. A single
+/// mistake is its own title.
+pub fn summary(form: &FormState, labels: Labels<'_>) -> AnyView {
     let Some(fault) = &form.fault else { return ().into_any() };
+    let mistakes = mistakes(form, labels);
+    let title = match (fault, mistakes.as_slice()) {
+        (_, [only]) if form.accepted.is_empty() => mistake(only, labels),
+        (Fault::Invalid { .. }, several) => title_of(several).into_any(),
+        (Fault::PlanChanged { .. }, _) => "The plan has changed".into_any(),
+        (Fault::NeedsConfirmation { .. }, _) => "Not confirmed yet".into_any(),
+        (Fault::Unchanged, _) => "Nothing to save".into_any(),
+        _ => "That failed".into_any(),
+    };
     let detail = match fault {
-        Fault::Invalid { fields: wrong } => {
-            let items = wrong.iter().map(|error| {
-                let message = error.message.clone();
-                if fields.contains(&error.field.as_str()) {
-                    let href = format!("#{}", field_id(&error.field));
-                    view! { <li><a href=href>{message}</a></li> }.into_any()
-                } else {
-                    view! { <li>{message}</li> }.into_any()
-                }
-            });
-            view! { <ul>{items.collect_view()}</ul> }.into_any()
+        Fault::Invalid { .. } if mistakes.len() < 2 && form.accepted.is_empty() => ().into_any(),
+        Fault::Invalid { .. } => {
+            let items = mistakes.iter().map(|one| view! { <li>{mistake(one, labels)}</li> });
+            view! { <ul>{items.collect_view()}</ul>{accepted(&form.accepted)} }.into_any()
         }
         Fault::Busy { job } => {
             let href = routes::job(*job);
@@ -69,28 +80,53 @@ pub fn summary(form: &FormState, fields: &[&str]) -> AnyView {
         }
         other => view! { <p>{other.to_string()}</p> }.into_any(),
     };
-    let title = match fault {
-        Fault::Invalid { fields } if fields.iter().all(|error| error.field == "machine") => {
-            format!("Refused for {} of the selected machines", fields.len())
-        }
-        Fault::Invalid { fields } if fields.len() > 1 => {
-            format!("{} fields need to be corrected", fields.len())
-        }
-        Fault::Invalid { .. } => "One field needs to be corrected".to_owned(),
-        Fault::PlanChanged { .. } => "The plan has changed".to_owned(),
-        Fault::NeedsConfirmation { .. } => "Not confirmed yet".to_owned(),
-        _ => "That failed".to_owned(),
-    };
     // Focus goes to the first wrong field where there is one; otherwise here.
-    let focus = first_wrong(form, fields).is_none();
-    let mistakes = (!focus).then_some("");
+    let focus = first_wrong(form, labels).is_none();
+    let tone = if matches!(fault, Fault::Unchanged) { "busy" } else { "bad" };
+    let corrigible = (!focus).then_some("");
     view! {
-        <div class="notice" data-tone="bad" role="alert" tabindex="-1" autofocus=focus data-mistakes=mistakes>
+        <div class="notice" data-tone=tone role="alert" tabindex="-1" autofocus=focus data-mistakes=corrigible>
             <p><strong>{title}</strong></p>
             {detail}
         </div>
     }
     .into_any()
+}
+
+/// Everything that is wrong with the form, in its order.
+fn mistakes(form: &FormState, labels: Labels<'_>) -> Vec<FieldError> {
+    let Some(Fault::Invalid { fields }) = &form.fault else { return Vec::new() };
+    let told = |name: &str| fields.iter().any(|error| error.field == name);
+    let again = labels.iter().filter(|(name, _)| form.data.must_retype(name) && !told(name));
+    let again = again.map(|(name, _)| FieldError::new(name, TYPE_AGAIN));
+    let mut all: Vec<FieldError> = fields.iter().cloned().chain(again).collect();
+    all.sort_by_key(|error| labels.iter().position(|(name, _)| *name == error.field).unwrap_or(labels.len()));
+    all
+}
+
+fn title_of(mistakes: &[FieldError]) -> String {
+    let names: BTreeSet<&str> = mistakes.iter().map(|error| error.field.as_str()).collect();
+    match names.len() {
+        1 if names.contains("machine") => {
+            format!("Refused for {} of the selected machines", mistakes.len())
+        }
+        1 => "One field needs to be corrected".to_owned(),
+        several => format!("{several} fields need to be corrected"),
+    }
+}
+
+fn accepted(titles: &[String]) -> Option<impl IntoView + use<>> {
+    (!titles.is_empty()).then(|| view! { <p>{format!("Accepted: {}.", titles.join(", "))}</p> })
+}
+
+/// A mistake with its field's label, which leads there.
+fn mistake(error: &FieldError, labels: Labels<'_>) -> AnyView {
+    let message = error.message.clone();
+    let Some((name, label)) = labels.iter().find(|(name, _)| *name == error.field) else {
+        return message.into_any();
+    };
+    let words = if label.is_empty() { message } else { format!("{label}: {message}") };
+    view! { <a href=format!("#{}", field_id(name))>{words}</a> }.into_any()
 }
 
 /// The id of a field's control, which its label and errors point to.
@@ -99,9 +135,9 @@ pub fn field_id(name: &str) -> String {
 }
 
 /// The form's first invalid field.
-pub fn first_wrong<'a>(form: &FormState, fields: &[&'a str]) -> Option<&'a str> {
+pub fn first_wrong<'a>(form: &FormState, labels: &[(&'a str, &'a str)]) -> Option<&'a str> {
     let fault = form.fault.as_ref()?;
-    fields.iter().copied().find(|name| fault.of_field(name).is_some())
+    labels.iter().map(|(name, _)| *name).find(|name| fault.of_field(name).is_some())
 }
 
 /// A plan to be confirmed: that of the operation posted to this page, if it has changed or needs confirmation. Everything that was

@@ -6,7 +6,7 @@ use crate::parts::faults::field_id;
 use crate::parts::form::FormView;
 use crate::parts::verbatim::escape;
 use leptos::prelude::*;
-use model::form::{Entry, Field, Group};
+use model::form::{Entry, Field, Group, LEFT_EMPTY, RETYPE};
 use model::size::Bytes;
 
 /// A group of fields under its heading.
@@ -24,7 +24,7 @@ fn field(form: &FormView<'_>, field: &Field) -> AnyView {
         Entry::Host => choices::host(form, field),
         Entry::Network => choices::network(form, field),
         Entry::Line => input(form, field, "text", form.data.get(field.name)),
-        Entry::Password => input(form, field, "password", ""),
+        Entry::Password => view! { {input(form, field, "password", "")} {retype(form, field)} }.into_any(),
         Entry::Number { unit, presets, .. } => number(form, field, unit, presets),
         Entry::Lines { rows } => lines(form, field, *rows),
         Entry::Tick => return tick(form, field),
@@ -60,6 +60,22 @@ fn input(form: &FormView<'_>, field: &Field, kind: &'static str, value: &str) ->
     .into_any()
 }
 
+/// Below a secret that had been typed when the form was posted: whether it is meant to be missing now.
+fn retype(form: &FormView<'_>, field: &Field) -> Option<impl IntoView + use<>> {
+    form.data.lists(RETYPE, field.name).then(|| {
+        view! {
+            <input type="hidden" name=RETYPE value=field.name/>
+            <label class="tick">
+                <input
+                    type="checkbox" name=LEFT_EMPTY value=field.name
+                    checked=form.data.lists(LEFT_EMPTY, field.name)
+                />
+                "Leave it empty"
+            </label>
+        }
+    })
+}
+
 /// A checkbox with its label behind it.
 fn tick(form: &FormView<'_>, field: &Field) -> AnyView {
     view! {
@@ -78,15 +94,10 @@ fn tick(form: &FormView<'_>, field: &Field) -> AnyView {
     .into_any()
 }
 
-/// What the page was made from. Its error is about the form as a whole.
+/// What the page was made from. Its error is about the form as a whole, and stands above it.
 fn base(form: &FormView<'_>, field: &Field) -> AnyView {
-    view! {
-        <div class="field" data-field=field.name id=field_id(field.name) tabindex="-1">
-            <input type="hidden" name=field.name value=form.data.raw(field.name).to_owned()/>
-            {form.slot(field.name)}
-        </div>
-    }
-    .into_any()
+    let made_from = form.data.raw(field.name).to_owned();
+    view! { <input type="hidden" name=field.name value=made_from/> }.into_any()
 }
 
 /// A number as text: a number field would not post invalid input, and would change under a scrolling finger.

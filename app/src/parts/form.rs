@@ -4,7 +4,7 @@
 use crate::FormState;
 use crate::parts::faults::first_wrong;
 use leptos::prelude::*;
-use model::form::{Field, FormData};
+use model::form::{Field, FormData, TYPE_AGAIN};
 use model::portal::Choices;
 
 /// A form while it is rendered.
@@ -20,13 +20,19 @@ pub struct FormView<'a> {
 
 impl<'a> FormView<'a> {
     /// A form with these fields; the first wrong one gets the focus.
-    pub fn new(data: &'a FormData, state: &'a FormState, choices: &'a Choices, names: &[&'a str]) -> Self {
-        Self { data, state, choices, focus: first_wrong(state, names) }
+    pub fn new(
+        data: &'a FormData,
+        state: &'a FormState,
+        choices: &'a Choices,
+        labels: &[(&'a str, &'a str)],
+    ) -> Self {
+        Self { data, state, choices, focus: first_wrong(state, labels) }
     }
 
     /// What is wrong with a field.
     pub fn error(&self, name: &str) -> Option<&str> {
-        self.state.fault.as_ref().and_then(|fault| fault.of_field(name))
+        let told = self.state.fault.as_ref().and_then(|fault| fault.of_field(name));
+        told.or_else(|| self.data.must_retype(name).then_some(TYPE_AGAIN))
     }
 
     /// The sentence below a field.

@@ -28,6 +28,12 @@ pub fn incomplete() -> impl IntoView + use<> {
     view! { <p class="none">"The plan appears here once the form is complete."</p> }
 }
 
+/// The button that shows the plan where no script does. Behind the others of its form: Enter in a field presses the first one.
+#[cfg(feature = "ssr")]
+pub fn button() -> impl IntoView + use<> {
+    view! { <button class="button no-js" name="intent" value="show_plan">"Show plan"</button> }
+}
+
 /// Why the form's operation is not possible.
 pub fn refused(why: String) -> impl IntoView + use<> {
     view! { <p class="notice" data-tone="bad">{why}</p> }

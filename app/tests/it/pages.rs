@@ -17,14 +17,14 @@ use model::portal::Portal;
 use model::view::job::JobView;
 use std::sync::Arc;
 
-struct Answer {
-    status: StatusCode,
-    location: Option<String>,
-    html: String,
+pub struct Answer {
+    pub status: StatusCode,
+    pub location: Option<String>,
+    pub html: String,
 }
 
 /// Renders a page as the server does.
-async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
+pub async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
     // Another test may have been first; there is one executor for all.
     let _ = any_spawner::Executor::init_tokio();
     let portal: Arc<dyn Portal> = Arc::new(world);
@@ -43,13 +43,15 @@ async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer 
     Answer { status: parts.status, location, html: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-async fn show(path: &str) -> Answer {
+pub async fn show(path: &str) -> Answer {
     get(World { machines: 3 }, actor(Role::Administrator), path, FormState::default()).await
 }
 
-async fn posted(path: &str, pairs: &[(&str, &str)], fault: Option<Fault>) -> Answer {
+/// The page after a form was posted, as the server shows it.
+pub async fn posted(path: &str, pairs: &[(&str, &str)], fault: Option<Fault>) -> Answer {
     let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let form = FormState { data: FormData(pairs), fault, ..FormState::default() };
+    let data = FormData(pairs).without_secrets();
+    let form = FormState { data, fault, ..FormState::default() };
     get(World { machines: 3 }, actor(Role::Administrator), path, form).await
 }
 
@@ -129,7 +131,7 @@ async fn a_form_with_errors_keeps_every_value_and_shows_each_error_beside_its_fi
     assert!(checked("docker") && checked("mutable") && !checked("podman") && !checked("immutable"));
     assert!(tags.iter().any(|t| t.get("value") == Some("bridge:gone") && t.get("selected").is_some()));
     assert!(
-        answer.html.contains("2 fields need to be corrected")
+        answer.html.contains("3 fields need to be corrected")
             && answer.html.contains("href=\"#field-memory\"")
     );
 }

@@ -393,6 +393,9 @@ impl Portal for World {
     async fn needs_setup(&self) -> Result<bool, Fault> {
         Ok(self.machines == 0)
     }
+    async fn is_setup_token(&self, token: &Secret) -> Result<bool, Fault> {
+        Ok(token.reveal() == "token")
+    }
     async fn setup(
         &self,
         _: &Actor,

@@ -148,6 +148,10 @@ impl Portal for Engine {
         login::needs_setup(&self.core).await.map_err(|e| cx.fault(e))
     }
 
+    async fn is_setup_token(&self, token: &Secret) -> Result<bool, Fault> {
+        Ok(self.core.setup.accepts(token))
+    }
+
     async fn setup(
         &self,
         actor: &Actor,

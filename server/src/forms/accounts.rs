@@ -2,9 +2,9 @@
 
 use super::decode::{entered, posted};
 use crate::session::Visitor;
-use model::Fault;
-use model::account::{Secret, password_fault};
+use model::account::{Secret, UserName, password_fault};
 use model::portal::{LoggedIn, Portal};
+use model::{Fault, FieldError};
 use serde::Deserialize;
 
 /// The fields of [`login`].
@@ -49,7 +49,9 @@ pub struct Setup {
 /// # Errors
 /// [`Portal::setup`]'s, and [`Fault::Invalid`] if the two passwords differ.
 pub async fn setup(portal: &dyn Portal, visitor: &Visitor, form: Setup) -> Result<LoggedIn, Fault> {
-    same(&form.password, form.password_again.as_ref(), "password_again")?;
+    if let Err(differ) = same(&form.password, form.password_again.as_ref(), "password_again") {
+        return Err(new_user_fault(&form.name, &form.password, differ));
+    }
     portal.setup(&visitor.actor, &form.token, &form.name, &form.password, &visitor.browser()).await
 }
 
@@ -112,6 +114,14 @@ pub struct EndSession {
 /// [`Portal::end_session`]'s
 pub async fn end_session(portal: &dyn Portal, visitor: &Visitor, form: EndSession) -> Result<(), Fault> {
     portal.end_session(&visitor.actor, &form.handle).await
+}
+
+/// What else is wrong with a new user whose two passwords differ.
+fn new_user_fault(name: &str, password: &Secret, differ: Fault) -> Fault {
+    let Fault::Invalid { fields: differ } = differ else { return differ };
+    let name = name.parse::<UserName>().err().map(|refused| FieldError::new("name", refused.0));
+    let weak = password_fault(password.reveal()).map(|why| FieldError::new("password", why));
+    Fault::invalid_fields(name.into_iter().chain(weak).chain(Vec::from(differ)).collect())
 }
 
 fn same(password: &Secret, again: Option<&Secret>, field: &str) -> Result<(), Fault> {

@@ -40,12 +40,12 @@ pub struct CancelAll {
     pub user: UserId,
 }
 
-/// Asks all open jobs of a user to stop.
+/// Asks all open jobs of a user to stop, and returns how many there were.
 ///
 /// # Errors
 /// [`Portal::cancel_all`]'s
-pub async fn cancel_all(portal: &dyn Portal, visitor: &Visitor, form: CancelAll) -> Result<(), Fault> {
-    portal.cancel_all(&visitor.actor, form.user).await.map(drop)
+pub async fn cancel_all(portal: &dyn Portal, visitor: &Visitor, form: CancelAll) -> Result<usize, Fault> {
+    portal.cancel_all(&visitor.actor, form.user).await
 }
 
 /// Ends a job that cannot finish by itself.

@@ -71,9 +71,9 @@ pub async fn post(
         {
             see_other(&routes::login(uri.path()))
         }
-        Done::Rerender(Rerender { fault, plan, chain }) => {
+        Done::Rerender(Rerender { fault, plan, chain, accepted }) => {
             let data = data.without_secrets();
-            let form = FormState { data, fault, plan: plan.map(|plan| *plan), chain };
+            let form = FormState { data, fault, plan: plan.map(|plan| *plan), chain, accepted };
             pages::render(&server, &visitor, &uri, headers, form).await
         }
     }

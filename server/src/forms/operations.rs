@@ -14,7 +14,7 @@ use model::job::JobId;
 use model::newtype::Refused;
 use model::operation::{Operation, OperationKind};
 use model::plan::{Consent, PlanDigest};
-use model::portal::Portal;
+use model::portal::{Portal, all_mistakes};
 use rand::RngCore as _;
 use serde::Deserialize;
 use sha_crypt::{PasswordHasher as _, ShaCrypt};
@@ -40,9 +40,13 @@ pub fn hash_password(clear: &str) -> Result<PasswordHash, Refused> {
 
 /// The operations that a form stands for. Hashing a password takes milliseconds, so it does not happen among the
 /// requests.
-async fn operations(data: FormData) -> Result<Vec<Operation>, Fault> {
-    let read = tokio::task::spawn_blocking(move || model::form::operations(&data, &hash_password)).await;
-    read.map_err(|error| internal(&error))?.map_err(Fault::invalid_fields)
+async fn operations(portal: &dyn Portal, visitor: &Visitor, data: FormData) -> Result<Vec<Operation>, Fault> {
+    let posted = data.clone();
+    let read = tokio::task::spawn_blocking(move || model::form::operations(&posted, &hash_password)).await;
+    match read.map_err(|error| internal(&error))? {
+        Ok(operations) => Ok(operations),
+        Err(found) => Err(Fault::invalid_fields(all_mistakes(portal, &visitor.actor, &data, found).await)),
+    }
 }
 
 /// The fields of what a person has seen and typed before submitting.
@@ -103,7 +107,7 @@ impl<'a> Post<'a> {
         let mut data = self.data.clone();
         data.set("intent", of.as_str());
         Ok(Box::pin(async move {
-            let operations = operations(data).await?;
+            let operations = operations(self.portal, self.visitor, data).await?;
             let operation = operations.first().ok_or_else(|| Fault::refused("There is nothing to plan."))?;
             let plan = self.portal.plan(&self.visitor.actor, operation).await?;
             Ok(Done::Rerender(Rerender { plan: Some(Box::new(plan)), ..Rerender::default() }))
@@ -119,7 +123,7 @@ impl<'a> Post<'a> {
         Ok(Box::pin(async move {
             let mut all = Vec::new();
             for data in forms {
-                all.extend(operations(data).await?);
+                all.extend(operations(self.portal, self.visitor, data).await?);
             }
             self.submitted(kind, submit(self.portal, self.visitor, all, &consent).await)
         }))
@@ -134,9 +138,10 @@ impl<'a> Post<'a> {
         match (accepted.as_slice(), refused.pop()) {
             (accepted, None) => Ok(Done::Go(self.watch(kind, accepted))),
             ([], Some((operation, fault))) if refused.is_empty() => self.not_done(&operation, fault),
-            (_, Some(last)) => {
+            (accepted, Some(last)) => {
                 refused.push(last);
-                Err(left_out(&refused))
+                let accepted = accepted.iter().map(|(operation, _)| operation.title()).collect();
+                Ok(Done::Rerender(Rerender { accepted, ..left_out(&refused).into() }))
             }
         }
     }

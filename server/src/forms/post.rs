@@ -42,6 +42,8 @@ pub(super) struct Rerender {
     pub(super) fault: Option<Fault>,
     pub(super) plan: Option<Box<Plan>>,
     pub(super) chain: Option<ChainState>,
+    /// What was accepted, when something else that was posted with it was not.
+    pub(super) accepted: Vec<String>,
 }
 
 impl From<Fault> for Rerender {
@@ -50,7 +52,7 @@ impl From<Fault> for Rerender {
             Fault::PlanChanged { plan } | Fault::NeedsConfirmation { plan } => Some(plan.clone()),
             _ => None,
         };
-        Self { fault: Some(fault), plan, chain: None }
+        Self { fault: Some(fault), plan, ..Self::default() }
     }
 }
 
@@ -80,6 +82,12 @@ impl<'a> Post<'a> {
     /// Back to the form's page, which confirms what was done.
     pub(super) fn here<R>(&self, _: R) -> Done {
         Done::Go(routes::done(self.uri.path(), self.data.get("intent")))
+    }
+
+    /// Back to the form's page, which says whether there were any jobs to cancel.
+    pub(super) fn cancelled(&self, count: usize) -> Done {
+        let done = if count == 0 { "cancel_none" } else { "cancel_all" };
+        Done::Go(routes::done(self.uri.path(), done))
     }
 
     /// To where the visitor wanted to go before logging in.

@@ -50,7 +50,7 @@ pub const FORM_ACTIONS: &[FormAction] = &[
     action("retry", STEER_JOB, |post| {
         post.act(jobs::retry, |_, submitted| Done::Go(routes::job(submitted.job)))
     }),
-    action("cancel_all", STEER_JOB, |post| post.act(jobs::cancel_all, Post::here)),
+    action("cancel_all", STEER_JOB, |post| post.act(jobs::cancel_all, Post::cancelled)),
     action("give_up", Access::Can(Action::GiveUpJob), |post| post.act(jobs::give_up, Post::here)),
     action("verify_audit", Access::Can(Action::ReadAudit), |post| {
         post.act(audit::verify_audit, |_, chain| Done::chain(chain))

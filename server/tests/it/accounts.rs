@@ -16,6 +16,10 @@ async fn the_setup_link_works_once() {
             ("password_again", PASSWORD),
         ]
     };
+    let page = format!("/setup?token={}", world.setup_token);
+    assert!(nobody.get(&page).await.body.contains("name=\"password_again\""));
+    let guessed = nobody.get("/setup?token=guessed").await;
+    assert!(guessed.body.contains("This link is not valid") && !guessed.body.contains("<form"));
     assert_eq!(nobody.post("/setup", &fields("guessed")).await.status, 403);
     let differ = [
         ("intent", "setup"),
@@ -24,7 +28,13 @@ async fn the_setup_link_works_once() {
         ("password", PASSWORD),
         ("password_again", "another one"),
     ];
-    let reply = nobody.post("/setup", &differ).await;
+    let mut all_wrong = differ;
+    all_wrong[2].1 = "No Name";
+    all_wrong[3].1 = "short";
+    let reply = nobody.post(&page, &all_wrong).await;
+    let told = ["3 fields need", "must start with a lower-case letter", "at least 12", "passwords differ"];
+    assert!(told.iter().all(|told| reply.body.contains(told)), "{}", reply.body);
+    let reply = nobody.post(&page, &differ).await;
     assert_eq!(reply.status, 422);
     assert!(
         reply.body.contains("The two passwords differ") && reply.body.contains("value=\"ada\""),

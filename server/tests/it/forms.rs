@@ -25,6 +25,30 @@ async fn a_form_with_mistakes_comes_back_with_everything_that_was_typed() {
 }
 
 #[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once_and_a_typed_password_is_asked_for_again() {
+    let (world, admin) = World::new().await;
+    let mut fields = machine_form("configure", "web-1");
+    fields.extend([("profiles", "docker"), ("profiles", "rust"), ("profiles", "python")]);
+    fields.extend([("udp_ports", "99999"), ("root_password", "hunter2 hunter2")]);
+    let reply = admin.post("/machines/new", &fields).await;
+    assert_eq!(reply.status, 422);
+    for told in ["3 fields need to be corrected", "cannot be combined", "99999", "Enter this again"] {
+        assert!(reply.body.contains(told), "{told}: {}", reply.body);
+    }
+    // As the page posts it the next time, with everything else corrected.
+    let mut again = machine_form("configure", "web-1");
+    again.extend([("retype", "root_password"), ("root_password", "")]);
+    let reply = admin.post("/machines/new", &again).await;
+    assert_eq!(reply.status, 422);
+    assert!(reply.body.contains("Enter this again"), "{}", reply.body);
+    assert_eq!(admin.get("/machines/web-1").await.status, 404, "not saved without its password");
+    again.push(("left_empty", "root_password"));
+    assert_eq!(admin.post("/machines/new", &again).await.status, 303);
+    admin.latest_job("web-1").await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_plan_is_shown_on_request_and_nothing_is_done() {
     let (world, admin) = World::new().await;
     let mut fields = machine_form("show_plan", "web-1");
@@ -100,6 +124,7 @@ async fn the_list_starts_several_machines_and_keeps_its_filter() {
     assert_eq!(reply.status, 422, "{}", reply.body);
     assert!(reply.body.contains("web-2: The machine is already running."), "{}", reply.body);
     assert!(!reply.body.contains("web-1: "), "the others go on");
+    assert!(reply.body.contains("Accepted: Start web-1."), "{}", reply.body);
     admin.latest_job("web-1").await;
     let foreign = [("intent", "start"), ("from", "list"), ("machine", "web-1"), ("machine", "nobody")];
     let reply = admin.post("/", &foreign).await;

@@ -7,6 +7,17 @@ pub const BODY_MAX: usize = 256 * 1024;
 /// The largest number of fields that is read.
 const FIELDS_MAX: usize = 512;
 
+/// Posted by a form that had secrets typed into it before, with the name of each: a page never shows them again, and one that
+/// is missing now was more likely overlooked than meant.
+pub const RETYPE: &str = "retype";
+/// Posted with the name of each of those that is meant to be missing.
+pub const LEFT_EMPTY: &str = "left_empty";
+/// What is said beside such a field.
+pub const TYPE_AGAIN: &str = "Enter this again: it is not kept in the form. Or tick “Leave it empty”.";
+/// Secrets of a machine, each with the box that removes it.
+const REMOVALS: [(&str, &str); 2] =
+    [("root_password", "remove_root_password"), ("samba_password", "remove_samba")];
+
 /// What was posted: names and values in order, repeated names included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormData(pub Vec<(String, String)>);
@@ -36,6 +47,17 @@ impl FormData {
     /// True when the name was posted at all, as a ticked checkbox is.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(k, _)| k == name)
+    }
+
+    /// True when the value is one of those posted under this name.
+    pub fn lists(&self, name: &str, value: &str) -> bool {
+        self.all(name).any(|listed| listed == value)
+    }
+
+    /// True when a secret was typed into this field before, is missing now, and nobody has said that this is meant.
+    pub fn must_retype(&self, name: &str) -> bool {
+        let is_removed = REMOVALS.iter().any(|(secret, removal)| *secret == name && self.has(removal));
+        self.lists(RETYPE, name) && self.raw(name).is_empty() && !is_removed && !self.lists(LEFT_EMPTY, name)
     }
 
     /// Sets a value, replacing what was there.

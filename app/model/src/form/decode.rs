@@ -1,10 +1,11 @@
 //! From a posted form to operations, and back.
 
-use super::data::FormData;
-use super::fields::{ACCOUNT, Entry};
+use super::data::{FormData, RETYPE};
+use super::fields::{ACCOUNT, Entry, Field};
 use super::reader::{HashPassword, Reader};
 use crate::catalog;
 use crate::fault::FieldError;
+use crate::image::{Profiles, conflicts};
 use crate::machine::MachineName;
 use crate::newtype::Refused;
 use crate::operation::{Operation, OperationKind};
@@ -31,6 +32,15 @@ pub fn on_machine(kind: OperationKind, machine: &MachineName) -> Option<Operatio
 pub fn chosen(kind: OperationKind, data: &FormData) -> Option<Operation> {
     let mut fields = kind.row().form.groups().into_iter().flat_map(|group| group.fields);
     if fields.all(|field| field.entry == Entry::Generation) { read(kind, data) } else { None }
+}
+
+/// What is wrong with the profiles of a form, given those that there are. They are judged when an operation is planned, which a
+/// form with other mistakes does not get to.
+pub fn wrong_profiles(data: &FormData, profiles: &Profiles) -> Option<FieldError> {
+    let mut reader = Reader::new(data, &|_| Err(Refused::new("Passwords are not read here.")));
+    let (set, mode) = reader.new_image()?;
+    let found = conflicts(profiles, &set, mode);
+    (!found.is_empty()).then(|| FieldError::new("profiles", found.join(" ")))
 }
 
 fn read(kind: OperationKind, data: &FormData) -> Option<Operation> {
@@ -92,14 +102,24 @@ pub fn opened(kind: OperationKind, spec: &Spec) -> FormData {
 
 /// The names of all fields that hold secrets, in whatever form.
 pub fn secrets() -> Vec<&'static str> {
-    let operations = catalog::TABLE.iter().flat_map(|row| row.form.groups()).flat_map(|group| group.fields);
-    let all = operations.map(|field| (field.name, field.entry)).chain(ACCOUNT);
-    all.filter(|(_, entry)| entry.is_secret()).map(|(name, _)| name).collect()
+    let account = ACCOUNT.into_iter().filter(|(_, entry)| entry.is_secret()).map(|(name, _)| name);
+    secrets_of_operations().chain(account).collect()
+}
+
+fn secrets_of_operations() -> impl Iterator<Item = &'static str> {
+    let fields = catalog::TABLE.iter().flat_map(|row| row.form.groups()).flat_map(|group| group.fields);
+    fields.filter(|field: &Field| field.entry.is_secret()).map(|field| field.name)
 }
 
 impl FormData {
-    /// The same without the fields that hold secrets, safe to show in a form again.
+    /// The same without the fields that hold secrets, safe to show in a form again. Those of operations that were filled in are
+    /// noted in [`RETYPE`].
     pub fn without_secrets(mut self) -> Self {
+        for name in secrets_of_operations() {
+            if !self.raw(name).is_empty() && !self.lists(RETYPE, name) {
+                self.0.push((RETYPE.to_owned(), name.to_owned()));
+            }
+        }
         let secrets = secrets();
         self.0.retain(|(name, _)| !secrets.contains(&name.as_str()));
         self

@@ -1,6 +1,7 @@
 //! Reads the fields of a posted form one by one, and collects what is wrong with them.
 
-use super::data::FormData;
+use super::data::{FormData, TYPE_AGAIN};
+use crate::account::password_fault;
 use crate::certificates::Certificates;
 use crate::fault::FieldError;
 use crate::host::HostName;
@@ -10,6 +11,7 @@ use crate::machine::{MachineName, Mode};
 use crate::newtype::Refused;
 use crate::operation::{KeptSecrets, MachineAction, Operation, Reconfigure};
 use crate::samba::SambaCredentials;
+use crate::size::DiskGib;
 use crate::spec::Spec;
 use crate::ssh_key::SshKey;
 use std::collections::BTreeSet;
@@ -37,6 +39,9 @@ pub struct Reader<'a> {
     hash: HashPassword<'a>,
     errors: Vec<FieldError>,
 }
+
+/// The longest console password, in bytes: it is typed on a terminal.
+const CONSOLE_PASSWORD_MAX: usize = 256;
 
 /// How many images one form has built at most.
 pub const BUILDS_MAX: usize = 32;
@@ -79,7 +84,7 @@ impl<'a> Reader<'a> {
         let host = self.value("host");
         let profiles = self.profiles();
         let mode = self.value("mode");
-        self.spec_of(name, host, profiles, mode)
+        self.spec_of(name, host, profiles, mode, None)
     }
 
     /// The rest of a machine with this name, host and image.
@@ -89,8 +94,9 @@ impl<'a> Reader<'a> {
         host: Option<HostName>,
         profiles: Option<ProfileSet>,
         mode: Option<Mode>,
+        disk_now: Option<DiskGib>,
     ) -> Option<Spec> {
-        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
+        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.disk(disk_now));
         let network = self.value("network");
         let identity = self.identity();
         let notes = self.value("notes");
@@ -108,6 +114,29 @@ impl<'a> Reader<'a> {
             autostart: self.data.has("autostart"),
             delete_protection: self.data.has("delete_protection"),
         })
+    }
+
+    /// The disk's size. One that is made or grown has a narrower bound than one that stays as it is.
+    fn disk(&mut self, now: Option<DiskGib>) -> Option<DiskGib> {
+        let wanted = self.data.get("disk").parse();
+        let fits = |wanted| (DiskGib::MIN..=DiskGib::NEW_MAX).contains(&wanted);
+        if wanted.is_ok_and(|wanted| !fits(wanted) && now.map(u64::from) != Some(wanted)) {
+            let (min, max) = (DiskGib::MIN, DiskGib::NEW_MAX);
+            let why = format!("The disk in GiB must be between {min} and {max}.");
+            self.errors.push(FieldError::new("disk", why));
+            return None;
+        }
+        self.value("disk")
+    }
+
+    /// The image that a machine gets from this form, unless it has it already.
+    pub(crate) fn new_image(&mut self) -> Option<(ProfileSet, Mode)> {
+        let profiles = self.profiles()?;
+        if !self.data.has("base") {
+            return Some((profiles, self.value("mode")?));
+        }
+        let Json(base) = self.hidden("base")?;
+        (base.profiles != profiles).then_some((profiles, base.mode))
     }
 
     fn identity(&mut self) -> Identity {
@@ -133,7 +162,7 @@ impl<'a> Reader<'a> {
         let of = base.as_ref();
         let (name, host) = (of.map(|base| base.name.clone()), of.map(|base| base.host.clone()));
         let profiles = self.profiles();
-        let spec = self.spec_of(name, host, profiles, of.map(|base| base.mode));
+        let spec = self.spec_of(name, host, profiles, of.map(|base| base.mode), of.map(|base| base.disk));
         let kept = KeptSecrets {
             root_password: self.is_kept("root_password", "remove_root_password"),
             samba: self.is_kept("samba_password", "remove_samba"),
@@ -151,6 +180,15 @@ impl<'a> Reader<'a> {
             self.errors.push(FieldError::new(field, why));
         }
         is_empty && !is_removed
+    }
+
+    /// Whether a secret has to be typed again.
+    fn is_overlooked(&mut self, name: &str) -> bool {
+        let is_overlooked = self.data.must_retype(name);
+        if is_overlooked {
+            self.errors.push(FieldError::new(name, TYPE_AGAIN));
+        }
+        is_overlooked
     }
 
     /// The value if nothing was wrong. A missing value always comes with an error: each `None` came with its message.
@@ -257,6 +295,9 @@ impl<'a> Reader<'a> {
 
     fn samba_credentials(&mut self) -> Option<SambaCredentials> {
         let (user, password) = (self.data.get("samba_user"), self.data.raw("samba_password"));
+        if self.is_overlooked("samba_password") {
+            return None;
+        }
         if user.is_empty() && password.is_empty() {
             return None;
         }
@@ -266,12 +307,13 @@ impl<'a> Reader<'a> {
 
     fn password(&mut self) -> Option<PasswordHash> {
         let clear = self.data.raw("root_password");
-        if clear.is_empty() {
+        if self.is_overlooked("root_password") || clear.is_empty() {
             return None;
         }
-        if clear.chars().any(char::is_control) || clear.len() > 256 {
-            let message = "A console password has at most 256 bytes and no control characters.";
-            self.errors.push(FieldError::new("root_password", message));
+        let is_typable = !clear.chars().any(char::is_control) && clear.len() <= CONSOLE_PASSWORD_MAX;
+        let untypable = || format!("Use at most {CONSOLE_PASSWORD_MAX} bytes and no control characters.");
+        if let Some(why) = password_fault(clear).or_else(|| (!is_typable).then(untypable)) {
+            self.errors.push(FieldError::new("root_password", why));
             return None;
         }
         (self.hash)(clear).map_err(|e| self.errors.push(FieldError::new("root_password", e.0))).ok()

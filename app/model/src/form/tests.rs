@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog;
+use crate::fault::FieldError;
 use crate::identity::PasswordHash;
 use crate::newtype::Refused;
 use crate::operation::{MachineAction, Operation, OperationKind};
@@ -92,6 +93,94 @@ fn the_password_is_hashed_and_never_kept_in_the_form() {
 }
 
 #[test]
+fn a_new_disk_has_one_bound_and_a_larger_one_that_there_is_may_stay() {
+    let told = |changes: &[(&str, &str)]| operations(&create_form(changes), &no_hash).unwrap_err().remove(0);
+    for size in ["0", "16384", "65537"] {
+        assert_eq!(told(&[("disk", size)]).message, "The disk in GiB must be between 1 and 16383.", "{size}");
+    }
+    let mut read = operations(&create_form(&[]), &no_hash).unwrap();
+    let Some(Operation::Create { mut spec }) = read.pop() else { panic!("a machine") };
+    spec.disk = 20_000.try_into().unwrap();
+    let mut form = opened(OperationKind::Reconfigure, &spec);
+    form.set("intent", "reconfigure");
+    form.set("machine", "web-1");
+    assert!(operations(&form, &no_hash).is_ok());
+    form.set("disk", "20001");
+    assert_eq!(operations(&form, &no_hash).unwrap_err()[0].field, "disk");
+}
+
+#[test]
+fn a_console_password_is_as_long_as_any_other_here() {
+    for (password, is_accepted) in [("1", false), ("elevenchars", false), ("twelve chars", true)] {
+        let read = operations(&create_form(&[("root_password", password)]), &no_hash);
+        assert_eq!(read.is_ok(), is_accepted, "{password}");
+        let told = read.err().map(|errors| errors[0].message.clone());
+        assert_eq!(told, crate::account::password_fault(password), "{password}");
+    }
+}
+
+#[test]
+fn profiles_are_judged_though_something_else_is_wrong() {
+    let meta = |conflicts: &[&str]| crate::image::ProfileMeta {
+        title: String::new(),
+        summary: String::new(),
+        brings: vec![],
+        needs: vec![],
+        conflicts: conflicts.iter().map(|name| name.parse().unwrap()).collect(),
+        ports: Default::default(),
+        modes: crate::machine::Mode::ALL.to_vec(),
+        size: Default::default(),
+    };
+    let profiles = [("core", meta(&[])), ("docker", meta(&["podman"])), ("podman", meta(&[]))]
+        .map(|(name, meta)| (name.parse().unwrap(), meta));
+    let profiles = profiles.into();
+    let form = create_form(&[("memory", "lots"), ("profiles", "docker,podman")]);
+    let told = wrong_profiles(&form, &profiles).unwrap();
+    assert!(told.field == "profiles" && told.message.contains("cannot be combined"), "{told:?}");
+    assert_eq!(wrong_profiles(&create_form(&[("profiles", "docker")]), &profiles), None);
+    assert_eq!(wrong_profiles(&create_form(&[("profiles", "$(id)")]), &profiles), None, "told already");
+    // What a machine has is not judged again.
+    let read = operations(&create_form(&[("profiles", "docker,podman")]), &no_hash).unwrap();
+    let [Operation::Create { spec }] = read.as_slice() else { panic!("{read:?}") };
+    let opened = opened(OperationKind::Reconfigure, spec);
+    assert_eq!(wrong_profiles(&opened, &profiles), None);
+    let mut changed = opened;
+    changed.set("profiles", "gone");
+    assert!(wrong_profiles(&changed, &profiles).unwrap().message.contains("no profile"));
+}
+
+#[test]
+fn a_password_that_a_page_does_not_show_again_is_asked_for_again() {
+    let posted = create_form(&[("root_password", "correct horse"), ("memory", "lots")]);
+    let mut again = posted.without_secrets().without_secrets();
+    again.set("memory", "512");
+    assert_eq!(again.all(RETYPE).collect::<Vec<_>>(), ["root_password"]);
+    let told = operations(&again, &no_hash).unwrap_err();
+    assert_eq!(told, [FieldError::new("root_password", TYPE_AGAIN)]);
+    for (name, value) in [(LEFT_EMPTY, "root_password"), ("root_password", "correct horse battery")] {
+        let mut decided = again.clone();
+        decided.set(name, value);
+        assert!(operations(&decided, &no_hash).is_ok(), "{name}");
+    }
+    let never = create_form(&[("memory", "lots")]).without_secrets();
+    assert!(!never.has(RETYPE));
+    let login = FormData(vec![("password".to_owned(), "correct horse".to_owned())]).without_secrets();
+    assert!(!login.has(RETYPE), "accounts' forms need all of their secrets anyway");
+}
+
+#[test]
+fn a_password_that_is_to_be_removed_is_not_asked_for_again() {
+    let form = |pairs: &[(&str, &str)]| {
+        FormData(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    };
+    let retype = (RETYPE, "root_password");
+    assert!(form(&[retype]).must_retype("root_password"));
+    assert!(!form(&[retype]).must_retype("samba_password"));
+    assert!(!form(&[retype, ("remove_root_password", "yes")]).must_retype("root_password"));
+    assert!(form(&[retype, ("remove_samba", "yes")]).must_retype("root_password"));
+}
+
+#[test]
 fn the_password_for_shares_is_part_of_the_machine_and_of_no_form() {
     let form = create_form(&[("samba_user", "ada"), ("samba_password", "open sesame")]);
     let operations = operations(&form, &no_hash).unwrap();
@@ -130,7 +219,7 @@ fn one_build_form_means_one_or_several_images() {
     };
     assert_eq!(
         build(&[("profiles", "docker"), ("profiles", "rust")]),
-        ["Build image core,docker,rust (immutable)"]
+        ["Build image core, docker, rust (immutable)"]
     );
     assert_eq!(build(&[("profiles", "docker"), ("profiles", "rust"), ("each", "true")]).len(), 2);
     assert_eq!(build(&[("set", "core"), ("set", "core,dev"), ("set", "dev")]).len(), 2);

@@ -61,11 +61,11 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
 /// What the form does not change.
 fn fixed(machine: &MachineDetail) -> AnyView {
     let spec = &machine.spec;
+    let mode = view! { {spec.mode.title()}" "<span class="note">{spec.mode.summary()}</span> };
     facts(
         "Machine",
         vec![
-            ("Mode", spec.mode.title().into_any()),
-            ("Meaning", spec.mode.summary().into_any()),
+            ("Mode", mode.into_any()),
             ("Host", spec.host.to_string().into_any()),
             ("MAC address", address::copyable(machine.hardware.mac.to_string(), "address").into_any()),
         ],

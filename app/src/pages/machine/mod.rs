@@ -77,7 +77,7 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
             })}
         </div>
         <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
-        {faults::summary(&cx.form, &fields_of(tab))}
+        {faults::summary(&cx.form, &labels_of(tab))}
         {faults::confirmation(cx)}
         {tabs(&row.name, tab)}
     }
@@ -85,10 +85,10 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
 }
 
 /// The fields that a tab has.
-fn fields_of(tab: Tab) -> Vec<&'static str> {
+fn labels_of(tab: Tab) -> Vec<(&'static str, &'static str)> {
     let form =
-        if tab == Tab::Configuration { OperationKind::Reconfigure.row().form.names() } else { Vec::new() };
-    form.into_iter().chain(["confirm"]).collect()
+        if tab == Tab::Configuration { OperationKind::Reconfigure.row().form.labels() } else { Vec::new() };
+    form.into_iter().chain([faults::CONFIRM]).collect()
 }
 
 fn tabs(name: &MachineName, now: Tab) -> AnyView {

@@ -40,7 +40,9 @@ pub fn Operate() -> impl IntoView {
         if machine.as_ref().is_some_and(|machine| leads_on(&cx, &name, machine)) {
             return Ok(().into_any());
         }
-        let title = format!("{} {name}", row.title);
+        // In the operation's own words, where the machine is all that it needs.
+        let named = form::on_machine(kind, &name).map(|operation| operation.title());
+        let title = named.unwrap_or_else(|| format!("{} {name}", row.title));
         let refused = machine.as_ref().and_then(|machine| refused(machine, kind));
         let body = match refused.filter(|_| row.form.has_fields()) {
             Some(why) => refusal(&why, &name),
@@ -53,11 +55,15 @@ pub fn Operate() -> impl IntoView {
                 <a href=routes::machine(&name)>{name.to_string()}</a>
             </nav>
             {heading(&title, ().into_any())}
-            {faults::summary(&cx.form, &row.form.names())}
+            {faults::summary(&cx.form, &labels_of(row))}
             {body}
         }
         .into_any())
     })
+}
+
+fn labels_of(row: &OperationRow) -> Vec<(&'static str, &'static str)> {
+    row.form.labels().into_iter().chain([faults::CONFIRM]).collect()
 }
 
 /// The form of an operation on a machine, or why there is none now. Without the machine where its record cannot be read.
@@ -79,10 +85,10 @@ pub(super) async fn form_of(
         Some(machine) if shown.is_some() => what_changes(cx, row.kind, machine, &data).await?,
         _ => None,
     };
-    let names = row.form.names();
+    let labels = labels_of(row);
     let mut choices = cx.portal.choices(&cx.actor).await?;
     choices.generations = machine.map(|machine| machine.generations.clone()).unwrap_or_default();
-    let view = FormView::new(&data, &cx.form, &choices, &names);
+    let view = FormView::new(&data, &cx.form, &choices, &labels);
     let groups: Vec<AnyView> = row.form.groups().iter().map(|group| fields::group(&view, group)).collect();
     let class = if row.tone == Tone::Danger { "button danger" } else { "button primary" };
     let kind = row.kind;
@@ -122,9 +128,8 @@ pub(super) async fn form_of(
                     <h2>"What will happen"</h2>
                     {plan}
                     <input type="hidden" name="of" value=kind.as_str()/>
-                    <button class="button no-js" name="intent" value="show_plan">"Show plan"</button>
                 </section>
-                <div class="buttons">{buttons}</div>
+                <div class="buttons">{buttons}{plan::button()}</div>
             </aside>
         </form>
         <FormHelp form=FORM.to_owned() kind=kind/>

@@ -280,7 +280,7 @@ fn build_key(operation: &Operation, facts: &Facts) -> Option<String> {
 /// The subject of the operation in the audit log.
 fn subject(operation: &Operation, facts: &Facts) -> Option<String> {
     match operation {
-        Operation::Build { profiles, mode } => Some(format!("{profiles} ({})", mode.as_str())),
+        Operation::Build { profiles, mode } => Some(format!("{} ({})", profiles.words(), mode.as_str())),
         Operation::RemoveImage { .. } => facts.image.as_ref().map(|image| image.title.clone()),
         _ => operation.machine().map(ToString::to_string),
     }

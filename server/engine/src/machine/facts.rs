@@ -90,6 +90,11 @@ impl MachineFacts {
         self.generations.iter().find(|generation| Some(generation.number) == self.generation)
     }
 
+    /// Whether there is nothing of it but a configuration, as far as anybody knows.
+    pub fn is_nowhere(&self) -> bool {
+        self.state == MachineState::Configured && !self.created && !self.placed
+    }
+
     /// Why nothing can be done to a machine that its host does not have, and what to do first.
     pub fn not_created(&self) -> &'static str {
         if self.created {
@@ -216,7 +221,7 @@ pub(crate) async fn inside(
     if let Operation::RemoveImage { image } = operation {
         let users = db::generations::users(conn).await?.remove(image).unwrap_or_default();
         facts.image = db::images::summary(conn, *image, "").await?.map(|summary| ImageFacts {
-            title: format!("{} ({})", summary.profiles, summary.mode.as_str()),
+            title: format!("{} ({})", summary.profiles.words(), summary.mode.as_str()),
             users: users.into_iter().map(|(name, _)| name).collect(),
         });
     }

@@ -59,7 +59,7 @@ impl Op for Reconfigure {
         let changes = machine.spec.changes(&wanted);
         let pending = machine.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&wanted));
         if changes.is_empty() && pending.is_empty() {
-            return Err(Refusal::State("Nothing was changed.".to_owned()));
+            return Err(Refusal::Unchanged);
         }
         plan.changes = changes.iter().map(|change| in_words(change, machine)).collect();
         warn(machine, &wanted, plan);
@@ -130,6 +130,10 @@ impl Op for Revert {
                 (&definition::PUT, Forward),
             ]
         }
+    }
+
+    fn what(&self, step: &Step, _: &Operation, _: &Facts) -> Option<String> {
+        (*step == record::SAVE).then(|| "Go back to the configuration from before the changes".to_owned())
     }
 
     fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {

@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     Busy(JobId),
     /// The host does not answer.
     Unavailable(String),
+    /// It would change nothing.
+    Unchanged,
     /// It does not fit the present state.
     State(String),
 }
@@ -30,6 +32,7 @@ impl From<Refusal> for Fault {
             Refusal::Field { field, why } => Fault::invalid(field, why),
             Refusal::Busy(job) => Fault::Busy { job },
             Refusal::Unavailable(host) => Fault::Unavailable { host },
+            Refusal::Unchanged => Fault::Unchanged,
             Refusal::State(why) => Fault::Refused { why },
         }
     }

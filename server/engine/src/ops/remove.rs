@@ -4,8 +4,8 @@ use super::check::{answering, check_protection, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::Forward;
-use crate::machine::facts::Facts;
-use crate::steps::{definition, disks, host, power, record};
+use crate::machine::facts::{Facts, MachineFacts};
+use crate::steps::{Step, definition, disks, host, power, record};
 use model::machine::MachineState;
 use model::operation::{Operation, OperationKind};
 use model::plan::Plan;
@@ -38,6 +38,10 @@ impl Op for Remove {
         self.steps
     }
 
+    fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
+        *step == record::FORGET || !facts.machine.as_ref().is_some_and(MachineFacts::is_nowhere)
+    }
+
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
         let machine = idle(facts)?;
         check_protection(machine)?;
@@ -45,8 +49,6 @@ impl Op for Remove {
             return Err(Refusal::Unavailable(machine.spec.host.to_string()));
         }
         let host = answering(facts, machine.spec.host.as_str());
-        let is_configuration =
-            !machine.created && !machine.placed && machine.state == MachineState::Configured;
         if operation.kind() == OperationKind::Purge && !machine.created && !machine.placed && host.is_err() {
             // As far as the portal knows there is nothing on the host, so there is nothing to wait for.
             plan.warnings
@@ -54,7 +56,7 @@ impl Op for Remove {
         } else {
             host?;
         }
-        if operation.kind() == OperationKind::Destroy && is_configuration {
+        if operation.kind() == OperationKind::Destroy && machine.is_nowhere() {
             let why = "There is only a configuration: nothing to destroy. Purge removes the configuration.";
             return Err(Refusal::State(why.to_owned()));
         }

@@ -4,7 +4,7 @@ use super::check::{answering, idle};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Nothing, Undo};
-use crate::machine::facts::Facts;
+use crate::machine::facts::{Facts, MachineFacts};
 use crate::steps::{Step, definition, host, identity, power, record};
 use model::machine::MachineState::{Configured, Crashed, Off, Paused, Running, ShuttingDown, Unknown};
 use model::operation::Operation;
@@ -30,7 +30,7 @@ impl Op for Rename {
         let host = machine.spec.host.as_str();
         let why = match machine.state {
             Off | Crashed => return answering(facts, host).map(drop),
-            Configured if !machine.created && !machine.placed => return Ok(()),
+            Configured if machine.is_nowhere() => return Ok(()),
             Configured if machine.created => machine.not_created(),
             Configured => "Something of it is left on its host. Destroy it first.",
             Unknown => return Err(Refusal::Unavailable(host.to_owned())),
@@ -68,13 +68,14 @@ impl Op for Rename {
         Ok(())
     }
 
+    fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
+        *step == record::RENAME || !facts.machine.as_ref().is_some_and(MachineFacts::is_nowhere)
+    }
+
     fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
         let (name, machine) = (operation.new_name()?, facts.machine.as_ref()?);
         if *step == record::RENAME {
             return Some(format!("Save the new name, {name}"));
-        }
-        if !machine.created {
-            return Some("Nothing: there is only a configuration".to_owned());
         }
         let hostname = || format!("Write its new host name, {name}, to its disk");
         (*step == identity::WRITE).then(hostname).or_else(|| definition::what(step, &machine.spec))

@@ -55,7 +55,8 @@ impl Op for RollBack {
         if chosen.profiles != machine.spec.profiles {
             plan.warnings.push(format!(
                 "Generation {} has the profiles {}. The configuration keeps its own, which the next upgrade brings back.",
-                chosen.number, chosen.profiles
+                chosen.number,
+                chosen.profiles.words()
             ));
         }
         Ok(())

@@ -32,11 +32,11 @@ async fn build(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         && row.rooted
         && cx.core.builder.is_valid(&row.store_path).await.map_err(Error::from)?
     {
-        cx.say(format!("The image {} ({}) has already been built.", key.profiles, key.mode.as_str()));
+        cx.say(format!("The image {} ({}) has already been built.", key.profiles.words(), key.mode.as_str()));
         cx.work.image = Some(Image { id: row.id, store_path: row.store_path });
         return Ok(());
     }
-    cx.say(format!("Building the image {} ({}).", key.profiles, key.mode.as_str()));
+    cx.say(format!("Building the image {} ({}).", key.profiles.words(), key.mode.as_str()));
     let listener = listener(cx);
     let core = cx.core.clone();
     let built = core.builds.join(cx.job.actor, &key, &core.builder, &core.tasks, listener, cx.cancel).await;
@@ -120,5 +120,5 @@ async fn show_newest(cx: &StepCx<'_>) -> Result<(), StepError> {
 pub(crate) fn what(step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
     let (profiles, mode) = needed_image(operation, facts.machine.as_ref()).filter(|_| *step == BUILD)?;
     let verb = if facts.image_ready { "Use the built image" } else { "Build the image" };
-    Some(format!("{verb} {profiles} ({})", mode.as_str()))
+    Some(format!("{verb} {} ({})", profiles.words(), mode.as_str()))
 }
