@@ -34,6 +34,7 @@ mod client {
         let mut shown: Option<MachineRow> = None;
         let page = Refresh::new(&[
             "[data-live=actions]",
+            "[data-live=failed]",
             "[data-live=pending]",
             "[data-live=generations]",
             "[data-live=jobs]",

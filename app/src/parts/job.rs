@@ -7,7 +7,7 @@ use model::job::{BuildProgress, Failure, JobId, JobState, StepState};
 use model::operation::OperationKind;
 use model::size::Bytes;
 use model::time::Time;
-use model::view::job::{JobSummary, JobView, StepView};
+use model::view::job::{FailedJob, JobSummary, JobView, StepView};
 
 /// The region with a build's progress.
 pub const PROGRESS: &str = "job-progress";
@@ -168,6 +168,16 @@ fn failure(failure: &Failure) -> impl IntoView + use<> {
         <div class="notice" data-tone="bad" role="alert">
             <p><strong>{failure.message.clone()}</strong></p>
             {build}
+        </div>
+    }
+}
+
+/// A failed job on the page that it was asked for on.
+pub fn failed(job: &FailedJob) -> impl IntoView + use<> {
+    view! {
+        <div class="notice" data-tone="bad">
+            <p><strong>{job.title.clone()}" failed"</strong>" "{time::relative(job.ended)}</p>
+            <p>{job.why.clone()}" "<a href=routes::job(job.id)>"Details"</a></p>
         </div>
     }
 }

@@ -20,6 +20,8 @@ pub enum Region {
     Actions,
     /// Warnings, and the job that holds the machine.
     Notices,
+    /// The last operation, if it failed; fetched from the server.
+    Failed,
     /// Processor, memory, disks, traffic.
     Usage,
     /// All addresses.
@@ -43,6 +45,7 @@ impl Region {
             Region::Head => "head",
             Region::Actions => "actions",
             Region::Notices => "notices",
+            Region::Failed => "failed",
             Region::Usage => "usage",
             Region::Addresses => "addresses",
             Region::Ssh => "ssh",

@@ -179,6 +179,10 @@ pub fn generation(number: u32) -> GenerationView {
     }
 }
 
+fn failed() -> FailedJob {
+    FailedJob { id: JobId(ID), title: HOSTILE.to_owned(), ended: Time(9_000), why: HOSTILE.to_owned() }
+}
+
 fn image() -> ImageSummary {
     ImageSummary {
         id: ImageId(ID),
@@ -194,6 +198,7 @@ fn image() -> ImageSummary {
         job: Some(JobId(ID)),
         machines: Vec::new(),
         users: 0,
+        failed_removal: Some(failed()),
     }
 }
 
@@ -302,6 +307,7 @@ impl Portal for World {
         };
         Ok(MachineDetail {
             row: row(1),
+            applied: spec(),
             spec: spec(),
             has_root_password: true,
             has_samba_credentials: true,
@@ -314,6 +320,7 @@ impl Portal for World {
             generations: [2, 1].map(generation).into(),
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
+            failed: Some(failed()),
             pending: vec![Change { part: Part::Hardware, when: When::Restart, what: HOSTILE.to_owned() }],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })

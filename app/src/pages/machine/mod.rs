@@ -12,7 +12,7 @@ use crate::cx::Cx;
 use crate::islands::live_machine::LiveMachine;
 use crate::parts::frame::Section;
 use crate::parts::machine_head::{Region, head, notices};
-use crate::parts::{actions, faults, title};
+use crate::parts::{actions, faults, job, title};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -76,11 +76,18 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
             })}
         </div>
         <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
+        <div class="notices" data-live=Region::Failed.as_str() aria-live="polite">{failed(machine)}</div>
         {faults::summary(&cx.form, &fields_of(tab))}
         {faults::confirmation(cx)}
         {tabs(&row.name, tab)}
     }
     .into_any()
+}
+
+/// The last operation, if it failed. While another one is under way, that is the news.
+fn failed(machine: &MachineDetail) -> Option<AnyView> {
+    let failed = machine.failed.as_ref().filter(|_| machine.row.job.is_none())?;
+    Some(job::failed(failed).into_any())
 }
 
 /// The fields that a tab has.

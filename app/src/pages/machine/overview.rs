@@ -43,7 +43,7 @@ pub fn Overview() -> impl IntoView {
 }
 
 fn summary(machine: &MachineDetail) -> AnyView {
-    let spec = &machine.spec;
+    let (spec, name) = (&machine.applied, &machine.row.name);
     let addresses = address::all(&machine.row.observed.addresses);
     let ssh = address::ssh(&machine.row.observed.addresses);
     let has_admin = !spec.identity.admin_keys.is_empty();
@@ -52,7 +52,7 @@ fn summary(machine: &MachineDetail) -> AnyView {
     let addresses = view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any();
     let network_facts = std::iter::once(("Addresses", addresses)).chain(ssh);
     let with_change = |value: String, field, words: &'static str| {
-        view! { {value}" "<a href=field_of(&spec.name, field)>{words}</a> }.into_any()
+        view! { {value}" "<a href=field_of(name, field)>{words}</a> }.into_any()
     };
     let password = if machine.has_root_password { "set" } else { "not set" };
     let rows = network_facts.chain([
