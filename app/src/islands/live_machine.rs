@@ -35,6 +35,8 @@ mod client {
         let page = Refresh::new(&[
             "[data-live=actions]",
             "[data-live=failed]",
+            "[data-live=console-power]",
+            "[data-live=image]",
             "[data-live=pending]",
             "[data-live=generations]",
             "[data-live=jobs]",
