@@ -4,4 +4,5 @@
 
 mod html;
 mod pages;
+mod states;
 mod world;

@@ -1,7 +1,7 @@
 //! What must hold for pages, for every page where possible.
 
 use crate::html::{assert_sound, tags};
-use crate::world::{HOSTILE, ID, World, actor, job, plan};
+use crate::world::{HOSTILE, ID, SOUND, World, actor, job, plan};
 use app::routes::{self, PAGES};
 use app::{App, AssetVersion, FormState, RequestToken, shell};
 use axum::body::{Body, to_bytes};
@@ -17,14 +17,14 @@ use model::portal::Portal;
 use model::view::job::JobView;
 use std::sync::Arc;
 
-struct Answer {
-    status: StatusCode,
+pub struct Answer {
+    pub status: StatusCode,
     location: Option<String>,
-    html: String,
+    pub html: String,
 }
 
 /// Renders a page as the server does.
-async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
+pub async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer {
     // Another test may have been first; there is one executor for all.
     let _ = any_spawner::Executor::init_tokio();
     let portal: Arc<dyn Portal> = Arc::new(world);
@@ -43,7 +43,7 @@ async fn get(world: World, actor: Actor, path: &str, form: FormState) -> Answer 
     Answer { status: parts.status, location, html: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-async fn show(path: &str) -> Answer {
+pub async fn show(path: &str) -> Answer {
     get(World { machines: 3 }, actor(Role::Administrator), path, FormState::default()).await
 }
 
@@ -237,7 +237,8 @@ async fn members_are_not_shown_what_would_be_refused() {
 
 #[tokio::test]
 async fn an_empty_portal_leads_to_the_first_machine() {
-    let answer = get(World { machines: 0 }, actor(Role::Member), "/", FormState::default()).await;
+    let path = format!("/?q={SOUND}");
+    let answer = get(World { machines: 0 }, actor(Role::Member), &path, FormState::default()).await;
     assert!(answer.html.contains("Create the first machine") && !answer.html.contains("role=\"search\""));
 }
 
@@ -318,7 +319,7 @@ async fn a_machine_whose_record_cannot_be_read_is_named_and_an_administrator_can
 }
 
 /// A live region of a job's page.
-fn region(job: &JobView, name: &str) -> String {
+pub fn region(job: &JobView, name: &str) -> String {
     let regions = app::parts::job::regions(job, model::time::Time(9_000));
     let (_, view) = regions.into_iter().find(|(found, _)| *found == name).unwrap();
     leptos::prelude::RenderHtml::to_html(view)

@@ -26,6 +26,11 @@ use uuid::Uuid;
 /// What must never become markup.
 pub const HOSTILE: &str = "<script>alert(1)</script>\" onload=\"x' & </textarea><b>";
 
+/// The search of a list on which no record is damaged.
+pub const SOUND: &str = "sound";
+/// A job that is not over; every other one has failed.
+pub const RUNNING: Uuid = Uuid::from_u128(8);
+
 pub const ID: Uuid = Uuid::from_u128(7);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAtkeqGyVnUaYpkXeUOKuJfQfCfIF/XZfKpM4tqVQXJT <script>alert(1)</script>";
 
@@ -283,7 +288,7 @@ impl Portal for World {
     async fn submit(&self, _: &Actor, _: Operation, _: Consent) -> Result<Submitted, Fault> {
         Err(Fault::refused("pages submit nothing"))
     }
-    async fn machines(&self, actor: &Actor, _: &MachineFilter) -> Result<MachinePage, Fault> {
+    async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault> {
         actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
         let rows: Vec<MachineRow> = (0..self.machines).map(row).collect();
         let total = self.machines as u64;
@@ -292,22 +297,26 @@ impl Portal for World {
             owner: HOSTILE.to_owned(),
             host: "local".parse().unwrap(),
         };
-        Ok(MachinePage { rows, matching: total, total, unreadable: vec![unreadable] })
+        let unreadable = if filter.search == SOUND { Vec::new() } else { vec![unreadable] };
+        Ok(MachinePage { rows, matching: total, total, unreadable })
     }
     async fn machine(&self, _: &Actor, name: &MachineName) -> Result<MachineDetail, Fault> {
         if name.as_str() == "broken" {
             return Err(Fault::refused("The record of broken cannot be read."));
         }
-        if name.as_str() != "web-1" {
+        // The second one runs and has to be off to be renamed.
+        if !["web-1", "web-2"].contains(&name.as_str()) {
             return Err(Fault::not_found("machine"));
         }
         let available = |kind: &OperationKind| Available {
             kind: *kind,
-            refused: (*kind == OperationKind::Resume).then(|| HOSTILE.to_owned()),
+            refused: (*kind == OperationKind::Resume
+                || *kind == OperationKind::Rename && name.as_str() == "web-2")
+                .then(|| HOSTILE.to_owned()),
         };
         Ok(MachineDetail {
-            row: row(1),
-            applied: spec(),
+            row: row(if name.as_str() == "web-2" { 2 } else { 1 }),
+            applied: Spec { memory: "1024".parse().unwrap(), ..spec() },
             spec: spec(),
             has_root_password: true,
             has_samba_credentials: true,
@@ -331,8 +340,8 @@ impl Portal for World {
     async fn jobs(&self, _: &Actor, _: &JobFilter) -> Result<Vec<JobSummary>, Fault> {
         Ok(vec![summary(JobState::Running), summary(JobState::Succeeded)])
     }
-    async fn job(&self, _: &Actor, _: JobId) -> Result<JobView, Fault> {
-        Ok(job(JobState::Failed))
+    async fn job(&self, _: &Actor, id: JobId) -> Result<JobView, Fault> {
+        Ok(job(if id == JobId(RUNNING) { JobState::Running } else { JobState::Failed }))
     }
     async fn cancel(&self, _: &Actor, _: JobId) -> Result<(), Fault> {
         Ok(())

@@ -7,7 +7,7 @@ pub mod generations;
 pub mod operate;
 pub mod overview;
 
-use super::page;
+use super::{may, page};
 use crate::cx::Cx;
 use crate::islands::live_machine::LiveMachine;
 use crate::parts::frame::Section;
@@ -19,6 +19,7 @@ use leptos_meta::Title;
 use model::fault::Fault;
 use model::machine::MachineName;
 use model::operation::OperationKind;
+use model::permission::Action;
 use model::view::machine::MachineDetail;
 use std::future::Future;
 
@@ -30,7 +31,10 @@ where
 {
     page(Section::Machines, move |cx| async move {
         let name: MachineName = cx.param("name", "machine")?;
-        let machine = cx.portal.machine(&cx.actor, &name).await?;
+        let machine = match cx.portal.machine(&cx.actor, &name).await {
+            Err(fault @ Fault::Refused { .. }) => return Ok(unreadable(&cx, &name, &fault)),
+            machine => machine?,
+        };
         if leads_on(&cx, &name, &machine) {
             return Ok(().into_any());
         }
@@ -46,6 +50,16 @@ where
         }
         .into_any())
     })
+}
+
+/// Instead of the page of a machine whose record cannot be read: why, and what an administrator can do.
+fn unreadable(cx: &Cx, name: &MachineName, fault: &Fault) -> AnyView {
+    cx.set_status(fault);
+    let forget = may(cx, Action::Operate(OperationKind::Forget)).then(|| {
+        let href = routes::operate(name, OperationKind::Forget);
+        view! { <p><a class="button danger" href=href>"Forget "{name.to_string()}"…"</a></p> }
+    });
+    view! { {faults::page(fault)}{forget} }.into_any()
 }
 
 /// Leads from a former name of the machine to the same page under its current one. The result of a posted form is shown
