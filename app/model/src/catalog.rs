@@ -42,8 +42,6 @@ pub enum Landing {
     Machine,
     /// The machine's, with its configuration.
     Configuration,
-    /// The images page.
-    Images,
 }
 
 /// The fields of a form.
@@ -179,7 +177,7 @@ pub static TABLE: &[OperationRow] = &[
         in_menu: false,
         tone: Tone::Danger,
         confirm: Confirm::Plan,
-        lands: Landing::Images,
+        lands: Landing::Job,
         ..ON_MACHINE
     },
     OperationRow {

@@ -10,13 +10,11 @@ use model::machine::MachineName;
 pub fn SerialConsole(
     /// The machine.
     machine: MachineName,
-    /// Whether the machine has ever been created, or is only a configuration.
-    is_created: bool,
 ) -> impl IntoView {
     #[cfg(feature = "hydrate")]
-    client::run(machine, is_created);
+    client::run(machine);
     #[cfg(not(feature = "hydrate"))]
-    let _ = (machine, is_created);
+    let _ = machine;
     status::note()
 }
 
@@ -24,7 +22,7 @@ pub fn SerialConsole(
 mod client {
     use crate::islands::dom::{self, patch_region};
     use crate::islands::socket::{Frame, Next, Socket};
-    use crate::parts::console::{POWER, ROLE, SCREEN, VIEWERS, Viewers, power, role, viewers};
+    use crate::parts::console::{ROLE, SCREEN, VIEWERS, Viewers, role, viewers};
     use crate::routes::sockets;
     use leptos::prelude::*;
     use leptos::task::spawn_local;
@@ -57,7 +55,6 @@ mod client {
 
     struct Console {
         machine: MachineName,
-        is_created: bool,
         terminal: Terminal,
         /// The offset of the next byte, once it is known.
         offset: Cell<Option<u64>>,
@@ -67,12 +64,12 @@ mod client {
         role: Cell<ConsoleRole>,
     }
 
-    pub fn run(machine: MachineName, is_created: bool) {
+    pub fn run(machine: MachineName) {
         spawn_local(async move {
             if let Some(terminal) = terminal().await {
                 let (offset, live_from) = (Cell::new(None), Cell::new(0));
                 let role = Cell::new(ConsoleRole::Driver);
-                connect(&Rc::new(Console { machine, is_created, terminal, offset, live_from, role }));
+                connect(&Rc::new(Console { machine, terminal, offset, live_from, role }));
             }
         });
     }
@@ -155,15 +152,11 @@ mod client {
                     patch_region(ROLE, role(you));
                 }
                 ConsoleNotice::InputDropped { why } => self.terminal.remark(&why),
-                ConsoleNotice::Off => self.show_power(false),
-                ConsoleNotice::On => self.show_power(true),
+                // The page follows the machine's state by itself.
+                ConsoleNotice::Off | ConsoleNotice::On => {}
                 ConsoleNotice::Closing { why } => return Next::Closing(why),
             }
             Next::Continue
-        }
-
-        fn show_power(&self, on: bool) {
-            patch_region(POWER, power(&self.machine, on, self.is_created));
         }
     }
 

@@ -34,6 +34,9 @@ mod client {
         let mut shown: Option<MachineRow> = None;
         let page = Refresh::new(&[
             "[data-live=actions]",
+            "[data-live=failed]",
+            "[data-live=console-power]",
+            "[data-live=image]",
             "[data-live=pending]",
             "[data-live=generations]",
             "[data-live=jobs]",

@@ -8,7 +8,7 @@ use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
 use crate::parts::profiles::composition;
 use crate::parts::table::{Sorting, Table};
-use crate::parts::{self, faults, table, time};
+use crate::parts::{self, faults, job, table, time};
 use crate::routes::{self, BUILD_FORM};
 use leptos::prelude::*;
 use model::fault::Fault;
@@ -23,6 +23,7 @@ use model::portal::Choices;
 use model::size::Bytes;
 use model::sort::{Column, Sort};
 use model::view::image::ImageSummary;
+use model::view::job::FailedJob;
 use std::collections::HashMap;
 
 const KIND: OperationKind = OperationKind::Build;
@@ -47,13 +48,12 @@ pub fn Images() -> impl IntoView {
         let labels = KIND.row().form.labels();
         let data = values(&cx).await?;
         let forecast = forecast(&cx, &data).await?;
-        let done = [("remove_image", "The image was removed; Nix can now collect what only it needed.")];
         let jump =
             view! { <a class="button primary" href=format!("#{BUILD_FORM}")>"Build an image"</a> }.into_any();
         Ok(view! {
             {heading("Images", jump)}
-            {faults::done(&cx, &done)}
             {faults::summary(&cx.form, &labels)}
+            {not_removed(&images)}
             {list(&cx, images)}
             {build(&cx, &data, &choices, &labels, forecast)}
             <FormHelp form=BUILD_FORM.to_owned() kind=KIND/>
@@ -61,6 +61,15 @@ pub fn Images() -> impl IntoView {
         }
         .into_any())
     })
+}
+
+/// The images that the user has failed to remove.
+fn not_removed(images: &[ImageSummary]) -> Vec<AnyView> {
+    let failed = images.iter().filter(|image| image.users == 0).filter_map(|image| {
+        let title = format!("Remove image {}", composition(&image.profiles));
+        Some(job::failed(&FailedJob { title, ..image.failed_removal.clone()? }).into_any())
+    });
+    failed.collect()
 }
 
 fn list(cx: &Cx, images: Vec<ImageSummary>) -> AnyView {

@@ -20,6 +20,7 @@ pub fn Job() -> impl IntoView {
             {faults::summary(&cx.form, &[])}
             <div class="job">
                 {live(&job)}
+                {reload(&job)}
                 <JobLive id=id/>
                 {log(id)}
             </div>
@@ -41,6 +42,13 @@ fn live(job: &JobView) -> AnyView {
         }
     });
     regions.into_iter().collect_view().into_any()
+}
+
+/// Without JavaScript nothing on the page moves.
+fn reload(job: &JobView) -> Option<AnyView> {
+    let is_over = job.summary.badge.state.is_over();
+    let words = "Without JavaScript this page does not follow the job: load it again to see how far it is.";
+    (!is_over).then(|| view! { <p class="no-js note">{words}</p> }.into_any())
 }
 
 /// The log without its lines, which are filled in where JavaScript runs.

@@ -65,7 +65,7 @@ fn unreadable(cx: &Cx, found: &MachinePage) -> Option<AnyView> {
         let forget = may_forget.then(|| {
             let label = format!("Forget {}", machine.name);
             let href = routes::operate(&machine.name, OperationKind::Forget);
-            view! { " "<a class="button" href=href aria-label=label>"Forget…"</a> }
+            view! { " "<a class="button danger" href=href aria-label=label>"Forget…"</a> }
         });
         view! {
             <li>
@@ -150,6 +150,7 @@ fn bulk() -> AnyView {
 fn rows(found: &MachinePage, filter: &MachineFilter) -> AnyView {
     let body: Vec<AnyView> = found.rows.iter().map(|row| machine_row(row).into_any()).collect();
     let instead = match (found.total, body.is_empty()) {
+        (0, _) if !found.unreadable.is_empty() => None,
         (0, _) => Some(table::empty(
             "No machines yet. The first one takes a form and a minute.",
             Some((routes::NEW_MACHINE, "Create the first machine")),

@@ -53,7 +53,8 @@ pub fn bar(machine: &MachineName, state: MachineState, actions: &[Available]) ->
         .filter(|a| Some(a.kind) != likely || a.refused.is_some())
         .filter(|a| is_offered(a.kind, state))
         .partition(|a| a.refused.is_none());
-    let rest: Vec<AnyView> = possible.into_iter().chain(refused).map(|a| item(machine, a)).collect();
+    let possible = possible.into_iter().map(|a| item(machine, a.kind));
+    let rest: Vec<AnyView> = possible.chain(by_reason(&refused).into_iter().map(unavailable)).collect();
     view! {
         <div class="actions" data-actions="">
             {first}
@@ -72,17 +73,29 @@ fn is_offered(kind: OperationKind, state: MachineState) -> bool {
     row.in_menu || row.likely.contains(&state)
 }
 
-fn item(machine: &MachineName, action: &Available) -> AnyView {
-    let kind = action.kind;
-    if let Some(why) = &action.refused {
-        return view! {
-            <li class="refused" data-key=kind.as_str()>
-                <button class="menu-item" disabled>{kind.title()}</button>
-                <span class="note">{why.clone()}</span>
-            </li>
-        }
-        .into_any();
-    }
+fn item(machine: &MachineName, kind: OperationKind) -> AnyView {
     let class = if kind.row().tone == Tone::Danger { "menu-item danger" } else { "menu-item" };
     view! { <li data-key=kind.as_str()>{operate(machine, kind, From::Page, class)}</li> }.into_any()
+}
+
+/// What cannot be done now, together with what cannot be done for the same reason: a job that holds the machine is a reason
+/// for all of it, which need not be read ten times.
+fn by_reason<'a>(refused: &[&'a Available]) -> Vec<(&'a str, Vec<OperationKind>)> {
+    let mut groups: Vec<(&str, Vec<OperationKind>)> = Vec::new();
+    for action in refused {
+        let why = action.refused.as_deref().unwrap_or_default();
+        match groups.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, kinds)) => kinds.push(action.kind),
+            None => groups.push((why, vec![action.kind])),
+        }
+    }
+    groups
+}
+
+fn unavailable((why, kinds): (&str, Vec<OperationKind>)) -> AnyView {
+    let key = kinds.first().map(|kind| kind.as_str());
+    let buttons =
+        kinds.iter().map(|kind| view! { <button class="menu-item" disabled>{kind.title()}</button> });
+    view! { <li class="refused" data-key=key>{buttons.collect_view()}<span class="note">{why.to_owned()}</span></li> }
+        .into_any()
 }

@@ -1,17 +1,18 @@
-//! What surrounds a console's screen: who is there, who has control, power. Rendered by the page first and by the island
-//! `SerialConsole` after each change.
+//! What surrounds a console's screen: who is there and who has control, rendered by the island `SerialConsole`; and power,
+//! rendered by the page, which the island `LiveMachine` fetches again after each change.
 
 use crate::parts::actions;
 use leptos::prelude::*;
 use model::console::ConsoleRole;
-use model::machine::MachineName;
+use model::machine::MachineState;
 use model::operation::OperationKind;
+use model::view::machine::{Available, MachineDetail};
 
 /// The region that says who has control and who watches.
 pub const VIEWERS: &str = "console-people";
 /// The region with the button that takes or gives up control.
 pub const ROLE: &str = "console-role";
-/// The region with the power buttons.
+/// The region with the power buttons; fetched from the server.
 pub const POWER: &str = "console-power";
 /// The id of the place where the terminal is put.
 pub const SCREEN: &str = "screen";
@@ -49,20 +50,36 @@ pub fn role(you: ConsoleRole) -> impl IntoView + use<> {
     view! { <button type="button" class="button" data-console=request data-key=request>{words}</button> }
 }
 
-/// Power, beside the screen. While the machine is off, the one action is to start it. Forcing it off is set apart from
-/// the rest, to avoid hitting it by mistake.
-pub fn power(machine: &MachineName, on: bool, is_created: bool) -> impl IntoView + use<> {
-    let kinds: &[OperationKind] = match (on, is_created) {
-        (true, _) => &[OperationKind::ShutDown, OperationKind::Reboot],
-        (false, true) => &[OperationKind::Start],
-        (false, false) => &[OperationKind::Provision],
+/// Power, beside the screen: what fits the machine's state, and why that is not possible now. While the machine is off,
+/// nobody has control of anything, which `data-off` tells the style sheet. Forcing it off is set apart from the rest, to
+/// avoid hitting it by mistake.
+pub fn power(machine: &MachineDetail) -> AnyView {
+    let state = machine.row.observed.state;
+    let (kinds, on): (&[OperationKind], bool) = match state {
+        MachineState::Paused => (&[OperationKind::Resume], true),
+        MachineState::Off | MachineState::Crashed => (&[OperationKind::Start], false),
+        MachineState::Configured => (&[OperationKind::Provision], false),
+        _ => (&[OperationKind::ShutDown, OperationKind::Reboot], state.is_active()),
     };
-    let class = if on { "button" } else { "button primary" };
-    let operate = |kind, class| actions::operate(machine, kind, actions::From::Page, class);
-    let buttons: Vec<AnyView> = kinds.iter().map(|kind| operate(*kind, class).into_any()).collect();
-    let off = (!on).then(|| view! { <span class="note">"The machine is off."</span> });
+    let class = if kinds.len() == 1 { "button primary" } else { "button" };
+    let buttons: Vec<AnyView> = kinds.iter().map(|kind| button(machine, *kind, class)).collect();
     let force = on.then(|| {
-        view! { <div class="apart" data-key="apart">{operate(OperationKind::ForceOff, "button danger")}</div> }
+        let button = button(machine, OperationKind::ForceOff, "button danger");
+        view! { <div class="apart" data-key="apart">{button}</div> }
     });
-    view! { <div class="buttons">{off}{buttons}{force}</div> }
+    let why = kinds.iter().find_map(|kind| offered(machine, *kind)?.refused.clone());
+    let off = (!on).then(|| "The machine is off.".to_owned());
+    let note = why.or(off).map(|words| view! { <span class="note">{words}</span> });
+    view! { <div class="buttons" data-off=(!on).then_some("")>{note}{buttons}{force}</div> }.into_any()
+}
+
+fn offered(machine: &MachineDetail, kind: OperationKind) -> Option<&Available> {
+    machine.actions.iter().find(|action| action.kind == kind)
+}
+
+fn button(machine: &MachineDetail, kind: OperationKind, class: &'static str) -> AnyView {
+    if offered(machine, kind).is_some_and(|action| action.refused.is_none()) {
+        return actions::operate(&machine.row.name, kind, actions::From::Page, class);
+    }
+    view! { <button class=class data-key=kind.as_str() disabled>{kind.title()}</button> }.into_any()
 }

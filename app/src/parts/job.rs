@@ -7,7 +7,7 @@ use model::job::{BuildProgress, Failure, JobId, JobState, StepState};
 use model::operation::OperationKind;
 use model::size::Bytes;
 use model::time::Time;
-use model::view::job::{JobSummary, JobView, StepView};
+use model::view::job::{FailedJob, JobSummary, JobView, StepView};
 
 /// The region with a build's progress.
 pub const PROGRESS: &str = "job-progress";
@@ -83,7 +83,8 @@ fn form_again(job: &JobView) -> Option<String> {
     (job.can_retry && job.summary.kind == OperationKind::Build).then(|| routes::images_again(id))
 }
 
-fn button(id: JobId, intent: &'static str, words: &'static str) -> impl IntoView + use<> {
+/// A button that steers a job.
+pub fn button(id: JobId, intent: &'static str, words: &'static str) -> impl IntoView + use<> {
     view! {
         <form method="post" class="inline" data-key=intent>
             <input type="hidden" name="job" value=id.to_string()/>
@@ -115,11 +116,15 @@ fn steps(job: &JobView, now: Time) -> impl IntoView + use<> {
         }
     });
     let (badge, succeeded) = (&job.summary.badge, job.summary.badge.state == JobState::Succeeded);
+    let summary = match badge.state {
+        JobState::Failed | JobState::Cancelled => "Steps".to_owned(),
+        _ => format!("Steps: {} of {} done", badge.done, badge.total),
+    };
     // Another key, so that steps that were open while they ran fold as well.
     let key = if succeeded { "steps-done" } else { "steps" };
     view! {
         <details class="fold" data-key=key open=!succeeded>
-            <summary>{format!("Steps: {} of {} done", badge.done, badge.total)}</summary>
+            <summary>{summary}</summary>
             <ol class="steps">{items.collect_view()}</ol>
         </details>
     }
@@ -168,6 +173,16 @@ fn failure(failure: &Failure) -> impl IntoView + use<> {
         <div class="notice" data-tone="bad" role="alert">
             <p><strong>{failure.message.clone()}</strong></p>
             {build}
+        </div>
+    }
+}
+
+/// A failed job on the page that it was asked for on.
+pub fn failed(job: &FailedJob) -> impl IntoView + use<> {
+    view! {
+        <div class="notice" data-tone="bad">
+            <p><strong>{job.title.clone()}" failed"</strong>" "{time::relative(job.ended)}</p>
+            <p>{job.why.clone()}" "<a href=routes::job(job.id)>"Details"</a></p>
         </div>
     }
 }

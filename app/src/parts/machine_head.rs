@@ -1,6 +1,6 @@
 //! The live regions of a machine's page, rendered by the server first and by the island `LiveMachine` after each change.
 
-use crate::parts::job::CANCELLING;
+use crate::parts::job::{CANCELLING, button};
 use crate::parts::profiles::composition_and_mode;
 use crate::parts::{address, badge, figures};
 use crate::routes;
@@ -20,6 +20,8 @@ pub enum Region {
     Actions,
     /// Warnings, and the job that holds the machine.
     Notices,
+    /// The last operation, if it failed; fetched from the server.
+    Failed,
     /// Processor, memory, disks, traffic.
     Usage,
     /// All addresses.
@@ -28,6 +30,8 @@ pub enum Region {
     Ssh,
     /// What the guest reports about itself.
     Guest,
+    /// The image that it boots; fetched from the server.
+    Image,
     /// What of the configuration is not yet true; fetched from the server.
     Pending,
     /// What it boots and can go back to; fetched from the server as well.
@@ -43,10 +47,12 @@ impl Region {
             Region::Head => "head",
             Region::Actions => "actions",
             Region::Notices => "notices",
+            Region::Failed => "failed",
             Region::Usage => "usage",
             Region::Addresses => "addresses",
             Region::Ssh => "ssh",
             Region::Guest => "guest",
+            Region::Image => "image",
             Region::Pending => "pending",
             Region::Generations => "generations",
             Region::Jobs => "jobs",
@@ -96,6 +102,7 @@ fn job(job: &JobBadge) -> impl IntoView + use<> {
             </p>
             <progress max=job.total.to_string() value=job.done.to_string() aria-label=job.title.clone()></progress>
             <p class="note">"Other operations on this machine have to wait until it is done."</p>
+            {(!job.cancelling).then(|| button(job.id, "cancel", "Cancel"))}
         </div>
     }
 }

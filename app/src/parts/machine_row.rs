@@ -34,10 +34,11 @@ pub fn machine_row(row: &MachineRow) -> impl IntoView + use<> {
                 <details class="row-details"><summary aria-label=details></summary></details>
                 <span class="note rest">{composition_and_mode(&row.profiles, row.mode)}</span>
                 {row.update_available.then(|| view! { <span class="tag rest">"Update available"</span> })}
-                {row.pending.then(|| view! { <span class="tag rest">"Changes pending"</span> })}
             </th>
             <td data-label="State">
                 {badge::machine_state(row.observed.state)}
+                " "
+                {row.pending.then(|| view! { <span class="tag">"Changes pending"</span> })}
                 {row.observed.warning.clone().map(|text| view! { <span class="note rest">{text}</span> })}
             </td>
             <td data-label="Address">{or_dash(address::best(&row.observed.addresses).map(IntoAny::into_any))}</td>

@@ -5,4 +5,5 @@
 mod forms;
 mod html;
 mod pages;
+mod states;
 mod world;

@@ -1,7 +1,7 @@
 //! What must hold for pages, for every page where possible.
 
 use crate::html::{assert_sound, tags};
-use crate::world::{HOSTILE, ID, World, actor, job, plan};
+use crate::world::{HOSTILE, ID, SOUND, World, actor, job, plan};
 use app::routes::{self, PAGES};
 use app::{App, AssetVersion, FormState, RequestToken, shell};
 use axum::body::{Body, to_bytes};
@@ -239,7 +239,8 @@ async fn members_are_not_shown_what_would_be_refused() {
 
 #[tokio::test]
 async fn an_empty_portal_leads_to_the_first_machine() {
-    let answer = get(World { machines: 0 }, actor(Role::Member), "/", FormState::default()).await;
+    let path = format!("/?q={SOUND}");
+    let answer = get(World { machines: 0 }, actor(Role::Member), &path, FormState::default()).await;
     assert!(answer.html.contains("Create the first machine") && !answer.html.contains("role=\"search\""));
 }
 
@@ -320,7 +321,7 @@ async fn a_machine_whose_record_cannot_be_read_is_named_and_an_administrator_can
 }
 
 /// A live region of a job's page.
-fn region(job: &JobView, name: &str) -> String {
+pub fn region(job: &JobView, name: &str) -> String {
     let regions = app::parts::job::regions(job, model::time::Time(9_000));
     let (_, view) = regions.into_iter().find(|(found, _)| *found == name).unwrap();
     leptos::prelude::RenderHtml::to_html(view)

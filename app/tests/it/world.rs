@@ -26,6 +26,11 @@ use uuid::Uuid;
 /// What must never become markup.
 pub const HOSTILE: &str = "<script>alert(1)</script>\" onload=\"x' & </textarea><b>";
 
+/// The search of a list on which no record is damaged.
+pub const SOUND: &str = "sound";
+/// A job that is not over; every other one has failed.
+pub const RUNNING: Uuid = Uuid::from_u128(8);
+
 pub const ID: Uuid = Uuid::from_u128(7);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAtkeqGyVnUaYpkXeUOKuJfQfCfIF/XZfKpM4tqVQXJT <script>alert(1)</script>";
 
@@ -179,6 +184,10 @@ pub fn generation(number: u32) -> GenerationView {
     }
 }
 
+fn failed() -> FailedJob {
+    FailedJob { id: JobId(ID), title: HOSTILE.to_owned(), ended: Time(9_000), why: HOSTILE.to_owned() }
+}
+
 fn image() -> ImageSummary {
     ImageSummary {
         id: ImageId(ID),
@@ -194,6 +203,7 @@ fn image() -> ImageSummary {
         job: Some(JobId(ID)),
         machines: Vec::new(),
         users: 0,
+        failed_removal: Some(failed()),
     }
 }
 
@@ -278,7 +288,7 @@ impl Portal for World {
     async fn submit(&self, _: &Actor, _: Operation, _: Consent) -> Result<Submitted, Fault> {
         Err(Fault::refused("pages submit nothing"))
     }
-    async fn machines(&self, actor: &Actor, _: &MachineFilter) -> Result<MachinePage, Fault> {
+    async fn machines(&self, actor: &Actor, filter: &MachineFilter) -> Result<MachinePage, Fault> {
         actor.user.as_ref().ok_or(Fault::Unauthenticated)?;
         let rows: Vec<MachineRow> = (0..self.machines).map(row).collect();
         let total = self.machines as u64;
@@ -287,21 +297,26 @@ impl Portal for World {
             owner: HOSTILE.to_owned(),
             host: "local".parse().unwrap(),
         };
-        Ok(MachinePage { rows, matching: total, total, unreadable: vec![unreadable] })
+        let unreadable = if filter.search == SOUND { Vec::new() } else { vec![unreadable] };
+        Ok(MachinePage { rows, matching: total, total, unreadable })
     }
     async fn machine(&self, _: &Actor, name: &MachineName) -> Result<MachineDetail, Fault> {
         if name.as_str() == "broken" {
             return Err(Fault::refused("The record of broken cannot be read."));
         }
-        if name.as_str() != "web-1" {
+        // The second one runs and has to be off to be renamed.
+        if !["web-1", "web-2"].contains(&name.as_str()) {
             return Err(Fault::not_found("machine"));
         }
         let available = |kind: &OperationKind| Available {
             kind: *kind,
-            refused: (*kind == OperationKind::Resume).then(|| HOSTILE.to_owned()),
+            refused: (*kind == OperationKind::Resume
+                || *kind == OperationKind::Rename && name.as_str() == "web-2")
+                .then(|| HOSTILE.to_owned()),
         };
         Ok(MachineDetail {
-            row: row(1),
+            row: row(if name.as_str() == "web-2" { 2 } else { 1 }),
+            applied: Spec { memory: "1024".parse().unwrap(), ..spec() },
             spec: spec(),
             has_root_password: true,
             has_samba_credentials: true,
@@ -315,6 +330,7 @@ impl Portal for World {
             next_image: None,
             created: Time(1),
             jobs: vec![summary(JobState::Failed)],
+            failed: Some(failed()),
             pending: vec![Change { part: Part::Hardware, when: When::Restart, what: HOSTILE.to_owned() }],
             actions: OperationKind::ALL.iter().skip(3).map(available).collect(),
         })
@@ -325,8 +341,8 @@ impl Portal for World {
     async fn jobs(&self, _: &Actor, _: &JobFilter) -> Result<Vec<JobSummary>, Fault> {
         Ok(vec![summary(JobState::Running), summary(JobState::Succeeded)])
     }
-    async fn job(&self, _: &Actor, _: JobId) -> Result<JobView, Fault> {
-        Ok(job(JobState::Failed))
+    async fn job(&self, _: &Actor, id: JobId) -> Result<JobView, Fault> {
+        Ok(job(if id == JobId(RUNNING) { JobState::Running } else { JobState::Failed }))
     }
     async fn cancel(&self, _: &Actor, _: JobId) -> Result<(), Fault> {
         Ok(())

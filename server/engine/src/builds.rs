@@ -8,7 +8,7 @@ use crate::counts::Counts;
 use crate::slots::Slots;
 use crate::sync::lock;
 use model::account::UserId;
-use model::job::LogLevel;
+use model::job::{BuildProgress, LogLevel};
 use ports::image_builder::{BuildError, BuildEvent, Built, ImageBuilder, ImageKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -138,7 +138,11 @@ impl Builds {
         shared: &Arc<Shared>,
     ) -> Result<Built, BuildError> {
         let sink = |event| shared.publish(event);
-        if !self.slots.has_free() {
+        let waits = !self.slots.has_free();
+        if waits {
+            // Shown where the build's progress will be: its job runs, and nothing seems to happen.
+            let running = vec![("Waiting for another build to finish".to_owned(), None)];
+            sink(BuildEvent::Progress(BuildProgress { running, ..BuildProgress::default() }));
             sink(BuildEvent::Line {
                 from: None,
                 level: LogLevel::Info,
@@ -149,6 +153,9 @@ impl Builds {
             slot = self.slots.acquire(user) => slot,
             () = shared.cancel.cancelled() => return Err(BuildError::Cancelled),
         };
+        if waits {
+            sink(BuildEvent::Progress(BuildProgress::default()));
+        }
         let began = Instant::now();
         let built = builder.build(key, &sink, &shared.cancel).await;
         self.counts.build_ended(built.is_ok(), began.elapsed());

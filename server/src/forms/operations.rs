@@ -171,7 +171,6 @@ impl<'a> Post<'a> {
         }
         let [(operation, job)] = accepted else { return routes::JOBS.to_owned() };
         match (kind.row().lands, operation.machine()) {
-            (Landing::Images, _) => routes::IMAGES.to_owned(),
             (Landing::Job, _) | (_, None) => routes::job(*job),
             // The power buttons beside a console leave its screen in view.
             (Landing::Machine, Some(name))

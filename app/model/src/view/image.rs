@@ -5,6 +5,7 @@ use crate::image::{ImageId, ProfileSet};
 use crate::job::JobId;
 use crate::machine::{MachineName, Mode};
 use crate::time::Time;
+use crate::view::job::FailedJob;
 use serde::{Deserialize, Serialize};
 
 /// A built image as pages show it.
@@ -36,6 +37,8 @@ pub struct ImageSummary {
     pub machines: Vec<MachineName>,
     /// How many machines boot it in all.
     pub users: u32,
+    /// The actor's last attempt to remove it, which failed.
+    pub failed_removal: Option<FailedJob>,
 }
 
 /// Two images compared.

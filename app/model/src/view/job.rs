@@ -28,6 +28,19 @@ pub struct JobSummary {
     pub ended: Option<Time>,
 }
 
+/// A job that failed, as told on the page that it was asked for on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedJob {
+    /// Id.
+    pub id: JobId,
+    /// What it was to do: “Start web-1”.
+    pub title: String,
+    /// When it ended.
+    pub ended: Time,
+    /// What happened, why, and what to do.
+    pub why: String,
+}
+
 /// One step as the job page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {

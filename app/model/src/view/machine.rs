@@ -1,7 +1,7 @@
 //! Machines as lists, pages and live events show them.
 
 use super::image::ImageSummary;
-use super::job::JobSummary;
+use super::job::{FailedJob, JobSummary};
 use crate::address::Address;
 use crate::change::Change;
 use crate::guest::Guest;
@@ -72,7 +72,7 @@ pub struct MachineRow {
     pub owner: String,
     /// Its host.
     pub host: HostName,
-    /// Profiles of its image.
+    /// Profiles of its image; this and the following as they are on its host, and not as a pending change will make them.
     pub profiles: ProfileSet,
     /// Mode.
     pub mode: Mode,
@@ -96,6 +96,8 @@ pub struct MachineRow {
 pub struct MachineDetail {
     /// What lists also show.
     pub row: MachineRow,
+    /// What of its configuration is true on its host; all of it until it is created. Without secrets.
+    pub applied: Spec,
     /// Its whole configuration; the root password's hash is never part of an answer, only whether there is one.
     pub spec: Spec,
     /// Whether a root password is set.
@@ -114,6 +116,8 @@ pub struct MachineDetail {
     pub created: Time,
     /// The latest jobs that concerned it, newest first.
     pub jobs: Vec<JobSummary>,
+    /// Its last job that came to an end, if that failed. One that was cancelled came to none.
+    pub failed: Option<FailedJob>,
     /// What of the configuration is not yet true on the host.
     pub pending: Vec<Change>,
     /// What may be done now, and why the rest may not.

@@ -14,6 +14,7 @@ use model::console::Boot;
 use model::machine::{MachineName, MachineState};
 use model::size::Bytes;
 use model::sort::{Column, Sort};
+use model::view::machine::MachineDetail;
 
 /// The terminal's scripts and styles are loaded on this page only.
 #[component]
@@ -21,9 +22,7 @@ pub fn Console() -> impl IntoView {
     let version = use_context::<AssetVersion>().unwrap_or_default().0;
     let nonce = use_nonce();
     tab(Tab::Console, move |cx, machine| async move {
-        let row = machine.row;
-        let boots = cx.portal.boots(&cx.actor, &row.name).await?;
-        let is_created = row.observed.state != MachineState::Configured;
+        let boots = cx.portal.boots(&cx.actor, &machine.row.name).await?;
         Ok(view! {
             <link rel="stylesheet" href=assets::versioned(assets::TERMINAL_STYLE, &version)/>
             // The terminal creates style sheets; here it finds the nonce that the page's policy requires for them.
@@ -36,20 +35,33 @@ pub fn Console() -> impl IntoView {
                     <span class="console-people" role="status" data-live=VIEWERS></span>
                     <span data-live=ROLE></span>
                     <button type="button" class="button js-only" data-fullscreen=".console">"Full screen"</button>
-                    <div data-live=POWER>{power(&row.name, row.observed.state.is_active(), is_created)}</div>
+                    <div data-live=POWER>{power(&machine)}</div>
                 </div>
-                <SerialConsole machine=row.name.clone() is_created=is_created/>
-                <p class="no-js notice" data-tone="warn">"The console needs JavaScript."</p>
-                <div id=SCREEN class="screen js-only"></div>
-                <p class="console-keys js-only">
-                    <button type="button" class="button" data-focus="serial-terminal">"Go to the terminal"</button>
-                    <span><kbd>"Ctrl"</kbd>" + "<kbd>"Shift"</kbd>" + "<kbd>"Enter"</kbd>" leaves it."</span>
-                </p>
+                {screen(&machine)}
             </section>
-            {logs(&cx, &row.name, boots)}
+            {logs(&cx, &machine.row.name, boots)}
         }
         .into_any())
     })
+}
+
+/// The terminal. There is none for a mere configuration; while a job creates the machine, it waits for it.
+fn screen(machine: &MachineDetail) -> AnyView {
+    let row = &machine.row;
+    if row.observed.state == MachineState::Configured && row.job.is_none() {
+        return view! { <p class="none">"The machine has a console once it has been created."</p> }
+            .into_any();
+    }
+    view! {
+        <SerialConsole machine=row.name.clone()/>
+        <p class="no-js notice" data-tone="warn">"The console needs JavaScript."</p>
+        <div id=SCREEN class="screen js-only"></div>
+        <p class="console-keys js-only">
+            <button type="button" class="button" data-focus="serial-terminal">"Go to the terminal"</button>
+            <span><kbd>"Ctrl"</kbd>" + "<kbd>"Shift"</kbd>" + "<kbd>"Enter"</kbd>" leaves it."</span>
+        </p>
+    }
+    .into_any()
 }
 
 const LOGS: Table<'static, Boot> = Table {

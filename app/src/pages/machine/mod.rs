@@ -8,18 +8,19 @@ pub mod operate;
 pub mod overview;
 mod what_changes;
 
-use super::page;
+use super::{may, page};
 use crate::cx::Cx;
 use crate::islands::live_machine::LiveMachine;
 use crate::parts::frame::Section;
 use crate::parts::machine_head::{Region, head, notices};
-use crate::parts::{actions, faults, title};
+use crate::parts::{actions, faults, job, title};
 use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use model::fault::Fault;
 use model::machine::MachineName;
 use model::operation::OperationKind;
+use model::permission::Action;
 use model::view::machine::MachineDetail;
 use std::future::Future;
 
@@ -31,7 +32,10 @@ where
 {
     page(Section::Machines, move |cx| async move {
         let name: MachineName = cx.param("name", "machine")?;
-        let machine = cx.portal.machine(&cx.actor, &name).await?;
+        let machine = match cx.portal.machine(&cx.actor, &name).await {
+            Err(fault @ Fault::Refused { .. }) => return Ok(unreadable(&cx, &name, &fault)),
+            machine => machine?,
+        };
         if leads_on(&cx, &name, &machine) {
             return Ok(().into_any());
         }
@@ -47,6 +51,16 @@ where
         }
         .into_any())
     })
+}
+
+/// Instead of the page of a machine whose record cannot be read: why, and what an administrator can do.
+fn unreadable(cx: &Cx, name: &MachineName, fault: &Fault) -> AnyView {
+    cx.set_status(fault);
+    let forget = may(cx, Action::Operate(OperationKind::Forget)).then(|| {
+        let href = routes::operate(name, OperationKind::Forget);
+        view! { <p><a class="button danger" href=href>"Forget "{name.to_string()}"…"</a></p> }
+    });
+    view! { {faults::page(fault)}{forget} }.into_any()
 }
 
 /// Leads from a former name of the machine to the same page under its current one. The result of a posted form is shown
@@ -77,11 +91,18 @@ fn header(cx: &Cx, machine: &MachineDetail, tab: Tab) -> AnyView {
             })}
         </div>
         <div class="notices" data-live=Region::Notices.as_str() aria-live="polite">{notices(row)}</div>
+        <div class="notices" data-live=Region::Failed.as_str() aria-live="polite">{failed(machine)}</div>
         {faults::summary(&cx.form, &labels_of(tab))}
         {faults::confirmation(cx)}
         {tabs(&row.name, tab)}
     }
     .into_any()
+}
+
+/// The last operation, if it failed. While another one is under way, that is the news.
+fn failed(machine: &MachineDetail) -> Option<AnyView> {
+    let failed = machine.failed.as_ref().filter(|_| machine.row.job.is_none())?;
+    Some(job::failed(failed).into_any())
 }
 
 /// The fields that a tab has.

@@ -6,6 +6,7 @@ use super::what_changes::what_changes;
 use crate::cx::Cx;
 use crate::islands::form_help::FormHelp;
 use crate::pages::page;
+use crate::parts::actions::{self, From};
 use crate::parts::fields;
 use crate::parts::form::FormView;
 use crate::parts::frame::{Section, heading};
@@ -45,7 +46,7 @@ pub fn Operate() -> impl IntoView {
         let title = named.unwrap_or_else(|| format!("{} {name}", row.title));
         let refused = machine.as_ref().and_then(|machine| refused(machine, kind));
         let body = match refused.filter(|_| row.form.has_fields()) {
-            Some(why) => refusal(&why, &name),
+            Some(why) => refusal(&why, kind, &name, machine.as_ref()),
             None => form_of(&cx, row, &name, machine.as_ref()).await?,
         };
         Ok(view! {
@@ -77,7 +78,7 @@ pub(super) async fn form_of(
     let shown = match plan_of(cx, row, &data).await {
         Ok(shown) => shown,
         Err(fault @ (Fault::Refused { .. } | Fault::Busy { .. } | Fault::Denied { .. })) => {
-            return Ok(refusal(&fault.to_string(), name));
+            return Ok(refusal(&fault.to_string(), row.kind, name, machine));
         }
         Err(fault) => return Err(fault),
     };
@@ -171,10 +172,18 @@ fn refused(machine: &MachineDetail, kind: OperationKind) -> Option<String> {
     machine.actions.iter().find(|offered| offered.kind == kind)?.refused.clone()
 }
 
-fn refusal(why: &str, name: &MachineName) -> AnyView {
+/// Why there is no form, and the way back; for a machine that has to be shut down first, also the button for that.
+fn refusal(why: &str, kind: OperationKind, name: &MachineName, machine: Option<&MachineDetail>) -> AnyView {
+    let can_shut_down = |machine: &&MachineDetail| {
+        let offered = machine.actions.iter().find(|offered| offered.kind == OperationKind::ShutDown);
+        kind == OperationKind::Rename && offered.is_some_and(|offered| offered.refused.is_none())
+    };
+    let shut_down = machine
+        .filter(can_shut_down)
+        .map(|_| actions::operate(name, OperationKind::ShutDown, From::Page, "button primary"));
     view! {
         <p class="notice" data-tone="warn">{why.to_owned()}</p>
-        <p><a class="button" href=routes::machine(name)>"Back"</a></p>
+        <div class="buttons">{shut_down}<a class="button" href=routes::machine(name)>"Back"</a></div>
     }
     .into_any()
 }

@@ -10,6 +10,7 @@ use crate::routes::{self, Tab};
 use leptos::prelude::*;
 use model::machine::MachineName;
 use model::size::Bytes;
+use model::view::image::ImageSummary;
 use model::view::job::JobFilter;
 use model::view::machine::MachineDetail;
 
@@ -43,7 +44,7 @@ pub fn Overview() -> impl IntoView {
 }
 
 fn summary(machine: &MachineDetail) -> AnyView {
-    let spec = &machine.spec;
+    let (spec, name) = (&machine.applied, &machine.row.name);
     let addresses = address::all(&machine.row.observed.addresses);
     let ssh = address::ssh(&machine.row.observed.addresses);
     let has_admin = !spec.identity.admin_keys.is_empty();
@@ -52,7 +53,7 @@ fn summary(machine: &MachineDetail) -> AnyView {
     let addresses = view! { <div data-live=Region::Addresses.as_str()>{addresses}</div> }.into_any();
     let network_facts = std::iter::once(("Addresses", addresses)).chain(ssh);
     let with_change = |value: String, field, words: &'static str| {
-        view! { {value}" "<a href=field_of(&spec.name, field)>{words}</a> }.into_any()
+        view! { {value}" "<a href=field_of(name, field)>{words}</a> }.into_any()
     };
     let password = if machine.has_root_password { "set" } else { "not set" };
     let rows = network_facts.chain([
@@ -96,22 +97,38 @@ fn field_of(machine: &MachineName, field: &str) -> String {
 
 /// The image that the disks were made from, and below it what the running guest reports.
 fn image(machine: &MachineDetail) -> AnyView {
-    let reported = view! { <div data-live=Region::Guest.as_str()>{guest(&machine.row)}</div> };
-    let Some(image) = &machine.image else {
-        let words = "None yet. It is built when the machine is created.";
-        return view! { <section class="card"><h2>"Image"</h2><p class="none">{words}</p>{reported}</section> }
-            .into_any();
+    let about = match &machine.image {
+        Some(image) => about_image(machine, image),
+        None => {
+            let words = match machine.row.is_being_created() {
+                true => {
+                    "None yet. The job that creates the machine builds it, if there is none of its profiles."
+                }
+                false => "None yet. It is built when the machine is created.",
+            };
+            view! { <p class="none">{words}</p> }.into_any()
+        }
     };
+    view! {
+        <section class="card">
+            <h2>"Image"</h2>
+            <div data-live=Region::Image.as_str()>{about}</div>
+            <div data-live=Region::Guest.as_str()>{guest(&machine.row)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn about_image(machine: &MachineDetail, image: &ImageSummary) -> AnyView {
     let current = if machine.row.update_available { "no, there is a newer build" } else { "yes" };
     let built = match image.job {
         Some(job) => view! { <a href=routes::job(job)>{time::relative(image.built)}</a> }.into_any(),
         None => time::relative(image.built).into_any(),
     };
-    let rows = vec![
+    terms(vec![
         ("Built", built),
         ("Size", Bytes(image.size).to_string().into_any()),
         ("Up to date", current.into_any()),
         ("Store path", address::copyable(image.store_path.clone(), "path").into_any()),
-    ];
-    view! { <section class="card"><h2>"Image"</h2>{terms(rows)}{reported}</section> }.into_any()
+    ])
 }

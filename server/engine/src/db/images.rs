@@ -181,6 +181,7 @@ impl SummaryRow {
             job: self.job_id.read()?,
             machines: Vec::new(),
             users: 0,
+            failed_removal: None,
         })
     }
 }

@@ -1,9 +1,11 @@
-//! Jobs. Their steps are in `steps`, the lists of them in `list`.
+//! Jobs. Their steps are in `steps`, the lists of them in `list`, why they failed in `failed`.
 
+mod failed;
 mod list;
 mod secrets;
 mod steps;
 
+pub(crate) use failed::{failed, failed_removals};
 pub(crate) use list::{list, summary};
 pub(super) use secrets::remove_secrets_of_finished;
 pub(crate) use steps::{StepRow, run_steps, set_step, steps};

@@ -64,6 +64,8 @@ pub(crate) struct Latest {
     pub profiles: Profiles,
     /// Why the last question failed; the profiles are older then.
     pub failure: Option<Failure>,
+    /// Whether there has been an answer, good or bad.
+    is_answered: bool,
 }
 
 impl Catalogue {
@@ -101,6 +103,7 @@ impl Catalogue {
             source: source.map_err(|error| Failure::from(&error)),
             profiles: known.profiles.clone(),
             failure,
+            is_answered: known.asked.is_some(),
         }
     }
 
@@ -176,6 +179,12 @@ impl Latest {
     pub fn finding(&self) -> Finding {
         let name = "nix".to_owned();
         match (&self.source, &self.failure) {
+            (Ok(_), _) if !self.is_answered => Finding {
+                name,
+                level: Level::Warning,
+                what: "Nix has been asked for the profiles and has not answered yet.".to_owned(),
+                fix: Some("Load this page again in a moment.".to_owned()),
+            },
             (Err(failure), _) | (_, Some(failure)) => Finding {
                 name,
                 level: Level::Error,

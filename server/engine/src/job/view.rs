@@ -43,6 +43,8 @@ pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> 
     let stopped = matches!(state, JobState::Failed | JobState::Cancelled);
     let (steers, is_stuck) = (source.rights.steer, state == JobState::NeedsAttention);
     let is_form = matches!(summary.kind, OperationKind::Create | OperationKind::Configure);
+    // A job that failed at something else has no build that anyone wants to repeat.
+    let may_be_built = job.failure.as_ref().is_none_or(|failure| failure.step == "image.build");
     let waiting = matches!(state, JobState::Queued | JobState::Running);
     Ok(Some(JobView {
         can_cancel: steers && waiting && !committed && !job.cancel,
@@ -50,7 +52,7 @@ pub(crate) async fn view(source: &Source, id: JobId, live: Option<&LiveJob>) -> 
         form_again: steers && stopped && is_form,
         give_up: (source.rights.give_up && !state.is_over()).then(|| may_be_left(&left_behind(&marks))),
         stuck: job.stuck,
-        reproduce: job.work.key.as_ref().map(|key| source.builder.reproduce(key)),
+        reproduce: job.work.key.as_ref().filter(|_| may_be_built).map(|key| source.builder.reproduce(key)),
         progress: live.and_then(|live| live.progress.borrow().clone()),
         failure: job.failure,
         summary,

@@ -67,10 +67,10 @@ impl MachineEntry {
                 name: spec.name.clone(),
                 owner: record.owner_name.clone(),
                 host: spec.host.clone(),
-                profiles: spec.profiles.clone(),
-                mode: spec.mode,
-                memory: spec.memory,
-                vcpus: spec.vcpus,
+                profiles: made.profiles.clone(),
+                mode: made.mode,
+                memory: made.memory,
+                vcpus: made.vcpus,
                 observed: Observed::only(MachineState::Configured),
                 update_available: false,
                 pending: record.applied.as_ref().is_some_and(|applied| !applied.changes(spec).is_empty()),
@@ -201,10 +201,10 @@ impl MachineEntry {
             observed.addresses.clear();
         }
         if !state.is_active() {
-            // What a disk occupies stays true while the machine is off; rates do not.
-            let figures = observed.figures;
-            observed.figures =
-                Figures { disk_used: figures.disk_used, disk_size: figures.disk_size, ..Figures::default() };
+            // What a disk occupies stays true while the machine is off, as long as there is one; rates do not.
+            let Figures { disk_used, disk_size, .. } =
+                if created { observed.figures } else { Figures::default() };
+            observed.figures = Figures { disk_used, disk_size, ..Figures::default() };
             self.forget_boot();
         }
     }

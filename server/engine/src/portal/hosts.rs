@@ -7,13 +7,14 @@ use crate::error::Result;
 use crate::hosts::HostEntry;
 use crate::watch;
 use model::Fault;
-use model::host::{HostName, HostView};
+use model::host::{Finding, HostName, HostView};
 use model::permission::{Action, Subject};
 
 /// All hosts with the findings of their last check.
 pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<HostView>> {
     authorize(core, cx, Action::SeeHosts, Subject::Portal, None).await?;
-    Ok(core.hosts.all().map(|entry| view(core, entry)).collect())
+    let nix = core.catalogue.latest().await.finding();
+    Ok(core.hosts.all().map(|entry| view(core, entry, &nix)).collect())
 }
 
 /// Checks a host again.
@@ -22,10 +23,13 @@ pub(super) async fn check(core: &Core, cx: &Cx, name: &HostName) -> Result<HostV
     let entry = core.hosts.get(name).ok_or_else(|| Fault::not_found("host"))?.clone();
     watch::check_now(core, &entry).await;
     core.audit.done_now(cx, Action::CheckHost.name(), Some(name.as_str()), None).await?;
-    Ok(view(core, &entry))
+    Ok(view(core, &entry, &core.catalogue.latest().await.finding()))
 }
 
-fn view(core: &Core, entry: &HostEntry) -> HostView {
+/// A host with what Nix last answered, if the portal manages it.
+fn view(core: &Core, entry: &HostEntry, nix: &Finding) -> HostView {
     let machines = core.fleet.on_host(&entry.name).len();
-    entry.view(u32::try_from(machines).unwrap_or(u32::MAX))
+    let mut view = entry.view(u32::try_from(machines).unwrap_or(u32::MAX));
+    view.findings.extend(entry.hypervisor().map(|_| nix.clone()));
+    view
 }

@@ -52,6 +52,10 @@ pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
     let mut conn = core.db.read().await?;
     let mut images = db::images::summaries(&mut conn, &source).await?;
     add_users(cx, &mut conn, &mut images).await?;
+    let mut failed = db::jobs::failed_removals(&mut conn, cx.user()?.id).await?;
+    for image in &mut images {
+        image.failed_removal = failed.remove(&image.id);
+    }
     Ok(images)
 }
 

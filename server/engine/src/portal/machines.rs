@@ -13,10 +13,11 @@ use model::Fault;
 use model::catalog::{self, On};
 use model::form;
 use model::image::ImageId;
+use model::job::JobState;
 use model::machine::{GenerationNumber, MachineName};
 use model::operation::MachineAction;
 use model::permission::{Action, Subject, can};
-use model::view::job::JobFilter;
+use model::view::job::{FailedJob, JobFilter, JobSummary};
 use model::view::machine::{
     Available, GenerationView, MachineDetail, MachineFilter, MachinePage, MachineRow,
 };
@@ -40,6 +41,7 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     let name = &record.spec.name;
     let filter = JobFilter { machine: Some(name.clone()), ..JobFilter::default() };
     let mut jobs = db::jobs::list(&mut conn, &filter, &visible(cx, Action::SeeJob)?).await?;
+    let failed = last_failed(&mut conn, &jobs).await?;
     jobs.truncate(JOBS_SHOWN);
     let image = match &record.disks {
         Some(disks) => super::images::summary(core, cx, &mut conn, disks.image).await?,
@@ -51,12 +53,15 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
     let pending = record.applied.as_ref().map_or_else(Vec::new, |applied| applied.changes(&record.spec));
     let name = name.clone();
     let mut spec = record.spec;
+    let mut applied = record.applied.unwrap_or_else(|| spec.clone());
+    applied.identity.hide_secrets();
     // Whether there is a root password may be known, its hash may not.
     let has_root_password = spec.identity.root_password.is_some();
     let has_samba_credentials = spec.identity.samba_credentials.is_some();
     spec.identity.hide_secrets();
     Ok(MachineDetail {
         row: MachineRow { name, ..known.row.clone() },
+        applied,
         spec,
         has_root_password,
         has_samba_credentials,
@@ -66,9 +71,19 @@ pub(super) async fn detail(core: &Core, cx: &Cx, name: &MachineName) -> Result<M
         next_image,
         created: record.created,
         jobs,
+        failed,
         pending,
         actions,
     })
+}
+
+/// The last of these jobs, newest first, that came to an end, if it failed.
+async fn last_failed(conn: &mut Conn, jobs: &[JobSummary]) -> Result<Option<FailedJob>> {
+    let has_outcome = |job: &&JobSummary| matches!(job.badge.state, JobState::Succeeded | JobState::Failed);
+    match jobs.iter().find(has_outcome) {
+        Some(job) if job.badge.state == JobState::Failed => db::jobs::failed(conn, job.badge.id).await,
+        _ => Ok(None),
+    }
 }
 
 /// The generations whose disks are complete.

@@ -36,18 +36,22 @@ impl StepError {
 
     /// A host failed to do what it was asked. `what` begins the sentence: “Starting the machine”.
     pub fn host(what: &str, host: &HostName, source: HypervisorError) -> Self {
+        let why = match &source {
+            HypervisorError::Failed { what: tried, why } if tried == what => own_words(why).to_owned(),
+            HypervisorError::Failed { what: tried, why } => format!("{tried} failed: {}", own_words(why)),
+            other => other.to_string(),
+        };
         let advice = match &source {
             HypervisorError::Unreachable { .. } => "See the hosts page for the reason.",
             HypervisorError::Foreign { .. } => "Choose another name, or see on the hosts page what it is.",
             HypervisorError::NoSuchMachine { .. } => "Someone removed it on the host; create it again.",
             HypervisorError::Unsupported { .. } => "Choose another kind of host for this.",
-            HypervisorError::Failed { .. } | HypervisorError::NoAgent => {
-                "Test the host on the hosts page, then try again."
-            }
+            HypervisorError::Failed { why, .. } => known(why).unwrap_or(TEST_IT),
+            HypervisorError::NoAgent => TEST_IT,
         };
         Self {
             retriable: matches!(source, HypervisorError::Unreachable { .. }),
-            message: format!("{what} failed on host “{host}”: {source}. {advice}"),
+            message: format!("{what} failed on host “{host}”: {why}. {advice}"),
             source: Some(Box::new(source)),
             ..Self::new("")
         }
@@ -74,6 +78,29 @@ impl StepError {
     }
 }
 
+/// The advice where the cause is not known.
+const TEST_IT: &str = "Test the host on the hosts page, then try again.";
+
+/// What helps against a cause that a host's message names, in the words of its C library.
+fn known(why: &str) -> Option<&'static str> {
+    let causes = [
+        (
+            "Cannot allocate memory",
+            "The host does not have that much free memory: shut down another machine there or give this one less, then \
+             try again.",
+        ),
+        ("No space left on device", "The host's disk is full: free some space there, then try again."),
+    ];
+    causes.into_iter().find(|(cause, _)| why.contains(cause)).map(|(_, advice)| advice)
+}
+
+/// QEMU's own words, where libvirt passes them on behind the time and the program; otherwise all. The server's log has all.
+fn own_words(why: &str) -> &str {
+    let why = why.trim().trim_end_matches('.');
+    let of_qemu = why.rsplit_once("qemu-system-").and_then(|(_, rest)| rest.split_once(": "));
+    of_qemu.map_or(why, |(_, words)| words)
+}
+
 impl From<Error> for StepError {
     fn from(error: Error) -> Self {
         match error {
@@ -88,5 +115,36 @@ impl From<Error> for StepError {
                 ..Self::new("Something went wrong on the server. See its log for details; try again.")
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(tried: &str, why: &str) -> String {
+        let source = HypervisorError::Failed { what: tried.to_owned(), why: why.to_owned() };
+        StepError::host("Starting the machine", &"local".parse().unwrap(), source).to_string()
+    }
+
+    #[test]
+    fn what_was_tried_is_told_once_and_a_known_cause_with_what_helps() {
+        let qemu = "internal error: process exited while connecting to monitor: 2026-11-30T12:00:00.123456Z \
+                    qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory\n";
+        assert_eq!(
+            told("Starting the machine", qemu),
+            "Starting the machine failed on host “local”: cannot set up guest memory 'pc.ram': Cannot allocate memory. \
+             The host does not have that much free memory: shut down another machine there or give this one less, then \
+             try again."
+        );
+        assert_eq!(
+            told("Writing the disk", "No space left on device"),
+            "Starting the machine failed on host “local”: Writing the disk failed: No space left on device. The host's \
+             disk is full: free some space there, then try again."
+        );
+        assert!(
+            told("Starting the machine", "busy")
+                .ends_with(": busy. Test the host on the hosts page, then try again.")
+        );
     }
 }

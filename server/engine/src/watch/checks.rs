@@ -15,12 +15,11 @@ use std::time::Duration;
 /// Most findings about things that belong to no machine; more would hide the others.
 const MOST_STRAYS: usize = 20;
 
-/// Checks a host: its own findings, its bridges and its memory, unowned things on it, and Nix's last answer, which
-/// is the same for all.
+/// Checks a host: its own findings, its bridges and its memory, and unowned things on it. What Nix answers is the same for
+/// all, and added where the findings are shown: it may come later.
 pub(super) async fn check(core: &Core, entry: &HostEntry) {
     let Some(hypervisor) = entry.hypervisor() else { return };
-    let (mut findings, told) = look(core, entry, hypervisor.as_ref()).await;
-    findings.push(core.catalogue.latest().await.finding());
+    let (findings, told) = look(core, entry, hypervisor.as_ref()).await;
     entry.checked(findings, told, core.clock.now());
 }
 
@@ -35,12 +34,11 @@ pub(crate) async fn check_now(core: &Core, entry: &HostEntry) {
         Some(seen)
     };
     let (seen, ()) = tokio::join!(tokio::time::timeout(limit, look), core.catalogue.ask(limit));
-    let (mut findings, told) = match seen {
+    let (findings, told) = match seen {
         Ok(Some(seen)) => seen,
         Ok(None) => return,
         Err(_) => (vec![no_answer(limit)], Told::default()),
     };
-    findings.push(core.catalogue.latest().await.finding());
     entry.checked(findings, told, core.clock.now());
 }
 

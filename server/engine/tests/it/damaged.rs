@@ -120,3 +120,16 @@ async fn an_administrator_forgets_a_machine_whose_record_cannot_be_read_and_is_t
     assert_eq!(machine_roots(&world.builder), 1);
     engine.shut_down().await;
 }
+
+#[tokio::test]
+async fn an_image_that_only_a_machine_with_an_unreadable_record_uses_is_in_use() {
+    let world = World::new();
+    let (engine, ada, bob) = damaged(&world, MACHINE).await;
+    succeed(&engine, &bob, on(OperationKind::Purge, "good")).await;
+    let image = engine.images(&ada).await.unwrap().remove(0);
+    assert_eq!((image.users, image.machines), (1, vec![name("bad")]));
+    let remove = Operation::RemoveImage { image: image.id };
+    let refused = engine.submit(&ada, remove, Consent::default()).await.unwrap_err();
+    assert!(matches!(&refused, Fault::Refused { why } if why.contains("bad")), "{refused:?}");
+    engine.shut_down().await;
+}

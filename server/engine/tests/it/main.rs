@@ -27,6 +27,7 @@ mod same_name;
 mod secrets;
 mod story;
 mod stuck;
+mod told;
 mod trail;
 mod turns;
 mod upgrade;

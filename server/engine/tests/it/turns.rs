@@ -50,6 +50,8 @@ async fn builds_take_turns_between_users() {
     for (who, profiles) in [(&ada, "docker"), (&ada, "python"), (&bob, "rust,python")] {
         let job = begin(&engine, who, build(profiles)).await;
         until_said(&engine, who, job, "Waiting for another build to finish.").await;
+        let progress = engine.job(who, job).await.unwrap().progress.unwrap();
+        assert_eq!(progress.running, [("Waiting for another build to finish".to_owned(), None)]);
         jobs.push(job);
     }
     world.builder.hold(false);
