@@ -59,7 +59,13 @@ in
         # The system that is booted is named on the kernel's command line, `init=/nix/store/…/init`. The mark is written last,
         # so that an emptying that was interrupted is begun again.
         script = ''
-          booted=$(tr ' ' '\n' </proc/cmdline | grep '^init=')
+          # With what the initrd has: bash and coreutils, no grep.
+          booted=unknown
+          for word in $(cat /proc/cmdline); do
+            case $word in
+              init=*) booted=$word ;;
+            esac
+          done
           mark=/sysroot${layer}/system
           if ! [ -e "$mark" ] || [ "$(cat "$mark")" != "$booted" ]; then
             rm -rf /sysroot${layer}/upper /sysroot${layer}/work

@@ -40,7 +40,7 @@ const NOT_INSTALLED: [(&str, &[&str]); 5] = [
     ("the README asks for it", &["cargo", "rustc", "rustup"]),
     (
         "it is the family's own package manager, or it lets a user call that",
-        &["apt-cache", "apt-get", "dnf", "dpkg", "pacman", "sudo"],
+        &["apt-cache", "apt-get", "dnf", "dpkg", "dpkg-deb", "pacman", "sudo"],
     ),
     ("it is called only where it already runs", &["journalctl", "systemctl"]),
     ("it is used if installed, and something else if not", &["guestfish", "wasm-opt"]),

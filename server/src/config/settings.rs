@@ -87,7 +87,7 @@ pub struct Settings {
     /// Minutes until an upgraded machine must have booted; then it goes back to the former system.
     #[arg(long, env = "SNOWGLOBE_BOOT_MINUTES", value_name = "MINUTES", default_value = "5", global = true)]
     pub boot_minutes: String,
-    /// How many systems of a machine are kept, with the one that it boots.
+    /// How many systems of a machine are kept, with the one that it boots; at least two.
     #[arg(long, env = "SNOWGLOBE_GENERATIONS", value_name = "NUMBER", default_value = "3", global = true)]
     pub generations: String,
     /// Seconds between two samples of machines' figures.

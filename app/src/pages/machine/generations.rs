@@ -40,25 +40,27 @@ pub fn Generations() -> impl IntoView {
 /// The button, or why there is none now.
 fn upgrade(machine: &MachineDetail) -> AnyView {
     let row = &machine.row;
-    let status = match machine.row.update_available {
-        true => "A newer image of its profiles has been built.",
-        false => "An upgrade builds the present image of its profiles, if there is none yet, and boots it.",
+    let what = match machine.next_image {
+        Some(_) => "The present image of its profiles has been built, and is not what the machine boots.",
+        None => "An upgrade builds the present image of its profiles and boots it.",
     };
-    let button = match offered(machine, OperationKind::Upgrade) {
-        Some(Available { refused: None, .. }) => {
-            actions::operate(&row.name, OperationKind::Upgrade, From::Page, "button primary")
+    let back = if row.observed.state.is_active() {
+        " If the new system does not come up, the machine goes back by itself."
+    } else {
+        " The machine is off: it boots the new system when it is started."
+    };
+    let body = match offered(machine, OperationKind::Upgrade).map(|offered| &offered.refused) {
+        Some(None) => view! {
+            <p>{what}" The data disk stays as it is."{back}</p>
+            <div class="buttons">
+                {actions::operate(&row.name, OperationKind::Upgrade, From::Page, "button primary")}
+            </div>
         }
-        Some(Available { refused: Some(why), .. }) => view! { <p class="note">{why.clone()}</p> }.into_any(),
+        .into_any(),
+        Some(Some(why)) => view! { <p>{why.clone()}</p> }.into_any(),
         None => ().into_any(),
     };
-    view! {
-        <section class="card">
-            <h2>"Upgrade"</h2>
-            <p>{status}" The data disk stays as it is; if the new system does not come up, the machine goes back by itself."</p>
-            <div class="buttons">{button}</div>
-        </section>
-    }
-    .into_any()
+    view! { <section class="card"><h2>"Upgrade"</h2>{body}</section> }.into_any()
 }
 
 fn offered(machine: &MachineDetail, kind: OperationKind) -> Option<&Available> {

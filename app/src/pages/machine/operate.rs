@@ -99,8 +99,9 @@ pub(super) async fn form_of(
                 Some(shown) => plan::plan(shown).into_any(),
                 None => plan::unchanged().into_any(),
             }}
+            // Of this plan: it goes with it when another one is shown.
+            {packages}
         </div>
-        {packages}
         {digest(shown.as_ref())}
         {shown.as_ref().and_then(|plan| plan.confirm.as_ref()).map(|name| {
             faults::confirm_field(name.as_str(), "confirm", &cx.form)

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, chain};
 use crate::job::step::After;
 use crate::probe::{Verdict, When};
 use crate::slots::Slot;
-use crate::steps::{self, StepError};
+use crate::steps::{self, StepError, image};
 use model::audit::Outcome;
 use model::job::{Failure, JobState, LogLevel, StepState};
 use std::sync::Arc;
@@ -212,7 +212,9 @@ impl Run<'_> {
     /// A power button that was pressed long ago is not pressed now, unless that has begun.
     fn still_wanted(&self, row: StepRow) -> std::result::Result<(), StepError> {
         let age = self.job.created.millis_until(self.core.clock.now());
-        if !row.is_wish() || self.work.asked || age <= WISH_STANDS {
+        // The build may have taken an hour: who asks for an upgrade means what follows it.
+        let comes_late = self.steps.iter().any(|other| *other.step == image::BUILD);
+        if !row.is_wish() || comes_late || self.work.asked || age <= WISH_STANDS {
             return Ok(());
         }
         let minutes = age / 60_000;

@@ -39,7 +39,9 @@ impl Op for Remove {
     }
 
     fn takes(&self, step: &Step, _: &Operation, facts: &Facts) -> bool {
-        *step == record::FORGET || !facts.machine.as_ref().is_some_and(MachineFacts::is_nowhere)
+        // A create that was given up may have taken a place which the row does not know.
+        let always = [&host::RELEASE, &record::FORGET].contains(&step);
+        always || !facts.machine.as_ref().is_some_and(MachineFacts::is_nowhere)
     }
 
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {

@@ -15,10 +15,12 @@ impl Op for RollBack {
     fn steps(&self) -> &'static [Cell] {
         const {
             &[
+                (&generation::CHECK, Nothing),
                 (&power::STOP, Undo),
                 (&generation::SWITCH, Undo),
                 (&identity::APPLY, Nothing),
                 (&disks::GROW, Nothing),
+                (&definition::AUTOSTART, Nothing),
                 (&definition::PUT, Undo),
                 (&power::START, Undo),
                 (&health::AWAIT, Nothing),

@@ -4,17 +4,18 @@
 use super::check::{answering, check_pending_bridge, check_restart, idle, restart_of};
 use super::refusal::Refusal;
 use crate::machine::facts::{Facts, MachineFacts};
-use crate::steps::{Step, disks, health, identity, power};
+use crate::steps::{Step, definition, disks, generation, health, identity, power};
 use model::machine::{MachineState, Mode};
 use model::plan::Plan;
 
 /// A machine that is off is not started, and what is true already is not made so.
 pub(super) fn takes(step: &Step, facts: &Facts) -> bool {
     let Some(machine) = &facts.machine else { return true };
-    if [&power::STOP, &power::START, &health::AWAIT].contains(&step) {
+    // Nothing old is removed before the new system has been seen to boot.
+    if [&power::STOP, &power::START, &health::AWAIT, &generation::PRUNE].contains(&step) {
         return machine.state.is_active();
     }
-    if [&identity::APPLY, &disks::GROW].contains(&step) {
+    if [&identity::APPLY, &disks::GROW, &definition::AUTOSTART].contains(&step) {
         return step.makes.is_some_and(|part| machine.lacks(part, &machine.spec));
     }
     true

@@ -23,6 +23,7 @@ impl Op for Upgrade {
                 // What is applied stays so, whatever becomes of the rest.
                 (&identity::APPLY, Nothing),
                 (&disks::GROW, Nothing),
+                (&definition::AUTOSTART, Nothing),
                 (&definition::PUT, Undo),
                 (&power::START, Undo),
                 (&health::AWAIT, Nothing),

@@ -2,8 +2,8 @@
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
-use super::generation;
 use super::step::Step;
+use super::{generation, power};
 use crate::job::lease::Lease;
 use crate::job::step::Hardware;
 use crate::watch::domain;
@@ -114,6 +114,10 @@ async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     let Some(former) = cx.work.former.clone().filter(|_| cx.work.was_defined) else {
         return if cx.work.was_defined { Ok(()) } else { remove(cx, lease).await };
     };
+    if cx.work.replaced.is_some() {
+        // Somebody may have started it since: it runs from the disk that is removed next.
+        power::end(cx, lease).await?;
+    }
     let target = cx.machine().await?;
     // The row is switched back later.
     let boot = match cx.work.replaced {

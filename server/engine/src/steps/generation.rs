@@ -7,6 +7,7 @@ use super::error::StepError;
 use super::step::Step;
 use crate::db::constraint::{Constraint, violated};
 use crate::db::generations::{self, Generation, New};
+use crate::db::images;
 use crate::db::machines::{self, Disks};
 use crate::error::Error;
 use crate::job::lease::Lease;
@@ -25,6 +26,11 @@ pub(crate) static MAKE: Step =
     })
     .undone_by(|cx, lease| undo_make(cx, lease).boxed())
     .leaving("the new boot disk, with the root that keeps its image");
+/// `generation.check`
+pub(crate) static CHECK: Step =
+    Step::new("generation.check", "Make sure that the boot disk and its image are there", |cx, lease| {
+        check(cx, lease).boxed()
+    });
 /// `generation.switch`
 pub(crate) static SWITCH: Step =
     Step::new("generation.switch", "Switch to the new boot disk", |cx, lease| switch(cx, lease).boxed())
@@ -37,6 +43,35 @@ pub(crate) static PRUNE: Step =
         prune(cx, lease).boxed()
     })
     .removing("boot disks that are too old to be kept");
+
+/// Makes sure, before the guest is asked to shut down, that what is gone back to can be booted.
+async fn check(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let id = target.record.id;
+    let number = cx.work.generation.unwrap_or_default();
+    let (generation, boot) = complete(cx, id, number).await?;
+    let there =
+        target.hypervisor.disk_use(&boot).await.map_err(target.host_error("Checking the boot disk"))?;
+    let root = cx.core.builder.root(&roots::of_generation(id, number)).await.map_err(Error::from)?;
+    let path = match root {
+        Some(path) => Some(path),
+        None => {
+            images::by_id(&mut *cx.core.db.read().await?, generation.image).await?.map(|row| row.store_path)
+        }
+    };
+    let has_image = match path {
+        Some(path) => cx.core.builder.is_valid(&path).await.map_err(Error::from)?,
+        None => false,
+    };
+    if there.is_none() || !has_image {
+        let what = if has_image { "boot disk" } else { "image" };
+        return Err(StepError::new(format!(
+            "The {what} of generation {number} is gone. Roll back to another one, or upgrade the machine."
+        )));
+    }
+    cx.say(format!("The boot disk of generation {number} and its image are there."));
+    Ok(())
+}
 
 /// Makes the disk. Its row comes first: a root that no row needs is removed as a stray.
 async fn make(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
@@ -158,15 +193,30 @@ pub(super) async fn complete(
     found.zip(boot).ok_or_else(|| StepError::new(format!("Generation {number} is not kept any more.")))
 }
 
-/// Removes the oldest ones, and what was never completed.
+/// Removes what is too old to be kept. The upgrade has succeeded by now: what cannot be removed is left to the next one.
 async fn prune(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    match remove_old(cx).await {
+        Err(error) if !error.stopped => {
+            cx.warn(format!(
+                "Not every old boot disk could be removed. The next upgrade tries again. ({error})"
+            ));
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Removes the oldest ones, and what was never completed. What the machine booted until now is kept, whatever its number: after
+/// going back, that is the system which is known to work.
+async fn remove_old(cx: &StepCx<'_>) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
     let current = disks(&target)?.generation;
-    let kept = cx.core.settings.generations.saturating_sub(1);
+    let replaced = cx.work.replaced;
+    let kept = cx.core.settings.generations.saturating_sub(1 + usize::from(replaced.is_some()));
     let (others, unfinished): (Vec<_>, Vec<_>) = all(cx, target.record.id)
         .await?
         .into_iter()
-        .filter(|generation| generation.number != current)
+        .filter(|generation| generation.number != current && Some(generation.number) != replaced)
         .partition(|generation| generation.boot.is_some());
     for generation in others.iter().skip(kept).chain(&unfinished) {
         remove(cx, &target, generation.number).await?;

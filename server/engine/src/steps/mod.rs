@@ -37,6 +37,7 @@ pub(crate) static ALL: &[&Step] = &[
     &disks::CREATE,
     &disks::GROW,
     &disks::RETIRE,
+    &generation::CHECK,
     &generation::MAKE,
     &generation::PRUNE,
     &generation::SWITCH,

@@ -64,6 +64,10 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The machine is already running.");
         return Ok(());
     }
+    if cx.work.replaced.is_some() && !cx.work.ran {
+        cx.say("The machine was shut down meanwhile, and stays off.");
+        return Ok(());
+    }
     switch(&target, Power::Start, "Starting the machine").await?;
     tell(cx, &target).await?;
     cx.say("The machine is started.");
@@ -73,10 +77,20 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// Undoes `start`. Nobody has anything in a machine that the operation made; one that ran before is given a moment to write what
 /// it has to its disks.
 async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    if cx.work.ran {
-        ask_nicely(cx).await?;
+    if cx.work.ran || cx.work.had_disks {
+        match ask_nicely(cx).await {
+            Err(error) if error.stopped => return Err(error),
+            // One that is suspended cannot be asked.
+            Err(error) => cx.warn(format!("The guest could not be asked to shut down. ({error})")),
+            Ok(()) => {}
+        }
     }
     kill(cx, lease).await
+}
+
+/// Switches off what must not run any longer, as gently as it can be.
+pub(super) async fn end(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    undo_start(cx, lease).await
 }
 
 /// Asks the guest to shut down and waits a moment. It need not be able to.

@@ -15,6 +15,7 @@ use model::account::UserId;
 use model::machine::MachineId;
 use model::spec::Spec;
 use model::{Fault, Time};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// `record.new`
@@ -126,7 +127,11 @@ async fn abandon(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
         && let Some(outline) = db::machines::outline(&mut *cx.core.db.read().await?, id).await?
     {
         let host = &outline.host;
-        let volumes: Vec<String> = outline.volumes.into_iter().map(|volume| volume.0).collect();
+        let generations = db::generations::of_machine(&mut *cx.core.db.read().await?, id).await?;
+        let boots = generations.into_iter().filter_map(|generation| generation.boot);
+        let volumes: BTreeSet<String> =
+            outline.volumes.into_iter().chain(boots).map(|volume| volume.0).collect();
+        let volumes: Vec<String> = volumes.into_iter().collect();
         let remark = match volumes.join(", ") {
             none if none.is_empty() && outline.host_ref.is_some() => {
                 format!("Host “{host}” may still have its place and disks that were not finished.")

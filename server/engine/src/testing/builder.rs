@@ -164,6 +164,14 @@ impl MemoryBuilder {
         lock(&self.store).roots.clear();
     }
 
+    /// Someone deletes what a root keeps; the root stays.
+    pub fn lose(&self, root: &str) {
+        let mut store = lock(&self.store);
+        if let Some(path) = store.roots.get(root).cloned() {
+            store.paths.remove(&path);
+        }
+    }
+
     /// Collects garbage: paths without a root go.
     pub fn collect_garbage(&self) {
         let mut store = lock(&self.store);

@@ -268,6 +268,7 @@ pub async fn boot_disks_of_several_generations_are_apart(subject: &Subject) {
     let definition = Definition { boot: second.clone(), ..made.definition() };
     host.put_definition(&machine, &definition).await.unwrap();
     host.power(&machine, Power::Start).await.unwrap();
+    assert!(host.remove_boot_disk(&machine, 2).await.is_err(), "it runs from this one");
     for _ in 0..2 {
         host.remove_boot_disk(&machine, 1).await.unwrap();
     }

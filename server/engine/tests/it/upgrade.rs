@@ -1,15 +1,17 @@
 //! Upgrades and going back: what the machine boots, what is kept, and what happens when the new system does not come up.
 
-use crate::harness::{World, admin, create, name, next, on, refused, run, succeed, until_state};
+use crate::harness::{
+    World, admin, begin, create, ended, name, next, on, refused, run, succeed, until_said, until_state,
+};
 use engine::Engine;
 use model::account::Actor;
 use model::audit::ChainState;
 use model::guest::BOOTED_FILE;
-use model::job::JobState;
+use model::job::{JobId, JobState};
 use model::machine::{GenerationNumber, MachineState};
 use model::operation::{MachineAction, Operation, OperationKind};
 use model::portal::Portal as _;
-use model::view::job::JobFilter;
+use model::view::job::{JobFilter, JobFrame};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,14 +107,15 @@ async fn a_system_that_does_not_come_up_is_left_again() {
     assert_eq!(job.summary.badge.state, JobState::Failed);
     let failure = job.failure.unwrap();
     assert_eq!(failure.step, "health.await");
+    assert!(failure.message.contains("in the job's log"), "{}", failure.message);
     // The memory guest's console says only this.
-    assert!(failure.message.contains("web login:"), "{}", failure.message);
+    until_said(&engine, &ada, job.summary.badge.id, "web login:").await;
     assert_eq!(world.snapshot().await, before, "as it was, and running");
     assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
     // Tried again once it can come up.
     world.hypervisor.set_guest_file(BOOTED_FILE, Some(""));
     let again = engine.retry(&ada, job.summary.badge.id).await.unwrap();
-    let again = crate::harness::ended(&engine, &ada, again.job).await;
+    let again = ended(&engine, &ada, again.job).await;
     assert_eq!(again.summary.badge.state, JobState::Succeeded, "{again:#?}");
     assert_eq!(boots(&world), "web/boot-2");
     engine.shut_down().await;
@@ -125,18 +128,10 @@ async fn a_machine_that_dies_while_it_boots_is_not_waited_for() {
     let ada = admin(&engine).await;
     succeed(&engine, &ada, create("web")).await;
     world.builder.set_source("source-2");
-    let job = crate::harness::begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
-    let mut frames = engine.follow_job(&ada, job, None).await.unwrap();
-    loop {
-        use model::view::job::JobFrame;
-        if let JobFrame::Job { view } = next(&mut frames).await
-            && view.steps.iter().any(|step| step.name == "health.await" && step.began.is_some())
-        {
-            break;
-        }
-    }
+    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
+    until_awaited(&engine, &ada, job).await;
     world.hypervisor.happen("web", MachineState::Crashed);
-    let ended = crate::harness::ended(&engine, &ada, job).await;
+    let ended = ended(&engine, &ada, job).await;
     assert!(ended.failure.unwrap().message.contains("stopped before its boot was complete"));
     assert_eq!(boots(&world), "web/boot");
     assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
@@ -211,4 +206,101 @@ async fn what_goes_wrong_before_the_guest_is_asked_leaves_it_running() {
     let jobs = engine.jobs(&ada, &JobFilter { open: true, ..JobFilter::default() }).await.unwrap();
     assert_eq!(jobs, []);
     engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_system_that_was_known_to_work_is_kept_however_old_it_is() {
+    let world = world();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    for source in ["source-2", "source-3"] {
+        upgrade(&world, &engine, &ada, source).await;
+    }
+    succeed(&engine, &ada, roll_back(1)).await;
+    upgrade(&world, &engine, &ada, "source-4").await;
+    assert_eq!(generations(&engine, &ada).await, (vec![4, 3, 1], Some(4)));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleared_away_undoes_no_upgrade() {
+    let world = world();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    for source in ["source-2", "source-3"] {
+        upgrade(&world, &engine, &ada, source).await;
+    }
+    world.hypervisor.fail_next("remove_boot_disk", refused());
+    upgrade(&world, &engine, &ada, "source-4").await;
+    assert_eq!(generations(&engine, &ada).await, (vec![4, 3, 2, 1], Some(4)));
+    upgrade(&world, &engine, &ada, "source-5").await;
+    assert_eq!(generations(&engine, &ada).await, (vec![5, 4, 3], Some(5)));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_failed_system_that_is_suspended_is_left_too() {
+    let world = World::new();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    world.builder.set_source("source-2");
+    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
+    until_awaited(&engine, &ada, job).await;
+    // As QEMU does when its disk is full.
+    world.hypervisor.happen("web", MachineState::Paused);
+    engine.cancel(&ada, job).await.unwrap();
+    let ended = ended(&engine, &ada, job).await;
+    assert_eq!(ended.summary.badge.state, JobState::Cancelled, "{ended:#?}");
+    assert_eq!(boots(&world), "web/boot");
+    assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_is_still_wanted_after_a_long_build() {
+    let world = world();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    world.builder.set_source("source-2");
+    world.builder.hold(true);
+    let before = world.builder.builds();
+    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
+    world.builder.begun(before + 1).await;
+    world.clock.advance_millis(60 * 60 * 1000);
+    world.builder.hold(false);
+    let ended = ended(&engine, &ada, job).await;
+    assert_eq!(ended.summary.badge.state, JobState::Succeeded, "{ended:#?}");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn going_back_to_what_is_gone_stops_nothing() {
+    let world = world();
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    upgrade(&world, &engine, &ada, "source-2").await;
+    let machine = engine.machine(&ada, &name("web")).await.unwrap().row.id;
+    world.builder.lose(&format!("machine-{machine}"));
+    let job = run(&engine, &ada, roll_back(1)).await;
+    assert_eq!(job.failure.unwrap().step, "generation.check");
+    assert_eq!(boots(&world), "web/boot-2");
+    assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Running));
+    engine.shut_down().await;
+}
+
+/// Waits until the job waits for the guest.
+async fn until_awaited(engine: &Arc<Engine>, ada: &Actor, job: JobId) {
+    let mut frames = engine.follow_job(ada, job, None).await.unwrap();
+    loop {
+        if let JobFrame::Job { view } = next(&mut frames).await
+            && view.steps.iter().any(|step| step.name == "health.await" && step.began.is_some())
+        {
+            return;
+        }
+    }
 }

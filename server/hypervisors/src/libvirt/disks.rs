@@ -67,6 +67,11 @@ impl Store {
         volume(&path)
     }
 
+    /// Where the boot disk of a generation is, or would be.
+    pub fn boot_disk(&self, machine: &MachineRef, generation: u32) -> PathBuf {
+        self.folder(&machine.name).join(boot_file(generation))
+    }
+
     /// See the port.
     pub async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
         let Some(folder) = self.own_folder(machine)? else { return Ok(()) };

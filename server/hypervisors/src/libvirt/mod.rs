@@ -191,6 +191,8 @@ impl Hypervisor for Libvirt {
     }
 
     async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
+        let (ours, path) = (machine.clone(), self.store.boot_disk(machine, generation));
+        self.link.call(move |live| power::refuse_if_running_from(&live.connect, &ours, &path)).await?;
         self.store.remove_boot_disk(machine, generation).await
     }
 

@@ -9,6 +9,8 @@ use super::network;
 use model::machine::MachineState;
 use model::size::DiskGib;
 use ports::hypervisor::{HypervisorError, MachineRef, Power, Result, Volume};
+use quick_xml::escape::escape;
+use std::path::Path;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
@@ -24,6 +26,22 @@ pub fn uuid_of(machine: &MachineRef) -> Result<Uuid> {
 /// The domain of a machine.
 pub fn find(connect: &Connect, machine: &MachineRef) -> Result<Domain> {
     connect.lookup_domain_by_uuid(uuid_of(machine)?).map_err(of_machine("Looking for the machine", machine))
+}
+
+/// Refuses while the machine runs from this disk: QEMU would go on with a file that has no name any more.
+pub fn refuse_if_running_from(connect: &Connect, machine: &MachineRef, disk: &Path) -> Result<()> {
+    const WHAT: &str = "Removing a boot disk";
+    let domain = match find(connect, machine) {
+        Err(HypervisorError::NoSuchMachine { .. }) => return Ok(()),
+        domain => domain?,
+    };
+    if !domain.is_active().map_err(of_machine(WHAT, machine))? {
+        return Ok(());
+    }
+    let xml = domain.xml_desc(0).map_err(of_machine(WHAT, machine))?;
+    let path = disk.to_string_lossy();
+    let quoted = |quote: char| xml.contains(&format!("{quote}{}{quote}", escape(&*path)));
+    if quoted('\'') || quoted('"') { Err(failed(WHAT, "the machine runs from it")) } else { Ok(()) }
 }
 
 /// The state of a machine; configured only if there is no domain.

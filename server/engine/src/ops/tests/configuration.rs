@@ -30,10 +30,10 @@ fn a_configuration_is_applied_as_far_as_the_machine_allows_now() {
 }
 
 #[test]
-fn what_there_is_only_a_configuration_of_takes_no_step_on_its_host() {
+fn what_there_is_only_a_configuration_of_takes_no_step_without_work() {
     let bare = facts(Some(machine(MachineState::Configured)));
     assert_eq!(step_names(&operation(OperationKind::Rename), &bare), ["record.rename"]);
-    assert_eq!(step_names(&on_web(OperationKind::Purge), &bare), ["record.forget"]);
+    assert_eq!(step_names(&on_web(OperationKind::Purge), &bare), ["host.release", "record.forget"]);
     let left = facts(Some(MachineFacts { placed: true, ..machine(MachineState::Configured) }));
     assert_eq!(step_names(&on_web(OperationKind::Purge), &left).len(), 5, "something is left on its host");
 }

@@ -309,6 +309,10 @@ impl Hypervisor for MemoryHypervisor {
         let (active, paused) = (domain.state.is_active(), domain.state == MachineState::Paused);
         let next = match power {
             Power::Start if !active => Some(MachineState::Running),
+            // As libvirt: the processors must run for a guest to shut down.
+            Power::ShutDown if paused => {
+                return Err(failed("changing the power", "the machine is suspended"));
+            }
             Power::ShutDown if active && !deaf => Some(MachineState::Off),
             Power::ForceOff if active => Some(MachineState::Off),
             Power::Suspend if active => Some(MachineState::Paused),
