@@ -61,7 +61,8 @@ in
         script = ''
           # With what the initrd has: bash and coreutils, no grep.
           booted=unknown
-          for word in $(cat /proc/cmdline); do
+          read -ra words </proc/cmdline
+          for word in "''${words[@]}"; do
             case $word in
               init=*) booted=$word ;;
             esac

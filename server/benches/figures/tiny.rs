@@ -99,9 +99,13 @@ impl Tiny {
     /// # Errors
     /// If the portal refuses, or the job fails.
     pub async fn purge(&mut self, name: &str) -> Result<()> {
-        let fields = [("intent", "purge"), ("machine", name), ("confirm", name)];
         let page =
             app::routes::operate(&name.parse().context("no machine has such a name")?, OperationKind::Purge);
+        // Whoever purges has seen the plan.
+        let shown = self.person.get(&page, &[("accept", "text/html")]).await?.expect(200, &page)?;
+        let shown = String::from_utf8_lossy(&shown.body);
+        let digest = digest(&shown).context("the page shows no plan to agree to")?;
+        let fields = [("intent", "purge"), ("machine", name), ("confirm", name), ("digest", digest)];
         let job = self.person.begin_job(&page, &fields).await?;
         self.person.done(job).await.map(drop)
     }
@@ -113,6 +117,13 @@ impl Tiny {
     pub async fn end(self) -> Result<()> {
         self.server.stop().await
     }
+}
+
+/// The digest of the plan that a page shows.
+fn digest(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once("name=\"digest\"")?;
+    let (_, rest) = rest.split_once("value=\"")?;
+    rest.split_once('"').map(|(digest, _)| digest)
 }
 
 /// Whether the step that starts the machine is done.
