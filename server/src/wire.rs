@@ -106,7 +106,7 @@ fn parts(config: &Config) -> (Settings, Arc<NixBuilder>, Arc<SystemClock>) {
         builds_per_user: config.builds_per_user,
         host_patience: config.host_patience,
         health_limit: config.boot_limit,
-        generations: config.generations.max(2),
+        generations: config.generations,
         sample_every: config.sample_every,
         audit_key: credential("audit-key"),
         ..Settings::new(&config.state)

@@ -21,7 +21,7 @@ const TEXT_MAX: usize = 211;
 /// Everything that the system in an image is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closure {
-    /// The kernel's version, where the manifest tells it.
+    /// The kernel's version, where the manifest names it.
     pub kernel: Option<String>,
     /// The version of systemd.
     pub systemd: Option<String>,

@@ -4,6 +4,7 @@
 
 mod forms;
 mod html;
+mod images;
 mod pages;
 mod states;
 mod world;

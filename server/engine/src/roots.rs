@@ -74,9 +74,14 @@ async fn restore(core: &Core) -> Result<()> {
             store.keep(&of_image(*image), &row.store_path).await?;
         }
     }
+    // What is wrong with one machine must not leave the others without their roots.
+    let mut failed = Ok(());
     for machine in &machines {
         let _rooting = core.rooting.lock().await;
-        restore_machine(core, &mut store, *machine).await?;
+        if let Err(error) = restore_machine(core, &mut store, *machine).await {
+            tracing::warn!(machine.id = %machine, error = chain(&error), "its roots could not be checked");
+            failed = Err(error);
+        }
     }
     // A machine's root goes with its disks, or at the latest with its row: while there is a row, a job may need it.
     let first = machines.into_iter().map(|machine| of_generation(machine, 1));
@@ -86,7 +91,7 @@ async fn restore(core: &Core) -> Result<()> {
         tracing::info!(root = name, "a garbage-collector root that nothing needs is removed");
         core.builder.remove_root(name).await?;
     }
-    Ok(())
+    failed
 }
 
 async fn restore_machine(core: &Core, store: &mut Store<'_>, id: MachineId) -> Result<()> {

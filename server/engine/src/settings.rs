@@ -39,7 +39,7 @@ pub struct Settings {
     pub shut_down_limit: Duration,
     /// How long an upgraded machine may take until its boot is complete, before it goes back to what it booted before.
     pub health_limit: Duration,
-    /// How many generations of a machine are kept, with the one that it boots; at least one.
+    /// How many generations of a machine are kept, with the one that it boots; at least two.
     pub generations: usize,
     /// How long a new machine may take to get an address before the job ends without one.
     pub address_limit: Duration,

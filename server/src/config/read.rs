@@ -235,7 +235,8 @@ impl Config {
         let builds_per_user = wrong.count("builds_per_user", &settings.builds_per_user, 10_000);
         let patience = wrong.count("host_patience_minutes", &settings.host_patience_minutes, 24 * 60);
         let boot_minutes = wrong.count("boot_minutes", &settings.boot_minutes, 24 * 60);
-        let generations = wrong.count("generations", &settings.generations, 100);
+        let two = |t: &str| t.parse().ok().filter(|n| (2..=100).contains(n));
+        let generations = wrong.parse("generations", &settings.generations, two, "a number from 2 to 100");
         let sample_seconds = wrong.count("sample_seconds", &settings.sample_seconds, 3600);
         let log_format = wrong.parse("log_format", &settings.log_format, log_format, "text or json");
         let config = || {

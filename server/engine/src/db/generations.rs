@@ -86,6 +86,19 @@ pub(crate) async fn users(conn: &mut Conn) -> Result<HashMap<ImageId, Vec<(Machi
     Ok(users)
 }
 
+/// The machines that boot this image, or keep it to go back to, by name.
+pub(crate) async fn users_of(conn: &mut Conn, image: ImageId) -> Result<Vec<(MachineName, UserId)>> {
+    let image = image.to_string();
+    let rows = sqlx::query!(
+        r#"select distinct m.name as "name: Text<MachineName>", m.owner_id as "owner: Text<UserId>"
+        from generations g join machines m on m.id = g.machine_id where g.image_id = ? order by m.name"#,
+        image,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(readable(rows, |row| Ok((row.name.read()?, row.owner.read()?))))
+}
+
 /// Notes a generation whose disk is about to be made. Violates `Reference` when the image has been removed meanwhile.
 pub(crate) async fn begin(tx: &mut Tx, new: &New<'_>) -> Result<()> {
     let (machine, image) = (new.machine.to_string(), new.image.to_string());

@@ -85,6 +85,10 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
         let failure = match run.forward().await? {
             End::Left => return Ok(()),
             End::Done => return run.finish(JobState::Succeeded, None).await,
+            // What only goes forward comes last: before it, everything else has succeeded and is in use.
+            End::Failed(failure) if run.is_committed() => {
+                return run.finish(JobState::Failed, Some(failure)).await;
+            }
             End::Failed(failure) => Some(failure),
             End::Cancelled => None,
         };

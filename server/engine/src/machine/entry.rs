@@ -3,8 +3,8 @@
 use crate::db::machines::MachineRecord;
 use model::account::UserId;
 use model::address::{Address, AddressSource};
-use model::image::{ImageId, ProfileSet};
-use model::machine::{MachineState, Mode};
+use model::image::ImageId;
+use model::machine::MachineState;
 use model::view::machine::{Figures, MachineRow, Observed};
 use ports::hypervisor::{HostRef, MachineRef};
 use std::net::IpAddr;
@@ -38,8 +38,6 @@ pub(crate) struct MachineEntry {
     pub host_ref: Option<HostRef>,
     /// The image that its disks were made from, while it has disks.
     pub image: Option<ImageId>,
-    /// What that image is composed of; its configuration may already say otherwise.
-    pub made_of: (ProfileSet, Mode),
     /// Where that image was in the Nix store, if it is gone from there.
     pub image_gone: Option<PathBuf>,
     /// What the host last reported.
@@ -79,7 +77,6 @@ impl MachineEntry {
             owner: record.owner,
             host_ref: record.host_ref.clone(),
             image: record.disks.as_ref().map(|d| d.image),
-            made_of: (made.profiles.clone(), made.mode),
             image_gone: None,
             domain,
             stamp: 0,
@@ -183,8 +180,8 @@ impl MachineEntry {
                 "The image that its disks build on is gone from the Nix store ({}). Build {} ({}) again before the next \
                  start; if that gives a different path, restore this one from a backup.",
                 path.display(),
-                self.made_of.0,
-                self.made_of.1.as_str()
+                self.row.profiles,
+                self.row.mode.as_str()
             )
         });
         let observed = &mut self.row.observed;

@@ -219,7 +219,7 @@ pub(crate) async fn inside(
         facts.next_image = db::images::by_key(conn, &key).await?.map(|image| image.id);
     }
     if let Operation::RemoveImage { image } = operation {
-        let users = db::generations::users(conn).await?.remove(image).unwrap_or_default();
+        let users = db::generations::users_of(conn, *image).await?;
         facts.image = db::images::summary(conn, *image, "").await?.map(|summary| ImageFacts {
             title: format!("{} ({})", summary.profiles.words(), summary.mode.as_str()),
             users: users.into_iter().map(|(name, _)| name).collect(),

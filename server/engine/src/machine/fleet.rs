@@ -388,7 +388,7 @@ impl Inner {
 
     /// Whether a newer image than the machine's has been built from the same profiles in the same mode.
     fn has_newer(&self, known: &MachineEntry) -> bool {
-        let newest = self.newest.get(&known.made_of);
+        let newest = self.newest.get(&(known.row.profiles.clone(), known.row.mode));
         known.image.is_some_and(|image| newest.is_some_and(|newest| *newest != image))
     }
 }

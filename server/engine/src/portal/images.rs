@@ -6,10 +6,11 @@ use crate::cx::Cx;
 use crate::db::{self, Conn};
 use crate::error::{Result, chain};
 use model::Fault;
+use model::account::UserId;
 use model::closure::ClosureDiff;
 use model::forecast::{Forecast, Outlook};
 use model::image::{ImageId, ProfileSet, Profiles, conflicts};
-use model::machine::Mode;
+use model::machine::{MachineName, Mode};
 use model::permission::{Action, Subject};
 use model::portal::Choices;
 use model::view::image::{ImageDiff, ImageSummary};
@@ -51,9 +52,10 @@ pub(super) async fn list(core: &Core, cx: &Cx) -> Result<Vec<ImageSummary>> {
     let source = current_source(core).await;
     let mut conn = core.db.read().await?;
     let mut images = db::images::summaries(&mut conn, &source).await?;
-    add_users(cx, &mut conn, &mut images).await?;
+    let mut users = db::generations::users(&mut conn).await?;
     let mut failed = db::jobs::failed_removals(&mut conn, cx.user()?.id).await?;
     for image in &mut images {
+        add_users(cx, image, users.remove(&image.id).unwrap_or_default())?;
         image.failed_removal = failed.remove(&image.id);
     }
     Ok(images)
@@ -114,7 +116,12 @@ async fn compare(
         error.to_string()
     })?;
     let which = match closures {
-        (Some(from), Some(to)) => return Ok(from.diff(&to)),
+        (Some(from), Some(to)) => {
+            // Tens of thousands of packages on each side.
+            let compared = tokio::task::spawn_blocking(move || from.diff(&to)).await;
+            return compared
+                .map_err(|_| "The portal is being stopped. Try again when it is back.".to_owned());
+        }
         (None, None) => "Both images were built before images listed their packages",
         (None, Some(_)) => "The first image was built before images listed their packages",
         (Some(_), None) => "The second image was built before images listed their packages",
@@ -130,21 +137,17 @@ pub(super) async fn summary(
     id: ImageId,
 ) -> Result<Option<ImageSummary>> {
     let source = current_source(core).await;
-    let mut image = db::images::summary(conn, id, &source).await?;
-    add_users(cx, conn, image.as_mut_slice()).await?;
-    Ok(image)
+    let Some(mut image) = db::images::summary(conn, id, &source).await? else { return Ok(None) };
+    add_users(cx, &mut image, db::generations::users_of(conn, id).await?)?;
+    Ok(Some(image))
 }
 
-/// The machines that boot each image, or keep it to go back to: how many in all, by name those that the actor may see.
-async fn add_users(cx: &Cx, conn: &mut Conn, images: &mut [ImageSummary]) -> Result<()> {
+/// Notes an image's users: how many in all, by name those that the actor may see.
+fn add_users(cx: &Cx, image: &mut ImageSummary, users: Vec<(MachineName, UserId)>) -> Result<()> {
     let sees = visible(cx, Action::SeeMachine)?;
-    let mut all = db::generations::users(conn).await?;
-    for image in images {
-        let users = all.remove(&image.id).unwrap_or_default();
-        image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
-        image.machines =
-            users.into_iter().filter(|(_, owner)| sees.includes(*owner)).map(|(name, _)| name).collect();
-    }
+    image.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
+    image.machines =
+        users.into_iter().filter(|(_, owner)| sees.includes(*owner)).map(|(name, _)| name).collect();
     Ok(())
 }
 

@@ -116,7 +116,7 @@ async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     };
     if cx.work.replaced.is_some() {
         // Somebody may have started it since: it runs from the disk that is removed next.
-        power::end(cx, lease).await?;
+        power::undo_start(cx, lease).await?;
     }
     let target = cx.machine().await?;
     // The row is switched back later.

@@ -76,7 +76,7 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 
 /// Undoes `start`. Nobody has anything in a machine that the operation made; one that ran before is given a moment to write what
 /// it has to its disks.
-async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+pub(super) async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if cx.work.ran || cx.work.had_disks {
         match ask_nicely(cx).await {
             Err(error) if error.stopped => return Err(error),
@@ -86,11 +86,6 @@ async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError>
         }
     }
     kill(cx, lease).await
-}
-
-/// Switches off what must not run any longer, as gently as it can be.
-pub(super) async fn end(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
-    undo_start(cx, lease).await
 }
 
 /// Asks the guest to shut down and waits a moment. It need not be able to.

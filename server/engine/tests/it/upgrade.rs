@@ -22,6 +22,14 @@ fn world() -> World {
     world
 }
 
+/// A portal with the machine `web`, which runs.
+async fn created(world: &World) -> (Arc<Engine>, Actor) {
+    let engine = world.open().await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    (engine, ada)
+}
+
 /// Upgrades to the image of this source.
 async fn upgrade(world: &World, engine: &Arc<Engine>, ada: &Actor, source: &str) {
     world.builder.set_source(source);
@@ -53,9 +61,7 @@ fn machine_roots(world: &World) -> usize {
 #[tokio::test]
 async fn an_upgrade_boots_the_new_image_and_keeps_what_it_booted_before() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     assert_eq!(generations(&engine, &ada).await, (vec![1], Some(1)));
     let before = engine.machine(&ada, &name("web")).await.unwrap().image.unwrap().id;
 
@@ -97,9 +103,7 @@ async fn an_upgrade_boots_the_new_image_and_keeps_what_it_booted_before() {
 async fn a_system_that_does_not_come_up_is_left_again() {
     let mut world = world();
     world.settings.health_limit = Duration::from_millis(200);
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     let before = world.snapshot().await;
     world.builder.set_source("source-2");
     world.hypervisor.set_guest_file(BOOTED_FILE, None);
@@ -124,9 +128,7 @@ async fn a_system_that_does_not_come_up_is_left_again() {
 #[tokio::test]
 async fn a_machine_that_dies_while_it_boots_is_not_waited_for() {
     let world = World::new();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     world.builder.set_source("source-2");
     let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
     until_awaited(&engine, &ada, job).await;
@@ -141,9 +143,7 @@ async fn a_machine_that_dies_while_it_boots_is_not_waited_for() {
 #[tokio::test]
 async fn a_machine_rolls_back_and_forth_and_its_profiles_are_told_apart() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     upgrade(&world, &engine, &ada, "source-2").await;
     succeed(&engine, &ada, roll_back(1)).await;
     assert_eq!(generations(&engine, &ada).await, (vec![2, 1], Some(1)));
@@ -164,9 +164,7 @@ async fn a_machine_rolls_back_and_forth_and_its_profiles_are_told_apart() {
 #[tokio::test]
 async fn all_generations_follow_a_new_name_and_their_roots_are_made_again() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     upgrade(&world, &engine, &ada, "source-2").await;
     succeed(&engine, &ada, on(OperationKind::ForceOff, "web")).await;
     succeed(&engine, &ada, MachineAction::Rename { name: name("db") }.on(name("web"))).await;
@@ -194,9 +192,7 @@ async fn all_generations_follow_a_new_name_and_their_roots_are_made_again() {
 #[tokio::test]
 async fn what_goes_wrong_before_the_guest_is_asked_leaves_it_running() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     let before = world.snapshot().await;
     world.builder.set_source("source-2");
     world.hypervisor.fail_next("create_boot_disk", refused());
@@ -211,9 +207,7 @@ async fn what_goes_wrong_before_the_guest_is_asked_leaves_it_running() {
 #[tokio::test]
 async fn the_system_that_was_known_to_work_is_kept_however_old_it_is() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     for source in ["source-2", "source-3"] {
         upgrade(&world, &engine, &ada, source).await;
     }
@@ -226,9 +220,7 @@ async fn the_system_that_was_known_to_work_is_kept_however_old_it_is() {
 #[tokio::test]
 async fn what_cannot_be_cleared_away_undoes_no_upgrade() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     for source in ["source-2", "source-3"] {
         upgrade(&world, &engine, &ada, source).await;
     }
@@ -243,9 +235,7 @@ async fn what_cannot_be_cleared_away_undoes_no_upgrade() {
 #[tokio::test]
 async fn a_failed_system_that_is_suspended_is_left_too() {
     let world = World::new();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     world.builder.set_source("source-2");
     let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
     until_awaited(&engine, &ada, job).await;
@@ -262,9 +252,7 @@ async fn a_failed_system_that_is_suspended_is_left_too() {
 #[tokio::test]
 async fn an_upgrade_is_still_wanted_after_a_long_build() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     world.builder.set_source("source-2");
     world.builder.hold(true);
     let before = world.builder.builds();
@@ -280,9 +268,7 @@ async fn an_upgrade_is_still_wanted_after_a_long_build() {
 #[tokio::test]
 async fn going_back_to_what_is_gone_stops_nothing() {
     let world = world();
-    let engine = world.open().await;
-    let ada = admin(&engine).await;
-    succeed(&engine, &ada, create("web")).await;
+    let (engine, ada) = created(&world).await;
     upgrade(&world, &engine, &ada, "source-2").await;
     let machine = engine.machine(&ada, &name("web")).await.unwrap().row.id;
     world.builder.lose(&format!("machine-{machine}"));
@@ -303,4 +289,56 @@ async fn until_awaited(engine: &Arc<Engine>, ada: &Actor, job: JobId) {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_does_not_make_its_guest_unwell() {
+    let mut world = World::new();
+    world.settings.health_limit = Duration::from_secs(1);
+    let (engine, ada) = created(&world).await;
+    world.builder.set_source("source-2");
+    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
+    until_awaited(&engine, &ada, job).await;
+    world.hypervisor.set_reachable(false);
+    until_state(&engine, &ada, "web", MachineState::Unknown).await;
+    // Longer than a guest may take.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    world.hypervisor.set_guest_file(BOOTED_FILE, Some(""));
+    world.hypervisor.set_reachable(true);
+    let ended = ended(&engine, &ada, job).await;
+    assert_eq!(ended.summary.badge.state, JobState::Succeeded, "{ended:#?}");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_shut_down_during_the_build_stays_off() {
+    let world = world();
+    let (engine, ada) = created(&world).await;
+    world.builder.set_source("source-2");
+    world.builder.hold(true);
+    let before = world.builder.builds();
+    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
+    world.builder.begun(before + 1).await;
+    world.hypervisor.happen("web", MachineState::Off);
+    world.builder.hold(false);
+    let ended = ended(&engine, &ada, job).await;
+    assert_eq!(ended.summary.badge.state, JobState::Succeeded, "{ended:#?}");
+    assert_eq!(world.hypervisor.state_of("web"), Some(MachineState::Off));
+    assert_eq!(boots(&world), "web/boot-2");
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_named_with_every_disk() {
+    let world = world();
+    let (engine, ada) = created(&world).await;
+    upgrade(&world, &engine, &ada, "source-2").await;
+    world.hypervisor.set_reachable(false);
+    until_state(&engine, &ada, "web", MachineState::Unknown).await;
+    succeed(&engine, &ada, on(OperationKind::Forget, "web")).await;
+    let audit = engine.audit(&ada, &Default::default()).await.unwrap();
+    let told = format!("{audit:?}");
+    assert!(told.contains("web/boot, web/boot-2, web/data"), "{told}");
+    assert_eq!(machine_roots(&world), 0);
+    engine.shut_down().await;
 }
