@@ -47,7 +47,7 @@ test.beforeAll(async ({ browser }) => {
     ["machines", "/"], ["machines-none-found", "/?q=nothing"], ["new", "/machines/new"], ["machine", `/machines/${running}`],
     ["machine-making", `/machines/${making}`],
     ["console", `/machines/${running}/console`], ["configuration", `/machines/${running}/configuration`],
-    ["activity", `/machines/${running}/activity`], ["destroy", `/machines/${running}/do/destroy`], ["force-off", `/machines/${running}/do/force_off`], ["images", "/images"],
+    ["activity", `/machines/${running}/activity`], ["generations", `/machines/${running}/generations`], ["destroy", `/machines/${running}/do/destroy`], ["force-off", `/machines/${running}/do/force_off`], ["images", "/images"],
     ["image-remove", remove], ["image-diff", remove.replace(/(\/images\/)(.*)\/remove$/, "$1$2/diff/$2")], ["jobs", "/jobs"], ["job-done", done], ["job-running", underWay],
     ["job-failed", failed], ["hosts", "/hosts"], ["audit", "/audit"], ["users", "/users"], ["account", "/account"],
     ["setup", "/setup"], ["not-found", "/nothing/here"],

@@ -15,7 +15,7 @@ let page: Page;
 const tab = () => `${url()}/machines/${machine}/generations`;
 const region = (on: Page) => on.locator("[data-live=generations]");
 const rows = (on: Page) => on.getByRole("table", { name: "Generations of this machine" }).getByRole("row");
-const generation = (on: Page, number: number) => rows(on).filter({ has: on.getByRole("cell", { name: `${number}`, exact: true }) });
+const generation = (on: Page, number: number) => rows(on).filter({ has: on.getByRole("rowheader", { name: `Generation ${number}`, exact: true }) });
 
 /** The boot disk of the running domain. */
 const bootDisk = () => virsh("domblklist", machine).split("\n").find((line) => line.trim().startsWith("vda")) ?? "";

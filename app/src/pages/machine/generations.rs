@@ -87,12 +87,12 @@ fn list(machine: &MachineDetail) -> AnyView {
         });
         view! {
             <tr>
-                <td data-label="Generation">{generation.number.to_string()}</td>
+                <th scope="row">{format!("Generation {}", generation.number)}</th>
                 <td data-label="Profiles">{composition(&generation.profiles)}</td>
                 <td data-label="Made"><span>{time::relative(generation.made)}" by "{generation.made_by.clone()}</span></td>
                 <td data-label="State"><span class="tag">{state}</span></td>
                 <td data-label="Changes">{compare}</td>
-                <td data-label="Action">{action}</td>
+                <td class="row-action">{action}</td>
             </tr>
         }
         .into_any()

@@ -83,7 +83,7 @@ pub(super) async fn form_of(
         Err(fault) => return Err(fault),
     };
     let packages = match machine {
-        Some(machine) if shown.is_some() => what_changes(cx, row.kind, machine, &data).await?,
+        Some(machine) if shown.is_some() => what_changes(cx, row.kind, machine).await?,
         _ => None,
     };
     let labels = labels_of(row);
@@ -99,9 +99,8 @@ pub(super) async fn form_of(
                 Some(shown) => plan::plan(shown).into_any(),
                 None => plan::unchanged().into_any(),
             }}
-            // Of this plan: it goes with it when another one is shown.
-            {packages}
         </div>
+        {packages}
         {digest(shown.as_ref())}
         {shown.as_ref().and_then(|plan| plan.confirm.as_ref()).map(|name| {
             faults::confirm_field(name.as_str(), "confirm", &cx.form)

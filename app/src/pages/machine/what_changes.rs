@@ -4,46 +4,43 @@ use crate::cx::Cx;
 use crate::parts::{closure, forecast};
 use leptos::prelude::*;
 use model::fault::Fault;
-use model::form::FormData;
 use model::image::ImageId;
-use model::machine::GenerationNumber;
 use model::operation::OperationKind;
 use model::view::machine::MachineDetail;
 
-/// For the plan of an upgrade or of going back; nothing for other operations.
+/// For the plan of an upgrade, and for each generation that the machine can go back to; nothing for other operations.
 pub async fn what_changes(
     cx: &Cx,
     kind: OperationKind,
     machine: &MachineDetail,
-    data: &FormData,
 ) -> Result<Option<AnyView>, Fault> {
-    let current = machine.generations.iter().find(|generation| generation.is_current);
-    let (Some(current), Some(to)) = (current, other(kind, machine, data)) else { return Ok(None) };
-    let told = match to {
-        Some(to) => {
-            let diff = cx.portal.closure_diff(&cx.actor, current.image, to).await?;
-            match &diff.closure {
-                Ok(diff) => closure::fold(diff),
-                Err(why) => view! { <p class="note">{why.clone()}</p> }.into_any(),
-            }
-        }
-        None => {
-            let spec = &machine.spec;
-            forecast::forecast(&cx.portal.forecast(&cx.actor, &spec.profiles, spec.mode).await?).into_any()
-        }
+    let Some(current) = machine.generations.iter().find(|generation| generation.is_current) else {
+        return Ok(None);
     };
-    Ok(Some(view! { <h3>"Packages"</h3>{told} }.into_any()))
+    let told = match (kind, machine.next_image) {
+        (OperationKind::Upgrade, Some(next)) => difference(cx, current.image, next).await?,
+        (OperationKind::Upgrade, None) => {
+            let (profiles, mode) = (&machine.spec.profiles, machine.applied.mode);
+            forecast::forecast(&cx.portal.forecast(&cx.actor, profiles, mode).await?).into_any()
+        }
+        (OperationKind::RollBack, _) => {
+            let mut all = Vec::new();
+            for other in machine.generations.iter().filter(|generation| !generation.is_current) {
+                let told = difference(cx, current.image, other.image).await?;
+                all.push(view! { <p class="note">{format!("Generation {}", other.number)}</p>{told} });
+            }
+            all.into_any()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(view! { <div class="what-changes"><h3>"Packages"</h3>{told}</div> }.into_any()))
 }
 
-/// The image that would be booted, if the operation boots another one and that has been built.
-fn other(kind: OperationKind, machine: &MachineDetail, data: &FormData) -> Option<Option<ImageId>> {
-    match kind {
-        OperationKind::Upgrade => Some(machine.next_image),
-        OperationKind::RollBack => {
-            let chosen: GenerationNumber = data.get("generation").parse().ok()?;
-            let chosen = machine.generations.iter().find(|generation| generation.number == chosen)?;
-            Some(Some(chosen.image))
-        }
-        _ => None,
-    }
+/// From one image to another, in a line that unfolds.
+async fn difference(cx: &Cx, from: ImageId, to: ImageId) -> Result<AnyView, Fault> {
+    let diff = cx.portal.closure_diff(&cx.actor, from, to).await?;
+    Ok(match &diff.closure {
+        Ok(diff) => closure::fold(diff),
+        Err(why) => view! { <p class="note">{why.clone()}</p> }.into_any(),
+    })
 }
