@@ -314,6 +314,16 @@ pub static TABLE: &[OperationRow] = &[
         ..ON_MACHINE
     },
     OperationRow {
+        kind: OperationKind::Recreate,
+        title: "Recreate",
+        needs_builder: true,
+        form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Recreate))),
+        tone: Tone::Danger,
+        confirm: Confirm::Name,
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
         kind: OperationKind::Destroy,
         title: "Destroy",
         form: Form::button(|form| form.on_machine(|_| Some(MachineAction::Destroy))),

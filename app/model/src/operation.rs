@@ -84,6 +84,8 @@ pub enum MachineAction {
         /// The new one.
         name: MachineName,
     },
+    /// Make new disks from the configuration, boot them, and remove the former ones.
+    Recreate,
     /// Remove domain and disks; keep the configuration.
     Destroy,
     /// Remove domain, disks and configuration.
@@ -181,6 +183,8 @@ pub enum OperationKind {
     ForceOff,
     /// [`MachineAction::Rename`]
     Rename,
+    /// [`MachineAction::Recreate`]
+    Recreate,
     /// [`MachineAction::Destroy`]
     Destroy,
     /// [`MachineAction::Purge`]
@@ -226,6 +230,7 @@ impl MachineAction {
             MachineAction::Suspend => OperationKind::Suspend,
             MachineAction::Resume => OperationKind::Resume,
             MachineAction::Rename { .. } => OperationKind::Rename,
+            MachineAction::Recreate => OperationKind::Recreate,
             MachineAction::Destroy => OperationKind::Destroy,
             MachineAction::Purge => OperationKind::Purge,
             MachineAction::Forget => OperationKind::Forget,

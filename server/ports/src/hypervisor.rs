@@ -384,12 +384,12 @@ pub trait Hypervisor: Send + Sync + 'static {
         generation: u32,
         from: &BootDisk,
     ) -> Result<Volume>;
-    /// Removes the boot disk of a generation, finished or not. Already gone is fine.
-    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()>;
-    /// Makes a data disk: an ext4 file system labelled `var` on the whole disk, with `identity/` filled.
+    /// Makes the data disk of a generation, beside those of others: an ext4 file system labelled `var` on the whole disk,
+    /// with `identity/` filled. A finished one of this size stays, and gets the identity.
     async fn create_data_disk(
         &self,
         machine: &MachineRef,
+        generation: u32,
         size: DiskGib,
         identity: &[IdentityFile],
     ) -> Result<Volume>;
@@ -414,8 +414,16 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> Result<()>;
     /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
-    /// Removes all disks of a machine; its place stays. Already gone is fine.
-    async fn remove_disks(&self, machine: &MachineRef) -> Result<()>;
+    /// Removes the disk of this role that was made with a generation, finished or not. Already gone is fine.
+    ///
+    /// # Errors
+    /// While the machine runs from it.
+    async fn remove_disk(&self, machine: &MachineRef, role: DiskRole, generation: u32) -> Result<()>;
+    /// Removes all disks of a machine but these; its place stays. Already gone is fine.
+    ///
+    /// # Errors
+    /// While the machine runs from one that would be removed; some of the others may be gone then.
+    async fn remove_disks(&self, machine: &MachineRef, keep: &[Volume]) -> Result<()>;
 
     /// Opens the serial console. One at a time: the hub is the only caller.
     async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream>;

@@ -136,11 +136,13 @@ pub(crate) fn machine_groups() -> Vec<Group> {
     vec![name_group(), profiles_group(), size_group(), network_group(), trust_group(), options_group()]
 }
 
-/// What can be changed about a machine that there is. The name, the host and the mode are not for its form.
+/// What can be changed about a machine that there is. The name and the host are not for its form.
 pub(crate) fn reconfigure_groups() -> Vec<Group> {
     let mut profiles = profiles_group();
-    profiles.title = "Profiles";
-    profiles.fields.retain(|field| field.name != "mode");
+    profiles.set_help(
+        "mode",
+        "Another mode needs new disks: the machine has to be recreated, and loses its data.",
+    );
     let mut network = network_group();
     network.insert_after("root_password", tick("remove_root_password", "Remove the console password", ""));
     network.set_help("root_password", "Leave empty to keep what is set; for the serial console only.");

@@ -131,12 +131,12 @@ impl<'a> Reader<'a> {
 
     /// The image that a machine gets from this form, unless it has it already.
     pub(crate) fn new_image(&mut self) -> Option<(ProfileSet, Mode)> {
-        let profiles = self.profiles()?;
+        let (profiles, mode) = (self.profiles()?, self.value("mode")?);
         if !self.data.has("base") {
-            return Some((profiles, self.value("mode")?));
+            return Some((profiles, mode));
         }
         let Json(base) = self.hidden("base")?;
-        (base.profiles != profiles).then_some((profiles, base.mode))
+        ((&base.profiles, base.mode) != (&profiles, mode)).then_some((profiles, mode))
     }
 
     fn identity(&mut self) -> Identity {
@@ -161,8 +161,8 @@ impl<'a> Reader<'a> {
         let base = self.hidden::<Json>("base").map(|Json(base)| base);
         let of = base.as_ref();
         let (name, host) = (of.map(|base| base.name.clone()), of.map(|base| base.host.clone()));
-        let profiles = self.profiles();
-        let spec = self.spec_of(name, host, profiles, of.map(|base| base.mode), of.map(|base| base.disk));
+        let (profiles, mode) = (self.profiles(), self.value("mode"));
+        let spec = self.spec_of(name, host, profiles, mode, of.map(|base| base.disk));
         let kept = KeptSecrets {
             root_password: self.is_kept("root_password", "remove_root_password"),
             samba: self.is_kept("samba_password", "remove_samba"),

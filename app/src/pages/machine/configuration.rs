@@ -42,6 +42,7 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
         view! { <li>{change.what.clone()}" "<span class="note">{when}</span></li> }
     };
     let by_restart = machine.pending.iter().any(|change| change.when.is_restart_enough());
+    let needs = |when| machine.pending.iter().any(|change| change.when == when);
     let button = |kind, class| actions::operate(&row.name, kind, From::Page, class);
     Some(
         view! {
@@ -50,6 +51,8 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
                 <ul>{machine.pending.iter().map(item).collect_view()}</ul>
                 <div class="buttons">
                     {by_restart.then(|| button(OperationKind::Apply, "button primary"))}
+                    {needs(When::Upgrade).then(|| button(OperationKind::Upgrade, "button"))}
+                    {needs(When::Recreate).then(|| button(OperationKind::Recreate, "button danger"))}
                     {button(OperationKind::Revert, "button")}
                 </div>
             </section>
@@ -60,13 +63,10 @@ fn pending(machine: &MachineDetail) -> Option<AnyView> {
 
 /// What the form does not change.
 fn fixed(machine: &MachineDetail) -> AnyView {
-    let spec = &machine.spec;
-    let mode = view! { {spec.mode.title()}" "<span class="note">{spec.mode.summary()}</span> };
     facts(
         "Machine",
         vec![
-            ("Mode", mode.into_any()),
-            ("Host", spec.host.to_string().into_any()),
+            ("Host", machine.spec.host.to_string().into_any()),
             ("MAC address", address::copyable(machine.hardware.mac.to_string(), "address").into_any()),
         ],
     )

@@ -118,10 +118,13 @@ impl Hypervisor for Plugs {
     async fn create_boot_disk(&self, _: &MachineRef, _: u32, _: &BootDisk) -> Result<Volume> {
         unsupported()
     }
-    async fn remove_boot_disk(&self, _: &MachineRef, _: u32) -> Result<()> {
-        unsupported()
-    }
-    async fn create_data_disk(&self, _: &MachineRef, _: DiskGib, _: &[IdentityFile]) -> Result<Volume> {
+    async fn create_data_disk(
+        &self,
+        _: &MachineRef,
+        _: u32,
+        _: DiskGib,
+        _: &[IdentityFile],
+    ) -> Result<Volume> {
         unsupported()
     }
     async fn write_identity(&self, _: &Volume, _: DiskRole, _: &[IdentityFile]) -> Result<()> {
@@ -139,7 +142,10 @@ impl Hypervisor for Plugs {
     async fn disks(&self, _: &MachineRef) -> Result<Vec<Volume>> {
         unsupported()
     }
-    async fn remove_disks(&self, _: &MachineRef) -> Result<()> {
+    async fn remove_disk(&self, _: &MachineRef, _: DiskRole, _: u32) -> Result<()> {
+        unsupported()
+    }
+    async fn remove_disks(&self, _: &MachineRef, _: &[Volume]) -> Result<()> {
         unsupported()
     }
     async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {

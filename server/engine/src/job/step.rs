@@ -5,6 +5,7 @@ use model::image::ImageId;
 use model::machine::{MachineId, Network};
 use model::size::{MemoryMib, Vcpus};
 use model::spec::Spec;
+use ports::hypervisor::Volume;
 use ports::image_builder::ImageKey;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -66,6 +67,17 @@ pub(crate) struct Work {
     pub generation: Option<u32>,
     /// The generation that the machine had before the job gave it another.
     pub replaced: Option<u32>,
+    /// The data disks, of a job that makes new disks.
+    pub renewed: Option<Renewed>,
+}
+
+/// The data disks of a machine that gets new disks; none where its mode has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Renewed {
+    /// The one that was made.
+    pub data: Option<Volume>,
+    /// The one that the machine had.
+    pub former: Option<Volume>,
 }
 
 /// What a definition has of a configuration.

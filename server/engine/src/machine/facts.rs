@@ -162,6 +162,9 @@ pub(crate) fn needed_image<'a>(
         Operation::Create { spec } | Operation::Configure { spec } => Some((&spec.profiles, spec.mode)),
         Operation::RemoveImage { .. } => None,
         Operation::OnMachine { action: MachineAction::Upgrade, .. } => machine?.next_image(),
+        Operation::OnMachine { action: MachineAction::Recreate, .. } => {
+            machine.map(|machine| (&machine.spec.profiles, machine.spec.mode))
+        }
         // Another image is made by the upgrade.
         Operation::OnMachine { action: MachineAction::Reconfigure(_), .. } => None,
         Operation::OnMachine { action, .. } => {

@@ -12,6 +12,7 @@ mod op;
 mod power;
 mod provision;
 mod reconfigure;
+mod recreate;
 mod refusal;
 mod remove;
 mod remove_image;
@@ -49,6 +50,7 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Resume => &power::RESUME,
         OperationKind::ForceOff => &power::FORCE_OFF,
         OperationKind::Rename => &rename::Rename,
+        OperationKind::Recreate => &recreate::Recreate,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,
         OperationKind::Forget => &forget::Forget,

@@ -173,8 +173,8 @@ fn wanted(operation: &Operation, facts: &Facts) -> Option<Spec> {
     let present = &facts.machine.as_ref()?.spec;
     let mut wanted = present.clone();
     let over = change.over(present);
-    // The name, the host and the mode are not this form's: another operation may have changed them since it was opened.
-    Part::ALL.into_iter().filter(|part| *part != Part::Mode).for_each(|part| wanted.take(part, &over));
+    // The name and the host are not this form's: another operation may have changed them since it was opened.
+    Part::ALL.into_iter().for_each(|part| wanted.take(part, &over));
     Some(wanted)
 }
 
@@ -203,7 +203,7 @@ fn nobody_else_changed_it(
 
 /// What changes must be possible. What stays is not judged: it is so already.
 fn check_changed(machine: &MachineFacts, wanted: &Spec, facts: &Facts) -> Result<(), Refusal> {
-    if wanted.profiles != machine.spec.profiles {
+    if (&wanted.profiles, wanted.mode) != (&machine.spec.profiles, machine.spec.mode) {
         check_profiles(&wanted.profiles, wanted.mode, facts)?;
     }
     if let Some(now) = machine.applied.as_ref().map(|applied| applied.disk).filter(|now| wanted.disk < *now) {

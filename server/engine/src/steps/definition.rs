@@ -57,7 +57,8 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.save_work().await?;
     }
     let boot = target.boot_disk()?.clone();
-    define(&target, &Hardware::of(spec), boot).await?;
+    let data = target.record.disks.as_ref().and_then(|disks| disks.data.clone());
+    define(&target, &Hardware::of(spec), boot, data).await?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
     cx.applied(&target, Part::Hardware).await?;
     // A new domain starts by hand only; one that is there keeps what it has.
@@ -79,16 +80,15 @@ async fn set_autostart(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError
     cx.applied(target, Part::Autostart).await
 }
 
-async fn define(target: &Target, hardware: &Hardware, boot: Volume) -> Result<(), StepError> {
+async fn define(
+    target: &Target,
+    hardware: &Hardware,
+    boot: Volume,
+    data: Option<Volume>,
+) -> Result<(), StepError> {
     let Hardware { memory, vcpus, network } = hardware.clone();
-    let definition = Definition {
-        hardware: target.record.hardware.clone(),
-        memory,
-        vcpus,
-        network,
-        boot,
-        data: target.record.disks.as_ref().and_then(|disks| disks.data.clone()),
-    };
+    let definition =
+        Definition { hardware: target.record.hardware.clone(), memory, vcpus, network, boot, data };
     let put = target.hypervisor.put_definition(&target.machine, &definition).await;
     put.map_err(target.host_error("Defining the machine"))
 }
@@ -124,7 +124,7 @@ async fn undo_put(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
         Some(number) => generation::complete(cx, target.record.id, number).await?.1,
         None => target.boot_disk()?.clone(),
     };
-    define(&target, &former, boot).await?;
+    define(&target, &former, boot, generation::former_data(cx, &target)).await?;
     cx.say("The machine has its former definition again.");
     let mut was = target.record.spec.clone();
     former.give(&mut was);

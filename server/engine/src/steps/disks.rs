@@ -67,7 +67,7 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         let files = spec.identity_files(&target.record.hardware);
         let data = target
             .hypervisor
-            .create_data_disk(&target.machine, spec.disk, &files)
+            .create_data_disk(&target.machine, FIRST, spec.disk, &files)
             .await
             .map_err(target.host_error("Making the data disk"))?;
         cx.work.identity_written = true;
@@ -108,7 +108,11 @@ async fn undo_create(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError
 /// again.
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
-    target.hypervisor.remove_disks(&target.machine).await.map_err(target.host_error("Removing the disks"))?;
+    target
+        .hypervisor
+        .remove_disks(&target.machine, &[])
+        .await
+        .map_err(target.host_error("Removing the disks"))?;
     let core = cx.core.clone();
     let _rooting = core.rooting.lock().await;
     for generation in generations::of_machine(&mut *cx.core.db.read().await?, target.record.id).await? {

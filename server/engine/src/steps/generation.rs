@@ -16,7 +16,7 @@ use crate::roots;
 use futures::FutureExt as _;
 use model::change::Part;
 use model::machine::MachineId;
-use ports::hypervisor::{BootDisk, Volume};
+use ports::hypervisor::{BootDisk, DiskRole, Volume};
 use ports::image_builder::IMAGE_FILE;
 
 /// `generation.make`
@@ -99,7 +99,7 @@ async fn make(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 }
 
 /// The number after the newest one's, noted before anything of that number is made.
-async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Result<u32, StepError> {
+pub(super) async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Result<u32, StepError> {
     if let Some(number) = cx.work.generation {
         return Ok(number);
     }
@@ -110,7 +110,12 @@ async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Result<u32, Step
     Ok(number)
 }
 
-async fn begin(cx: &StepCx<'_>, machine: MachineId, number: u32, image: &Image) -> Result<(), StepError> {
+pub(super) async fn begin(
+    cx: &StepCx<'_>,
+    machine: MachineId,
+    number: u32,
+    image: &Image,
+) -> Result<(), StepError> {
     let new = New { machine, number, image: image.id, by: &cx.job.actor_name, now: cx.core.clock.now() };
     let mut tx = cx.core.db.begin().await?;
     generations::begin(&mut tx, &new).await.map_err(|error| match violated(&error) {
@@ -130,9 +135,9 @@ async fn undo_make(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 }
 
 /// Removes a generation that the machine does not boot: disk, root, row.
-async fn remove(cx: &StepCx<'_>, target: &Target, number: u32) -> Result<(), StepError> {
+pub(super) async fn remove(cx: &StepCx<'_>, target: &Target, number: u32) -> Result<(), StepError> {
     let id = target.record.id;
-    let removed = target.hypervisor.remove_boot_disk(&target.machine, number).await;
+    let removed = target.hypervisor.remove_disk(&target.machine, DiskRole::Boot, number).await;
     removed.map_err(target.host_error("Removing a boot disk"))?;
     let core = cx.core.clone();
     let _rooting = core.rooting.lock().await;
@@ -154,23 +159,35 @@ async fn switch(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.work.replaced = Some(disks(&target)?.generation);
         cx.save_work().await?;
     }
-    note(cx, &target, number).await?;
+    let data = match &cx.work.renewed {
+        Some(renewed) => renewed.data.clone(),
+        None => disks(&target)?.data.clone(),
+    };
+    note(cx, &target, number, data).await?;
     cx.say(format!("The machine boots generation {number} from now on."));
     Ok(())
 }
 
 async fn undo_switch(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some((target, number)) = cx.find_machine().await?.zip(cx.work.replaced) else { return Ok(()) };
-    note(cx, &target, number).await?;
+    let data = former_data(cx, &target);
+    note(cx, &target, number, data).await?;
     cx.say(format!("The machine boots generation {number} again."));
     Ok(())
 }
 
-/// Writes down which generation the machine boots, and what that is composed of.
-async fn note(cx: &StepCx<'_>, target: &Target, number: u32) -> Result<(), StepError> {
+/// The data disk that the machine had before the job.
+pub(super) fn former_data(cx: &StepCx<'_>, target: &Target) -> Option<Volume> {
+    match &cx.work.renewed {
+        Some(renewed) => renewed.former.clone(),
+        None => target.record.disks.as_ref().and_then(|disks| disks.data.clone()),
+    }
+}
+
+/// Writes down which generation the machine boots, what that is composed of, and its data disk.
+async fn note(cx: &StepCx<'_>, target: &Target, number: u32, data: Option<Volume>) -> Result<(), StepError> {
     let id = target.record.id;
     let (generation, boot) = complete(cx, id, number).await?;
-    let data = disks(target)?.data.clone();
     let now = Disks { generation: number, image: generation.image, boot, data };
     let mut tx = cx.core.db.begin().await?;
     if let Some(mut applied) = target.record.applied.clone() {
@@ -225,11 +242,11 @@ async fn remove_old(cx: &StepCx<'_>) -> Result<(), StepError> {
     Ok(())
 }
 
-async fn all(cx: &StepCx<'_>, machine: MachineId) -> Result<Vec<Generation>, StepError> {
+pub(super) async fn all(cx: &StepCx<'_>, machine: MachineId) -> Result<Vec<Generation>, StepError> {
     Ok(generations::of_machine(&mut *cx.core.db.read().await?, machine).await?)
 }
 
-fn disks(target: &Target) -> Result<&Disks, StepError> {
+pub(super) fn disks(target: &Target) -> Result<&Disks, StepError> {
     let none = || StepError::new("The machine has no disks. Destroy it, then create it again.");
     target.record.disks.as_ref().ok_or_else(none)
 }

@@ -32,7 +32,7 @@ async fn wait(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
     let host = cx.core.hosts.get(&target.record.spec.host).cloned();
     let mut changes = cx.core.fleet.changes();
-    if !cx.work.ran {
+    if !cx.work.ran && cx.work.renewed.is_none() {
         cx.say("The machine is off: it boots its new system when it is started.");
         return Ok(());
     }

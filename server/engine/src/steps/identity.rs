@@ -2,11 +2,13 @@
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
+use super::renewal;
 use super::step::Step;
 use crate::job::lease::Lease;
 use crate::machine::guest;
 use futures::FutureExt as _;
 use model::change::Part;
+use model::identity::IdentityFile;
 use model::machine::MachineState;
 use model::spec::Spec;
 use ports::hypervisor::HypervisorError;
@@ -25,6 +27,15 @@ pub(crate) static APPLY: Step =
         apply(cx, lease).boxed()
     })
     .making(Part::Identity);
+
+/// `identity.keep_host_key`
+pub(crate) static KEEP_HOST_KEY: Step =
+    Step::new("identity.keep_host_key", "Take its SSH host key over to the new disk", |cx, lease| {
+        keep_host_key(cx, lease).boxed()
+    });
+
+/// The guest's own SSH host key, which it makes when there is none: `nix/identity/common.sh`.
+const HOST_KEY: &str = "ssh_host_ed25519_key";
 
 /// Said when a running guest could not be given its identity.
 const NOT_TAKEN: &str =
@@ -73,6 +84,33 @@ async fn put(target: &Target, spec: &Spec) -> Result<(), StepError> {
         .write_identity(volume, role, &files)
         .await
         .map_err(target.host_error("Writing the identity"))
+}
+
+/// Copies the host key from the disk that the machine has to the one that it gets, while it is off. A disk that cannot be read
+/// may be why it gets another: the guest makes a new key then.
+async fn keep_host_key(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let (from, role) = target.system_disk()?;
+    let key = match target.hypervisor.read_identity(from, role, HOST_KEY).await {
+        Err(lost @ HypervisorError::Unreachable { .. }) => {
+            return Err(target.host_error("Reading the SSH host key")(lost));
+        }
+        Err(error) => {
+            cx.warn(format!("The SSH host key cannot be read, and the guest makes a new one. ({error})"));
+            return Ok(());
+        }
+        Ok(key) => key.and_then(|key| String::from_utf8(key).ok()),
+    };
+    let Some(key) = key else {
+        cx.say("There is no SSH host key yet; the guest makes one.");
+        return Ok(());
+    };
+    let (to, role) = renewal::system_disk(cx, &target).await?;
+    let file = IdentityFile { name: HOST_KEY, mode: 0o600, content: Some(key) };
+    let written = target.hypervisor.write_identity(&to, role, &[file]).await;
+    written.map_err(target.host_error("Writing the SSH host key"))?;
+    cx.say("The SSH host key stays the same.");
+    Ok(())
 }
 
 /// Applies the identity now: on the disk while the machine is off, through the agent while it runs. A guest that cannot take it

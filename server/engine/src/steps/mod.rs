@@ -21,6 +21,7 @@ pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod power;
 pub(crate) mod record;
+pub(crate) mod renewal;
 mod step;
 
 pub(crate) use cx::StepCx;
@@ -46,9 +47,11 @@ pub(crate) static ALL: &[&Step] = &[
     &host::RENAME,
     &host::RESERVE,
     &identity::APPLY,
+    &identity::KEEP_HOST_KEY,
     &identity::WRITE,
     &image::BUILD,
     &image::FORGET,
+    &power::END,
     &power::FORCE_OFF,
     &power::KILL,
     &power::REBOOT,
@@ -63,6 +66,8 @@ pub(crate) static ALL: &[&Step] = &[
     &record::NEW,
     &record::RENAME,
     &record::SAVE,
+    &renewal::CREATE,
+    &renewal::RETIRE,
 ];
 
 /// The step of this name, if there is one.

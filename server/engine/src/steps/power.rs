@@ -32,6 +32,13 @@ pub(crate) static STOP: Step =
     })
     .undone_by(|cx, lease| undo_stop(cx, lease).boxed())
     .waiting();
+/// `power.end`
+pub(crate) static END: Step =
+    Step::new("power.end", "Ask the guest to shut down, and switch it off if it does not", |cx, lease| {
+        end(cx, lease).boxed()
+    })
+    .undone_by(|cx, lease| undo_stop(cx, lease).boxed())
+    .waiting();
 /// `power.reboot`
 pub(crate) static REBOOT: Step =
     Step::new("power.reboot", "Ask the guest to reboot", |cx, lease| reboot(cx, lease).boxed());
@@ -64,7 +71,8 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.say("The machine is already running.");
         return Ok(());
     }
-    if cx.work.replaced.is_some() && !cx.work.ran {
+    // New disks are booted in any case: they must be seen to work before the former ones go.
+    if cx.work.replaced.is_some() && !cx.work.ran && cx.work.renewed.is_none() {
         cx.say("The machine was shut down meanwhile, and stays off.");
         return Ok(());
     }
@@ -78,12 +86,27 @@ async fn start(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// it has to its disks.
 pub(super) async fn undo_start(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
     if cx.work.ran || cx.work.had_disks {
-        match ask_nicely(cx).await {
-            Err(error) if error.stopped => return Err(error),
-            // One that is suspended cannot be asked.
-            Err(error) => cx.warn(format!("The guest could not be asked to shut down. ({error})")),
-            Ok(()) => {}
-        }
+        return ask_then_kill(cx, lease).await;
+    }
+    kill(cx, lease).await
+}
+
+/// Switches off what will run from other disks. A guest that does not listen must not be able to prevent that.
+async fn end(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    if !cx.work.ran && state(&cx.machine().await?).await?.is_active() {
+        // Before it is asked: whoever undoes this must know that it may shut down later.
+        (cx.work.ran, cx.work.asked) = (true, true);
+        cx.save_work().await?;
+    }
+    ask_then_kill(cx, lease).await
+}
+
+async fn ask_then_kill(cx: &mut StepCx<'_>, lease: &Lease) -> Result<(), StepError> {
+    match ask_nicely(cx).await {
+        Err(error) if error.stopped => return Err(error),
+        // One that is suspended cannot be asked.
+        Err(error) => cx.warn(format!("The guest could not be asked to shut down. ({error})")),
+        Ok(()) => {}
     }
     kill(cx, lease).await
 }

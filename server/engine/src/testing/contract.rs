@@ -51,7 +51,8 @@ pub async fn holds(subject: &Subject) {
     identity_files_are_written_read_and_removed(subject).await;
     a_single_disk_grows_and_takes_its_identity(subject).await;
     disks_grow_and_never_shrink(subject).await;
-    boot_disks_of_several_generations_are_apart(subject).await;
+    disks_of_several_generations_are_apart(subject).await;
+    all_disks_go_but_those_that_are_kept(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
     a_machine_gets_another_name_and_its_own_again(subject).await;
@@ -80,7 +81,7 @@ pub async fn what_is_not_there_is_an_answer(subject: &Subject) {
     assert!(host.agent_ping(&machine).await.is_err());
     assert_eq!(host.disks(&machine).await.unwrap(), []);
     host.remove_definition(&machine).await.unwrap();
-    host.remove_disks(&machine).await.unwrap();
+    host.remove_disks(&machine, &[]).await.unwrap();
     host.release(machine.id, &machine.name).await.unwrap();
     assert!(!host.check().await.is_empty(), "a host that can be asked has findings");
     let memory = host.memory().await.unwrap();
@@ -110,11 +111,11 @@ pub async fn nothing_is_made_without_a_place(subject: &Subject) {
     let made = Machine::reserved(subject, "homeless").await.with_disks(subject).await;
     let machine = made.name();
     assert!(host.release(machine.id, &machine.name).await.is_err(), "there are disks in it");
-    host.remove_disks(&machine).await.unwrap();
+    host.remove_disks(&machine, &[]).await.unwrap();
     host.release(machine.id, &machine.name).await.unwrap();
     let from = BootDisk { image: subject.image.clone(), grow_to: None };
     assert!(host.create_boot_disk(&machine, 1, &from).await.is_err());
-    assert!(host.create_data_disk(&machine, gib(1), &identity("one")).await.is_err());
+    assert!(host.create_data_disk(&machine, 1, gib(1), &identity("one")).await.is_err());
     assert!(host.put_definition(&machine, &made.definition()).await.is_err());
     assert_eq!(host.disks(&machine).await.unwrap(), []);
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Configured);
@@ -131,12 +132,12 @@ pub async fn what_carries_anothers_mark_is_neither_used_nor_removed(subject: &Su
         assert!(matches!(answer, Err(HypervisorError::Foreign { .. })), "{answer:?}");
     };
     foreign(host.create_boot_disk(&ours, 1, &from).await.map(drop));
-    foreign(host.create_data_disk(&ours, gib(1), &identity("two")).await.map(drop));
+    foreign(host.create_data_disk(&ours, 1, gib(1), &identity("two")).await.map(drop));
     foreign(host.put_definition(&ours, &theirs.definition()).await);
     foreign(host.set_autostart(&ours, true).await);
     foreign(host.remove_definition(&ours).await);
-    foreign(host.remove_disks(&ours).await);
-    foreign(host.remove_boot_disk(&ours, 1).await);
+    foreign(host.remove_disks(&ours, &[]).await);
+    foreign(host.remove_disk(&ours, DiskRole::Boot, 1).await);
     let volumes = [theirs.boot(), theirs.data()];
     let adopted = host.adopt(ours.id, &ours.name, &theirs.hardware(), &volumes).await.unwrap();
     assert_eq!(adopted, None);
@@ -182,8 +183,8 @@ pub async fn disks_are_made_once_and_go_when_told(subject: &Subject) {
     assert!(boot_use.size > 0);
     let is_linked = boot_use.used < boot_use.size / 2;
     assert_eq!(is_linked, host.capabilities().linked_clones, "{boot_use:?}");
-    host.remove_disks(&machine).await.unwrap();
-    host.remove_disks(&machine).await.unwrap();
+    host.remove_disks(&machine, &[]).await.unwrap();
+    host.remove_disks(&machine, &[]).await.unwrap();
     assert_eq!(host.disks(&machine).await.unwrap(), []);
     assert_eq!(host.disk_use(&data).await.unwrap(), None);
     made.remove(subject).await;
@@ -250,8 +251,8 @@ pub async fn disks_grow_and_never_shrink(subject: &Subject) {
     made.remove(subject).await;
 }
 
-/// A boot disk beside another: made while the machine runs from the first, booted after it, and each removed alone.
-pub async fn boot_disks_of_several_generations_are_apart(subject: &Subject) {
+/// Disks beside others: made while the machine runs from the first, booted after them, and each removed alone.
+pub async fn disks_of_several_generations_are_apart(subject: &Subject) {
     let host = &subject.hypervisor;
     let made = Machine::reserved(subject, "generation").await.with_disks(subject).await;
     let machine = made.name();
@@ -268,13 +269,54 @@ pub async fn boot_disks_of_several_generations_are_apart(subject: &Subject) {
     let definition = Definition { boot: second.clone(), ..made.definition() };
     host.put_definition(&machine, &definition).await.unwrap();
     host.power(&machine, Power::Start).await.unwrap();
-    assert!(host.remove_boot_disk(&machine, 2).await.is_err(), "it runs from this one");
+    assert!(host.remove_disk(&machine, DiskRole::Boot, 2).await.is_err(), "it runs from this one");
     for _ in 0..2 {
-        host.remove_boot_disk(&machine, 1).await.unwrap();
+        host.remove_disk(&machine, DiskRole::Boot, 1).await.unwrap();
     }
     assert_eq!(host.disk_use(&made.boot()).await.unwrap(), None);
     assert!(host.disk_use(&second).await.unwrap().is_some());
     assert_eq!(host.state(&machine).await.unwrap(), MachineState::Running);
+    host.power(&machine, Power::ForceOff).await.unwrap();
+    made.remove(subject).await;
+}
+
+/// New disks beside the old ones: the machine boots them, and the old ones go together.
+pub async fn all_disks_go_but_those_that_are_kept(subject: &Subject) {
+    let host = &subject.hypervisor;
+    let made = Machine::reserved(subject, "fresh").await.with_disks(subject).await;
+    let machine = made.name();
+    host.put_definition(&machine, &made.definition()).await.unwrap();
+    host.power(&machine, Power::Start).await.unwrap();
+    let from = BootDisk { image: subject.image.clone(), grow_to: None };
+    let boot = host.create_boot_disk(&machine, 2, &from).await.unwrap();
+    let create = async |name| host.create_data_disk(&machine, 2, gib(2), &identity(name)).await.unwrap();
+    let data = create("two").await;
+    assert_eq!(create("two").await, data, "again");
+    let hostname = async |volume: &Volume| host.read_identity(volume, DiskRole::Data, "hostname").await;
+    assert_eq!(hostname(&data).await.unwrap().as_deref(), Some(b"two".as_slice()));
+    for _ in 0..2 {
+        host.remove_disk(&machine, DiskRole::Data, 2).await.unwrap();
+    }
+    assert_eq!(host.disk_use(&data).await.unwrap(), None);
+    assert!(host.disk_use(&made.data()).await.unwrap().is_some(), "the other generation's");
+    assert_eq!(create("two").await, data);
+    let kept = [boot, data];
+    assert!(host.remove_disks(&machine, &kept).await.is_err(), "it runs from the others");
+    assert!(host.remove_disk(&machine, DiskRole::Data, 1).await.is_err(), "and from this one");
+    host.power(&machine, Power::ForceOff).await.unwrap();
+    assert_eq!(hostname(&made.data()).await.unwrap().as_deref(), Some(b"one".as_slice()), "nothing is gone");
+    let [boot, data] = kept.clone();
+    let definition = Definition { boot, data: Some(data), ..made.definition() };
+    host.put_definition(&machine, &definition).await.unwrap();
+    host.power(&machine, Power::Start).await.unwrap();
+    for _ in 0..2 {
+        host.remove_disks(&machine, &kept).await.unwrap();
+    }
+    let left: HashSet<Volume> = host.disks(&machine).await.unwrap().into_iter().collect();
+    assert_eq!(left, HashSet::from(kept));
+    host.power(&machine, Power::ForceOff).await.unwrap();
+    // With its UEFI variables.
+    host.power(&machine, Power::Start).await.unwrap();
     host.power(&machine, Power::ForceOff).await.unwrap();
     made.remove(subject).await;
 }
@@ -510,7 +552,7 @@ impl Machine {
     }
 
     async fn create_data(&self, subject: &Subject, files: &[IdentityFile]) -> Volume {
-        subject.hypervisor.create_data_disk(&self.name(), gib(1), files).await.unwrap()
+        subject.hypervisor.create_data_disk(&self.name(), 1, gib(1), files).await.unwrap()
     }
 
     fn name(&self) -> MachineRef {
@@ -547,7 +589,7 @@ impl Machine {
 
     async fn remove(&self, subject: &Subject) {
         subject.hypervisor.remove_definition(&self.name()).await.unwrap();
-        subject.hypervisor.remove_disks(&self.name()).await.unwrap();
+        subject.hypervisor.remove_disks(&self.name(), &[]).await.unwrap();
         subject.hypervisor.release(self.id, &self.name).await.unwrap();
     }
 }

@@ -88,7 +88,7 @@ struct Domain {
 struct Disk {
     place: MachineName,
     role: DiskRole,
-    /// Which of several boot disks.
+    /// Which of several of its role.
     generation: u32,
     size: u64,
     used: u64,
@@ -157,6 +157,17 @@ impl MemoryHypervisor {
             Some(content) => files.insert(path.to_owned(), content.as_bytes().to_vec()),
             None => files.remove(path),
         };
+    }
+
+    /// The guest of this name writes a file in its identity folder.
+    pub fn put_file(&self, name: &str, file: &str, content: &str) {
+        let mut world = lock(&self.world);
+        let found = world.domains.values().find(|d| d.name.as_str() == name);
+        let volume = found.map(|d| d.definition.data.clone().unwrap_or_else(|| d.definition.boot.clone()));
+        let disk = volume.and_then(|volume| world.disks.get_mut(&volume.0));
+        if let Some(disk) = disk {
+            disk.files.insert(file.to_owned(), content.as_bytes().to_vec());
+        }
     }
 
     /// Programs that are run in guests end with this status.
@@ -302,25 +313,36 @@ impl World {
         self.domains.get_mut(&machine.host_ref).ok_or_else(missing)
     }
 
-    fn data_disk(&self, machine: &MachineName) -> Option<(&String, &Disk)> {
-        self.disks.iter().find(|(_, disk)| disk.place == *machine && disk.role == DiskRole::Data)
+    fn disk(&self, machine: &MachineName, role: DiskRole, generation: u32) -> Option<(&String, &Disk)> {
+        let is_it =
+            |disk: &Disk| disk.place == *machine && disk.role == role && disk.generation == generation;
+        self.disks.iter().find(|(_, disk)| is_it(disk))
     }
 
-    fn boot_disk(&self, machine: &MachineName, generation: u32) -> Option<(&String, &Disk)> {
-        let is_it = |disk: &Disk| {
-            disk.place == *machine && disk.role == DiskRole::Boot && disk.generation == generation
-        };
-        self.disks.iter().find(|(_, disk)| is_it(disk))
+    /// The disk that the guest of a machine has its identity on: the data disk where there is one.
+    fn system_disk(&mut self, machine: &MachineRef) -> Option<&mut Disk> {
+        let definition = &self.domains.get(&machine.host_ref)?.definition;
+        let volume = definition.data.as_ref().unwrap_or(&definition.boot);
+        self.disks.get_mut(&volume.0)
+    }
+
+    /// Refuses while the machine runs from this disk.
+    fn must_not_run_from(&self, machine: &MachineRef, disk: &str) -> Result<()> {
+        let uses = |d: &Definition| std::iter::once(&d.boot).chain(&d.data).any(|volume| volume.0 == disk);
+        match self.domains.get(&machine.host_ref) {
+            Some(domain) if domain.state.is_active() && uses(&domain.definition) => {
+                Err(HypervisorError::Failed {
+                    what: "removing a disk".to_owned(),
+                    why: format!("the machine runs from {disk}"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A guest takes its identity, as `snowglobe-identity receive` does; false when it refuses.
     fn receive(&mut self, machine: &MachineRef, message: &[u8]) -> bool {
-        let Some(files) = guest::read(message) else { return false };
-        let mut disks: Vec<&mut Disk> =
-            self.disks.values_mut().filter(|disk| disk.place == machine.name).collect();
-        // The data disk where there is one.
-        disks.sort_by_key(|disk| disk.role == DiskRole::Boot);
-        let Some(disk) = disks.into_iter().next() else { return false };
+        let Some((files, disk)) = guest::read(message).zip(self.system_disk(machine)) else { return false };
         for (name, content) in files {
             match content {
                 Some(content) => disk.files.insert(name, content),

@@ -77,6 +77,14 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
             succeed(engine, ada, on(Op::Upgrade, "web")).await;
             return MachineAction::RollBack { generation: GenerationNumber(1) }.on(name("web"));
         }
+        Op::Recreate => {
+            succeed(engine, ada, create("web")).await;
+            world.builder.set_source("source-2");
+            succeed(engine, ada, on(Op::Upgrade, "web")).await;
+            // What the guest has made itself.
+            world.hypervisor.put_file("web", "ssh_host_ed25519_key", "the guest's own");
+            succeed(engine, ada, change("web")).await;
+        }
         Op::Resume => {
             succeed(engine, ada, create("web")).await;
             succeed(engine, ada, on(Op::Suspend, "web")).await;

@@ -224,7 +224,7 @@ async fn what_cannot_be_cleared_away_undoes_no_upgrade() {
     for source in ["source-2", "source-3"] {
         upgrade(&world, &engine, &ada, source).await;
     }
-    world.hypervisor.fail_next("remove_boot_disk", refused());
+    world.hypervisor.fail_next("remove_disk", refused());
     upgrade(&world, &engine, &ada, "source-4").await;
     assert_eq!(generations(&engine, &ada).await, (vec![4, 3, 2, 1], Some(4)));
     upgrade(&world, &engine, &ada, "source-5").await;

@@ -1,5 +1,5 @@
-//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`. The
-//! boot disks of later generations are `boot-2.qcow2` and so on.
+//! The files of machines: `<state>/machines/<name>/{boot,data,nvram}.qcow2`, made and edited by `host_tools::disk`. Those of
+//! later generations are `boot-2.qcow2`, `data-2.qcow2` and so on.
 //!
 //! A machine's folder can be traversed by everyone (0711) because QEMU may run as another user, but its files are 0600
 //! and its names are known to no one else. A [`Volume`] is the absolute path of one of these files; every other path is
@@ -17,7 +17,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-const DATA: &str = "data.qcow2";
 pub(super) const NVRAM: &str = "nvram.qcow2";
 /// How a scratch folder of `host_tools::disk` begins.
 const SCRATCH: &str = ".tmp-";
@@ -54,7 +53,7 @@ impl Store {
         generation: u32,
         from: &BootDisk,
     ) -> Result<Volume> {
-        let path = self.reserved_folder(machine)?.join(boot_file(generation));
+        let path = self.reserved_folder(machine)?.join(file(DiskRole::Boot, generation));
         let size = from.grow_to.map(DiskGib::bytes);
         let fits = |found: &qcow::Info| {
             found.backing.as_deref() == Some(&*from.image) && size.is_none_or(|s| found.virtual_size >= s)
@@ -67,16 +66,9 @@ impl Store {
         volume(&path)
     }
 
-    /// Where the boot disk of a generation is, or would be.
-    pub fn boot_disk(&self, machine: &MachineRef, generation: u32) -> PathBuf {
-        self.folder(&machine.name).join(boot_file(generation))
-    }
-
-    /// See the port.
-    pub async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
-        let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
-        let remove = |path: &Path| none_if_gone(fs::remove_file(path)).map(drop);
-        blocking("Removing a boot disk", folder.join(boot_file(generation)), remove).await
+    /// Where a disk of a generation is, or would be.
+    pub fn disk(&self, machine: &MachineRef, role: DiskRole, generation: u32) -> PathBuf {
+        self.folder(&machine.name).join(file(role, generation))
     }
 
     /// Makes the data disk, or keeps an existing one of this size. Its identity files are brought up to date either
@@ -84,10 +76,11 @@ impl Store {
     pub async fn create_data_disk(
         &self,
         machine: &MachineRef,
+        generation: u32,
         size: DiskGib,
         identity: &[IdentityFile],
     ) -> Result<Volume> {
-        let path = self.reserved_folder(machine)?.join(DATA);
+        let path = self.reserved_folder(machine)?.join(file(DiskRole::Data, generation));
         if qcow::info(&path).await.is_ok_and(|found| found.virtual_size == size.bytes()) {
             ext4::write_identity(&path, DiskRole::Data, identity).await
         } else {
@@ -165,11 +158,25 @@ impl Store {
         found.iter().map(|path| volume(path)).collect()
     }
 
-    /// Removes everything in the machine's folder but its marker.
-    pub async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
+    /// See the port.
+    pub async fn remove_disk(&self, machine: &MachineRef, role: DiskRole, generation: u32) -> Result<()> {
+        let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
+        let path = folder.join(file(role, generation));
+        host_tools::disk::clear_scratch(&path).await.map_err(disk_error("Clearing an unfinished edit"))?;
+        let remove = |path: &Path| none_if_gone(fs::remove_file(path)).map(drop);
+        blocking("Removing a disk", path, remove).await
+    }
+
+    /// Removes everything in the machine's folder but its marker and these disks; its UEFI variables stay while a disk does.
+    pub async fn remove_disks(&self, machine: &MachineRef, keep: &[Volume]) -> Result<()> {
         let Some(folder) = self.own_folder(machine)? else { return Ok(()) };
         self.clear_scratch(&folder).await?;
-        let paths = self.files(&folder).await?;
+        let mut paths = self.files(&folder).await?;
+        let stays = |path: &PathBuf| {
+            let is_kept = keep.iter().any(|volume| Path::new(&volume.0) == path);
+            is_kept || !keep.is_empty() && path.file_name().is_some_and(|name| name == NVRAM)
+        };
+        paths.retain(|path| !stays(path));
         // The blocks of a large disk take the file system seconds to free.
         blocking("Removing", folder, move |_| {
             paths.iter().try_for_each(|path| {
@@ -258,11 +265,15 @@ impl Store {
     }
 }
 
-/// The boot disk of a generation.
-fn boot_file(generation: u32) -> String {
+/// What a disk of a generation is called.
+fn file(role: DiskRole, generation: u32) -> String {
+    let name = match role {
+        DiskRole::Boot => "boot",
+        DiskRole::Data => "data",
+    };
     match generation {
-        0 | 1 => "boot.qcow2".to_owned(),
-        later => format!("boot-{later}.qcow2"),
+        0 | 1 => format!("{name}.qcow2"),
+        later => format!("{name}-{later}.qcow2"),
     }
 }
 

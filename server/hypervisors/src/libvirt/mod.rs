@@ -190,19 +190,14 @@ impl Hypervisor for Libvirt {
         self.store.create_boot_disk(machine, generation, from).await
     }
 
-    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
-        let (ours, path) = (machine.clone(), self.store.boot_disk(machine, generation));
-        self.link.call(move |live| power::refuse_if_running_from(&live.connect, &ours, &path)).await?;
-        self.store.remove_boot_disk(machine, generation).await
-    }
-
     async fn create_data_disk(
         &self,
         machine: &MachineRef,
+        generation: u32,
         size: DiskGib,
         identity: &[IdentityFile],
     ) -> Result<Volume> {
-        self.store.create_data_disk(machine, size, identity).await
+        self.store.create_data_disk(machine, generation, size, identity).await
     }
 
     async fn write_identity(&self, volume: &Volume, role: DiskRole, identity: &[IdentityFile]) -> Result<()> {
@@ -235,8 +230,19 @@ impl Hypervisor for Libvirt {
         self.store.disks(machine).await
     }
 
-    async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
-        self.store.remove_disks(machine).await
+    async fn remove_disk(&self, machine: &MachineRef, role: DiskRole, generation: u32) -> Result<()> {
+        let (ours, path) = (machine.clone(), self.store.disk(machine, role, generation));
+        self.link.call(move |live| power::refuse_if_running_from(&live.connect, &ours, &[path])).await?;
+        self.store.remove_disk(machine, role, generation).await
+    }
+
+    async fn remove_disks(&self, machine: &MachineRef, keep: &[Volume]) -> Result<()> {
+        let mut disks = self.store.disks(machine).await?;
+        disks.retain(|volume| !keep.contains(volume));
+        let (ours, paths) =
+            (machine.clone(), disks.into_iter().map(|volume| volume.0.into()).collect::<Vec<_>>());
+        self.link.call(move |live| power::refuse_if_running_from(&live.connect, &ours, &paths)).await?;
+        self.store.remove_disks(machine, keep).await
     }
 
     async fn console(&self, machine: &MachineRef) -> Result<ConsoleStream> {

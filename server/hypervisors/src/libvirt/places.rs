@@ -280,7 +280,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("data.qcow2"), "somebody's").unwrap();
         is_foreign(store.reserve(one.id, &one.name).await);
-        is_foreign(store.remove_disks(&one).await);
+        is_foreign(store.remove_disks(&one, &[]).await);
         is_foreign(store.disks(&one).await);
         is_foreign(store.reserved_folder(&one));
         store.release(one.id, &one.name).await.unwrap();
@@ -335,9 +335,9 @@ mod tests {
         let folder = store.reserved_folder(&one).unwrap();
         fs::write(folder.join("boot.qcow2"), "x").unwrap();
         is_foreign(store.reserve(two.id, &two.name).await);
-        is_foreign(store.remove_disks(&two).await);
+        is_foreign(store.remove_disks(&two, &[]).await);
         assert!(store.release(one.id, &one.name).await.is_err(), "there is a disk in it");
-        store.remove_disks(&one).await.unwrap();
+        store.remove_disks(&one, &[]).await.unwrap();
         store.release(two.id, &two.name).await.unwrap();
         assert_eq!(store.belongings().await.unwrap().first().unwrap().owner, Some(one.id));
         for _ in 0..2 {

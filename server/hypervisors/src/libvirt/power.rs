@@ -10,7 +10,7 @@ use model::machine::MachineState;
 use model::size::DiskGib;
 use ports::hypervisor::{HypervisorError, MachineRef, Power, Result, Volume};
 use quick_xml::escape::escape;
-use std::path::Path;
+use std::path::PathBuf;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainShutoffReason, DomainStateReason};
@@ -28,9 +28,9 @@ pub fn find(connect: &Connect, machine: &MachineRef) -> Result<Domain> {
     connect.lookup_domain_by_uuid(uuid_of(machine)?).map_err(of_machine("Looking for the machine", machine))
 }
 
-/// Refuses while the machine runs from this disk: QEMU would go on with a file that has no name any more.
-pub fn refuse_if_running_from(connect: &Connect, machine: &MachineRef, disk: &Path) -> Result<()> {
-    const WHAT: &str = "Removing a boot disk";
+/// Refuses while the machine runs from one of these disks: QEMU would go on with a file that has no name any more.
+pub fn refuse_if_running_from(connect: &Connect, machine: &MachineRef, disks: &[PathBuf]) -> Result<()> {
+    const WHAT: &str = "Removing a disk";
     let domain = match find(connect, machine) {
         Err(HypervisorError::NoSuchMachine { .. }) => return Ok(()),
         domain => domain?,
@@ -39,9 +39,14 @@ pub fn refuse_if_running_from(connect: &Connect, machine: &MachineRef, disk: &Pa
         return Ok(());
     }
     let xml = domain.xml_desc(0).map_err(of_machine(WHAT, machine))?;
-    let path = disk.to_string_lossy();
-    let quoted = |quote: char| xml.contains(&format!("{quote}{}{quote}", escape(&*path)));
-    if quoted('\'') || quoted('"') { Err(failed(WHAT, "the machine runs from it")) } else { Ok(()) }
+    let runs_from = |disk: &PathBuf| {
+        let path = disk.to_string_lossy();
+        ['\'', '"'].into_iter().any(|quote| xml.contains(&format!("{quote}{}{quote}", escape(&*path))))
+    };
+    match disks.iter().find(|disk| runs_from(disk)) {
+        Some(disk) => Err(failed(WHAT, format!("the machine runs from {}", disk.display()))),
+        None => Ok(()),
+    }
 }
 
 /// The state of a machine; configured only if there is no domain.

@@ -77,7 +77,7 @@ impl Real {
         let from = BootDisk { image: self.image.clone(), grow_to: None };
         let boot = self.host.create_boot_disk(&machine, 1, &from).await.unwrap();
         let identity = identity(name, &uuid);
-        let data = self.host.create_data_disk(&machine, 2.try_into().unwrap(), &identity).await.unwrap();
+        let data = self.host.create_data_disk(&machine, 1, 2.try_into().unwrap(), &identity).await.unwrap();
         let definition = definition(&machine, boot, data);
         self.host.put_definition(&machine, &definition).await.unwrap();
         (machine, definition)
@@ -85,7 +85,7 @@ impl Real {
 
     async fn remove(&self, machine: &MachineRef) {
         self.host.remove_definition(machine).await.unwrap();
-        self.host.remove_disks(machine).await.unwrap();
+        self.host.remove_disks(machine, &[]).await.unwrap();
         self.host.release(machine.id, &machine.name).await.unwrap();
     }
 

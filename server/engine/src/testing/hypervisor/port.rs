@@ -37,9 +37,11 @@ impl MemoryHypervisor {
     }
 
     /// The name of a new disk.
-    fn free_volume(&self, world: &World, machine: &MachineRef, file: &str) -> String {
+    fn free_volume(&self, world: &World, machine: &MachineRef, role: DiskRole, generation: u32) -> String {
         if self.capabilities.linked_clones {
-            return format!("{}/{file}", machine.name);
+            let file = if role == DiskRole::Boot { "boot" } else { "data" };
+            let number = if generation == 1 { String::new() } else { format!("-{generation}") };
+            return format!("{}/{file}{number}", machine.name);
         }
         let names = (0..).map(|number| format!("{}-disk-{number}", machine.host_ref));
         names.into_iter().find(|name| !world.disks.contains_key(name)).unwrap_or_default()
@@ -343,12 +345,12 @@ impl Hypervisor for MemoryHypervisor {
         let mut world = self.world("create_boot_disk")?;
         must_have_place(&world, machine)?;
         let size = from.grow_to.map_or(IMAGE_SIZE, DiskGib::bytes);
-        let found = world.boot_disk(&machine.name, generation).map(|(name, disk)| (name.clone(), disk));
-        let name = match found {
-            Some((name, disk)) if disk.image.as_ref() == Some(&from.image) => return Ok(Volume(name)),
-            Some((name, _)) => name,
-            None if generation == 1 => self.free_volume(&world, machine, "boot"),
-            None => self.free_volume(&world, machine, &format!("boot-{generation}")),
+        let name = match world.disk(&machine.name, DiskRole::Boot, generation) {
+            Some((name, disk)) if disk.image.as_ref() == Some(&from.image) => {
+                return Ok(Volume(name.clone()));
+            }
+            Some((name, _)) => name.clone(),
+            None => self.free_volume(&world, machine, DiskRole::Boot, generation),
         };
         let disk = Disk {
             place: machine.name.clone(),
@@ -363,37 +365,25 @@ impl Hypervisor for MemoryHypervisor {
         Ok(Volume(name))
     }
 
-    async fn remove_boot_disk(&self, machine: &MachineRef, generation: u32) -> Result<()> {
-        let mut world = self.world("remove_boot_disk")?;
-        world.place(machine)?;
-        let Some((name, _)) = world.boot_disk(&machine.name, generation) else { return Ok(()) };
-        let name = name.clone();
-        let is_booted = |d: &&Domain| d.owner == Some(machine.id) && d.definition.boot.0 == name;
-        if world.domains.values().find(is_booted).is_some_and(|domain| domain.state.is_active()) {
-            return Err(failed("removing a boot disk", "the machine runs from it"));
-        }
-        world.disks.remove(&name);
-        Ok(())
-    }
-
     async fn create_data_disk(
         &self,
         machine: &MachineRef,
+        generation: u32,
         size: DiskGib,
         identity: &[IdentityFile],
     ) -> Result<Volume> {
         let mut world = self.world("create_data_disk")?;
         must_have_place(&world, machine)?;
-        if let Some((name, _)) = world.data_disk(&machine.name) {
+        if let Some((name, _)) = world.disk(&machine.name, DiskRole::Data, generation) {
             return Ok(Volume(name.clone()));
         }
-        let name = self.free_volume(&world, machine, "data");
+        let name = self.free_volume(&world, machine, DiskRole::Data, generation);
         let mut files = BTreeMap::new();
         put_files(&mut files, identity);
         let disk = Disk {
             place: machine.name.clone(),
             role: DiskRole::Data,
-            generation: 1,
+            generation,
             size: size.bytes(),
             used: LITTLE,
             image: None,
@@ -445,10 +435,26 @@ impl Hypervisor for MemoryHypervisor {
         Ok(of_machine.map(|(name, _)| Volume(name.clone())).collect())
     }
 
-    async fn remove_disks(&self, machine: &MachineRef) -> Result<()> {
+    async fn remove_disk(&self, machine: &MachineRef, role: DiskRole, generation: u32) -> Result<()> {
+        let mut world = self.world("remove_disk")?;
+        world.place(machine)?;
+        let Some((name, _)) = world.disk(&machine.name, role, generation) else { return Ok(()) };
+        let name = name.clone();
+        world.must_not_run_from(machine, &name)?;
+        world.disks.remove(&name);
+        Ok(())
+    }
+
+    async fn remove_disks(&self, machine: &MachineRef, keep: &[Volume]) -> Result<()> {
         let mut world = self.world("remove_disks")?;
         world.place(machine)?;
-        world.disks.retain(|_, disk| disk.place != machine.name);
+        let goes = |name: &str, disk: &Disk| {
+            disk.place == machine.name && !keep.iter().any(|volume| volume.0 == name)
+        };
+        for (name, _) in world.disks.iter().filter(|(name, disk)| goes(name, disk)) {
+            world.must_not_run_from(machine, name)?;
+        }
+        world.disks.retain(|name, disk| !goes(name, disk));
         Ok(())
     }
 
@@ -504,10 +510,9 @@ impl Hypervisor for MemoryHypervisor {
         let mut world = self.world("agent_read")?;
         world.guest_reads += 1;
         let name = path.strip_prefix("/var/identity/").unwrap_or(path);
-        let data = world.data_disk(&machine.name);
         let missing = || failed("reading a file in the guest", "there is no such file");
-        let identity = data.and_then(|(_, disk)| disk.files.get(name));
-        identity.or_else(|| world.guest_files.get(path)).cloned().ok_or_else(missing)
+        let identity = world.system_disk(machine).and_then(|disk| disk.files.get(name)).cloned();
+        identity.or_else(|| world.guest_files.get(path).cloned()).ok_or_else(missing)
     }
 
     async fn agent_run(&self, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit> {

@@ -109,7 +109,7 @@ async fn real_time_from_image_to_running() {
         let from = BootDisk { image: real.image.clone(), grow_to: None };
         let boot = real.host.create_boot_disk(&machine, 1, &from).await.unwrap();
         let identity = identity(name, &uuid);
-        let data = real.host.create_data_disk(&machine, 20.try_into().unwrap(), &identity).await.unwrap();
+        let data = real.host.create_data_disk(&machine, 1, 20.try_into().unwrap(), &identity).await.unwrap();
         let disks = begun.elapsed();
         real.host.put_definition(&machine, &definition(&machine, boot, data)).await.unwrap();
         let defined = begun.elapsed();
@@ -164,7 +164,7 @@ async fn real_machine_from_before_there_were_marks_is_adopted_where_everything_a
         domain.set_metadata(2, element, Some("snowglobe"), namespace, both).unwrap();
     };
     old();
-    let refused = real.host.remove_disks(&machine).await;
+    let refused = real.host.remove_disks(&machine, &[]).await;
     assert!(matches!(refused, Err(HypervisorError::Foreign { .. })), "{refused:?}");
     let (boot, data) = (definition.boot.clone(), definition.data.clone().unwrap());
     let adopt = async |uuid, disks: &[Volume]| {
