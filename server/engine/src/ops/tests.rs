@@ -136,7 +136,16 @@ fn every_state_allows_just_what_fits_it() {
         (State::Configured, vec![Op::Reconfigure, Op::Provision, Op::Rename, Op::Purge]),
         (
             State::Off,
-            vec![Op::Reconfigure, Op::Upgrade, Op::RollBack, Op::Start, Op::Rename, Op::Destroy, Op::Purge],
+            vec![
+                Op::Reconfigure,
+                Op::Upgrade,
+                Op::RollBack,
+                Op::Start,
+                Op::Rename,
+                Op::Recreate,
+                Op::Destroy,
+                Op::Purge,
+            ],
         ),
         (
             State::Running,
@@ -148,6 +157,7 @@ fn every_state_allows_just_what_fits_it() {
                 Op::Reboot,
                 Op::ForceOff,
                 Op::Suspend,
+                Op::Recreate,
                 Op::Destroy,
                 Op::Purge,
             ],
@@ -156,7 +166,16 @@ fn every_state_allows_just_what_fits_it() {
         (State::Paused, vec![Op::Reconfigure, Op::ForceOff, Op::Resume, Op::Destroy, Op::Purge]),
         (
             State::Crashed,
-            vec![Op::Reconfigure, Op::Upgrade, Op::RollBack, Op::Start, Op::Rename, Op::Destroy, Op::Purge],
+            vec![
+                Op::Reconfigure,
+                Op::Upgrade,
+                Op::RollBack,
+                Op::Start,
+                Op::Rename,
+                Op::Recreate,
+                Op::Destroy,
+                Op::Purge,
+            ],
         ),
         (State::Unknown, vec![]),
     ] {
@@ -239,7 +258,8 @@ fn only_what_destroys_wants_the_name_typed() {
     for kind in OperationKind::ALL {
         let running = facts(Some(machine(MachineState::Running)));
         if let Ok(plan) = plan(&operation(*kind), &running) {
-            let destroys = matches!(kind, OperationKind::Destroy | OperationKind::Purge);
+            let destroys =
+                matches!(kind, OperationKind::Recreate | OperationKind::Destroy | OperationKind::Purge);
             assert_eq!(plan.confirm.is_some(), destroys, "{kind}");
             assert_eq!(!plan.loses.is_empty(), destroys || *kind == OperationKind::ForceOff, "{kind}");
         }

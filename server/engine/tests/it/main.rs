@@ -21,6 +21,7 @@ mod live;
 mod migrations;
 mod places;
 mod recovery;
+mod recreate;
 mod rename;
 mod rights;
 mod same_name;

@@ -183,7 +183,8 @@ async fn what_a_create_leaves_that_was_given_up_is_created_again_or_purged_where
         }
         succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
     }
-    assert!(given_up >= 6, "it dies in each step at least once: {given_up}");
+    // How often a step rests is chance; that none of several ever does is not.
+    assert!(given_up >= 3, "it was given up {given_up} times only");
     engine.shut_down().await;
 }
 

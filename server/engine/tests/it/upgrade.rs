@@ -294,7 +294,7 @@ async fn until_awaited(engine: &Arc<Engine>, ada: &Actor, job: JobId) {
 #[tokio::test]
 async fn a_host_that_is_away_does_not_make_its_guest_unwell() {
     let mut world = World::new();
-    world.settings.health_limit = Duration::from_secs(1);
+    world.settings.health_limit = Duration::from_secs(3);
     let (engine, ada) = created(&world).await;
     world.builder.set_source("source-2");
     let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
@@ -302,7 +302,7 @@ async fn a_host_that_is_away_does_not_make_its_guest_unwell() {
     world.hypervisor.set_reachable(false);
     until_state(&engine, &ada, "web", MachineState::Unknown).await;
     // Longer than a guest may take.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     world.hypervisor.set_guest_file(BOOTED_FILE, Some(""));
     world.hypervisor.set_reachable(true);
     let ended = ended(&engine, &ada, job).await;

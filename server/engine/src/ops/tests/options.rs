@@ -61,10 +61,14 @@ fn other_profiles_wait_for_an_upgrade_and_no_restart_claims_them() {
     mutable.spec.mode = Mode::Mutable;
     let mut of_mutable = more.clone();
     if let Operation::OnMachine { action: MachineAction::Reconfigure(change), .. } = &mut of_mutable {
-        change.base.mode = Mode::Mutable;
+        (change.base.mode, change.spec.mode) = (Mode::Mutable, Mode::Mutable);
     }
     let shown = plan(&of_mutable, &facts(Some(mutable))).unwrap();
     assert_eq!(shown.changes, ["Profiles: + python (needs to be recreated)"]);
+    let other_mode = reconfigure(|spec| spec.mode = Mode::Mutable);
+    assert_eq!(step_names(&other_mode, &facts(Some(machine(MachineState::Running)))), ["record.save"]);
+    let shown = plan(&other_mode, &running).unwrap();
+    assert_eq!(shown.changes, ["Mode: Immutable → Mutable (needs to be recreated)"]);
     // Nobody is kept from changing the rest.
     let broken = Facts { builder: Some(Err("no nix".to_owned())), ..running };
     assert!(matches!(plan(&more, &broken), Err(Refusal::State(why)) if why.contains("no nix")));
