@@ -31,11 +31,11 @@ pub fn read(text: &str, fields: &Fields) -> Result<Records, Vec<Mistake>> {
         None => return Ok(Records::default()),
     };
     if let Some(what) = wrong_header(&header, fields) {
-        return Err(vec![Mistake::on_line(line_of(&header), what)]);
+        return Err(vec![Mistake::on_line(line_of(text, &header), what)]);
     }
     let (mut machines, mut mistakes) = (Vec::new(), Vec::new());
     for line in lines {
-        match line.map_err(|error| unreadable(&error)).and_then(|line| record(&header, &line)) {
+        match line.map_err(|error| unreadable(&error)).and_then(|line| record(text, &header, &line)) {
             Ok(machine) => machines.push(machine),
             Err(mistake) => mistakes.push(mistake),
         }
@@ -83,15 +83,15 @@ fn wrong_header(header: &StringRecord, fields: &Fields) -> Option<String> {
 }
 
 /// A machine. A line with a cell too many or too few has most likely lost its separator, and all its cells their meaning.
-fn record(header: &StringRecord, line: &StringRecord) -> Result<Record, Mistake> {
+fn record(text: &str, header: &StringRecord, line: &StringRecord) -> Result<Record, Mistake> {
     let has = line.len().max(header.len());
     let too_many = line.iter().skip(header.len()).any(|cell| !cell.is_empty());
     if too_many || line.len() < header.len() {
         let has = if too_many { has } else { line.len() };
         let (values, columns) = (count(has, "value"), count(header.len(), "column"));
         let what =
-            format!("there are {values} for {columns}. Put a value with a separator in it into quotes.");
-        return Err(Mistake::on_line(line_of(line), what));
+            format!("this line has {values} for {columns}. Put a value with a separator in it into quotes.");
+        return Err(Mistake::on_line(line_of(text, line), what));
     }
     let cells = header.iter().zip(line.iter()).filter(|(_, cell)| !cell.is_empty());
     Ok(Record(cells.map(|(name, cell)| (name.to_owned(), Given::Text(cell.to_owned()))).collect()))
@@ -105,8 +105,13 @@ fn is_blank(line: &StringRecord) -> bool {
     line.iter().all(str::is_empty)
 }
 
-fn line_of(line: &StringRecord) -> u64 {
-    line.position().map_or(1, csv::Position::line)
+/// The number of a line. The reader begins a record before the blank lines and comments that it skips.
+fn line_of(text: &str, line: &StringRecord) -> u64 {
+    let start = line.position().map_or(0, csv::Position::byte);
+    let (before, rest) =
+        usize::try_from(start).ok().and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
+    let skipped = rest.lines().take_while(|line| line.is_empty() || line.starts_with('#')).count();
+    (before.matches('\n').count() + skipped + 1) as u64
 }
 
 fn unreadable(error: &csv::Error) -> Mistake {

@@ -162,7 +162,7 @@ fn the_cli_s_names_and_ways_of_writing_are_understood() {
     assert_eq!(
         seen,
         [
-            "core,claude,dev mutable 8192 1024 10.1.2.3/24,10.1.2.1",
+            "claude,core,dev mutable 8192 1024 10.1.2.3/24,10.1.2.1",
             "core semi-mutable 2048 20 10.1.2.4/24",
             "core immutable 1024 30 "
         ]
@@ -190,12 +190,12 @@ fn a_text_that_cannot_be_read_says_where_and_what_was_expected() {
         ),
         ("memory,disk\n1,2", "has to be “name”"),
         ("profile,name,profiles\n", "“profile” and “profiles” are the same"),
+        ("name,memory\n# x; y\n \n\nweb", "Line 5: this line has 1 value"),
         ("name,name\n", "“name” stands twice"),
-        ("name,memory\nweb\nweb-2,1,2", "Line 2: there are 1 value for 2 columns."),
+        ("name,memory\nweb\nweb-2,1,2", "Line 2: this line has 1 value for 2 columns."),
         ("name,notes\nweb,\"x\nweb-2,y", "Line 2, column 5: this quotation mark is not closed"),
         ("name\n", "There is no machine in this text, which looks like CSV."),
         ("[{\"name\": \"ü\" \"x\"}]", "Line 1, column 15: expected `,` or `}`."),
-        ("[{\"name\": \"web\",\n \"name\": \"x\"}]", "stands a second time"),
         ("[{\"name\": {\"a\": 1}}]", "expected a text, a number, true, false, or a list"),
         ("[{\"profiles\": [[1]]}]", "a list holds texts and numbers only"),
         ("{\"name\": \"web\"}", "“name” belongs to no machine"),
@@ -231,6 +231,7 @@ fn what_is_wrong_with_one_machine_stands_beside_it() {
     assert!(field.is_empty() && message.contains("“memory” and “mem_ory” are the same"), "{message}");
     let (field, message) = first("name\na\nb\na\n");
     assert!(field == "name" && message.contains("has the name a"), "{message}");
+    assert_eq!(first("[{\"name\": \"a\", \"name\": \"b\"}]").1, "“name” stands twice.");
     assert_eq!(errors("name\na\nb\n"), []);
     // What is no size stays as it was written, for the reader of the form to judge.
     let odd = machines("name,memory,disk\na,lots,1536M\n");

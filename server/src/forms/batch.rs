@@ -96,3 +96,75 @@ fn rerender(checked: &Checked) -> Rerender {
     let fault = why.map(|why| Fault::invalid("machine", why));
     Rerender { fault, batch: Some(Box::new(view)), ..Rerender::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forms::operations::Submissions;
+    use model::job::JobId;
+    use uuid::Uuid;
+
+    fn checked(text: &str) -> Checked {
+        let mut base = form::defaults(OperationKind::Create);
+        base.set("intent", "create");
+        base.set("host", "local");
+        let core = serde_json::from_str(r#"{"core": {"title": "", "summary": ""}}"#).unwrap();
+        let choices = Choices { profiles: core, ..Choices::default() };
+        Checked::read(text, base, &BTreeSet::new(), &choices, &placeholder_hash).unwrap()
+    }
+
+    fn said(checked: &Checked) -> Option<String> {
+        rerender(checked).fault.map(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn one_sentence_says_how_many_are_wrong() {
+        assert_eq!(said(&checked("name\na\nb")), None);
+        assert_eq!(said(&checked("name\nA")).unwrap(), "The machine has an error.");
+        assert_eq!(said(&checked("name\na\nB")).unwrap(), "1 of 2 machines has an error.");
+        assert_eq!(said(&checked("name\na\na\nB")).unwrap(), "2 of 3 machines have errors.");
+    }
+
+    #[test]
+    fn a_refusal_stands_beside_its_machine_and_the_accepted_ones_are_left_out_the_next_time() {
+        let mut text = checked("name\na\nb\nc");
+        let [a, b, c] = <[_; 3]>::try_from(text.operations()).unwrap();
+        let full = Fault::refused("You have 2 open jobs.");
+        let job = JobId(Uuid::nil());
+        text.note(Submissions {
+            accepted: vec![(a, job)],
+            refused: vec![(b, full), (c, Fault::invalid("name", "Taken."))],
+        });
+        assert_eq!(said(&text).unwrap(), "1 machine was accepted, 2 were refused.");
+        let view = shown::view(&text);
+        assert_eq!(view.rows[0].progress, BatchProgress::Accepted(job));
+        assert_eq!(view.rows[1].errors, ["You have 2 open jobs."]);
+        assert_eq!(view.rows[2].cells[0].errors, ["Taken."]);
+        assert_eq!((view.open(), view.wrong()), (2, 2));
+    }
+
+    #[test]
+    fn a_table_shows_what_is_meant_and_no_secret() {
+        let text = checked(
+            "name,root_password,samba_user,samba_password,dns\na,correct horse staple,ada,hunter2 hunter2,1.1.1.1;x;y;z;w",
+        );
+        let view = shown::view(&text);
+        let shown: Vec<&str> = view.rows[0].cells.iter().map(|cell| cell.text.as_str()).collect();
+        assert_eq!(shown, ["a", "core", "Immutable", "2048 MiB", "2 vCPUs", "30 GiB", "NAT"]);
+        let others: Vec<(&str, &str, usize)> = view.rows[0]
+            .others
+            .iter()
+            .map(|cell| (cell.field, cell.text.as_str(), cell.errors.len()))
+            .collect();
+        assert_eq!(
+            others,
+            [
+                ("root_password", "set", 0),
+                ("dns", "1.1.1.1, x, y and 2 more", 4),
+                ("samba_user", "ada", 0),
+                ("samba_password", "set", 0)
+            ]
+        );
+        assert_eq!(view.rows[0].others[1].errors[3], "And 1 more.");
+    }
+}
