@@ -68,11 +68,11 @@ fn cell(cell: &BatchCell) -> AnyView {
 }
 
 fn errors(cell: &BatchCell) -> Vec<AnyView> {
-    cell.errors.iter().map(error).collect()
+    cell.errors.iter().map(|message| error(message)).collect()
 }
 
-fn error(message: &String) -> AnyView {
-    view! { <p class="field-error">{message.clone()}</p> }.into_any()
+fn error(message: &str) -> AnyView {
+    view! { <p class="field-error">{message.to_owned()}</p> }.into_any()
 }
 
 /// Everything about a machine that is not in a cell.
@@ -92,7 +92,7 @@ fn remarks(row: &BatchRow) -> Option<AnyView> {
     let plan = row.plan.as_ref().filter(|_| row.is_open()).map(|shown| {
         view! { <details><summary>"What will happen"</summary>{plan::plan(shown)}</details> }.into_any()
     });
-    let errors = row.errors.iter().map(error);
+    let errors = row.errors.iter().map(|message| error(message));
     let all: Vec<AnyView> =
         progress.into_iter().chain(others).chain(errors).chain(warnings).chain(plan).collect();
     (!all.is_empty()).then(|| all.into_any())

@@ -54,7 +54,7 @@ pub struct Described {
 
 impl Fields {
     /// Those that there are.
-    pub fn new() -> Self {
+    pub fn of_a_new_machine() -> Self {
         let groups = OperationKind::Create.row().form.groups();
         let list: Vec<Field> = groups.into_iter().flat_map(|group| group.fields).collect();
         let mut names = BTreeMap::new();

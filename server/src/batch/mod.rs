@@ -95,7 +95,7 @@ pub fn read(text: &str, base: FormData) -> Result<Batch, Vec<Mistake>> {
     let text = mistake::clean(text).map_err(|mistake| vec![mistake])?;
     let nothing = || vec![Mistake::new("Paste the machines here, or choose a file.")];
     let format = Format::of(&text).ok_or_else(nothing)?;
-    let fields = Fields::new();
+    let fields = Fields::of_a_new_machine();
     let Records { defaults, machines } = match format {
         Format::Csv => table::read(&text, &fields)?,
         Format::Toml => records::toml(&text).map_err(|mistake| vec![mistake])?,

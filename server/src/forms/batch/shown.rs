@@ -19,7 +19,7 @@ const SHOWN_MAX: usize = 3;
 
 /// The whole text.
 pub(super) fn view(checked: &Checked) -> BatchView {
-    let fields = Fields::new();
+    let fields = Fields::of_a_new_machine();
     let given: BTreeSet<&str> =
         checked.machines.iter().flat_map(|machine| &machine.described.given).copied().collect();
     let mut rows: Vec<BatchRow> =
