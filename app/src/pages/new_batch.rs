@@ -51,12 +51,13 @@ pub fn NewBatch() -> impl IntoView {
             }
             .into_any());
         }
+        let create = cx.form.batch.as_ref().and_then(|batch| buttons(batch));
         Ok(view! {
             {heading(TITLE, one)}
             {outcome(&cx)}
             <form method="post" enctype="multipart/form-data" class="stack wide" novalidate>
-                {text(&cx)}
-                {cx.form.batch.as_ref().map(|batch| checked(batch))}
+                {text(&cx, create.is_none())}
+                {cx.form.batch.as_ref().map(|batch| checked(batch, create))}
             </form>
             {formats()}
         }
@@ -93,8 +94,8 @@ fn read_as(batch: &BatchView) -> String {
     }
 }
 
-/// The text and the file, and what is wrong with them as a whole.
-fn text(cx: &Cx) -> AnyView {
+/// The text and the file, and what is wrong with them as a whole; checking it `is_next`, or something else is.
+fn text(cx: &Cx, is_next: bool) -> AnyView {
     let errors: Vec<String> = match &cx.form.fault {
         Some(Fault::Invalid { fields }) => {
             fields.iter().filter(|error| error.field == TEXT).map(|error| error.message.clone()).collect()
@@ -103,6 +104,7 @@ fn text(cx: &Cx) -> AnyView {
     };
     let invalid = (!errors.is_empty()).then_some("true");
     let errors = errors.into_iter().map(|error| view! { <p class="field-error">{error}</p> }).collect_view();
+    let check = if is_next { "button primary" } else { "button" };
     // The first line feed after the tag would be left out (WHATWG HTML §13.1.2.5).
     let written = format!("\n{}", escape(cx.form.data.raw(TEXT)));
     view! {
@@ -125,20 +127,20 @@ fn text(cx: &Cx) -> AnyView {
                     {written}
                 </textarea>
                 <p class="help" id="text-help">
-                    "CSV, TOML, JSON or create-batch commands; which one it is is found out. At most 100 machines."
+                    "CSV, TOML, JSON or create-batch commands: the page recognises which. At most 100 machines."
                 </p>
                 <div id="text-error">{errors}</div>
             </div>
             <div class="buttons">
-                <button class="button primary" name="intent" value="check_batch">"Check"</button>
+                <button class=check name="intent" value="check_batch">"Check"</button>
             </div>
         </section>
     }
     .into_any()
 }
 
-/// The machines of the text, and the buttons that create them if nothing is wrong.
-fn checked(batch: &BatchView) -> AnyView {
+/// The machines of the text, and the buttons that create them.
+fn checked(batch: &BatchView, create: Option<AnyView>) -> AnyView {
     // Posted again, so that what was accepted is not submitted a second time.
     let accepted = batch.rows.iter().filter(|row| !row.is_open()).map(|row| {
         view! { <input type="hidden" name="accepted" value=row.name.clone()/> }
@@ -154,11 +156,12 @@ fn checked(batch: &BatchView) -> AnyView {
         {warnings}
         {batch::table(batch)}
         {batch.total.clone().map(|total| view! { <p>{total}</p> })}
-        {buttons(batch)}
+        {create}
     }
     .into_any()
 }
 
+/// What creates the machines, if nothing is wrong with any, or what tries the refused ones again.
 fn buttons(batch: &BatchView) -> Option<AnyView> {
     let was_refused = batch.rows.iter().any(|row| matches!(row.progress, BatchProgress::Accepted(_)));
     if batch.open() == 0 || (batch.wrong() > 0 && !was_refused) {
@@ -171,6 +174,7 @@ fn buttons(batch: &BatchView) -> Option<AnyView> {
     };
     Some(
         view! {
+            <input type="hidden" name="digest" value=batch.digest.clone()/>
             <div class="buttons">
                 <button class="button primary" name="intent" value="create_batch">{create}</button>
                 <button class="button" name="intent" value="configure_batch">{save}</button>

@@ -29,7 +29,8 @@ fn row(errors: &[&str], progress: BatchProgress) -> BatchRow {
 
 async fn posted(rows: Vec<BatchRow>, fault: Option<Fault>) -> String {
     let total = Some("Together 4 GiB of memory.".to_owned());
-    let batch = BatchView { format: "CSV", rows, warnings: vec![HOSTILE.to_owned()], total };
+    let batch =
+        BatchView { format: "CSV", digest: "d1".to_owned(), rows, warnings: vec![HOSTILE.to_owned()], total };
     let data = FormData(vec![("text".to_owned(), format!("\n{HOSTILE}"))]);
     let form = FormState { data, fault, batch: Some(Box::new(batch)), ..FormState::default() };
     let answer = get(World { machines: 3 }, actor(Role::Member), routes::NEW_BATCH, form).await;
@@ -47,6 +48,9 @@ fn buttons(html: &str) -> Vec<String> {
 async fn what_is_right_can_be_created() {
     let html = posted(vec![row(&[], BatchProgress::Open), row(&[], BatchProgress::Open)], None).await;
     assert_eq!(buttons(&html), ["check_batch", "create_batch", "configure_batch"]);
+    assert!(
+        tags(&html).iter().any(|tag| tag.get("name") == Some("digest") && tag.get("value") == Some("d1"))
+    );
     for said in
         ["2 machines, read as CSV. Nothing has been created yet.", "Create 2 machines", "Together 4 GiB"]
     {

@@ -91,15 +91,18 @@ impl Fields {
     pub fn unknown(&self, names: &[&str]) -> String {
         let shown = names.iter().take(NAMES_MAX).map(|name| format!("“{}”", brief(name)));
         let shown: Vec<String> = shown.collect();
+        let shown = shown.join(", ");
         let more = names.len().saturating_sub(NAMES_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let meant = match names {
-            [only] => self.meant(only).map(|meant| format!("; did you mean “{meant}”?")),
-            _ => None,
+        let what = match names {
+            [only] => match self.meant(only) {
+                Some(meant) => format!("There is no field {shown}; did you mean “{meant}”?"),
+                None => format!("There is no field {shown}."),
+            },
+            _ => format!("There are no fields {shown}{more}."),
         };
         let known: Vec<&str> = self.list.iter().map(|field| field.name).collect();
-        let end = meant.unwrap_or_else(|| ".".to_owned());
-        format!("There is no {}{more}{end} Known are: {}.", shown.join(", "), known.join(", "))
+        format!("{what} The fields are: {}.", known.join(", "))
     }
 
     /// The known name that is most like this one.
@@ -177,6 +180,8 @@ impl Described {
             (Entry::Lines { .. }, given) => Ok(vec![lines(field.name, items(given))]),
             (_, Given::List(_)) => Err("One value is expected here, not a list."),
             (_, Given::Flag(flag)) => Ok(vec![flag.to_string()]),
+            // Blanks at either end may belong to it.
+            (Entry::Password, Given::Text(text)) => Ok(vec![text]),
             (_, Given::Text(text)) => Ok(vec![one(field.name, text)]),
         };
         match values {

@@ -21,6 +21,7 @@ use given::Records;
 use mistake::Mistake;
 use model::FieldError;
 use model::form::FormData;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
 /// The most machines that one text describes.
@@ -43,6 +44,8 @@ pub enum Format {
 pub struct Batch {
     /// What it was recognised as.
     pub format: Format,
+    /// Its fingerprint, the same however its lines end.
+    pub digest: String,
     /// The machines, in its order.
     pub machines: Vec<Described>,
 }
@@ -114,7 +117,7 @@ pub fn read(text: &str, base: FormData) -> Result<Batch, Vec<Mistake>> {
     let mut machines: Vec<Described> =
         machines.into_iter().map(|record| fields.describe(&base, record)).collect();
     find_namesakes(&mut machines);
-    Ok(Batch { format, machines })
+    Ok(Batch { format, digest: hex::encode(Sha256::digest(&text)), machines })
 }
 
 fn count(machines: usize, format: Format) -> Result<(), Mistake> {

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::given::{Given, Record, Records};
 use super::mistake::Mistake;
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 
 /// How many lines are said to be wrong.
 const MISTAKES_MAX: usize = 10;
@@ -21,13 +21,16 @@ pub fn read(text: &str, fields: &Fields) -> Result<Records, Vec<Mistake>> {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .trim(Trim::All)
         .comment(Some(b'#'))
         .delimiter(separator)
         .from_reader(text.as_bytes());
     let mut lines = reader.records().filter(|line| !line.as_ref().is_ok_and(is_blank));
     let header = match lines.next() {
-        Some(header) => header.map_err(|error| vec![unreadable(&error)])?,
+        Some(header) => {
+            let mut header = header.map_err(|error| vec![unreadable(&error)])?;
+            header.trim();
+            header
+        }
         None => return Ok(Records::default()),
     };
     if let Some(what) = wrong_header(&header, fields) {
@@ -85,7 +88,7 @@ fn wrong_header(header: &StringRecord, fields: &Fields) -> Option<String> {
 /// A machine. A line with a cell too many or too few has most likely lost its separator, and all its cells their meaning.
 fn record(text: &str, header: &StringRecord, line: &StringRecord) -> Result<Record, Mistake> {
     let has = line.len().max(header.len());
-    let too_many = line.iter().skip(header.len()).any(|cell| !cell.is_empty());
+    let too_many = line.iter().skip(header.len()).any(|cell| !cell.trim().is_empty());
     if too_many || line.len() < header.len() {
         let has = if too_many { has } else { line.len() };
         let (values, columns) = (count(has, "value"), count(header.len(), "column"));
@@ -93,7 +96,7 @@ fn record(text: &str, header: &StringRecord, line: &StringRecord) -> Result<Reco
             format!("this line has {values} for {columns}. Put a value with a separator in it into quotes.");
         return Err(Mistake::on_line(line_of(text, line), what));
     }
-    let cells = header.iter().zip(line.iter()).filter(|(_, cell)| !cell.is_empty());
+    let cells = header.iter().zip(line.iter()).filter(|(_, cell)| !cell.trim().is_empty());
     Ok(Record(cells.map(|(name, cell)| (name.to_owned(), Given::Text(cell.to_owned()))).collect()))
 }
 
@@ -102,7 +105,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn is_blank(line: &StringRecord) -> bool {
-    line.iter().all(str::is_empty)
+    line.iter().all(|cell| cell.trim().is_empty())
 }
 
 /// The number of a line. The reader begins a record before the blank lines and comments that it skips.

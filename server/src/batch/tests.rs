@@ -134,7 +134,7 @@ fn defaults_hold_for_every_machine_that_does_not_say_otherwise() {
     assert_eq!(mistakes("[defaults]\nmemory = [1]\n[[machine]]\nname = 'a'").len(), 1);
     let unknown = mistakes("[defaults]\nmemroy = 1\n[[machine]]\nname = 'a'");
     assert!(
-        unknown[0].starts_with("In the defaults: There is no “memroy”; did you mean “memory”?"),
+        unknown[0].starts_with("In the defaults: There is no field “memroy”; did you mean “memory”?"),
         "{unknown:?}"
     );
 }
@@ -182,11 +182,11 @@ fn a_text_that_cannot_be_read_says_where_and_what_was_expected() {
         ("", "Paste the machines here"),
         (
             "name,memroy\nweb,1",
-            "Line 1: the first line names the columns. There is no “memroy”; did you mean “memory”? Known are: name, host",
+            "Line 1: the first line names the columns. There is no field “memroy”; did you mean “memory”? The fields are: name, host",
         ),
         (
             "\n\nweb-1,docker,2048",
-            "Line 3: the first line names the columns. There is no “web-1”, “docker”, “2048”.",
+            "Line 3: the first line names the columns. There are no fields “web-1”, “docker”, “2048”.",
         ),
         ("memory,disk\n1,2", "has to be “name”"),
         ("profile,name,profiles\n", "“profile” and “profiles” are the same"),
@@ -221,7 +221,7 @@ fn what_is_wrong_with_one_machine_stands_beside_it() {
     let (field, message) = first("[{\"name\": \"a\", \"colour\": 1, \"shape\": 2}]");
     assert_eq!(field, "");
     assert!(
-        message.starts_with("There is no “colour”, “shape”. Known are: name, host, profiles"),
+        message.starts_with("There are no fields “colour”, “shape”. The fields are: name, host, profiles"),
         "{message}"
     );
     assert_eq!(first("[{\"name\": \"a\", \"memory\": [1]}]").0, "memory");
@@ -233,6 +233,11 @@ fn what_is_wrong_with_one_machine_stands_beside_it() {
     assert!(field == "name" && message.contains("has the name a"), "{message}");
     assert_eq!(first("[{\"name\": \"a\", \"name\": \"b\"}]").1, "“name” stands twice.");
     assert_eq!(errors("name\na\nb\n"), []);
+    // A password is what was typed, blanks included.
+    for text in ["name,root_password\n a , x y ", "[{\"name\": \" a \", \"root_password\": \" x y \"}]"] {
+        let machine = machines(text).remove(0);
+        assert_eq!((machine.data.raw("name"), machine.data.raw("root_password")), ("a", " x y "));
+    }
     // What is no size stays as it was written, for the reader of the form to judge.
     let odd = machines("name,memory,disk\na,lots,1536M\n");
     assert_eq!((odd[0].data.get("memory"), odd[0].data.get("disk")), ("lots", "1536M"));

@@ -1,7 +1,8 @@
 //! Many new machines from one text: read, judged as the form for one judges it, planned, and submitted as a job each.
 //!
 //! The text is posted each time, and nothing of it is kept in between: what was checked is read and planned again before anything
-//! is submitted, because a name may have been taken meanwhile, and of a text with a mistake nothing is begun. It may hold passwords.
+//! is submitted, because a name may have been taken meanwhile; of a text with a mistake, or one that differs from what was checked,
+//! nothing is begun. It may hold passwords.
 //! It is shown again to the person who posted it, in the answer to that post, which no cache keeps (`guard`), and nowhere else.
 
 mod checked;
@@ -23,6 +24,12 @@ use std::collections::BTreeSet;
 /// Posted for each machine of the text that was accepted before.
 const ACCEPTED: &str = "accepted";
 
+/// The fingerprint of the text that was checked.
+const DIGEST: &str = "digest";
+/// Said where another text is to be submitted: someone has gone on writing.
+const NOT_SHOWN: &str =
+    "The text has changed since it was checked, and nothing has been created. This is what it would do now.";
+
 /// Makes the hash of a password, without anything of its surroundings.
 type Hash = fn(&str) -> Result<PasswordHash, Refused>;
 
@@ -42,6 +49,10 @@ impl<'a> Post<'a> {
             let operations = checked.operations();
             if shown::view(&checked).wrong() > 0 || operations.is_empty() {
                 return Ok(Done::Rerender(rerender(&checked)));
+            }
+            if self.data.get(DIGEST) != checked.digest {
+                let fault = Some(Fault::refused(NOT_SHOWN));
+                return Ok(Done::Rerender(Rerender { fault, ..rerender(&checked) }));
             }
             let done = submit(self.portal, self.visitor, operations, &Consent::default()).await;
             if done.refused.is_empty() {

@@ -1,20 +1,35 @@
 //! Many machines from one text, as a browser posts it.
 
-use crate::world::{Person, World, machine_form};
+use crate::http::Reply;
+use crate::world::{Person, World, digest_of, machine_form};
 
 const PAGE: &str = "/machines/new/batch";
 const SMALL: &str = "name,memory,vcpus,disk,root_password\n";
 
 /// Posts a text with a button of the page, as a form with a file input does.
-async fn press(person: &Person, button: &str, text: &str, file: Option<&str>) -> crate::http::Reply {
+async fn post(person: &Person, button: &str, digest: &str, text: &str, file: Option<&str>) -> Reply {
     let part = |name: &str, more: &str, value: &str| {
         format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n")
     };
     let more = format!("; filename=\"{}\"", if file.is_some() { "machines.csv" } else { "" });
     let file = part("text", &more, file.unwrap_or_default());
-    let body = format!("{file}{}{}--x--\r\n", part("text", "", text), part("intent", "", button));
+    let body = format!("{file}{}{}", part("text", "", text), part("intent", "", button));
+    let body = format!("{body}{}--x--\r\n", part("digest", "", digest));
     let headers = [("origin", person.origin.as_str()), ("content-type", "multipart/form-data; boundary=x")];
     person.ask("POST", PAGE, &headers, body.as_bytes()).await
+}
+
+/// Presses a button that shows something.
+async fn press(person: &Person, button: &str, text: &str, file: Option<&str>) -> Reply {
+    post(person, button, "", text, file).await
+}
+
+/// Checks a text, and then presses a button that creates something.
+async fn submit(person: &Person, button: &str, text: &str) -> Reply {
+    let shown = press(person, "check_batch", "", Some(text)).await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    // As a text area posts it.
+    post(person, button, &digest_of(&shown.body), &text.replace('\n', "\r\n"), None).await
 }
 
 #[tokio::test]
@@ -59,7 +74,7 @@ async fn a_text_is_checked_corrected_and_becomes_a_job_for_each_machine() {
         assert!(reply.body.contains(said), "{said}: {}", reply.body);
     }
     assert_eq!(admin.get("/machines/web-1").await.status, 404);
-    let reply = press(&admin, "create_batch", &right, None).await;
+    let reply = submit(&admin, "create_batch", &right).await;
     assert_eq!((reply.status, reply.location()), (303, "/jobs"), "{}", reply.body);
     for name in ["web-1", "web-2", "web-3"] {
         admin.latest_job(name).await;
@@ -72,17 +87,35 @@ async fn a_text_is_checked_corrected_and_becomes_a_job_for_each_machine() {
 }
 
 #[tokio::test]
+async fn what_was_not_shown_is_not_created() {
+    let (world, admin) = World::new().await;
+    let shown = press(&admin, "check_batch", &format!("{SMALL}a,512,1,1,\n"), None).await;
+    let digest = digest_of(&shown.body);
+    let longer = format!("{SMALL}a,512,1,1,\nb,512,1,1,\n");
+    for digest in [digest.as_str(), ""] {
+        let reply = post(&admin, "create_batch", digest, &longer, None).await;
+        assert_eq!(reply.status, 409, "{}", reply.body);
+        assert!(
+            reply.body.contains("The text has changed since") && reply.body.contains("Create 2 machines")
+        );
+        assert_ne!(digest_of(&reply.body), digest);
+    }
+    assert_eq!(admin.get("/machines/a").await.status, 404);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn only_the_configurations_can_be_saved() {
     let (world, admin) = World::new().await;
     let text = "[defaults]\nmemory = 512\ndisk = 1\n[[machine]]\nname = 'web-1'\n[[machine]]\nname = 'web-2'";
-    let reply = press(&admin, "configure_batch", text, None).await;
+    let reply = submit(&admin, "configure_batch", text).await;
     assert_eq!((reply.status, reply.location()), (303, "/jobs"), "{}", reply.body);
     for name in ["web-1", "web-2"] {
         admin.latest_job(name).await;
         assert!(admin.get(&format!("/machines/{name}")).await.body.contains("Not created"));
     }
     // A single one leads where the form for one leads.
-    let reply = press(&admin, "create_batch", "create-batch web-3 core 512 1 1", None).await;
+    let reply = submit(&admin, "create_batch", "create-batch web-3 core 512 1 1").await;
     let job = reply.location().strip_prefix("/jobs/").expect("its job").to_owned();
     admin.wait_for(&job).await;
     world.end().await;
@@ -98,7 +131,9 @@ async fn what_was_accepted_before_is_left_out() {
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert!(reply.body.contains("Create the remaining 1 machine") && reply.body.contains("Accepted before"));
     assert!(reply.body.contains("name=\"accepted\" value=\"web-1\""), "{}", reply.body);
-    let reply = admin.post(PAGE, &[("text", text), ("accepted", "web-1"), ("intent", "create_batch")]).await;
+    let digest = digest_of(&reply.body);
+    let fields = [("text", text), ("accepted", "web-1"), ("digest", &digest), ("intent", "create_batch")];
+    let reply = admin.post(PAGE, &fields).await;
     assert_eq!(reply.status, 303, "{}", reply.body);
     admin.latest_job("web-2").await;
     world.end().await;
@@ -150,7 +185,7 @@ async fn a_member_creates_machines_of_their_own() {
     let (world, admin) = World::new().await;
     let mia = world.user(&admin, "mia", "member").await;
     let eve = world.user(&admin, "eve", "member").await;
-    let reply = press(&mia, "create_batch", &format!("{SMALL}a,512,1,1,\nb,512,1,1,\n"), None).await;
+    let reply = submit(&mia, "create_batch", &format!("{SMALL}a,512,1,1,\nb,512,1,1,\n")).await;
     assert_eq!(reply.status, 303, "{}", reply.body);
     for name in ["a", "b"] {
         mia.latest_job(name).await;

@@ -8,6 +8,8 @@ use crate::plan::Plan;
 pub struct BatchView {
     /// What the text was recognised as: “CSV”.
     pub format: &'static str,
+    /// The fingerprint of the text, which the buttons that create something post back: what was not shown is not done.
+    pub digest: String,
     /// The machines.
     pub rows: Vec<BatchRow>,
     /// What should be known before any of them is created, as it is so for each.

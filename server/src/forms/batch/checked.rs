@@ -29,6 +29,7 @@ pub(super) struct Machine {
 /// A text with everything that is known about it.
 pub(super) struct Checked {
     pub(super) format: Format,
+    pub(super) digest: String,
     pub(super) machines: Vec<Machine>,
 }
 
@@ -49,7 +50,7 @@ impl Checked {
             let is_accepted = accepted.contains(described.data.get("name"));
             Machine::read(described, is_accepted, choices, hash)
         });
-        Ok(Self { format: batch.format, machines: machines.collect() })
+        Ok(Self { format: batch.format, digest: batch.digest, machines: machines.collect() })
     }
 
     /// What is still to be submitted.

@@ -29,7 +29,7 @@ pub(super) fn view(checked: &Checked) -> BatchView {
         row.warnings.retain(|warning| !warnings.contains(warning));
     }
     let total = rows.iter().all(|row| !row.is_wrong()).then(|| total(checked)).flatten();
-    BatchView { format: checked.format.title(), rows, warnings, total }
+    BatchView { format: checked.format.title(), digest: checked.digest.clone(), rows, warnings, total }
 }
 
 fn row(machine: &Machine, fields: &Fields, given: &BTreeSet<&str>) -> BatchRow {
