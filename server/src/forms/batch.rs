@@ -161,7 +161,7 @@ mod tests {
         );
         let view = shown::view(&text);
         let shown: Vec<&str> = view.rows[0].cells.iter().map(|cell| cell.text.as_str()).collect();
-        assert_eq!(shown, ["a", "core", "Immutable", "2048 MiB", "2 vCPUs", "30 GiB", "NAT"]);
+        assert_eq!(shown, ["a", "core", "Immutable", "2 GiB", "2 vCPUs", "30 GiB", "NAT"]);
         let others: Vec<(&str, &str, usize)> = view.rows[0]
             .others
             .iter()

@@ -6,7 +6,7 @@ use model::address::brief;
 use model::fault::FieldError;
 use model::form::{Entry, Field, FormData};
 use model::operation::Operation;
-use model::size::Bytes;
+use model::size::{Bytes, DiskGib, MemoryMib, Vcpus};
 use model::ssh_key::SshKey;
 use model::view::batch::{BatchCell, BatchRow, BatchView};
 use std::collections::BTreeSet;
@@ -88,7 +88,7 @@ fn shown(field: &Field, data: &FormData) -> String {
         Entry::Network => {
             value.parse().map_or_else(|_| brief(value), |network: model::machine::Network| network.title())
         }
-        Entry::Number { unit, .. } if value.parse::<u64>().is_ok() => format!("{} {unit}", brief(value)),
+        Entry::Number { .. } => size(field.name, value).unwrap_or_else(|| brief(value)),
         Entry::Lines { .. } if field.name.ends_with("_keys") => list(
             value
                 .lines()
@@ -96,6 +96,15 @@ fn shown(field: &Field, data: &FormData) -> String {
         ),
         Entry::Lines { .. } => list(value.lines()),
         _ => brief(value),
+    }
+}
+
+fn size(field: &str, value: &str) -> Option<String> {
+    match field {
+        "memory" => value.parse().ok().map(|memory: MemoryMib| memory.to_string()),
+        "vcpus" => value.parse().ok().map(|vcpus: Vcpus| vcpus.to_string()),
+        "disk" => value.parse().ok().map(|disk: DiskGib| disk.to_string()),
+        _ => None,
     }
 }
 
