@@ -1,6 +1,6 @@
 /** Many machines from one pasted text: what is wrong stands in the table, and what is corrected runs on a real libvirt. */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
-import { accessible, ada, fitsWindow, jobDone, login, purge, url } from "../support/people";
+import { accessible, ada, fitsWindow, jobDone, login, purge, tappable, url } from "../support/people";
 import { virsh } from "../support/portal";
 
 test.describe.configure({ mode: "serial" });
@@ -66,6 +66,9 @@ test("the same on a phone and without JavaScript, from a file", async ({ browser
   await phone.goto(`${url()}/machines/new`);
   await phone.getByRole("link", { name: "Several at once" }).click();
   await fitsWindow(phone);
+  await phone.getByText("Formats and names").click();
+  await fitsWindow(phone);
+  await tappable(phone);
   await phone.screenshot({ path: info.outputPath("empty.png"), fullPage: true });
   await phone.getByLabel("File").setInputFiles({ name: "machines.csv", mimeType: "text/csv", buffer: Buffer.from(wrong) });
   await phone.getByRole("button", { name: "Check" }).click();

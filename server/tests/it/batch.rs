@@ -83,6 +83,10 @@ async fn a_text_is_checked_corrected_and_becomes_a_job_for_each_machine() {
     let audit = admin.get("/audit.csv").await.body;
     assert_eq!(audit.matches(",create,").count(), 4, "{audit}");
     assert!(!audit.contains("hunter2"));
+    for file in ["snowglobe.db", "snowglobe.db-wal"] {
+        let kept = std::fs::read(world.state.path().join(file)).unwrap();
+        assert!(!kept.windows(7).any(|bytes| bytes == b"hunter2"), "{file} has what was typed");
+    }
     world.end().await;
 }
 

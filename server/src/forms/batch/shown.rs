@@ -115,9 +115,10 @@ fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-/// What would otherwise stand at every machine.
+/// What would otherwise stand at every machine that has a plan.
 fn common_warnings(rows: &[BatchRow]) -> Vec<String> {
-    let [first, others @ ..] = rows else { return Vec::new() };
+    let planned: Vec<&BatchRow> = rows.iter().filter(|row| row.plan.is_some()).collect();
+    let [first, others @ ..] = planned.as_slice() else { return Vec::new() };
     if others.is_empty() {
         return Vec::new();
     }
