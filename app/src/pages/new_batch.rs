@@ -20,19 +20,31 @@ const TEXT: &str = "text";
 const EXAMPLES: [(&str, &str); 4] = [
     (
         "CSV, also from a spreadsheet",
-        "name,profiles,memory,disk,tcp_ports\nweb-1,nginx;docker,4096,30,22;80;443\nweb-2,nginx,2G,30,22;80",
+        "name,profiles,memory,disk,tcp_ports
+web-1,docker;python,4096,30,22;80;443
+web-2,docker,2G,30,22;80",
     ),
     (
         "TOML",
-        "[defaults]\nmemory = 4096\n\n[[machine]]\nname = \"web-1\"\nprofiles = [\"nginx\", \"docker\"]\ntcp_ports = [22, 80, 443]",
+        r#"[defaults]
+memory = 4096
+
+[[machine]]
+name = "web-1"
+profiles = ["docker", "python"]
+tcp_ports = [22, 80, 443]"#,
     ),
     (
-        "JSON",
-        "[{\"name\": \"web-1\", \"profiles\": [\"nginx\"], \"memory\": 4096}]\nor {\"defaults\": {\"memory\": 4096}, \"machines\": [{\"name\": \"web-1\"}]}",
+        "JSON, with or without defaults",
+        r#"{
+  "defaults": {"memory": 4096},
+  "machines": [{"name": "web-1", "profiles": ["docker"]}]
+}"#,
     ),
     (
-        "create-batch of nixos-vm-template",
-        "just create-batch web-1 nginx,docker 4096 4 50G nat\ncreate-batch web-2 memory=2048 network=bridge:br0",
+        "Commands of nixos-vm-template",
+        "just create-batch web-1 docker,python 4096 4 50G nat
+create-batch web-2 memory=2048 static_ip=192.168.1.20/24,192.168.1.1",
     ),
 ];
 
@@ -196,8 +208,8 @@ fn formats() -> AnyView {
             <summary>"Formats and names"</summary>
             {examples.into_iter().collect_view()}
             <p>
-                "What is left out is as in the form for a new machine. In CSV, items of a list are separated by semicolons or by line \
-                 breaks inside quotes; “-” is an empty list. Memory is in MiB and the disk in GiB, if no unit such as G is written."
+                "What is left out is as in the form for a new machine. In a text, items of a list are separated by semicolons or line \
+                 breaks; “-” is an empty list. Memory is in MiB and the disk in GiB, if no unit such as G is written."
             </p>
             <dl class="facts">{fields.collect_view()}</dl>
         </details>

@@ -197,3 +197,27 @@ async fn a_member_creates_machines_of_their_own() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn every_example_on_the_page_can_be_used() {
+    let (world, admin) = World::new().await;
+    let page = admin.get(PAGE).await.body;
+    let examples: Vec<String> = page
+        .split("<pre class=\"example\">")
+        .skip(1)
+        .map(|rest| {
+            rest.split("</pre>")
+                .next()
+                .unwrap()
+                .replace("<!>", "")
+                .replace("&quot;", "\"")
+                .replace("&amp;", "&")
+        })
+        .collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let reply = press(&admin, "check_batch", &example, None).await;
+        assert_eq!(reply.status, 200, "{example}: {}", reply.body);
+    }
+    world.end().await;
+}
