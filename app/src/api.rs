@@ -60,7 +60,7 @@ pub enum Judged {
 #[server(name = AskPlan, prefix = "/api", endpoint = "plan", input = Json, output = Json)]
 pub async fn plan(form: FormData) -> Result<Judged, ApiError> {
     let caller = crate::cx::caller()?;
-    let operations = match model::form::operations(&form, &placeholder_hash) {
+    let operations = match model::form::operations(&form, &model::form::placeholder_hash) {
         Ok(operations) => operations,
         Err(fields) => {
             let fields = model::portal::all_mistakes(&*caller.portal, &caller.actor, &form, fields).await;
@@ -88,10 +88,4 @@ pub async fn ticket(purpose: TicketPurpose) -> Result<String, ApiError> {
     let caller = crate::cx::caller()?;
     let ticket = caller.portal.ticket(&caller.actor, purpose).await.map_err(crate::cx::with_status)?;
     Ok(ticket.reveal().to_owned())
-}
-
-/// Stands in for a password's hash where a form is only judged, not carried out: a plan does not depend on it.
-#[cfg(feature = "ssr")]
-fn placeholder_hash(_clear: &str) -> Result<model::identity::PasswordHash, model::newtype::Refused> {
-    "$6$placeholder$0000000000000000".parse()
 }

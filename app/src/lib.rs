@@ -33,6 +33,7 @@ use model::audit::ChainState;
 use model::fault::Fault;
 use model::form::FormData;
 use model::plan::Plan;
+use model::view::batch::BatchView;
 
 /// The outcome of a form that was posted to this page, if it did not lead to another page. Empty for a GET.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct FormState {
     pub plan: Option<Plan>,
     /// What was accepted, when something else that was posted with it was not.
     pub accepted: Vec<String>,
+    /// The machines of the posted text.
+    pub batch: Option<Box<BatchView>>,
     /// The result of verifying the audit log's hash chain.
     pub chain: Option<ChainState>,
 }

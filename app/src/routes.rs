@@ -15,6 +15,8 @@ use model::view::machine::{Due, MachineFilter};
 pub const MACHINES: &str = "/";
 /// The form for a new machine.
 pub const NEW_MACHINE: &str = "/machines/new";
+/// The form for many new machines at once. Below the other one, so that it takes no further name away from machines.
+pub const NEW_BATCH: &str = "/machines/new/batch";
 /// Built images and the form that builds one.
 pub const IMAGES: &str = "/images";
 /// The id of the form on that page.
@@ -74,6 +76,7 @@ pub mod assets {
 pub const PAGES: &[&str] = &[
     MACHINES,
     NEW_MACHINE,
+    NEW_BATCH,
     "/machines/{name}",
     "/machines/{name}/console",
     "/machines/{name}/configuration",

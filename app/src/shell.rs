@@ -48,6 +48,7 @@ pub fn App() -> impl IntoView {
             <FlatRoutes fallback=pages::errors::NotFound>
                 <Route path=path!("/") view=pages::machines::Machines ssr=ssr.clone()/>
                 <Route path=path!("/machines/new") view=pages::new_machine::NewMachine ssr=ssr.clone()/>
+                <Route path=path!("/machines/new/batch") view=pages::new_batch::NewBatch ssr=ssr.clone()/>
                 <Route path=path!("/machines/:name") view=pages::machine::overview::Overview ssr=ssr.clone()/>
                 <Route path=path!("/machines/:name/console") view=pages::machine::console::Console ssr=ssr.clone()/>
                 <Route

@@ -44,7 +44,7 @@ test.beforeAll(async ({ browser }) => {
   teller.say(...Array.from({ length: 200 }, (_, n) => `a line that says what part ${n} of the build is doing <b>now</b>`));
   const underWay = new URL(page.url()).pathname;
   places = [
-    ["machines", "/"], ["machines-none-found", "/?q=nothing"], ["new", "/machines/new"], ["machine", `/machines/${running}`],
+    ["machines", "/"], ["machines-none-found", "/?q=nothing"], ["new", "/machines/new"], ["new-several", "/machines/new/batch"], ["machine", `/machines/${running}`],
     ["machine-making", `/machines/${making}`],
     ["console", `/machines/${running}/console`], ["configuration", `/machines/${running}/configuration`],
     ["activity", `/machines/${running}/activity`], ["generations", `/machines/${running}/generations`], ["destroy", `/machines/${running}/do/destroy`], ["force-off", `/machines/${running}/do/force_off`], ["images", "/images"],

@@ -7,13 +7,14 @@
 //! - A page's policy allows its own scripts and nothing inline but what carries the nonce of this one answer.
 
 use crate::state::Shared;
+use app::routes::NEW_BATCH;
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use model::form::BODY_MAX;
+use model::form::{BODY_MAX, UPLOAD_MAX};
 
 /// Headers of every answer.
 const ALWAYS: [(HeaderName, &str); 6] = [
@@ -64,17 +65,18 @@ pub async fn protect(State(server): State<Shared>, request: Request, next: Next)
     response
 }
 
-/// Reads a request's body, within [`BODY_MAX`] and the server's patience. A handler never waits for a client, and a
+/// Reads a request's body, within the page's limit and the server's patience. A handler never waits for a client, and a
 /// body whose declared length is too large is not read at all.
 pub async fn whole_body(State(server): State<Shared>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    if body.size_hint().lower() > BODY_MAX as u64 {
-        return too_large();
+    let most = if head.uri.path() == NEW_BATCH { UPLOAD_MAX } else { BODY_MAX };
+    if body.size_hint().lower() > most as u64 {
+        return too_large(most);
     }
-    match tokio::time::timeout(server.limits.body, to_bytes(body, BODY_MAX)).await {
+    match tokio::time::timeout(server.limits.body, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
         // Or the client disconnected, and nobody reads the answer.
-        Ok(Err(_)) => too_large(),
+        Ok(Err(_)) => too_large(most),
         Err(_) => {
             let why = "The request took too long to arrive. Send it again.\n";
             (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")], why).into_response()
@@ -82,8 +84,8 @@ pub async fn whole_body(State(server): State<Shared>, request: Request, next: Ne
     }
 }
 
-fn too_large() -> Response {
-    let why = format!("This is more than {} KiB, the most that the portal reads at once.\n", BODY_MAX / 1024);
+fn too_large(most: usize) -> Response {
+    let why = format!("This is more than {} KiB, the most that the portal reads at once.\n", most / 1024);
     (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], why).into_response()
 }
 

@@ -11,7 +11,7 @@
 //! ws        sockets: events, jobs, console   download     logs and CSV             assets    files for browsers
 //! metrics   what is counted                  monitoring   /metrics, /healthz       telemetry logs
 //! memory    what malloc keeps                device       browsers that logged in before
-//! owner     who owns the state directory
+//! owner     who owns the state directory     batch        many machines from one text
 //! ```
 //!
 //! A request comes over one of `connections`, passes `telemetry`, `guard`, `outlive` and `session` (in `routes`' order) and ends in
@@ -22,6 +22,7 @@
 pub mod access;
 pub mod answer;
 pub mod assets;
+pub mod batch;
 pub mod config;
 pub mod connections;
 pub mod device;

@@ -81,6 +81,7 @@ pub const TABLE: &[Row] = &[
     row(paths::LOGIN, Access::Anyone, Answer::Page),
     row(paths::MACHINES, SEE_MACHINE, Answer::Page),
     row(paths::NEW_MACHINE, CREATE, Answer::Page),
+    row(paths::NEW_BATCH, CREATE, Answer::Page),
     row("/machines/{name}", SEE_MACHINE, Answer::Page),
     row("/machines/{name}/console", WATCH_CONSOLE, Answer::Page),
     row("/machines/{name}/generations", SEE_MACHINE, Answer::Page),

@@ -11,9 +11,11 @@ pub(crate) mod fields;
 #[cfg_attr(not(any(feature = "portal", test)), expect(dead_code, reason = "only the server reads forms"))]
 pub(crate) mod reader;
 
-pub use data::{BODY_MAX, FormData, LEFT_EMPTY, RETYPE, TYPE_AGAIN};
+pub use data::{BODY_MAX, FIELDS_MAX, FormData, LEFT_EMPTY, RETYPE, TYPE_AGAIN, UPLOAD_MAX};
 #[cfg(any(feature = "portal", test))]
-pub use decode::{chosen, defaults, from_spec, on_machine, opened, operations, secrets, wrong_profiles};
+pub use decode::{
+    chosen, defaults, from_spec, on_machine, opened, operations, placeholder_hash, secrets, wrong_profiles,
+};
 pub use fields::{ACCOUNT, Entry, Field, Group};
 pub use reader::{BUILDS_MAX, HashPassword, Reader};
 

@@ -40,6 +40,13 @@ pub struct Choices {
     pub generations: Vec<GenerationView>,
 }
 
+impl Choices {
+    /// The host that a form opens with: the first that answers.
+    pub fn default_host(&self) -> Option<&HostView> {
+        self.hosts.iter().find(|host| host.reachable).or(self.hosts.first())
+    }
+}
+
 /// A session that has just begun: the token goes into the cookie and nowhere else.
 #[derive(Clone, Debug)]
 pub struct LoggedIn {

@@ -32,7 +32,11 @@ pub fn Machines() -> impl IntoView {
     page(Section::Machines, |cx| async move {
         let filter = filter(&cx);
         let found = cx.portal.machines(&cx.actor, &filter).await?;
-        let new = view! { <a class="button primary" href=routes::NEW_MACHINE>"New machine"</a> }.into_any();
+        let new = view! {
+            <a class="button" href=routes::NEW_BATCH>"Several at once"</a>
+            <a class="button primary" href=routes::NEW_MACHINE>"New machine"</a>
+        }
+        .into_any();
         Ok(view! {
             {heading("Machines", new)}
             {faults::summary(&cx.form, &[])}

@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod login;
 pub mod machine;
 pub mod machines;
+pub mod new_batch;
 pub mod new_machine;
 pub mod remove_image;
 pub mod setup;

@@ -32,7 +32,7 @@ pub fn NewMachine() -> impl IntoView {
         let groups: Vec<AnyView> =
             KIND.row().form.groups().iter().map(|group| fields::group(&form, group)).collect();
         Ok(view! {
-            {heading("New machine", ().into_any())}
+            {heading("New machine", batch())}
             {faults::summary(&cx.form, &labels)}
             {reopened(&cx)}
             <form method="post" id=FORM class="with-aside" novalidate>
@@ -52,6 +52,10 @@ pub fn NewMachine() -> impl IntoView {
         }
         .into_any())
     })
+}
+
+fn batch() -> AnyView {
+    view! { <a class="button" href=routes::NEW_BATCH>"Several at once"</a> }.into_any()
 }
 
 /// A note that the form has the values of a job.
@@ -96,7 +100,7 @@ async fn values(cx: &Cx, choices: &Choices) -> Result<FormData, Fault> {
         None => form::defaults(KIND),
     };
     if data.get("host").is_empty()
-        && let Some(host) = choices.hosts.iter().find(|h| h.reachable).or(choices.hosts.first())
+        && let Some(host) = choices.default_host()
     {
         data.set("host", host.name.as_str());
     }

@@ -5,6 +5,8 @@ pub mod actions;
 pub mod address;
 pub mod badge;
 #[cfg(feature = "ssr")]
+pub mod batch;
+#[cfg(feature = "ssr")]
 pub mod choices;
 #[cfg(feature = "ssr")]
 pub mod closure;

@@ -3,6 +3,7 @@
 //! ```text
 //! table     the word, who may, and the function         decode    fields → the struct of an action, by serde
 //! accounts, users, hosts, jobs, audit, operations       post      a form on its way: what it leads to
+//! batch     many machines from one text                 body      bytes → fields
 //! ```
 //!
 //! An action is one function of (portal, visitor, struct of its fields) that returns what was done; the table adds
@@ -11,6 +12,8 @@
 
 pub mod accounts;
 pub mod audit;
+mod batch;
+mod body;
 mod decode;
 pub mod hosts;
 pub mod jobs;
@@ -28,7 +31,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use decode::OUTDATED;
-use http::header::{self, HeaderMap};
+use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 use model::Fault;
 use model::form::FormData;
@@ -46,16 +49,11 @@ pub async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    if kind
-        .split(';')
-        .next()
-        .is_none_or(|k| !k.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-    {
-        let why = "Forms are read as application/x-www-form-urlencoded only.\n";
+    let Some(data) = body::read(&headers, body).await else {
+        let why = "Forms are read as application/x-www-form-urlencoded or multipart/form-data only.\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
-    }
-    let data = posted(&body, &uri);
+    };
+    let data = linked(data, &uri);
     let form = Post { portal: &*server.portal, visitor: &visitor, uri: &uri, data: &data };
     match form.carry_out().await.unwrap_or_else(|fault| Done::Rerender(fault.into())) {
         Done::Go(to) => see_other(&to),
@@ -71,17 +69,16 @@ pub async fn post(
         {
             see_other(&routes::login(uri.path()))
         }
-        Done::Rerender(Rerender { fault, plan, chain, accepted }) => {
+        Done::Rerender(Rerender { fault, plan, chain, accepted, batch }) => {
             let data = data.without_secrets();
-            let form = FormState { data, fault, plan: plan.map(|plan| *plan), chain, accepted };
+            let form = FormState { data, fault, plan: plan.map(|plan| *plan), chain, accepted, batch };
             pages::render(&server, &visitor, &uri, headers, form).await
         }
     }
 }
 
 /// What was posted. A link may have put the setup token or the page after the login into the URL of the form.
-fn posted(body: &[u8], uri: &Uri) -> FormData {
-    let mut data = FormData::from_urlencoded(body);
+fn linked(mut data: FormData, uri: &Uri) -> FormData {
     let linked = FormData::from_urlencoded(uri.query().unwrap_or("").as_bytes());
     for name in ["token", "next"] {
         if data.get(name).is_empty() && linked.has(name) {

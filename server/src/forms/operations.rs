@@ -164,7 +164,7 @@ impl<'a> Post<'a> {
     }
 
     /// Where the new job can be watched.
-    fn watch(&self, kind: OperationKind, accepted: &[(Operation, JobId)]) -> String {
+    pub(super) fn watch(&self, kind: OperationKind, accepted: &[(Operation, JobId)]) -> String {
         let here = self.uri.path_and_query().map_or("", |p| p.as_str());
         if self.data.get("from") == "list" && self.uri.path() == routes::MACHINES {
             return here.to_owned();
@@ -214,7 +214,7 @@ fn each_machine(kind: OperationKind, data: &FormData) -> Result<Vec<FormData>, F
 }
 
 /// A failure of ours: logged whole under an id that the person sees.
-fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
+pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
     let id = Uuid::now_v7().to_string();
     tracing::error!(fault.id = id, error, "a form could not be carried out");
     Fault::Internal { id }

@@ -10,6 +10,7 @@ use model::audit::ChainState;
 use model::form::FormData;
 use model::plan::Plan;
 use model::portal::{LoggedIn, Portal};
+use model::view::batch::BatchView;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 
@@ -44,6 +45,8 @@ pub(super) struct Rerender {
     pub(super) chain: Option<ChainState>,
     /// What was accepted, when something else that was posted with it was not.
     pub(super) accepted: Vec<String>,
+    /// The machines of a text.
+    pub(super) batch: Option<Box<BatchView>>,
 }
 
 impl From<Fault> for Rerender {

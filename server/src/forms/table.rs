@@ -32,6 +32,8 @@ const fn action(
 
 const OWN_ACCOUNT: Access = Access::Can(Action::ManageOwnAccount);
 const USERS: Access = Access::Can(Action::ManageUsers);
+const CREATE: Access = Access::Can(Action::Operate(OperationKind::Create));
+const CONFIGURE: Access = Access::Can(Action::Operate(OperationKind::Configure));
 const STEER_JOB: Access = Access::Can(Action::SteerJob);
 
 /// The table, but for operations.
@@ -55,6 +57,9 @@ pub const FORM_ACTIONS: &[FormAction] = &[
     action("verify_audit", Access::Can(Action::ReadAudit), |post| {
         post.act(audit::verify_audit, |_, chain| Done::chain(chain))
     }),
+    action("check_batch", CREATE, |post| post.check_batch()),
+    action("create_batch", CREATE, |post| post.submit_batch(OperationKind::Create)),
+    action("configure_batch", CONFIGURE, |post| post.submit_batch(OperationKind::Configure)),
     // For whom depends on the operation, which one of the fields names.
     action("show_plan", Access::LoggedIn, |post| post.show_plan()),
 ];

@@ -96,7 +96,8 @@ async fn random_bodies_are_answered_by_every_page_and_server_function() {
     let nobody = world.nobody();
     for n in 0..60 {
         let body = bytes.new_tree(&mut runner).unwrap().current();
-        let page = ["/machines/new", "/images", "/users", "/account", "/login", "/"][n % 6];
+        let page =
+            ["/machines/new", "/machines/new/batch", "/images", "/users", "/account", "/login", "/"][n % 7];
         // A logged-in user is redirected from the login page.
         let person = if page == "/login" { &nobody } else { &admin };
         let reply = person.post_bytes(page, &body).await;

@@ -48,6 +48,7 @@ impl Foreign {
             ("of", PLANNED.as_str()),
             ("base", BASE),
             ("generation", "1"),
+            ("text", "name,memory,disk\nbatch-1,512,1"),
         ]);
         fields
     }
@@ -57,7 +58,7 @@ impl Foreign {
 fn verdict(action: &FormAction, persona: &Persona, owner: UserId) -> Verdict {
     let of_ones_own = match action.word.parse::<OperationKind>() {
         Ok(kind) => kind.row().on != On::Machine,
-        Err(_) => action.word == "change_password",
+        Err(_) => action.word == "change_password" || action.word.ends_with("_batch"),
     };
     let access =
         if action.word == "show_plan" { Access::Can(Action::Operate(PLANNED)) } else { action.access };
@@ -142,7 +143,7 @@ async fn a_secret_that_was_posted_is_in_no_answer() {
         // Everything else is missing or wrong, so that the form is shown again.
         let mut fields = vec![("intent", intent), ("name", "not a name")];
         fields.extend(model::form::secrets().into_iter().map(|name| (name, typed)));
-        for page in ["/login", "/account", "/users", "/machines/new"] {
+        for page in ["/login", "/account", "/users", "/machines/new", "/machines/new/batch"] {
             let person = if page == "/login" { &world.nobody() } else { &admin };
             if intent == "logout" && page != "/login" {
                 continue;

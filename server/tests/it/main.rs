@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod batch;
 mod connections;
 mod forms;
 mod guard;

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// The largest form body that is read, in bytes.
 pub const BODY_MAX: usize = 256 * 1024;
+/// The largest body of the page that takes files, in bytes: the largest text beside itself in a file.
+pub const UPLOAD_MAX: usize = 4 * BODY_MAX;
 /// The largest number of fields that is read.
-const FIELDS_MAX: usize = 512;
+pub const FIELDS_MAX: usize = 512;
 
 /// Posted by a form that had secrets typed into it before, with the name of each: a page never shows them again, and one that
 /// is missing now was more likely overlooked than meant.

@@ -5,6 +5,7 @@ use super::fields::{ACCOUNT, Entry, Field};
 use super::reader::{HashPassword, Reader};
 use crate::catalog;
 use crate::fault::FieldError;
+use crate::identity::PasswordHash;
 use crate::image::{Profiles, conflicts};
 use crate::machine::MachineName;
 use crate::newtype::Refused;
@@ -21,6 +22,14 @@ pub fn operations(data: &FormData, hash: HashPassword<'_>) -> Result<Vec<Operati
     let mut reader = Reader::new(data, hash);
     let operations = kind.row().form.read(&mut reader);
     reader.finish(operations)
+}
+
+/// Stands in for a password's hash where a form is only judged, not carried out: a plan does not depend on it.
+///
+/// # Errors
+/// None: the text is a hash, as every reading of a form shows.
+pub fn placeholder_hash(_clear: &str) -> Result<PasswordHash, Refused> {
+    "$6$placeholder$0000000000000000".parse()
 }
 
 /// The operation of this kind on a machine, if its name is all it needs.

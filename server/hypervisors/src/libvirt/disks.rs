@@ -16,6 +16,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use uuid::Uuid;
 
 pub(super) const NVRAM: &str = "nvram.qcow2";
 /// How a scratch folder of `host_tools::disk` begins.
@@ -239,7 +240,8 @@ impl Store {
             return Ok(path);
         }
         make_dir(&self.firmware, 0o700)?;
-        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+        // A name of its own: the first machines of a new portal may be created at the same time.
+        let unfinished = path.with_extension(format!("{}.new", Uuid::now_v7()));
         Program::new("qemu-img")
             .args(["convert", "-f", "raw", "-O", "qcow2"])
             .arg(template)
@@ -324,6 +326,17 @@ fn disk_error(what: &'static str) -> impl FnOnce(DiskError) -> HypervisorError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_first_machines_may_be_created_at_the_same_time() {
+        let state = tempfile::tempdir().unwrap();
+        let (store, raw) = (Store::new(state.path()), state.path().join("VARS.fd"));
+        fs::write(&raw, vec![7; 1 << 20]).unwrap();
+        let made = futures::future::join_all((0..8).map(|_| store.qcow2_template(&raw))).await;
+        let made: Vec<PathBuf> = made.into_iter().map(Result::unwrap).collect();
+        assert!(made.iter().all(|path| path == &made[0] && path.exists()), "{made:?}");
+        assert_eq!(fs::read_dir(&store.firmware).unwrap().count(), 1, "nothing unfinished stays");
+    }
 
     #[test]
     fn only_files_of_machines_are_volumes() {
