@@ -366,6 +366,7 @@ operations! {
     suspend: Suspend;
     resume: Resume;
     rename: Rename;
+    recreate: Recreate;
     upgrade: Upgrade;
     roll_back: RollBack;
     destroy: Destroy;
