@@ -103,6 +103,18 @@ export async function stopPortal(portal: Portal): Promise<void> {
   removeFlake(portal.state);
 }
 
+/** Runs a command in a guest's shell, through its agent. */
+export async function inGuest(machine: string, command: string): Promise<string> {
+  const ask = (execute: string, given: object) =>
+    JSON.parse(virsh("qemu-agent-command", machine, JSON.stringify({ execute, arguments: given }))).return;
+  const { pid } = ask("guest-exec", { path: "/bin/sh", arg: ["-c", command], "capture-output": true });
+  for (;;) {
+    const status = ask("guest-exec-status", { pid });
+    if (status.exited) return Buffer.from(status["out-data"] ?? "", "base64").toString("utf8");
+    await new Promise((later) => setTimeout(later, 200));
+  }
+}
+
 /** Asks libvirt directly, as someone in a shell would. */
 export function virsh(...args: string[]): string {
   const uri = process.env.SNOWGLOBE_TEST_LIBVIRT ?? "qemu:///system";
