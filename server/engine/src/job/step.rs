@@ -39,6 +39,8 @@ impl After {
 pub(crate) struct Work {
     /// The machine that the job works on.
     pub machine: Option<MachineId>,
+    /// The machine that it copies.
+    pub source: Option<MachineId>,
     /// True when the machine had disks before the job: they hold someone's data, and undoing must not remove them.
     pub had_disks: bool,
     /// True when the machine was defined on its host before the job: undoing must not remove the definition.
@@ -66,6 +68,13 @@ pub(crate) struct Work {
     pub generation: Option<u32>,
     /// The generation that the machine had before the job gave it another.
     pub replaced: Option<u32>,
+}
+
+impl Work {
+    /// The machine that its operation was asked for.
+    pub fn subject(&self) -> Option<MachineId> {
+        self.source.or(self.machine)
+    }
 }
 
 /// What a definition has of a configuration.

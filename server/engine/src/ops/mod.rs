@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod clone;
 mod create;
 mod forget;
 mod op;
@@ -49,6 +50,7 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Resume => &power::RESUME,
         OperationKind::ForceOff => &power::FORCE_OFF,
         OperationKind::Rename => &rename::Rename,
+        OperationKind::Clone => &clone::Clone,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,
         OperationKind::Forget => &forget::Forget,
