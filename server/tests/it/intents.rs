@@ -48,6 +48,7 @@ impl Foreign {
             ("of", PLANNED.as_str()),
             ("base", BASE),
             ("generation", "1"),
+            ("copies", "1"),
         ]);
         fields
     }

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod clone;
 mod connections;
 mod forms;
 mod guard;

@@ -203,7 +203,7 @@ pub(crate) async fn open_from(conn: &mut Conn, machine: MachineId) -> Result<Opt
     let machine = machine.to_string();
     sqlx::query_scalar!(
         r#"select id as "id: Text<JobId>" from jobs
-        where state in ('queued', 'running', 'undoing') and source_id = ? order by id limit 1"#,
+        where state in ('queued', 'running', 'undoing') and source_id = ? limit 1"#,
         machine,
     )
     .fetch_optional(conn)

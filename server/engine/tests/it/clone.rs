@@ -5,6 +5,7 @@ use crate::harness::{
     until_said, until_state,
 };
 use engine::Engine;
+use engine::probe::{Moment, Probe, Verdict, When};
 use engine::testing::hypervisor::{THICK, THIN};
 use model::Fault;
 use model::account::Actor;
@@ -123,7 +124,7 @@ async fn a_copy_is_another_machine_with_what_was_on_the_disk() {
 /// A clone that waits for the image of other profiles, which is not built yet.
 async fn held(world: &World, engine: &Arc<Engine>, ada: &Actor, to: &str) -> JobId {
     world.builder.hold(true);
-    let job = begin(engine, ada, clone_to(to, |copy| copy.profiles = "podman".parse().unwrap())).await;
+    let job = begin(engine, ada, clone_to(to, |copy| copy.profiles = "python".parse().unwrap())).await;
     until_said(engine, ada, job, "Building the image").await;
     job
 }
@@ -214,30 +215,54 @@ async fn a_copy_belongs_to_who_asks_and_only_owners_ask() {
     engine.shut_down().await;
 }
 
+/// Somebody removes the image of profile python while its copy is about to be made.
+struct Remover(std::path::PathBuf);
+
+#[async_trait::async_trait]
+impl Probe for Remover {
+    async fn at(&self, moment: Moment) -> Verdict {
+        if (moment.step, moment.when) == ("disks.copy", When::BeforeRun) {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.0).foreign_keys(true);
+            let mut sql = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            let removed = sqlx::query("delete from images where profiles like '%python%'");
+            removed.execute(&mut sql).await.unwrap();
+        }
+        Verdict::Go
+    }
+}
+
 #[tokio::test]
-async fn an_image_that_is_removed_meanwhile_fails_the_copy_and_what_the_source_boots_stays() {
+async fn an_image_that_is_removed_meanwhile_fails_the_copy() {
+    let world = World::new();
+    let engine = world.open_probed(Arc::new(Remover(world.database()))).await;
+    let ada = admin(&engine).await;
+    succeed(&engine, &ada, create("web")).await;
+    let before = world.snapshot().await;
+    let job = run(&engine, &ada, clone_to("db", |copy| copy.profiles = "python".parse().unwrap())).await;
+    assert_eq!(job.summary.badge.state, JobState::Failed, "{job:#?}");
+    assert!(job.failure.unwrap().message.contains("The image was removed before"));
+    assert_eq!(world.snapshot().await, before);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_a_copy_boots_is_kept_and_one_that_could_not_boot_is_not_made() {
     let world = World::new();
     let (engine, ada) = created(&world).await;
     let image = engine.machine(&ada, &name("web")).await.unwrap().image.unwrap();
+    succeed(&engine, &ada, clone_to("db", |_| {})).await;
+    succeed(&engine, &ada, on(OperationKind::Purge, "web")).await;
     let plan = engine.plan(&ada, &Operation::RemoveImage { image: image.id }).await;
-    assert!(plan.unwrap_err().to_string().contains("used by web"));
-    let mut sql = world.sql().await;
+    assert!(plan.unwrap_err().to_string().contains("used by db"));
+    let roots = world.builder.root_names();
+    assert_eq!(roots.iter().filter(|root| root.starts_with("machine-")).count(), 1, "{roots:?}");
+    world.builder.forget_roots();
+    world.builder.collect_garbage();
     let before = world.snapshot().await;
-    sqlx::query("pragma foreign_keys = off").execute(&mut sql).await.unwrap();
-    sqlx::query("update images set id = 'gone' where id = ?")
-        .bind(image.id.to_string())
-        .execute(&mut sql)
-        .await
-        .unwrap();
-    let job = run(&engine, &ada, clone_to("db", |_| {})).await;
-    assert_eq!(job.summary.badge.state, JobState::Failed, "{job:#?}");
+    let Operation::OnMachine { action, .. } = clone_to("mail", |_| {}) else { panic!() };
+    let job = run(&engine, &ada, action.on(name("db"))).await;
     let why = job.failure.unwrap().message;
-    assert!(why.contains("image that web boots is gone") && why.contains("Upgrade web"), "{why}");
-    sqlx::query("update images set id = ? where id = 'gone'")
-        .bind(image.id.to_string())
-        .execute(&mut sql)
-        .await
-        .unwrap();
+    assert!(why.contains("image that db boots is gone") && why.contains("Upgrade db"), "{why}");
     assert_eq!(world.snapshot().await, before);
     engine.shut_down().await;
 }

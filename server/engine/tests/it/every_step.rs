@@ -68,7 +68,7 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
             clone::write_in_guest(world).await;
             return clone::clone_to("db", |copy| {
                 (copy.disk, copy.start) = (3.try_into().unwrap(), true);
-                copy.profiles = "podman".parse().unwrap();
+                copy.profiles = "python".parse().unwrap();
             });
         }
         Op::Upgrade => {

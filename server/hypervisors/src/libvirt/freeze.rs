@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 const LONGEST: Duration = Duration::from_secs(30);
 /// How long the guest may take to write what it has in memory: less than that, with the beginning of the copy.
 const FREEZE_SECONDS: i32 = 15;
-/// What gets the guest moving. It waits first, so that it is found out whether it runs.
-const SWITCH: &[&str] = &[
+/// The program that gets the guest moving. It waits first, so that it is found out whether it runs.
+pub const SWITCH: &[&str] = &[
     "/bin/sh",
     "-c",
     "PATH=/run/current-system/sw/bin:/run/wrappers/bin:$PATH; command -v fsfreeze || exit 1; sleep 30; \

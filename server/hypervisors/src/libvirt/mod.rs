@@ -45,6 +45,7 @@ mod stats;
 mod sys;
 
 pub use acceleration::AccelerationSetting;
+pub use freeze::SWITCH as FREEZE_SWITCH;
 
 use async_trait::async_trait;
 use connect::{Link, is_local};

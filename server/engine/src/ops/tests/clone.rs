@@ -29,14 +29,14 @@ fn a_plan_has_the_steps_that_there_is_something_to_do_for() {
     assert_eq!(step_names(&clone_to("db", |_| {}), &off()), like_it);
     let all = clone_to("db", |copy| {
         copy.disk = 31.try_into().unwrap();
-        copy.profiles = "podman".parse().unwrap();
+        copy.profiles = "python".parse().unwrap();
         copy.start = true;
     });
     let every: Vec<&str> = op(OperationKind::Clone).steps().iter().map(|(step, _)| step.name).collect();
     assert_eq!(step_names(&all, &off()), every);
     // It is the image that it boots which is the same, not the one that its next upgrade would boot.
     let mut pending = off();
-    pending.machine.as_mut().unwrap().spec.profiles = "podman".parse().unwrap();
+    pending.machine.as_mut().unwrap().spec.profiles = "python".parse().unwrap();
     assert_eq!(step_names(&clone_to("db", |_| {}), &pending), like_it);
 }
 
@@ -77,7 +77,7 @@ fn what_cannot_be_copied_so_is_refused_beside_its_field() {
     let mut mutable = off();
     mutable.machine.as_mut().unwrap().applied.as_mut().unwrap().mode = Mode::Mutable;
     assert!(plan(&clone_to("db", |_| {}), &mutable).is_ok());
-    assert_eq!(refused(|copy| copy.profiles = "podman".parse().unwrap(), &mutable), "profiles");
+    assert_eq!(refused(|copy| copy.profiles = "python".parse().unwrap(), &mutable), "profiles");
     // A disk that is larger than any new one can be may be copied as it is.
     let mut large = off();
     large.machine.as_mut().unwrap().applied.as_mut().unwrap().disk = 20_000.try_into().unwrap();
@@ -88,7 +88,7 @@ fn what_cannot_be_copied_so_is_refused_beside_its_field() {
 fn without_the_builder_a_copy_boots_what_is_there() {
     let away = Facts { builder: Some(Err("no nix".to_owned())), ..off() };
     assert!(plan(&clone_to("db", |_| {}), &away).is_ok());
-    let other = clone_to("db", |copy| copy.profiles = "podman".parse().unwrap());
+    let other = clone_to("db", |copy| copy.profiles = "python".parse().unwrap());
     assert!(matches!(plan(&other, &away), Err(Refusal::State(why)) if why.contains("no nix")));
 }
 
