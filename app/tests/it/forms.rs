@@ -2,7 +2,7 @@
 
 use crate::html::{Tag, assert_sound, tags};
 use crate::pages::{Answer, get, posted, show};
-use crate::world::{World, actor};
+use crate::world::{World, actor, spec};
 use app::{FormState, routes};
 use model::account::{Actor, Role};
 use model::fault::{Fault, FieldError};

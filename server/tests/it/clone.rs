@@ -1,6 +1,9 @@
 //! The form that clones a machine: one copy or several, without JavaScript.
 
-use crate::world::{World, machine_form};
+use crate::persona::Persona;
+use crate::world::{World, machine_form, within};
+use model::account::Actor;
+use model::view::job::JobFilter;
 
 #[tokio::test]
 async fn a_machine_is_cloned_from_its_form_once_or_several_times() {
@@ -53,5 +56,14 @@ async fn a_machine_is_cloned_from_its_form_once_or_several_times() {
     }
     let all = owner.post(page, &fields("clone", "build-{n}", "2", disk)).await;
     assert_eq!((all.status, all.location()), (303, "/jobs"));
+    let open = JobFilter { open: true, ..JobFilter::default() };
+    let mia = Persona::of(&world, "mia", owner).await.user.unwrap();
+    let actor = Actor { user: Some(mia), from: None };
+    within(async {
+        while !world.server.portal.jobs(&actor, &open).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     world.end().await;
 }

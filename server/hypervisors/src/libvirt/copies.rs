@@ -14,17 +14,13 @@ use super::error::{failed, is, of_machine};
 use super::freeze::{self, Frozen};
 use super::power::{self, find};
 use super::sys::jobs::{self, Job};
+use super::turns::Turns;
 use host_tools::disk::copy::Draft;
 use host_tools::disk::qcow;
 use model::machine::MachineState;
-use ports::hypervisor::{
-    CopyEvent, CopyListener, DiskRole, HostRef, HypervisorError, MachineRef, Result, Volume,
-};
-use std::collections::HashMap;
+use ports::hypervisor::{CopyEvent, CopyListener, DiskRole, HypervisorError, MachineRef, Result, Volume};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use virt::domain::Domain;
@@ -36,26 +32,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked at until it has ended, once it was told to.
 const ENDS_WITHIN: u32 = 60;
-
-/// The copies that are made of each machine that runs.
-#[derive(Debug, Default)]
-pub(super) struct Copies(std::sync::Mutex<HashMap<HostRef, Arc<Turns>>>);
-
-/// Whose turn it is.
-#[derive(Debug, Default)]
-struct Turns {
-    /// A domain has one background job at a time.
-    job: Arc<Mutex<()>>,
-    /// What gets a guest moving must not do so while another copy begins.
-    still: Mutex<()>,
-}
-
-impl Copies {
-    fn of(&self, machine: &MachineRef) -> Arc<Turns> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(machine.host_ref.clone()).or_default().clone()
-    }
-}
 
 /// One copy.
 struct Order {

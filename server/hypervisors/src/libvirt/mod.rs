@@ -10,7 +10,7 @@
 //! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs from the host |
 //! | `power.rs` | states, starting and stopping |
 //! | `disks.rs` | a machine's files |
-//! | `copies.rs`, `freeze.rs` | a disk as a copy of another one, also of a machine that runs |
+//! | `copies.rs`, `turns.rs`, `freeze.rs` | a disk as a copy of another one, also of a machine that runs |
 //! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
 //! | `check.rs`, `limits.rs`, `finding.rs` | the host's findings |
 //! | `sys.rs` | all unsafe code |
@@ -43,6 +43,7 @@ mod power;
 mod rename;
 mod stats;
 mod sys;
+mod turns;
 
 pub use acceleration::AccelerationSetting;
 pub use freeze::SWITCH as FREEZE_SWITCH;
@@ -50,7 +51,6 @@ pub use freeze::SWITCH as FREEZE_SWITCH;
 use async_trait::async_trait;
 use connect::{Link, is_local};
 use console::Consoles;
-use copies::Copies;
 use disks::Store;
 use facts::HostFacts;
 use model::address::Address;
@@ -65,6 +65,7 @@ use ports::hypervisor::{
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};
+use turns::Copies;
 
 /// A host's configuration.
 #[derive(Clone, Debug)]
