@@ -34,8 +34,7 @@ const SHARED: f64 = 100.0;
 /// # Errors
 /// If a copy cannot be made.
 pub async fn run() -> Result<Vec<Figure>> {
-    let dir =
-        tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_TMPDIR").unwrap_or_else(|| "target".into()))?;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let disk = dir.path().join("disk.qcow2");
     make(dir.path(), &disk).await?;
     let (mut ours, mut theirs, mut synced, mut shared) = (Vec::new(), Vec::new(), Vec::new(), false);

@@ -19,7 +19,7 @@ pub const SWITCH: &[&str] = &[
     "/bin/sh",
     "-c",
     "PATH=/run/current-system/sw/bin:/run/wrappers/bin:$PATH; command -v fsfreeze || exit 1; sleep 30; \
-     while read -r device dir rest; do case $device in /dev/*) fsfreeze -u \"$dir\" ;; esac; done </proc/mounts",
+     while read -r device dir rest; do case $device in /dev/*) fsfreeze --unfreeze \"$dir\" ;; esac; done </proc/mounts",
 ];
 /// How long the program has to end if it cannot run.
 const SETTLES: Duration = Duration::from_millis(100);

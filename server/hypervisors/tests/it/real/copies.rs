@@ -164,7 +164,7 @@ async fn real_guest_that_stands_still_moves_again_with_and_without_a_portal() {
     // The agent does not tell about it while the guest stands still.
     let switch =
         tokio::spawn(async move { host.agent_run(&on, hypervisors::libvirt::FREEZE_SWITCH, b"").await });
-    let armed = "until grep -q fsfreeze /proc/[0-9]*/cmdline; do sleep 0.1; done";
+    let armed = "until grep -q '[f]sfreeze' /proc/[0-9]*/cmdline; do sleep 0.1; done";
     real.sh(&web, armed).await;
     agent(&real, &web, "guest-fsfreeze-freeze").await;
     let still = written().await;
