@@ -130,7 +130,7 @@ pub(crate) fn clone_groups() -> Vec<Group> {
     let help = "Lower-case letters, digits and “-”; also its host name. In the name of several copies, {n} stands for the \
                 number of each, as in web-{n}.";
     let name = Field { required: true, ..field("name", "Name of the copy", Entry::Line, "", help) };
-    let copies = number("copies", Copies::MIN, Copies::MAX, &[]);
+    let copies = number("", Copies::MIN, Copies::MAX, &[1, 2, 5, 10]);
     let mut profiles = profiles_group();
     profiles.title = "Profiles";
     profiles.fields.retain(|field| field.name != "mode");

@@ -3,8 +3,8 @@
 //! Of a machine that is off the file is copied. Of one that runs libvirt makes a backup, beside the guest's own work: what it
 //! writes meanwhile is not in the copy. The guest's file systems stand still while the backup begins (`freeze.rs`).
 //!
-//! A backup goes on without its portal. The next try, or the end of the copy, knows it by its target, in the folder of the machine
-//! that gets the copy, and ends it.
+//! A backup goes on without its portal, and without its connection. The next try, or the end of the copy, knows it by its target, in
+//! the folder of the machine that gets the copy, and ends it.
 
 use super::Libvirt;
 use super::connect::Link;
@@ -20,6 +20,7 @@ use host_tools::disk::qcow;
 use model::machine::MachineState;
 use ports::hypervisor::{CopyEvent, CopyListener, DiskRole, HypervisorError, MachineRef, Result, Volume};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +91,7 @@ impl Libvirt {
             }
         };
         self.end_left(&order.machine, to, &turns).await?;
+        turns.unsure.store(false, Ordering::Relaxed);
         let draft = Draft::of(&order.target).await.map_err(disk_error(WHAT))?;
         let size = self.prepare(&order, &draft).await?;
         // On its own from here: whoever asked may be gone before the guest moves again.
@@ -98,11 +100,13 @@ impl Libvirt {
         let (link, turns) = (self.link.clone(), turns.clone());
         let backup = async move {
             let _turn = turn;
+            turns.unsure.store(true, Ordering::Relaxed);
             let still = turns.still.lock().await;
             let begun = begin(&link, &order, &draft).await;
             drop(still);
             begun?;
             follow(&link, &order, &stop).await?;
+            turns.unsure.store(false, Ordering::Relaxed);
             let made = qcow::info(&draft.file()).await.map_err(disk_error(WHAT))?;
             if made.virtual_size != size {
                 return Err(failed(WHAT, "the copy has another size than the disk"));
@@ -135,7 +139,7 @@ impl Libvirt {
             return Ok(());
         }
         let Some(folder) = self.store.own_folder(to)? else { return Ok(()) };
-        if !self.store.has_scratch(&folder) {
+        if !self.store.has_scratch(&folder) && !turns.unsure.load(Ordering::Relaxed) {
             return Ok(());
         }
         let _still = turns.still.lock().await;

@@ -2,6 +2,7 @@
 
 use ports::hypervisor::{HostRef, MachineRef};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
 
@@ -16,6 +17,8 @@ pub struct Turns {
     pub job: Arc<Mutex<()>>,
     /// What gets a guest moving must not do so while another copy begins.
     pub still: Mutex<()>,
+    /// The last copy did not end as it should: a backup may be under way, or the guest stand still.
+    pub unsure: AtomicBool,
 }
 
 impl Copies {

@@ -21,7 +21,7 @@ pub async fn disks_are_copied_while_a_machine_is_off_and_while_it_runs(subject: 
         let copy = copied(subject, &made, &data, &other, DiskRole::Data).await;
         assert_ne!(copy, data);
         assert_eq!(copied(subject, &made, &data, &other, DiskRole::Data).await, copy, "again");
-        assert_eq!(host.disks(&other.name()).await.unwrap(), [copy.clone()]);
+        assert_eq!(host.disks(&other.name()).await.unwrap(), std::slice::from_ref(&copy));
         let (size, whole) = (host.disk_use(&copy).await.unwrap(), host.disk_use(&data).await.unwrap());
         assert_eq!(size.map(|size| size.size), whole.map(|whole| whole.size));
         is_a_copy(subject, &copy, DiskRole::Data).await;
