@@ -254,7 +254,7 @@ async fn a_disk_forgets_its_guest() {
         let export = export::Export::open(path).await.unwrap();
         let listed = async |what: &str| {
             let list = Program::new("debugfs").args(["-R", &format!("ls -p {what}")]).arg(&device);
-            list.dir(export.dir()).run().await.unwrap().stdout.text().into_owned()
+            list.dir(export.dir()).run().await.unwrap().stdout.text()
         };
         let (id, ssh) = (listed(identity).await, listed("/etc/ssh").await);
         assert!(!id.contains("ssh_host") && id.contains("/letter/"), "{id}");
