@@ -3,7 +3,7 @@
 use super::{Machine, Subject, gib, identity};
 use model::identity::IdentityFile;
 use model::machine::MachineState;
-use ports::hypervisor::{DiskRole, MachineRef, Power, Volume};
+use ports::hypervisor::{Definition, DiskRole, MachineRef, Power, Volume};
 use std::sync::Arc;
 
 /// Copied, and once more; the copy is complete, its own, and has nothing that its first guest made for itself.
@@ -52,12 +52,27 @@ pub async fn a_single_disk_is_copied(subject: &Subject) {
     let boot = made.create_boot(subject, Some(gib(40))).await;
     host.write_identity(&boot, DiskRole::Boot, &identity("one")).await.unwrap();
     host.write_identity(&boot, DiskRole::Boot, &guests_own()).await.unwrap();
-    let other = Machine::reserved(subject, "copy").await;
-    let copy = copied(subject, &made, &boot, &other, DiskRole::Boot).await;
-    is_a_copy(subject, &copy, DiskRole::Boot).await;
+    let definition = |of: &Machine, boot: &Volume| {
+        let disks = Some((boot.clone(), boot.clone()));
+        Definition { data: None, ..Machine { disks, ..of.clone() }.definition() }
+    };
+    host.put_definition(&made.name(), &definition(&made, &boot)).await.unwrap();
+    for runs in [false, true] {
+        if runs {
+            host.power(&made.name(), Power::Start).await.unwrap();
+        }
+        let other = Machine::reserved(subject, "copy").await;
+        let copy = copied(subject, &made, &boot, &other, DiskRole::Boot).await;
+        assert_eq!(host.disk_use(&copy).await.unwrap().unwrap().size, gib(40).bytes());
+        is_a_copy(subject, &copy, DiskRole::Boot).await;
+        host.put_definition(&other.name(), &definition(&other, &copy)).await.unwrap();
+        host.power(&other.name(), Power::Start).await.unwrap();
+        host.power(&other.name(), Power::ForceOff).await.unwrap();
+        other.remove(subject).await;
+    }
+    host.power(&made.name(), Power::ForceOff).await.unwrap();
     let read = host.read_identity(&boot, DiskRole::Boot, "hostname").await.unwrap();
     assert_eq!(read.as_deref(), Some(b"one".as_slice()));
-    other.remove(subject).await;
     made.remove(subject).await;
 }
 
