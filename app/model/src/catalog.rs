@@ -5,7 +5,7 @@
 #[cfg(any(feature = "portal", test))]
 use crate::form::fields::Entry;
 use crate::form::fields::{
-    Group, generation_group, machine_groups, new_name_group, profiles_group, reconfigure_groups,
+    Group, clone_groups, generation_group, machine_groups, new_name_group, profiles_group, reconfigure_groups,
 };
 use crate::form::reader::Reader;
 use crate::machine::MachineState;
@@ -314,6 +314,14 @@ pub static TABLE: &[OperationRow] = &[
         ..ON_MACHINE
     },
     OperationRow {
+        kind: OperationKind::Clone,
+        title: "Clone",
+        needs_builder: true,
+        form: Form::new(clone_groups, |form| form.clones()),
+        lands: Landing::Job,
+        ..ON_MACHINE
+    },
+    OperationRow {
         kind: OperationKind::Recreate,
         title: "Recreate",
         needs_builder: true,
@@ -398,6 +406,9 @@ impl Operation {
             }
             Operation::OnMachine { machine, action: MachineAction::Rename { name } } => {
                 format!("Rename {machine} to {name}")
+            }
+            Operation::OnMachine { machine, action: MachineAction::Clone(copy) } => {
+                format!("Clone {machine} to {}", copy.name)
             }
             Operation::OnMachine { machine, action: MachineAction::RollBack { generation } } => {
                 format!("Roll {machine} back to generation {generation}")

@@ -4,8 +4,9 @@
 //! To add one: a variant here, its row in `catalog.rs`, and its file in the engine's `ops/`.
 
 use crate::image::{ImageId, ProfileSet};
-use crate::machine::{GenerationNumber, MachineName, Mode};
+use crate::machine::{GenerationNumber, MachineName, Mode, Network};
 use crate::newtype::Refused;
+use crate::size::{DiskGib, MemoryMib, Vcpus};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -84,6 +85,8 @@ pub enum MachineAction {
         /// The new one.
         name: MachineName,
     },
+    /// Make another machine with a copy of its disk.
+    Clone(Box<NewCopy>),
     /// Make new disks from the configuration, boot them, and remove the former ones.
     Recreate,
     /// Remove domain and disks; keep the configuration.
@@ -92,6 +95,26 @@ pub enum MachineAction {
     Purge,
     /// Remove the configuration and leave what is on the host, which is gone for good.
     Forget,
+}
+
+/// What a copy of a machine gets of its own. The rest of its configuration is that of the machine that it is a copy of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCopy {
+    /// Its name.
+    pub name: MachineName,
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Virtual processors.
+    pub vcpus: Vcpus,
+    /// The disk; no smaller than the one that is copied.
+    pub disk: DiskGib,
+    /// How it reaches the network.
+    pub network: Network,
+    /// What its image is composed of.
+    pub profiles: ProfileSet,
+    /// Whether it is started.
+    #[serde(default)]
+    pub start: bool,
 }
 
 /// What a machine's configuration becomes.
@@ -183,6 +206,8 @@ pub enum OperationKind {
     ForceOff,
     /// [`MachineAction::Rename`]
     Rename,
+    /// [`MachineAction::Clone`]
+    Clone,
     /// [`MachineAction::Recreate`]
     Recreate,
     /// [`MachineAction::Destroy`]
@@ -230,6 +255,7 @@ impl MachineAction {
             MachineAction::Suspend => OperationKind::Suspend,
             MachineAction::Resume => OperationKind::Resume,
             MachineAction::Rename { .. } => OperationKind::Rename,
+            MachineAction::Clone(_) => OperationKind::Clone,
             MachineAction::Recreate => OperationKind::Recreate,
             MachineAction::Destroy => OperationKind::Destroy,
             MachineAction::Purge => OperationKind::Purge,
@@ -269,7 +295,7 @@ impl Operation {
         self
     }
 
-    /// The machine it works on or creates, if any.
+    /// The machine it is done to, or creates where there was none, if any.
     pub fn machine(&self) -> Option<&MachineName> {
         match self {
             Operation::Build { .. } | Operation::RemoveImage { .. } => None,
@@ -278,7 +304,15 @@ impl Operation {
         }
     }
 
-    /// The configuration of the machine that it makes, if it makes one.
+    /// The machine that its job works on and holds: of one that makes a copy, the copy.
+    pub fn works_on(&self) -> Option<&MachineName> {
+        match self {
+            Operation::OnMachine { action: MachineAction::Clone(copy), .. } => Some(&copy.name),
+            _ => self.machine(),
+        }
+    }
+
+    /// The configuration of the machine that it makes, if it says all of it.
     pub fn new_machine(&self) -> Option<&Spec> {
         match self {
             Operation::Create { spec } | Operation::Configure { spec } => Some(spec),
@@ -290,6 +324,7 @@ impl Operation {
     pub fn new_name(&self) -> Option<&MachineName> {
         match self {
             Operation::OnMachine { action: MachineAction::Rename { name }, .. } => Some(name),
+            Operation::OnMachine { action: MachineAction::Clone(copy), .. } => Some(&copy.name),
             _ => self.new_machine().map(|spec| &spec.name),
         }
     }
@@ -317,6 +352,13 @@ mod tests {
         let build = serde_json::json!({ "operation": "build", "profiles": ["core"], "mode": "immutable" });
         let read: Operation = serde_json::from_value(build.clone()).unwrap();
         assert_eq!((read.kind(), serde_json::to_value(&read).unwrap()), (OperationKind::Build, build));
+        let copy = serde_json::json!({
+            "operation": "clone", "machine": "web", "name": "db", "memory": 512, "vcpus": 1, "disk": 2,
+            "network": "nat", "profiles": ["core"], "start": true,
+        });
+        let read: Operation = serde_json::from_value(copy.clone()).unwrap();
+        assert_eq!((read.machine(), read.works_on()), (Some(&"web".parse().unwrap()), read.new_name()));
+        assert_eq!((read.kind(), serde_json::to_value(&read).unwrap()), (OperationKind::Clone, copy));
         for damaged in
             [r#"{"operation":"start"}"#, r#"{"machine":"web"}"#, r#"{"operation":"x","machine":"web"}"#]
         {

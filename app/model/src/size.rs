@@ -63,6 +63,11 @@ bounded!(
     DiskGib, u32, 1, 64 * 1024, "The disk in GiB"
 );
 
+bounded!(
+    /// How many copies of a machine one form makes.
+    Copies, u8, 1, 20, "The number of copies"
+);
+
 impl MemoryMib {
     /// The same in bytes.
     pub fn bytes(self) -> u64 {

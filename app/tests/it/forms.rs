@@ -2,7 +2,7 @@
 
 use crate::html::{Tag, assert_sound, tags};
 use crate::pages::{Answer, get, posted, show};
-use crate::world::{World, actor};
+use crate::world::{World, actor, spec};
 use app::{FormState, routes};
 use model::account::{Actor, Role};
 use model::fault::{Fault, FieldError};
@@ -63,6 +63,7 @@ async fn enter_in_a_field_does_what_the_form_is_for() {
         (routes::NEW_MACHINE, "create"),
         (CONFIGURATION, "reconfigure"),
         ("/machines/web-1/do/rename", "rename"),
+        ("/machines/web-1/do/clone", "clone"),
         ("/machines/web-1/do/roll_back", "roll_back"),
     ];
     for (path, intent) in forms {
@@ -128,10 +129,32 @@ async fn an_operation_s_page_is_titled_in_its_own_words() {
         ("/machines/web-1/do/revert", "Drop the changes to web-1"),
         ("/machines/web-1/do/destroy", "Destroy web-1"),
         ("/machines/web-1/do/rename", "Rename web-1"),
+        ("/machines/web-1/do/clone", "Clone web-1"),
     ] {
         let html = show(path).await.html;
         assert!(html.contains(&format!("<h1>{title}<")), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_copy_opens_as_the_machine_is_and_without_a_name() {
+    let answer = show("/machines/web-1/do/clone").await;
+    assert_sound("clone", &answer.html);
+    let form = tags(between(&answer.html, "id=\"machine-form\"", "</form>"));
+    let value = |name: &str| {
+        form.iter().find(|tag| tag.get("name") == Some(name)).unwrap_or_else(|| panic!("{name}")).get("value")
+    };
+    assert!(value("name").unwrap_or_default().is_empty());
+    let memory = spec().memory.get().to_string();
+    assert_eq!((value("memory"), value("copies")), (Some(memory.as_str()), Some("1")));
+    let start = form.iter().find(|tag| tag.get("name") == Some("start")).unwrap();
+    assert!(start.get("checked").is_none());
+    let why = "The disk that is copied has 30 GiB, and the copy cannot be smaller.";
+    let fields = [("intent", "clone"), ("machine", "web-1"), ("name", "db-1"), ("disk", "1")];
+    let answer = posted("/machines/web-1/do/clone", &fields, Some(Fault::invalid("disk", why))).await;
+    assert_sound("clone", &answer.html);
+    assert!(summary(&answer).starts_with("Disk: The disk that is copied"), "{}", summary(&answer));
+    assert!(answer.html.contains("value=\"db-1\""));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! weight   bytes of a first visit                       tiny     a portal with real machines
 //! console  guest → sockets      log   build → sockets   inside   a portal in this process
 //! echo     key → guest → key                            person, http   a browser; process  the release server
+//! clone    a disk copied, beside cp
 //! live     a change by virsh → browser                  report   one line per figure
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! xtask prepares and names in the environment.
 
 mod bare;
+mod clone;
 mod console;
 mod echo;
 mod fleet;
@@ -33,7 +35,7 @@ use report::{Figure, summary};
 use std::process::ExitCode;
 
 /// The groups, in the order in which they run.
-const GROUPS: [&str; 6] = ["start", "live", "list", "console", "echo", "log"];
+const GROUPS: [&str; 7] = ["start", "live", "list", "console", "echo", "log", "clone"];
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -78,6 +80,7 @@ async fn measure(group: &str) -> Result<Vec<Figure>> {
         "live" => live::run().await,
         "list" => list::run().await,
         "console" => console::run().await,
+        "clone" => clone::run().await,
         "echo" => echo::run().await,
         "log" => log::run().await,
         other => bail!("there is no group {other}"),

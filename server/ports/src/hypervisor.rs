@@ -24,6 +24,7 @@ use model::view::machine::Figures;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
 
 /// Where a machine is on its host, in the host's own terms: libvirt's UUID of the domain, Proxmox's node and VMID.
@@ -130,6 +131,35 @@ pub struct Definition {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Volume(pub String);
+
+/// What happens while a disk is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyEvent {
+    /// The disk is being copied for another machine; that comes first.
+    Waiting,
+    /// The host's file system shares the blocks of both disks: nothing is copied.
+    Shared,
+    /// The guest's file systems stood still while the copy of a running machine began.
+    StoodStill {
+        /// For how long.
+        millis: u64,
+    },
+    /// They did not: the copy is as after a power cut.
+    NotStill {
+        /// Why not.
+        why: String,
+    },
+    /// How far it is.
+    Progress {
+        /// Bytes copied.
+        done: u64,
+        /// Bytes in all, as far as is known.
+        of: u64,
+    },
+}
+
+/// Is told what happens while a disk is copied.
+pub type CopyListener = Arc<dyn Fn(CopyEvent) + Send + Sync>;
 
 /// Which of a machine's disks is meant when one is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -412,6 +442,27 @@ pub trait Hypervisor: Send + Sync + 'static {
         role: DiskRole,
         size: DiskGib,
     ) -> Result<()>;
+    /// Copies the disk of a machine to a new disk of another machine, which has a place on the same host: the boot disk of its
+    /// first generation, or its data disk. An unfinished one from an earlier try is made anew; a finished one stays. The machine may
+    /// run: its guest's file systems stand still while the copy begins, if its agent answers, and they move again however that
+    /// goes. A machine that runs is copied one time after the other. What a dropped future leaves is for [`Hypervisor::end_copy`].
+    ///
+    /// # Errors
+    /// When the machine is switched on or off meanwhile, or there is too little space; the unfinished copy is removed then.
+    async fn copy_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        to: &MachineRef,
+        role: DiskRole,
+        listener: CopyListener,
+    ) -> Result<Volume>;
+    /// Ends what an interrupted [`Hypervisor::copy_disk`] from one machine to another has left at the first: its guest's file
+    /// systems move, and nothing reads its disk for the copy. Nothing left is fine.
+    async fn end_copy(&self, machine: &MachineRef, to: &MachineRef) -> Result<()>;
+    /// Removes from a disk what its guest has made for itself and no two machines may share: SSH host keys and the seed of its
+    /// random numbers. None there is fine. The machine is off.
+    async fn forget_guest(&self, volume: &Volume, role: DiskRole) -> Result<()>;
     /// Every disk that belongs to a machine, whether or not the domain uses it: what `remove_disks` would remove.
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>>;
     /// Removes the disk of this role that was made with a generation, finished or not. Already gone is fine.

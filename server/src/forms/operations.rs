@@ -187,6 +187,10 @@ impl<'a> Post<'a> {
 /// Which of several operations were refused, and why.
 fn left_out(refused: &[(Operation, Fault)]) -> Fault {
     let one = |(operation, fault): &(Operation, Fault)| match operation.machine() {
+        // Of several copies of one machine each has its name.
+        Some(_) if operation.new_name().is_some() => {
+            FieldError::new("name", format!("{}: {fault}", operation.title()))
+        }
         Some(machine) => FieldError::new("machine", format!("{machine}: {fault}")),
         None => FieldError::new("profiles", format!("{}: {fault}", operation.title())),
     };

@@ -49,6 +49,7 @@ impl Foreign {
             ("base", BASE),
             ("generation", "1"),
             ("text", "name,memory,disk\nbatch-1,512,1"),
+            ("copies", "1"),
         ]);
         fields
     }

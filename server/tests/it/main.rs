@@ -10,6 +10,7 @@
 
 mod accounts;
 mod batch;
+mod clone;
 mod connections;
 mod forms;
 mod guard;

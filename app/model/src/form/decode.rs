@@ -95,15 +95,20 @@ pub fn from_spec(spec: &Spec) -> FormData {
     data
 }
 
-/// The form of an operation on a machine as it opens first. One that changes the configuration has the present values, and in
-/// `base` what they were made from; secrets are in neither.
+/// The form of an operation on a machine as it opens first, with the machine's present values but for its name, which is for
+/// another one there. One that changes the configuration has in `base` what they were made from; secrets are in neither.
 pub fn opened(kind: OperationKind, spec: &Spec) -> FormData {
-    if !kind.row().form.names().contains(&"base") {
-        return defaults(kind);
-    }
+    let names = kind.row().form.names();
     let mut spec = spec.clone();
     spec.identity.hide_secrets();
     let mut data = from_spec(&spec);
+    if !names.contains(&"base") {
+        data.0.retain(|(name, _)| names.contains(&name.as_str()) && name != "name");
+        let mut others = defaults(kind);
+        others.0.retain(|(name, _)| !data.has(name));
+        data.0.append(&mut others.0);
+        return data;
+    }
     // A configuration always serialises; were it ever not so, the form would be refused when it is posted.
     data.set("base", serde_json::to_string(&spec).unwrap_or_default());
     data

@@ -1,6 +1,6 @@
 //! Which fields each form has, as data.
 
-use crate::size::DiskGib;
+use crate::size::{Copies, DiskGib};
 use serde::{Deserialize, Serialize};
 
 /// How a field is entered.
@@ -125,6 +125,29 @@ pub(crate) fn new_name_group() -> Vec<Group> {
     vec![Group { title: "Name", fields: vec![name] }]
 }
 
+/// What a copy of a machine gets of its own.
+pub(crate) fn clone_groups() -> Vec<Group> {
+    let help = "Lower-case letters, digits and “-”; also its host name. In the name of several copies, {n} stands for the \
+                number of each, as in web-{n}.";
+    let name = Field { required: true, ..field("name", "Name of the copy", Entry::Line, "", help) };
+    let copies = number("", Copies::MIN, Copies::MAX, &[1, 2, 5, 10]);
+    let mut profiles = profiles_group();
+    profiles.title = "Profiles";
+    profiles.fields.retain(|field| field.name != "mode");
+    let mut size = size_group();
+    size.set_help("disk", "No smaller than the disk that is copied.");
+    let mut network = network_group();
+    network.title = "Network and start";
+    network.fields.retain(|field| field.name == "network");
+    network.fields.push(tick("start", "Start", "Once it is made."));
+    vec![
+        Group { title: "Name", fields: vec![name, field("copies", "Number of copies", copies, "1", "")] },
+        size,
+        network,
+        profiles,
+    ]
+}
+
 /// What a machine goes back to.
 pub(crate) fn generation_group() -> Vec<Group> {
     let generation = Field { required: true, ..field("generation", "Generation", Entry::Generation, "", "") };
@@ -186,13 +209,11 @@ fn name_group() -> Group {
     }
 }
 
+fn number(unit: &str, min: u64, max: u64, presets: &[u64]) -> Entry {
+    Entry::Number { unit: unit.to_owned(), min, max, presets: presets.to_vec() }
+}
+
 fn size_group() -> Group {
-    let number = |unit: &str, min, max, presets: &[u64]| Entry::Number {
-        unit: unit.to_owned(),
-        min,
-        max,
-        presets: presets.to_vec(),
-    };
     Group {
         title: "Size",
         fields: vec![

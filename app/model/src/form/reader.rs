@@ -7,11 +7,11 @@ use crate::fault::FieldError;
 use crate::host::HostName;
 use crate::identity::{Identity, PasswordHash};
 use crate::image::{ProfileName, ProfileSet};
-use crate::machine::{MachineName, Mode};
+use crate::machine::{MachineName, Mode, Network};
 use crate::newtype::Refused;
-use crate::operation::{KeptSecrets, MachineAction, Operation, Reconfigure};
+use crate::operation::{KeptSecrets, MachineAction, NewCopy, Operation, Reconfigure};
 use crate::samba::SambaCredentials;
-use crate::size::DiskGib;
+use crate::size::{Copies, DiskGib};
 use crate::spec::Spec;
 use crate::ssh_key::SshKey;
 use std::collections::BTreeSet;
@@ -42,6 +42,9 @@ pub struct Reader<'a> {
 
 /// The longest console password, in bytes: it is typed on a terminal.
 const CONSOLE_PASSWORD_MAX: usize = 256;
+
+/// Stands for the number of each of several copies in their name.
+const NUMBER: &str = "{n}";
 
 /// How many images one form has built at most.
 pub const BUILDS_MAX: usize = 32;
@@ -76,6 +79,40 @@ impl<'a> Reader<'a> {
         }
         let mode = mode?;
         Some(sets.into_iter().map(|profiles| Operation::Build { profiles, mode }).collect())
+    }
+
+    /// Copies of a machine, each with its number in its name.
+    pub(crate) fn clones(&mut self) -> Option<Vec<Operation>> {
+        let machine: Option<MachineName> = self.value("machine");
+        let names = self.names_of_copies();
+        let (memory, vcpus, disk) = (self.value("memory"), self.value("vcpus"), self.value("disk"));
+        let (network, profiles) = (self.value("network"), self.profiles());
+        let (machine, names) = (machine?, names?);
+        let (memory, vcpus, disk, network, profiles) = (memory?, vcpus?, disk?, network?, profiles?);
+        let start = self.data.has("start");
+        let copy = |name| NewCopy {
+            name,
+            memory,
+            vcpus,
+            disk,
+            network: Network::clone(&network),
+            profiles: profiles.clone(),
+            start,
+        };
+        let copies = names.into_iter().map(|name| MachineAction::Clone(Box::new(copy(name))));
+        Some(copies.map(|action| action.on(machine.clone())).collect())
+    }
+
+    fn names_of_copies(&mut self) -> Option<Vec<MachineName>> {
+        let data = self.data;
+        let (name, copies) = (data.get("name"), self.value::<Copies>("copies")?);
+        if copies.get() > 1 && !name.contains(NUMBER) {
+            let why = format!("Several copies need {NUMBER} in their name, as in web-{NUMBER}.");
+            self.errors.push(FieldError::new("name", why));
+            return None;
+        }
+        // What is wrong with one is wrong with all but the last few: it is told once.
+        (1..=copies.get()).map(|n| self.parse("name", &name.replace(NUMBER, &n.to_string()))).collect()
     }
 
     /// A whole machine. Everything is read before any field is found missing, so that all errors are reported at once.

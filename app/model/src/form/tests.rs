@@ -211,6 +211,44 @@ fn what_is_entered_as_a_secret_is_dropped_from_every_form_and_nothing_else() {
 }
 
 #[test]
+fn one_clone_form_means_one_copy_or_several_with_numbers() {
+    let first = operations(&create_form(&[("profiles", "docker"), ("disk", "40")]), &no_hash).unwrap();
+    let [Operation::Create { spec }] = first.as_slice() else { panic!("{first:?}") };
+    let form = |pairs: &[(&str, &str)]| {
+        let mut form = opened(OperationKind::Clone, spec);
+        assert!(!form.has("name") && !form.has("static_address"), "{form:?}");
+        form.set("intent", "clone");
+        form.set("machine", "web-1");
+        pairs.iter().for_each(|(name, value)| form.set(name, *value));
+        operations(&form, &no_hash)
+    };
+    let one = form(&[("name", "db"), ("memory", "512")]).unwrap();
+    let [Operation::OnMachine { machine, action: MachineAction::Clone(copy) }] = one.as_slice() else {
+        panic!("{one:?}")
+    };
+    assert_eq!((machine.as_str(), copy.name.as_str(), copy.start), ("web-1", "db", false));
+    let sizes = (copy.memory.get(), copy.vcpus, copy.disk.get(), &copy.network, &copy.profiles);
+    assert_eq!(sizes, (512, spec.vcpus, 40, &spec.network, &spec.profiles));
+    let titles =
+        |pairs: &[(&str, &str)]| form(pairs).unwrap().iter().map(Operation::title).collect::<Vec<_>>();
+    let three = ["Clone web-1 to db-1", "Clone web-1 to db-2", "Clone web-1 to db-3"];
+    assert_eq!(titles(&[("name", "db-{n}"), ("copies", "3"), ("start", "yes")]), three);
+    assert_eq!(titles(&[("name", "db-{n}")]), three[..1]);
+    let wrong = |pairs: &[(&str, &str)]| {
+        form(pairs).unwrap_err().into_iter().map(|e| (e.field, e.message)).collect::<Vec<_>>()
+    };
+    for (pairs, field, why) in [
+        ([("name", "db"), ("copies", "2")], "name", "{n}"),
+        ([("name", "db-{n}"), ("copies", "21")], "copies", "between 1 and 20"),
+        ([("name", "-{n}"), ("copies", "20")], "name", "letter"),
+        ([("name", "a"), ("disk", "x")], "disk", "whole number"),
+    ] {
+        let told = wrong(&pairs);
+        assert!(told.len() == 1 && told[0].0 == field && told[0].1.contains(why), "{pairs:?} {told:?}");
+    }
+}
+
+#[test]
 fn one_build_form_means_one_or_several_images() {
     let build = |pairs: &[(&str, &str)]| {
         let mut data = FormData(vec![("intent".into(), "build".into()), ("mode".into(), "immutable".into())]);

@@ -118,6 +118,22 @@ impl Hypervisor for Plugs {
     async fn create_boot_disk(&self, _: &MachineRef, _: u32, _: &BootDisk) -> Result<Volume> {
         unsupported()
     }
+    async fn copy_disk(
+        &self,
+        _: &MachineRef,
+        _: &Volume,
+        _: &MachineRef,
+        _: DiskRole,
+        _: CopyListener,
+    ) -> Result<Volume> {
+        unsupported()
+    }
+    async fn end_copy(&self, _: &MachineRef, _: &MachineRef) -> Result<()> {
+        unsupported()
+    }
+    async fn forget_guest(&self, _: &Volume, _: DiskRole) -> Result<()> {
+        unsupported()
+    }
     async fn create_data_disk(
         &self,
         _: &MachineRef,

@@ -10,7 +10,7 @@ pub(crate) enum Constraint {
     MachineName,
     /// Two machines with one network address or one domain identifier: chance, to be drawn again.
     HardwareId,
-    /// Two open jobs on one machine.
+    /// Two open jobs on one machine, or one on a machine that is being copied.
     OneJobPerMachine,
     /// Two open builds of one image.
     OneJobPerBuild,
@@ -29,6 +29,7 @@ const TABLE: &[(&str, Constraint)] = &[
     ("machines.uuid", Constraint::HardwareId),
     ("jobs.machine", Constraint::OneJobPerMachine),
     ("jobs.machine_id", Constraint::OneJobPerMachine),
+    ("constraint one_job_per_machine", Constraint::OneJobPerMachine),
     ("jobs.build_key", Constraint::OneJobPerBuild),
     ("users.name", Constraint::UserName),
     ("constraint last_administrator", Constraint::LastAdministrator),

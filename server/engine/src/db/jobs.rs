@@ -66,20 +66,22 @@ pub(crate) async fn insert(
     let id = new.id.to_string();
     let kind = new.operation.kind().as_str();
     let operation = to_json(new.operation)?;
-    let machine = new.operation.machine().map(MachineName::as_str);
+    let machine = new.operation.works_on().map(MachineName::as_str);
     let actor = new.actor.to_string();
     let owner = new.owner.map(|owner| owner.to_string());
     let work = to_json(new.work)?;
     let machine_id = new.work.machine.map(|id| id.to_string());
+    let source_id = new.work.source.map(|id| id.to_string());
     sqlx::query!(
-        "insert into jobs (id, kind, title, operation, machine, machine_id, actor_id, actor, owner_id, state, work, \
-         build_key, audit_seq, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+        "insert into jobs (id, kind, title, operation, machine, machine_id, source_id, actor_id, actor, owner_id, state, \
+         work, build_key, audit_seq, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
         id,
         kind,
         new.title,
         operation,
         machine,
         machine_id,
+        source_id,
         actor,
         new.actor_name,
         owner,
@@ -189,6 +191,19 @@ pub(crate) async fn open_on(conn: &mut Conn, machine: MachineId) -> Result<Optio
     sqlx::query_scalar!(
         r#"select id as "id: Text<JobId>" from jobs
         where state in ('queued', 'running', 'undoing') and machine_id = ?"#,
+        machine,
+    )
+    .fetch_optional(conn)
+    .await?
+    .read()
+}
+
+/// An open job that copies a machine, and holds it with others that do.
+pub(crate) async fn open_from(conn: &mut Conn, machine: MachineId) -> Result<Option<JobId>> {
+    let machine = machine.to_string();
+    sqlx::query_scalar!(
+        r#"select id as "id: Text<JobId>" from jobs
+        where state in ('queued', 'running', 'undoing') and source_id = ? limit 1"#,
         machine,
     )
     .fetch_optional(conn)

@@ -178,11 +178,12 @@ async fn accept(
     let user = cx.user()?;
     let mut work = work_of(new.operation, new.facts);
     let mut machine = None;
-    if let Some(spec) = new.operation.new_machine() {
-        machine = Some(record::insert(&mut tx, core, new.owner, spec, cx.now).await?);
+    let op = ops::op(new.operation.kind());
+    if let Some(spec) = op.makes(new.operation, new.facts) {
+        machine = Some(record::insert(&mut tx, core, user.id, &spec, cx.now).await?);
         work.machine = machine;
     }
-    let saved = ops::op(new.operation.kind()).saves(new.operation, new.facts);
+    let saved = op.saves(new.operation, new.facts);
     if let Some((id, spec)) = work.machine.zip(saved.as_ref()) {
         db::machines::set_spec(&mut tx, id, spec).await?;
         machine = Some(id);
@@ -208,7 +209,7 @@ async fn accept(
         ops::steps(new.operation, new.facts).into_iter().map(|(_, after)| after).collect();
     if let Err(error) = db::jobs::insert(&mut tx, &row, &plan.steps, &marks, done).await {
         return Err(match violated(&error) {
-            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation, work.machine).await?,
+            Some(Constraint::OneJobPerMachine) => busy(&mut tx, new.operation, &work).await?,
             _ => error,
         });
     }
@@ -234,13 +235,19 @@ async fn show_machine(core: &Core, machine: Option<MachineId>) {
 }
 
 /// The job that came first.
-async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) -> Result<Error> {
-    let mut job = match machine {
+async fn busy(tx: &mut Tx, operation: &Operation, work: &Work) -> Result<Error> {
+    let mut job = match work.machine {
         Some(machine) => db::jobs::open_on(tx, machine).await?,
         None => None,
     };
-    if let (None, Some(name)) = (job, operation.machine()) {
+    if let (None, Some(name)) = (job, operation.works_on()) {
         job = db::jobs::open_under(tx, name).await?;
+    }
+    if let (None, Some(subject)) = (job, work.subject()) {
+        job = match db::jobs::open_on(tx, subject).await? {
+            None => db::jobs::open_from(tx, subject).await?,
+            on => on,
+        };
     }
     let ended = || Fault::refused("Another job has just ended on this machine. Try again.");
     Ok(job.map_or_else(ended, |job| Fault::Busy { job }).into())
@@ -248,9 +255,13 @@ async fn busy(tx: &mut Tx, operation: &Operation, machine: Option<MachineId>) ->
 
 /// The initial input of the job's steps.
 fn work_of(operation: &Operation, facts: &Facts) -> Work {
-    let machine = facts.machine.as_ref();
-    let needed = needed_image(operation, machine).filter(|_| operation.kind() != OperationKind::Configure);
+    let subject = facts.machine.as_ref();
+    let needed = needed_image(operation, subject).filter(|_| operation.kind() != OperationKind::Configure);
+    let makes_another = operation.kind() == OperationKind::Clone;
+    // What is known of the machine that is copied says nothing of the one that is made.
+    let machine = subject.filter(|_| !makes_another);
     Work {
+        source: subject.filter(|_| makes_another).map(|machine| machine.id),
         machine: machine.map(|m| m.id).or(facts.unreadable.as_ref().map(|machine| machine.id)),
         had_disks: machine.is_some_and(|m| m.created),
         was_defined: machine.is_some_and(|m| m.created && m.state != MachineState::Configured),

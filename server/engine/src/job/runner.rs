@@ -75,7 +75,7 @@ async fn drive(core: &Arc<Core>, live: &Arc<LiveJob>, lease: &Lease) -> Result<(
     };
     let span = Span::current();
     span.record("operation", job.operation.kind().as_str());
-    if let Some(machine) = job.operation.machine() {
+    if let Some(machine) = job.operation.works_on() {
         span.record("machine.name", machine.as_str());
     }
     let steps = steps.iter().map(resolve).collect::<Result<Vec<StepRow>>>()?;

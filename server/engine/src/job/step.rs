@@ -40,6 +40,8 @@ impl After {
 pub(crate) struct Work {
     /// The machine that the job works on.
     pub machine: Option<MachineId>,
+    /// The machine that it copies.
+    pub source: Option<MachineId>,
     /// True when the machine had disks before the job: they hold someone's data, and undoing must not remove them.
     pub had_disks: bool,
     /// True when the machine was defined on its host before the job: undoing must not remove the definition.
@@ -78,6 +80,13 @@ pub(crate) struct Renewed {
     pub data: Option<Volume>,
     /// The one that the machine had.
     pub former: Option<Volume>,
+}
+
+impl Work {
+    /// The machine that its operation was asked for.
+    pub fn subject(&self) -> Option<MachineId> {
+        self.source.or(self.machine)
+    }
 }
 
 /// What a definition has of a configuration.

@@ -58,6 +58,8 @@ pub(crate) struct MachineFacts {
     pub placed: bool,
     /// The open job that holds it.
     pub busy: Option<JobId>,
+    /// An open job that copies it.
+    pub copied_by: Option<JobId>,
 }
 
 /// A machine whose record cannot be read.
@@ -65,7 +67,7 @@ pub(crate) struct MachineFacts {
 pub(crate) struct UnreadableFacts {
     pub id: MachineId,
     pub host: HostName,
-    /// The open job that holds it.
+    /// An open job that holds it.
     pub busy: Option<JobId>,
 }
 
@@ -83,6 +85,11 @@ impl MachineFacts {
     /// The profiles and the mode of what an upgrade makes: a mode that is pending needs new disks.
     pub fn next_image(&self) -> Option<(&ProfileSet, Mode)> {
         self.applied.as_ref().map(|applied| (&self.spec.profiles, applied.mode))
+    }
+
+    /// The mode that its disks were made for.
+    pub fn mode(&self) -> Mode {
+        self.applied.as_ref().map_or(self.spec.mode, |applied| applied.mode)
     }
 
     /// What it boots.
@@ -165,6 +172,12 @@ pub(crate) fn needed_image<'a>(
         Operation::OnMachine { action: MachineAction::Recreate, .. } => {
             machine.map(|machine| (&machine.spec.profiles, machine.spec.mode))
         }
+        // The image that the machine boots is there.
+        Operation::OnMachine { action: MachineAction::Clone(copy), .. } => {
+            let machine = machine?;
+            let booted = machine.current().is_some_and(|current| current.profiles == copy.profiles);
+            (!booted).then_some((&copy.profiles, machine.mode()))
+        }
         // Another image is made by the upgrade.
         Operation::OnMachine { action: MachineAction::Reconfigure(_), .. } => None,
         Operation::OnMachine { action, .. } => {
@@ -200,6 +213,7 @@ pub(crate) async fn inside(
         match core.fleet.unreadable(name) {
             Some(outline) => {
                 let busy = db::jobs::open_on(conn, outline.id).await?;
+                let busy = busy.or(db::jobs::open_from(conn, outline.id).await?);
                 facts.unreadable = Some(UnreadableFacts { id: outline.id, host: outline.host.clone(), busy });
             }
             None => facts.machine = machine(core, conn, name).await?,
@@ -234,6 +248,7 @@ pub(crate) async fn inside(
 async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Option<MachineFacts>> {
     let Some(record) = db::machines::by_name(conn, name).await? else { return Ok(None) };
     let busy = db::jobs::open_on(conn, record.id).await?;
+    let copied_by = db::jobs::open_from(conn, record.id).await?;
     let generations = db::generations::of_machine(conn, record.id).await?;
     let complete = generations.into_iter().filter(|generation| generation.boot.is_some());
     let generations = complete.map(|generation| GenerationFacts {
@@ -251,6 +266,7 @@ async fn machine(core: &Core, conn: &mut Conn, name: &MachineName) -> Result<Opt
         generations: generations.collect(),
         placed: record.host_ref.is_some(),
         busy,
+        copied_by,
         applied: record.applied,
         spec: record.spec,
     }))

@@ -10,10 +10,10 @@ use model::plan::Plan;
 use model::size::{Bytes, DiskGib};
 use model::spec::Spec;
 
-/// The machine of an operation on one, which nothing else may be working on.
+/// The machine of an operation on one, which nothing else may be working on or copying.
 pub(super) fn idle(facts: &Facts) -> Result<&MachineFacts, Refusal> {
     let machine = facts.machine.as_ref().ok_or(Refusal::NotFound("machine"))?;
-    match machine.busy {
+    match machine.busy.or(machine.copied_by) {
         Some(job) => Err(Refusal::Busy(job)),
         None => Ok(machine),
     }

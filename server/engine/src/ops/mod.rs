@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod clone;
 mod create;
 mod forget;
 mod op;
@@ -50,6 +51,7 @@ pub(crate) fn op(kind: OperationKind) -> &'static dyn Op {
         OperationKind::Resume => &power::RESUME,
         OperationKind::ForceOff => &power::FORCE_OFF,
         OperationKind::Rename => &rename::Rename,
+        OperationKind::Clone => &clone::Clone,
         OperationKind::Recreate => &recreate::Recreate,
         OperationKind::Destroy => &remove::DESTROY,
         OperationKind::Purge => &remove::PURGE,

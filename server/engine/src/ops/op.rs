@@ -30,6 +30,11 @@ pub(crate) trait Op: Sync {
         true
     }
 
+    /// The configuration of the machine that it makes, whose row is written when the job is accepted. Its first step is done then.
+    fn makes(&self, operation: &Operation, _facts: &Facts) -> Option<Spec> {
+        operation.new_machine().cloned()
+    }
+
     /// The configuration that the machine has from the moment the job is accepted, if the operation changes it. Its first step
     /// is done then.
     fn saves(&self, _operation: &Operation, _facts: &Facts) -> Option<Spec> {

@@ -30,7 +30,7 @@ pub(super) fn check(facts: &Facts) -> Result<&MachineFacts, Refusal> {
         _ => {}
     }
     answering(facts, machine.spec.host.as_str())?;
-    if mode(machine) == Mode::Mutable {
+    if machine.mode() == Mode::Mutable {
         return Err(Refusal::State(
             "A mutable machine is upgraded from inside: log in as admin and run “sudo nixos-rebuild switch”."
                 .to_owned(),
@@ -48,7 +48,7 @@ pub(super) fn announce(machine: &MachineFacts, plan: &mut Plan) {
     if let Some(current) = machine.current() {
         plan.keeps.push(format!("The present system, as generation {}, to roll back to", current.number));
     }
-    if mode(machine) == Mode::SemiMutable {
+    if machine.mode() == Mode::SemiMutable {
         plan.loses.push(
             "What was installed with “nix profile”: the writable layer over /nix is emptied".to_owned(),
         );
@@ -58,9 +58,4 @@ pub(super) fn announce(machine: &MachineFacts, plan: &mut Plan) {
     } else {
         "It is off: the other system boots when it is started the next time.".to_owned()
     });
-}
-
-/// The mode that its disks were made for.
-fn mode(machine: &MachineFacts) -> Mode {
-    machine.applied.as_ref().map_or(machine.spec.mode, |applied| applied.mode)
 }

@@ -1,5 +1,6 @@
 //! The planner's table of states and refusals, and what holds for any facts.
 
+mod clone;
 mod configuration;
 mod options;
 mod switch;
@@ -62,6 +63,7 @@ fn machine(state: MachineState) -> MachineFacts {
         created: state != MachineState::Configured,
         placed: state != MachineState::Configured,
         busy: None,
+        copied_by: None,
     }
 }
 
@@ -123,6 +125,7 @@ fn operation(kind: OperationKind) -> Operation {
         OperationKind::Rename => {
             MachineAction::Rename { name: "db".parse().unwrap() }.on("web".parse().unwrap())
         }
+        OperationKind::Clone => clone::clone_to("db", |_| {}),
         other => on_web(other),
     }
 }
@@ -142,6 +145,7 @@ fn every_state_allows_just_what_fits_it() {
                 Op::RollBack,
                 Op::Start,
                 Op::Rename,
+                Op::Clone,
                 Op::Recreate,
                 Op::Destroy,
                 Op::Purge,
@@ -157,6 +161,7 @@ fn every_state_allows_just_what_fits_it() {
                 Op::Reboot,
                 Op::ForceOff,
                 Op::Suspend,
+                Op::Clone,
                 Op::Recreate,
                 Op::Destroy,
                 Op::Purge,
@@ -172,6 +177,7 @@ fn every_state_allows_just_what_fits_it() {
                 Op::RollBack,
                 Op::Start,
                 Op::Rename,
+                Op::Clone,
                 Op::Recreate,
                 Op::Destroy,
                 Op::Purge,
@@ -347,7 +353,8 @@ fn a_build_comes_before_anything_that_touches_a_machine_on_its_host() {
 fn what_makes_a_machine_begins_with_its_row_which_is_written_when_the_job_is_accepted() {
     for kind in OperationKind::ALL {
         let at = op(*kind).steps().iter().position(|(step, _)| step.name == "record.new");
-        assert_eq!(at, (kind.row().on == On::NewMachine).then_some(0), "{kind}");
+        let makes_one = kind.row().on == On::NewMachine || *kind == OperationKind::Clone;
+        assert_eq!(at, makes_one.then_some(0), "{kind}");
     }
 }
 

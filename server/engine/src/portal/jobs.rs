@@ -124,7 +124,7 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
             Err(Fault::refused(why).into())
         }
         JobState::Failed | JobState::Cancelled => {
-            let machine = job.work.machine;
+            let machine = job.work.subject();
             let operation = on_same_machine(core, job).await?;
             submit(core, cx, operation, Agreement::Earlier(machine)).await
         }
@@ -144,7 +144,7 @@ pub(super) async fn retry(core: &Arc<Core>, cx: &Cx, id: JobId) -> Result<Submit
 /// The operation of a job on the machine that it was about, whatever its name now.
 async fn on_same_machine(core: &Core, job: db::jobs::JobRecord) -> Result<Operation> {
     let Operation::OnMachine { machine, action } = job.operation else { return Ok(job.operation) };
-    let record = match job.work.machine {
+    let record = match job.work.subject() {
         Some(id) => db::machines::by_id(&mut *core.db.read().await?, id).await?,
         None => None,
     };

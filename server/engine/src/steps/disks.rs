@@ -1,5 +1,9 @@
 //! `disks.*`: the machine's disks on its host, and the root that keeps the image they were made from.
 
+mod copy;
+
+pub(crate) use copy::COPY;
+
 use super::cx::{StepCx, Target};
 use super::error::StepError;
 use super::step::Step;

@@ -89,6 +89,7 @@ fn known(why: &str) -> Option<&'static str> {
             "The host does not have that much free memory: shut down another machine there or give this one less, then \
              try again.",
         ),
+        ("too little space", "Free some space there, then try again."),
         ("No space left on device", "The host's disk is full: free some space there, then try again."),
     ];
     causes.into_iter().find(|(cause, _)| why.contains(cause)).map(|(_, advice)| advice)

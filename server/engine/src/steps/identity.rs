@@ -37,6 +37,12 @@ pub(crate) static KEEP_HOST_KEY: Step =
 /// The guest's own SSH host key, which it makes when there is none: `nix/identity/common.sh`.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 
+/// `identity.renew`
+pub(crate) static RENEW: Step =
+    Step::new("identity.renew", "Give the copy its own name, ids and SSH host key", |cx, lease| {
+        renew(cx, lease).boxed()
+    });
+
 /// Said when a running guest could not be given its identity.
 const NOT_TAKEN: &str =
     "The running guest could not be given the changes; it gets them when it is started the next time.";
@@ -51,6 +57,16 @@ async fn write(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         return Ok(());
     }
     let target = cx.machine().await?;
+    write_to_disk(cx, &target).await
+}
+
+/// Makes the disk that was copied this machine's own: what the other machine's guest made for itself goes, and this machine's
+/// files are written. Its guest makes its own host keys at its first boot.
+async fn renew(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
+    let target = cx.machine().await?;
+    let (volume, role) = target.system_disk()?;
+    let forgotten = target.hypervisor.forget_guest(volume, role).await;
+    forgotten.map_err(target.host_error("Removing the other machine's SSH host keys"))?;
     write_to_disk(cx, &target).await
 }
 

@@ -11,6 +11,12 @@
     reason = "this is a test that several packages share"
 )]
 
+mod copies;
+
+use copies::{
+    a_single_disk_is_copied, disks_are_copied_while_a_machine_is_off_and_while_it_runs,
+    nothing_is_copied_from_or_to_where_it_does_not_belong,
+};
 use model::identity::IdentityFile;
 use model::machine::{HardwareIds, MachineId, MachineName, MachineState, Network};
 use model::size::DiskGib;
@@ -53,6 +59,9 @@ pub async fn holds(subject: &Subject) {
     disks_grow_and_never_shrink(subject).await;
     disks_of_several_generations_are_apart(subject).await;
     all_disks_go_but_those_that_are_kept(subject).await;
+    disks_are_copied_while_a_machine_is_off_and_while_it_runs(subject).await;
+    a_single_disk_is_copied(subject).await;
+    nothing_is_copied_from_or_to_where_it_does_not_belong(subject).await;
     definitions_can_be_put_again_and_removed_again(subject).await;
     somebody_elses_machine_is_left_alone(subject).await;
     a_machine_gets_another_name_and_its_own_again(subject).await;

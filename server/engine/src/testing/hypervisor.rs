@@ -3,6 +3,7 @@
 //!
 //! Guests boot and shut down at once, get an address, and echo input. Faults are ordered by the call's name.
 
+mod copies;
 mod port;
 
 use crate::machine::guest;
@@ -12,7 +13,7 @@ use model::machine::{MachineId, MachineName, MachineState};
 use ports::hypervisor::{
     Capabilities, Definition, DiskRole, HostEvent, HostRef, HypervisorError, MachineRef, Result,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use tokio::sync::broadcast;
@@ -63,6 +64,10 @@ struct World {
     ran: Vec<Vec<String>>,
     /// What such programs end with.
     exit: i32,
+    /// Machines whose guests' file systems stand still.
+    frozen: BTreeSet<HostRef>,
+    /// Disks that are being copied, and whose the unfinished copies are.
+    copying: BTreeSet<(HostRef, MachineName)>,
 }
 
 /// Where a machine may be made, with its mark.
@@ -93,6 +98,8 @@ struct Disk {
     size: u64,
     used: u64,
     image: Option<PathBuf>,
+    /// A copy that is not complete.
+    unfinished: bool,
     files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -242,10 +249,14 @@ impl MemoryHypervisor {
             let autostart = if d.autostart { " autostart" } else { "" };
             format!("domain {} {:?}{autostart} {:?}", d.name, d.state, d.definition)
         };
-        let mut all: Vec<String> = world.domains.values().map(domain).collect();
+        let still = world.frozen.iter().map(|at| format!("frozen {at}"));
+        let copying = world.copying.iter().map(|(at, to)| format!("copying {at} to {to}"));
+        let mut all: Vec<String> = still.chain(copying).collect();
+        all.extend(world.domains.values().map(domain));
         all.extend(world.places.iter().map(|(name, place)| format!("place {name} {}", place.host_ref)));
         for (name, disk) in &world.disks {
-            all.push(format!("disk {name} of {} bytes from {:?}", disk.size, disk.image));
+            let unfinished = if disk.unfinished { " unfinished" } else { "" };
+            all.push(format!("disk {name} of {} bytes from {:?}{unfinished}", disk.size, disk.image));
             let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
             all.extend(
                 disk.files.iter().map(|(file, content)| format!("file {name}/{file}: {:?}", text(content))),
@@ -296,6 +307,8 @@ impl World {
             samples: self.samples,
             ran: self.ran.clone(),
             exit: self.exit,
+            frozen: self.frozen.clone(),
+            copying: self.copying.clone(),
         }
     }
 

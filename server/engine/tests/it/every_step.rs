@@ -4,6 +4,7 @@
 //!
 //! What is compared is the whole world: definitions, disks with their sizes and contents, roots, rows.
 
+use crate::clone;
 use crate::crash::{Crashed, Mischief, Mischievous, crash, on_portal, runtime};
 use crate::harness::{World, admin, build, change, create, ended, name, on, run, spec, succeed, until_state};
 use engine::Engine;
@@ -61,6 +62,14 @@ async fn prepare(world: &World, engine: &Arc<Engine>, ada: &Actor, kind: Operati
             succeed(engine, ada, create("web")).await;
             succeed(engine, ada, on(Op::ForceOff, "web")).await;
             return MachineAction::Rename { name: name("db") }.on(name("web"));
+        }
+        Op::Clone => {
+            succeed(engine, ada, create("web")).await;
+            clone::write_in_guest(world).await;
+            return clone::clone_to("db", |copy| {
+                (copy.disk, copy.start) = (3.try_into().unwrap(), true);
+                copy.profiles = "python".parse().unwrap();
+            });
         }
         Op::Upgrade => {
             succeed(engine, ada, create("web")).await;
@@ -366,6 +375,7 @@ operations! {
     suspend: Suspend;
     resume: Resume;
     rename: Rename;
+    clone_machine: Clone;
     recreate: Recreate;
     upgrade: Upgrade;
     roll_back: RollBack;

@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod clone;
 mod concurrency;
 mod configuration;
 mod contract;

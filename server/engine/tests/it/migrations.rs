@@ -46,12 +46,12 @@ async fn every_migration_works_on_data_and_the_engine_opens_it() {
     assert!(web.image.is_some() && web.row.observed.warning.is_some());
     assert_eq!(engine.users(&ada).await.unwrap().len(), 2);
     let jobs = engine.jobs(&ada, &JobFilter::default()).await.unwrap();
-    assert_eq!(jobs.len(), 5);
+    assert_eq!(jobs.len(), 6);
     let bob = actor(&engine, "bob").await;
     let bobs = engine.jobs(&bob, &JobFilter::default()).await.unwrap();
     assert_eq!(
         bobs.iter().map(|job| job.badge.id).collect::<Vec<_>>(),
-        [0, 1, 3, 4].map(|n| jobs[n].badge.id)
+        [0, 1, 3, 4, 5].map(|n| jobs[n].badge.id)
     );
     assert!(!engine.job(&ada, jobs[2].badge.id).await.unwrap().can_retry);
     let cancelled = engine.job(&ada, jobs[3].badge.id).await.unwrap();

@@ -92,6 +92,45 @@ pub async fn read_identity(path: &Path, role: DiskRole, name: &str) -> Result<Op
     finish(export, content).await
 }
 
+/// Removes what a guest has made for itself and no two machines may share: SSH host keys, in the identity and where `sshd` has
+/// them otherwise, and the seed of its random numbers.
+///
+/// # Errors
+/// As [`write_identity`].
+pub async fn forget_guest(path: &Path, role: DiskRole) -> Result<()> {
+    let export = Export::open(path).await?;
+    let forgotten = async {
+        let folder = open_folder(&export, path, role).await?;
+        forget_in(&folder, role).await
+    }
+    .await;
+    finish(export, forgotten).await
+}
+
+async fn forget_in(folder: &Folder, role: DiskRole) -> Result<()> {
+    let systemd = match role {
+        DiskRole::Data => "/lib/systemd",
+        DiskRole::Boot => "/var/lib/systemd",
+    };
+    let etc = (role == DiskRole::Boot).then_some("/etc/ssh");
+    let mut commands = Vec::new();
+    let root = folder.root();
+    for (dir, is_secret) in [
+        (Some(root.as_str()), (|name| name.starts_with("ssh_host_")) as fn(&str) -> bool),
+        (etc, |name| name.starts_with("ssh_host_")),
+        (Some(systemd), |name| name == "random-seed"),
+    ] {
+        let Some(dir) = dir else { continue };
+        let there = folder.file_system.list(dir).await?.unwrap_or_default();
+        let secrets = there.iter().filter(|e| !e.is_dir() && is_plain_name(&e.name) && is_secret(&e.name));
+        commands.extend(secrets.map(|entry| format!("rm {dir}/{}", entry.name)));
+    }
+    if commands.is_empty() {
+        return Ok(());
+    }
+    folder.file_system.write(commands, "/").await.map(drop)
+}
+
 /// Grows a data disk and its file system to so many bytes. Already that large is fine; smaller is refused.
 ///
 /// # Errors

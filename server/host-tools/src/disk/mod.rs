@@ -6,12 +6,14 @@
 //!
 //! - [`qcow`]: sizes, overlays, growing the container.
 //! - [`ext4`]: the data disk and the identity files in it.
+//! - [`copy`]: a disk as a copy of another one.
 //! - [`export`], `debugfs`, `gpt`, `superblock`: how to reach a file system inside a disk.
 //! - `scratch`: work in progress, and its remains after a crash.
 //!
 //! Invariants: a file appears under its name only when it is complete and on stable storage, with mode 0600. All work
 //! on the disks of one folder is serial, across processes. What a crash leaves is found and cleared by the next call.
 
+pub mod copy;
 mod debugfs;
 mod error;
 pub mod export;

@@ -221,6 +221,52 @@ async fn a_boot_disk_has_its_identity_in_var_of_the_labelled_partition() {
     assert!(ext4::read_identity(&path, DiskRole::Data, "hostname").await.is_err(), "it is no data disk");
 }
 
+/// What a guest makes for itself goes, wherever it lies, and nothing else does.
+#[tokio::test]
+async fn a_disk_forgets_its_guest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, boot) = (dir.path().join("var.qcow2"), boot_disk(dir.path()).await);
+    ext4::create_data_disk(&data, GIB, &identity()).await.unwrap();
+    for (path, role, offset, identity, lib) in [
+        (&data, DiskRole::Data, "", "/identity", "/lib"),
+        (&boot, DiskRole::Boot, "?offset=9437184", "/var/identity", "/var/lib"),
+    ] {
+        ext4::forget_guest(path, role).await.unwrap();
+        let export = export::Export::open(path).await.unwrap();
+        std::fs::write(export.dir().join("x"), "x").unwrap();
+        let mut script = String::new();
+        for dir in ["/var", "/var/identity", "/etc", "/etc/ssh", lib, &format!("{lib}/systemd")] {
+            // What is there already is complained about, and stays.
+            script += &format!("mkdir {dir}\n");
+        }
+        for file in ["ssh_host_ed25519_key", "ssh_host_rsa_key.pub", "letter"] {
+            script += &format!("write x {identity}/{file}\nwrite x /etc/ssh/{file}\n");
+        }
+        script += &format!("write x {lib}/systemd/random-seed\nwrite x {lib}/systemd/other\n");
+        let device = format!("disk{offset}");
+        let debugfs = Program::new("debugfs").args(["-w", "-f", "-"]).arg(&device);
+        debugfs.dir(export.dir()).input(script).run().await.unwrap();
+        export.close().await.unwrap();
+
+        for _ in 0..2 {
+            ext4::forget_guest(path, role).await.unwrap();
+        }
+        let export = export::Export::open(path).await.unwrap();
+        let listed = async |what: &str| {
+            let list = Program::new("debugfs").args(["-R", &format!("ls -p {what}")]).arg(&device);
+            list.dir(export.dir()).run().await.unwrap().stdout.text()
+        };
+        let (id, ssh) = (listed(identity).await, listed("/etc/ssh").await);
+        assert!(!id.contains("ssh_host") && id.contains("/letter/"), "{id}");
+        // On a data disk this is no directory of the system.
+        assert_eq!(ssh.contains("ssh_host"), role == DiskRole::Data, "{ssh}");
+        let systemd = listed(&format!("{lib}/systemd")).await;
+        assert!(!systemd.contains("random-seed") && systemd.contains("/other/"), "{systemd}");
+        Program::new("e2fsck").arg("-fn").arg(&device).dir(export.dir()).run().await.unwrap();
+        export.close().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn overlays_follow_their_image_and_refuse_to_be_smaller() {
     let dir = tempfile::tempdir().unwrap();

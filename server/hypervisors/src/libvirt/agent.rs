@@ -69,9 +69,17 @@ struct Exec<'a> {
     capture_output: bool,
 }
 
+/// A program in the guest.
 #[derive(Serialize, Deserialize, Clone, Copy)]
-struct Process {
+pub struct Process {
     pid: i64,
+}
+
+impl Process {
+    /// Its number in the guest.
+    pub fn pid(self) -> i64 {
+        self.pid
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,24 +111,15 @@ pub async fn read(link: &Link, machine: &MachineRef, path: &str) -> Result<Vec<u
 
 /// See the port.
 pub async fn run(link: &Link, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<GuestExit> {
-    let Some((path, arg)) = argv.split_first() else {
-        return Err(failed("Running a program in the guest", "no program was named"));
-    };
-    let input_data = (!input.is_empty()).then(|| STANDARD.encode(input));
-    let exec = Exec { path, arg, input_data, capture_output: true };
-    let process: Process = ask(link, machine, "guest-exec", Some(exec)).await?;
+    let process = exec(link, machine, argv, input).await?;
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let status: Status = ask(link, machine, "guest-exec-status", Some(process)).await?;
-        if status.exited {
-            return Ok(GuestExit {
-                code: status.exitcode,
-                stdout: decode(&status.out_data)?,
-                stderr: decode(&status.err_data)?,
-            });
+        if let Some(exit) = exited(link, machine, process).await? {
+            return Ok(exit);
         }
         if started.elapsed() > RUN_LIMIT {
+            let path = argv.first().copied().unwrap_or_default();
             let why = format!("“{path}” still runs after {} s", RUN_LIMIT.as_secs());
             return Err(failed("Running a program in the guest", why));
         }
@@ -129,11 +128,42 @@ pub async fn run(link: &Link, machine: &MachineRef, argv: &[&str], input: &[u8])
     }
 }
 
-async fn ask<T: DeserializeOwned>(
+/// Starts a program in the guest.
+pub async fn exec(link: &Link, machine: &MachineRef, argv: &[&str], input: &[u8]) -> Result<Process> {
+    let Some((path, arg)) = argv.split_first() else {
+        return Err(failed("Running a program in the guest", "no program was named"));
+    };
+    let input_data = (!input.is_empty()).then(|| STANDARD.encode(input));
+    ask(link, machine, "guest-exec", Some(Exec { path, arg, input_data, capture_output: true })).await
+}
+
+/// How a program in the guest has ended, if it has.
+pub async fn exited(link: &Link, machine: &MachineRef, process: Process) -> Result<Option<GuestExit>> {
+    let status: Status = ask(link, machine, "guest-exec-status", Some(process)).await?;
+    if !status.exited {
+        return Ok(None);
+    }
+    let (stdout, stderr) = (decode(&status.out_data)?, decode(&status.err_data)?);
+    Ok(Some(GuestExit { code: status.exitcode, stdout, stderr }))
+}
+
+/// Asks the agent for something that it answers at once.
+pub async fn ask<T: DeserializeOwned>(
     link: &Link,
     machine: &MachineRef,
     execute: &'static str,
     arguments: Option<impl Serialize>,
+) -> Result<T> {
+    ask_within(link, machine, execute, arguments, ANSWER_SECONDS).await
+}
+
+/// Asks the agent for something that it may need so many seconds for.
+pub async fn ask_within<T: DeserializeOwned>(
+    link: &Link,
+    machine: &MachineRef,
+    execute: &'static str,
+    arguments: Option<impl Serialize>,
+    seconds: i32,
 ) -> Result<T> {
     let request =
         serde_json::to_string(&Request { execute, arguments }).map_err(|e| failed(execute, e.to_string()))?;
@@ -141,7 +171,7 @@ async fn ask<T: DeserializeOwned>(
     let answer = link
         .agent_call(move |live| {
             let domain = find(&live.connect, &machine)?;
-            domain.qemu_agent_command(&request, ANSWER_SECONDS, 0).map_err(of_agent(execute, &machine))
+            domain.qemu_agent_command(&request, seconds, 0).map_err(of_agent(execute, &machine))
         })
         .await?;
     parse(execute, &answer)

@@ -114,6 +114,33 @@ impl Store {
     }
 
     /// See the port.
+    pub async fn forget_guest(&self, volume: &Volume, role: DiskRole) -> Result<()> {
+        let path = self.checked(volume)?;
+        ext4::forget_guest(path, role).await.map_err(disk_error("Removing the guest's own keys"))
+    }
+
+    /// Where a machine's own disk is, and where its copy for another machine is, or will be.
+    pub fn copy_paths(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        to: &MachineRef,
+        role: DiskRole,
+    ) -> Result<(PathBuf, PathBuf)> {
+        let disk = self.checked(volume)?.to_owned();
+        if !disk.starts_with(self.reserved_folder(machine)?) {
+            return Err(failed("Copying the disk", format!("{} is another machine's", disk.display())));
+        }
+        Ok((disk, self.reserved_folder(to)?.join(file(role, 1))))
+    }
+
+    /// Whether there is something unfinished in a machine's folder.
+    pub fn has_scratch(&self, folder: &Path) -> bool {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH))
+    }
+
+    /// See the port.
     pub async fn disk_use(&self, volume: &Volume) -> Result<Option<DiskUse>> {
         let path = self.checked(volume)?;
         if !path.exists() {
@@ -319,7 +346,7 @@ pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> Hypervisor
     failed(what, format!("{}: {error}", path.display()))
 }
 
-fn disk_error(what: &'static str) -> impl FnOnce(DiskError) -> HypervisorError {
+pub(super) fn disk_error(what: &'static str) -> impl FnOnce(DiskError) -> HypervisorError {
     move |error| failed(what, chain(&error))
 }
 

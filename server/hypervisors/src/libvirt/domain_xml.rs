@@ -47,7 +47,8 @@ const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";
 /// How often the guest reports its memory use, in seconds.
 const BALLOON_PERIOD: &str = "5";
 
-type Xml = Writer<Vec<u8>>;
+/// A document that is being written.
+pub type Xml = Writer<Vec<u8>>;
 
 /// The XML of a domain.
 ///
@@ -79,6 +80,20 @@ pub fn render(machine: &MachineRef, definition: &Definition, platform: &Platform
         security(x, platform)?;
         quick_start(x)
     })?;
+    String::from_utf8(xml.into_inner()).map_err(io::Error::other)
+}
+
+/// A whole document of libvirt's.
+///
+/// # Errors
+/// As [`render`].
+pub fn document(
+    name: &str,
+    attributes: &[(&str, &str)],
+    inside: impl FnOnce(&mut Xml) -> io::Result<()>,
+) -> io::Result<String> {
+    let mut xml = Writer::new(Vec::new());
+    element(&mut xml, name, attributes, inside)?;
     String::from_utf8(xml.into_inner()).map_err(io::Error::other)
 }
 
@@ -242,11 +257,11 @@ fn quick_start(x: &mut Xml) -> io::Result<()> {
     })
 }
 
-fn utf8(path: &std::path::Path) -> io::Result<&str> {
+pub fn utf8(path: &std::path::Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| io::Error::other(format!("the path {} is not UTF-8", path.display())))
 }
 
-fn element(
+pub fn element(
     x: &mut Xml,
     name: &str,
     attributes: &[(&str, &str)],
@@ -256,7 +271,7 @@ fn element(
     start.write_inner_content(inside).map(drop)
 }
 
-fn empty(x: &mut Xml, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
+pub fn empty(x: &mut Xml, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
     x.create_element(name).with_attributes(attributes.iter().copied()).write_empty().map(drop)
 }
 

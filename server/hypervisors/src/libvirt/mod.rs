@@ -10,6 +10,7 @@
 //! | `facts.rs`, `acceleration.rs`, `kvm.rs`, `firmware.rs`, `network.rs` | what a definition needs from the host |
 //! | `power.rs` | states, starting and stopping |
 //! | `disks.rs` | a machine's files |
+//! | `copies.rs`, `turns.rs`, `freeze.rs` | a disk as a copy of another one, also of a machine that runs |
 //! | `console.rs`, `agent.rs`, `addresses.rs`, `stats.rs` | a running machine |
 //! | `check.rs`, `limits.rs`, `finding.rs` | the host's findings |
 //! | `sys.rs` | all unsafe code |
@@ -22,6 +23,7 @@ mod agent;
 mod check;
 mod connect;
 mod console;
+mod copies;
 mod definition;
 mod disks;
 mod domain_mark;
@@ -31,6 +33,7 @@ mod events;
 mod facts;
 mod finding;
 mod firmware;
+mod freeze;
 mod kvm;
 mod limits;
 mod network;
@@ -40,8 +43,10 @@ mod power;
 mod rename;
 mod stats;
 mod sys;
+mod turns;
 
 pub use acceleration::AccelerationSetting;
+pub use freeze::SWITCH as FREEZE_SWITCH;
 
 use async_trait::async_trait;
 use connect::{Link, is_local};
@@ -54,12 +59,13 @@ use model::identity::IdentityFile;
 use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use ports::hypervisor::{
-    Belonging, BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit,
-    HostEvent, HostRef, Hypervisor, MachineRef, Power, Result, Seen, Volume,
+    Belonging, BootDisk, Capabilities, ConsoleStream, CopyListener, Counters, Definition, DiskRole, DiskUse,
+    GuestExit, HostEvent, HostRef, Hypervisor, MachineRef, Power, Result, Seen, Volume,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast};
+use turns::Copies;
 
 /// A host's configuration.
 #[derive(Clone, Debug)]
@@ -79,11 +85,12 @@ impl LibvirtSettings {
 
 /// A libvirt host.
 pub struct Libvirt {
-    link: Link,
+    link: Arc<Link>,
     store: Store,
     acceleration: AccelerationSetting,
     facts: Mutex<Option<HostFacts>>,
     consoles: Consoles,
+    copies: Copies,
 }
 
 impl Libvirt {
@@ -95,7 +102,8 @@ impl Libvirt {
             acceleration: settings.acceleration,
             facts: Mutex::new(None),
             consoles: Consoles::default(),
-            link: Link::open(uri),
+            copies: Copies::default(),
+            link: Arc::new(Link::open(uri)),
         })
     }
 }
@@ -224,6 +232,25 @@ impl Hypervisor for Libvirt {
         let grown =
             self.link.call(move |live| power::grow_disk(&live.connect, &running, &disk, size)).await?;
         if grown { Ok(()) } else { self.store.grow(volume, role, size).await }
+    }
+
+    async fn copy_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        to: &MachineRef,
+        role: DiskRole,
+        listener: CopyListener,
+    ) -> Result<Volume> {
+        self.copy(machine, volume, to, role, listener).await
+    }
+
+    async fn end_copy(&self, machine: &MachineRef, to: &MachineRef) -> Result<()> {
+        self.end_copy_of(machine, to).await
+    }
+
+    async fn forget_guest(&self, volume: &Volume, role: DiskRole) -> Result<()> {
+        self.store.forget_guest(volume, role).await
     }
 
     async fn disks(&self, machine: &MachineRef) -> Result<Vec<Volume>> {

@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "libvirt is a C library; this module is the border")]
 
+pub mod jobs;
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;

@@ -2,6 +2,7 @@
 //! that honours the images' contract), as `cargo xtask test` sets them in its own namespace.
 
 mod console;
+mod copies;
 mod guest;
 mod host;
 

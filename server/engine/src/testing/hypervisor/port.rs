@@ -11,8 +11,8 @@ use model::identity::IdentityFile;
 use model::machine::{HardwareIds, MachineId, MachineName, MachineState};
 use model::size::DiskGib;
 use ports::hypervisor::{
-    Belonging, BootDisk, Capabilities, ConsoleStream, Counters, Definition, DiskRole, DiskUse, GuestExit,
-    HostEvent, HostRef, Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
+    Belonging, BootDisk, Capabilities, ConsoleStream, CopyListener, Counters, Definition, DiskRole, DiskUse,
+    GuestExit, HostEvent, HostRef, Hypervisor, HypervisorError, MachineRef, Power, Result, Seen, Volume,
 };
 use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc};
@@ -37,7 +37,13 @@ impl MemoryHypervisor {
     }
 
     /// The name of a new disk.
-    fn free_volume(&self, world: &World, machine: &MachineRef, role: DiskRole, generation: u32) -> String {
+    pub(super) fn free_volume(
+        &self,
+        world: &World,
+        machine: &MachineRef,
+        role: DiskRole,
+        generation: u32,
+    ) -> String {
         if self.capabilities.linked_clones {
             let file = if role == DiskRole::Boot { "boot" } else { "data" };
             let number = if generation == 1 { String::new() } else { format!("-{generation}") };
@@ -69,14 +75,14 @@ impl MemoryHypervisor {
 }
 
 /// Disks are made only in a place that was reserved.
-fn must_have_place(world: &World, machine: &MachineRef) -> Result<()> {
+pub(super) fn must_have_place(world: &World, machine: &MachineRef) -> Result<()> {
     match world.place(machine)? {
         Some(place) if place.host_ref == machine.host_ref => Ok(()),
         _ => Err(failed("making a disk", "no place was reserved for the machine")),
     }
 }
 
-fn failed(what: &str, why: &str) -> HypervisorError {
+pub(super) fn failed(what: &str, why: &str) -> HypervisorError {
     HypervisorError::Failed { what: what.to_owned(), why: why.to_owned() }
 }
 
@@ -359,6 +365,7 @@ impl Hypervisor for MemoryHypervisor {
             size,
             used: if self.capabilities.linked_clones { LITTLE } else { IMAGE_SIZE },
             image: Some(from.image.clone()),
+            unfinished: false,
             files: BTreeMap::new(),
         };
         world.disks.insert(name.clone(), disk);
@@ -387,6 +394,7 @@ impl Hypervisor for MemoryHypervisor {
             size: size.bytes(),
             used: LITTLE,
             image: None,
+            unfinished: false,
             files,
         };
         world.disks.insert(name.clone(), disk);
@@ -425,6 +433,29 @@ impl Hypervisor for MemoryHypervisor {
             return Err(failed("growing a disk", "it cannot shrink"));
         }
         disk.size = size.bytes();
+        Ok(())
+    }
+
+    async fn copy_disk(
+        &self,
+        machine: &MachineRef,
+        volume: &Volume,
+        to: &MachineRef,
+        role: DiskRole,
+        listener: CopyListener,
+    ) -> Result<Volume> {
+        self.copy(machine, volume, to, role, &listener).await
+    }
+
+    async fn end_copy(&self, machine: &MachineRef, to: &MachineRef) -> Result<()> {
+        self.end(machine, to)
+    }
+
+    async fn forget_guest(&self, volume: &Volume, _: DiskRole) -> Result<()> {
+        let mut world = self.world("forget_guest")?;
+        let missing = || failed("removing host keys", "there is no such disk");
+        let disk = world.disks.get_mut(&volume.0).ok_or_else(missing)?;
+        disk.files.retain(|name, _| !name.starts_with("ssh_host_"));
         Ok(())
     }
 
