@@ -3,12 +3,15 @@
 //!
 //! The definition is the portal's own, with another name: what is compared is the way there, not the machine.
 
+use crate::process;
 use crate::tiny::{DISK_GIB, Tiny, uri};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use host_tools::exec::Program;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// How long one of the tools may take; guestfish starts a machine of its own for each call.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -151,6 +154,35 @@ pub async fn list_domains(uri: &str) -> Result<Duration> {
     let took = begun.elapsed();
     ensure!(!listed.trim().is_empty(), "virsh lists no domain at {uri}");
     Ok(took)
+}
+
+/// What the domains of libvirt's test driver occupy in the process that connects to it, in KiB: the driver runs in its client,
+/// so that a figure of the portal's memory has them in it, where those of a real host lie in libvirt's daemon.
+///
+/// # Errors
+/// If virsh fails.
+pub async fn driver_resident(uri: &str) -> Result<f64> {
+    Ok(virsh_resident(uri).await? - virsh_resident("test:///default").await?)
+}
+
+/// What a virsh that has listed all domains at this address occupies, in KiB.
+async fn virsh_resident(uri: &str) -> Result<f64> {
+    let mut command = tokio::process::Command::new("virsh");
+    command.args(["--quiet", "--connect", uri]).kill_on_drop(true);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (stdin, stdout) = (child.stdin.as_mut(), child.stdout.take());
+    let asked = stdin.context("virsh has no input")?.write_all(b"list --all --name\necho that is all\n");
+    asked.await?;
+    let mut lines = BufReader::new(stdout.context("virsh has no output")?).lines();
+    let listed = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains("that is all") {
+                return process::resident(child.id().context("virsh has ended")?);
+            }
+        }
+        bail!("virsh ended before it had listed the domains at {uri}")
+    };
+    tokio::time::timeout(LIMIT, listed).await.context("virsh does not answer")?
 }
 
 /// Runs virsh against the sandbox's libvirt and returns its output.

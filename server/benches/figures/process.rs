@@ -105,11 +105,7 @@ impl Server {
     /// # Errors
     /// If it is not running.
     pub fn resident(&self) -> Result<f64> {
-        let id = self.child.id().context("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        Ok(number.context("the kernel does not tell how much memory the server has")?.parse()?)
+        resident(self.child.id().context("the server has ended")?)
     }
 
     /// Stops it as Ctrl-C does and waits until it has ended.
@@ -149,4 +145,15 @@ async fn greeting(stdout: &mut Lines<BufReader<ChildStdout>>, fresh: bool) -> Re
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n")
+}
+
+/// Memory that a process occupies (`VmRSS` of proc(5)), in KiB.
+///
+/// # Errors
+/// If it is not running.
+pub fn resident(id: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.context("the kernel does not say how much memory the process has")?.parse()?)
 }
