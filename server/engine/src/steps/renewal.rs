@@ -91,12 +91,16 @@ async fn undo_create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// cannot be removed goes when the machine is recreated again or destroyed.
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    let (id, current) = (target.record.id, generation::disks(&target)?.generation);
     let mut tx = cx.core.db.begin().await?;
-    db::machines::set_applied(&mut tx, target.record.id, Some(&target.record.spec)).await?;
+    db::machines::set_applied(&mut tx, id, Some(&target.record.spec)).await?;
+    // With the new data nobody goes back to a system that had the former.
+    generations::retire_others(&mut tx, id, current).await?;
     tx.commit().await?;
     cx.refresh_machine().await?;
     match remove_former(cx, &target).await {
-        Err(error) if !error.stopped => {
+        // A host that has gone away is waited for.
+        Err(error) if !error.stopped && !error.retriable => {
             cx.warn(format!(
                 "Not all of the former disks could be removed. They go when the machine is recreated again or destroyed. ({error})"
             ));
