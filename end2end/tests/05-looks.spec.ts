@@ -179,6 +179,8 @@ test("the keyboard alone reaches the content, the form and its button", async ({
   await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Several at once" })).toBeFocused();
+  await page.keyboard.press("Tab");
   await expect(page.getByLabel("Name (required)")).toBeFocused();
 });
 
