@@ -3,7 +3,7 @@
  */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
 import {
-  accessible, ada, BOOT, choose, describeMachine, fitsWindow, jobDone, login, purge, rootPassword, tappable, url,
+  accessible, ada, BOOT, choose, createMachine, fitsWindow, jobDone, login, purge, rootPassword, tappable, url,
 } from "../support/people";
 import { inGuest, virsh } from "../support/portal";
 import { Terminal } from "../support/terminal";
@@ -32,9 +32,7 @@ test.beforeAll(async ({ browser }) => {
   context = await browser.newContext();
   page = await context.newPage();
   await login(page, ada);
-  await describeMachine(page, machine);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, machine);
   await answers(machine);
   await inGuest(machine, "echo Dear Ada >/var/letter");
 });

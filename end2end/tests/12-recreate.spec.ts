@@ -4,7 +4,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
-import { accessible, ada, choose, describeMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
+import { accessible, ada, choose, createMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
 import { inGuest, virsh } from "../support/portal";
 
 test.describe.configure({ mode: "serial" });
@@ -19,9 +19,7 @@ test.beforeAll(async ({ browser }) => {
   context = await browser.newContext();
   page = await context.newPage();
   await login(page, ada);
-  await describeMachine(page, machine);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, machine);
 });
 
 test.afterAll(async () => {
