@@ -240,7 +240,7 @@ async fn an_image_that_is_removed_meanwhile_fails_the_copy() {
     let before = world.snapshot().await;
     let job = run(&engine, &ada, clone_to("db", |copy| copy.profiles = "python".parse().unwrap())).await;
     assert_eq!(job.summary.badge.state, JobState::Failed, "{job:#?}");
-    assert!(job.failure.unwrap().message.contains("The image was removed before"));
+    assert!(job.failure.unwrap().message.contains("The image was removed while"));
     assert_eq!(world.snapshot().await, before);
     engine.shut_down().await;
 }
