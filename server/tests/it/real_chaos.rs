@@ -16,7 +16,7 @@ mod comparison;
 mod disks;
 mod scene;
 
-use crate::mortal::{Ground, Mortal, ground};
+use crate::mortal::{Ground, LIMIT, Mortal, ground};
 use crate::program::folders;
 use actor::Actor;
 use rand::rngs::StdRng;
@@ -26,11 +26,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How many go through the operations at once.
 const ACTORS: u64 = 8;
-/// The shortest and the longest life of the portal, in milliseconds from its start: short ones end before it listens.
+/// The shortest and the longest life of the portal, in milliseconds.
 const LIVES: std::ops::RangeInclusive<u64> = 200..=5000;
 
 #[tokio::test]
@@ -89,17 +89,18 @@ async fn real_machines_survive_kill_9_at_random_moments() {
 async fn kill_at_random(portal: &mut Mortal<'_>, address: &watch::Sender<Option<String>>, scene: &Scene<'_>) {
     let mut rng = StdRng::seed_from_u64(scene.seed);
     let life = |rng: &mut StdRng| Duration::from_millis(rng.random_range(LIVES));
-    tokio::time::sleep(life(&mut rng)).await;
+    sleep(life(&mut rng)).await;
     address.send_replace(None);
     portal.kill().await;
     scene.count("kills");
     while Instant::now() < scene.until {
-        let end = Instant::now() + life(&mut rng);
+        // One start in five may be too long for its life. On a busy computer most would be, and nothing would be asked for.
+        let (life, is_early) = (life(&mut rng), rng.random_bool(0.2));
         let mut starting = portal.begin();
-        match timeout(end - Instant::now(), starting.listening()).await {
+        match timeout(if is_early { life } else { LIMIT }, starting.listening()).await {
             Ok((at, _)) => {
                 address.send_replace(Some(at));
-                sleep_until(end).await;
+                sleep(life).await;
                 address.send_replace(None);
             }
             Err(_) => scene.count("kills before it listened"),
