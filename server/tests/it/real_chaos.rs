@@ -30,6 +30,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How many go through the operations at once.
 const ACTORS: u64 = 8;
+/// The same where there is little time: guests that are emulated boot one after the other, as it were.
+const FEW_ACTORS: u64 = 4;
+/// How much time that is, in seconds.
+const LITTLE_TIME: u64 = 300;
 /// The shortest and the longest life of the portal, in milliseconds.
 const LIVES: std::ops::RangeInclusive<u64> = 200..=5000;
 
@@ -62,7 +66,7 @@ async fn real_machines_survive_kill_9_at_random_moments() {
     scene.lasts(Duration::from_secs(seconds));
 
     let mut actors = Vec::new();
-    for number in 0..ACTORS {
+    for number in 0..if seconds < LITTLE_TIME { FEW_ACTORS } else { ACTORS } {
         actors.push(Actor::new(&scene, number).await);
     }
     let acting = futures::future::join_all(actors.iter_mut().map(Actor::act));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long a job is followed before it is cancelled: each start of the portal begins to wait for a guest anew.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(100);
 /// The same where nobody kills the portal.
 const CALM: Duration = Duration::from_secs(200);
 /// How many machines one has at most.
