@@ -78,6 +78,13 @@ export async function describeMachine(page: Page, name: string): Promise<void> {
   await page.getByLabel("Console password for “root”").fill(rootPassword);
 }
 
+/** Creates a small machine and waits until it runs. */
+export async function createMachine(page: Page, name: string): Promise<void> {
+  await describeMachine(page, name);
+  await page.getByRole("button", { name: "Create and start" }).click();
+  await jobDone(page);
+}
+
 /** Waits until the job on this page has succeeded. */
 export async function jobDone(page: Page): Promise<void> {
   await expect(page).toHaveURL(/\/jobs\/[^/]+$/);

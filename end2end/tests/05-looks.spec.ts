@@ -5,7 +5,7 @@
 import { type Page, expect, test } from "@playwright/test";
 import { BROKEN, TOLD, Teller } from "../support/flake";
 import {
-  accessible, ada, addMember, complaints, describeMachine, fitsWindow, jobDone, login, newPerson, state, tappable, url,
+  accessible, ada, addMember, complaints, createMachine, describeMachine, fitsWindow, jobDone, login, newPerson, state, tappable, url,
 } from "../support/people";
 
 test.describe.configure({ mode: "serial" });
@@ -28,9 +28,7 @@ let teller: Teller | undefined;
 test.beforeAll(async ({ browser }) => {
   const page = await newPerson(browser, ada);
   await addMember(page);
-  await describeMachine(page, running);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, running);
   // The build that is told comes last: it takes the one place that there is for builds.
   const done = new URL(page.url()).pathname;
   const [remove, failed] = [await removeLink(page), await failedJob(page)];
@@ -47,7 +45,8 @@ test.beforeAll(async ({ browser }) => {
     ["machines", "/"], ["machines-none-found", "/?q=nothing"], ["new", "/machines/new"], ["new-several", "/machines/new/batch"], ["machine", `/machines/${running}`],
     ["machine-making", `/machines/${making}`],
     ["console", `/machines/${running}/console`], ["configuration", `/machines/${running}/configuration`],
-    ["activity", `/machines/${running}/activity`], ["generations", `/machines/${running}/generations`], ["destroy", `/machines/${running}/do/destroy`], ["force-off", `/machines/${running}/do/force_off`], ["images", "/images"],
+    ["activity", `/machines/${running}/activity`], ["generations", `/machines/${running}/generations`], ["destroy", `/machines/${running}/do/destroy`], ["force-off", `/machines/${running}/do/force_off`],
+    ["clone", `/machines/${running}/do/clone`], ["recreate", `/machines/${running}/do/recreate`], ["images", "/images"],
     ["image-remove", remove], ["image-diff", remove.replace(/(\/images\/)(.*)\/remove$/, "$1$2/diff/$2")], ["jobs", "/jobs"], ["job-done", done], ["job-running", underWay],
     ["job-failed", failed], ["hosts", "/hosts"], ["audit", "/audit"], ["users", "/users"], ["account", "/account"],
     ["setup", "/setup"], ["not-found", "/nothing/here"],
@@ -178,6 +177,8 @@ test("the keyboard alone reaches the content, the form and its button", async ({
   await page.keyboard.press("Tab");
   await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
   await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Several at once" })).toBeFocused();
   await page.keyboard.press("Tab");
   await expect(page.getByLabel("Name (required)")).toBeFocused();
 });

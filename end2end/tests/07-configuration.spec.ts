@@ -160,7 +160,8 @@ test("notes are shown as they were written, and a machine that is protected is n
   await expect(page.locator(".notes")).toHaveText("Ask Ada first. <b>Rack 4</b>");
   await accessible(page);
   await page.getByText("More", { exact: true }).click();
-  await expect(page.locator("li[data-key=destroy]")).toContainText("Delete protection is on.");
+  const kept = page.locator("[data-live=actions] li", { hasText: "Delete protection is on." });
+  await expect(kept).toContainText(/Recreate.*Destroy.*Purge/);
   await page.goto(`${url()}/machines/${machine}/do/purge`);
   await expect(page.getByText("Delete protection is on. Turn it off in Configuration first.")).toBeVisible();
   await page.goto(`${url()}/machines/${machine}`);

@@ -3,7 +3,7 @@
  */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
 import { nextImages } from "../support/flake";
-import { accessible, ada, BOOT, describeMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
+import { accessible, ada, BOOT, createMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
 import { virsh } from "../support/portal";
 
 test.describe.configure({ mode: "serial" });
@@ -30,9 +30,7 @@ test.beforeAll(async ({ browser }) => {
   context = await browser.newContext();
   page = await context.newPage();
   await login(page, ada);
-  await describeMachine(page, machine);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, machine);
 });
 
 test.afterAll(async () => {

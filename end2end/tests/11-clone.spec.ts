@@ -3,9 +3,9 @@
  */
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
 import {
-  accessible, ada, BOOT, choose, describeMachine, fitsWindow, jobDone, login, purge, rootPassword, tappable, url,
+  accessible, ada, BOOT, choose, createMachine, fitsWindow, jobDone, login, purge, rootPassword, tappable, url,
 } from "../support/people";
-import { virsh } from "../support/portal";
+import { inGuest, virsh } from "../support/portal";
 import { Terminal } from "../support/terminal";
 
 test.describe.configure({ mode: "serial" });
@@ -15,18 +15,6 @@ const copy = "e2e-copy";
 const hostKey = "/var/identity/ssh_host_ed25519_key";
 let context: BrowserContext;
 let page: Page;
-
-interface Answer { return: { pid?: number; exited?: boolean; "out-data"?: string } }
-
-/** Runs a command in a guest and returns what it prints. */
-async function inGuest(name: string, command: string): Promise<string> {
-  const ask = (execute: string, args: object): Answer["return"] =>
-    (JSON.parse(virsh("qemu-agent-command", name, JSON.stringify({ execute, arguments: args }))) as Answer).return;
-  const { pid } = ask("guest-exec", { path: "/bin/sh", arg: ["-c", command], "capture-output": true });
-  let status = ask("guest-exec-status", { pid });
-  await expect.poll(() => (status = status.exited ? status : ask("guest-exec-status", { pid })).exited).toBe(true);
-  return Buffer.from(status["out-data"] ?? "", "base64").toString("utf8").trim();
-}
 
 /** Waits until a guest's agent answers. */
 async function answers(name: string): Promise<void> {
@@ -44,9 +32,7 @@ test.beforeAll(async ({ browser }) => {
   context = await browser.newContext();
   page = await context.newPage();
   await login(page, ada);
-  await describeMachine(page, machine);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, machine);
   await answers(machine);
   await inGuest(machine, "echo Dear Ada >/var/letter");
 });
@@ -57,7 +43,7 @@ test.afterAll(async () => {
   await context.close();
 });
 
-test("a copy opens with the machine's values and is planned while its name is typed", async () => {
+test("a copy opens with the machine's values and is planned while its name is typed", async ({}, info) => {
   await page.goto(`${url()}/machines/${machine}`);
   await choose(page, `Clone ${machine}`);
   await expect(page).toHaveURL(/\/do\/clone$/);
@@ -66,15 +52,17 @@ test("a copy opens with the machine's values and is planned while its name is ty
   await page.getByRole("textbox", { name: "Number of copies" }).fill("2");
   await expect(page.getByText(`Copy the disk of ${machine}, while it runs`)).toBeVisible();
   await accessible(page);
+  await page.screenshot({ path: info.outputPath("form.png"), fullPage: true });
 });
 
-test("a machine that runs is cloned on a phone without JavaScript, and goes on running", async ({ browser }) => {
+test("a machine that runs is cloned on a phone without JavaScript, and goes on running", async ({ browser }, info) => {
   const plain = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
   const phone = await plain.newPage();
   await login(phone, ada);
   await phone.goto(`${url()}/machines/${machine}/do/clone`);
   await fitsWindow(phone);
   await tappable(phone);
+  await phone.screenshot({ path: info.outputPath("form.png"), fullPage: true });
   await phone.getByLabel("Name of the copy (required)").fill(copy);
   await phone.getByRole("textbox", { name: "Disk" }).fill("2");
   await phone.getByRole("checkbox", { name: "Start" }).check();

@@ -4,7 +4,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type BrowserContext, type Page, expect, test } from "@playwright/test";
-import { accessible, ada, choose, describeMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
+import { accessible, ada, choose, createMachine, fitsWindow, jobDone, login, purge, state, url } from "../support/people";
 import { inGuest, virsh } from "../support/portal";
 
 test.describe.configure({ mode: "serial" });
@@ -19,9 +19,7 @@ test.beforeAll(async ({ browser }) => {
   context = await browser.newContext();
   page = await context.newPage();
   await login(page, ada);
-  await describeMachine(page, machine);
-  await page.getByRole("button", { name: "Create and start" }).click();
-  await jobDone(page);
+  await createMachine(page, machine);
 });
 
 test.afterAll(async () => {
@@ -29,7 +27,7 @@ test.afterAll(async () => {
   await context.close();
 });
 
-test("a machine is recreated: its data are gone, its host key and its addresses stay", async () => {
+test("a machine is recreated: its data are gone, its host key and its addresses stay", async ({}, info) => {
   const identity = () => inGuest(machine, "cat /var/identity/ssh_host_ed25519_key /var/identity/machine-id /etc/hostname");
   const card = () => virsh("domiflist", machine).match(/52:54:[0-9a-f:]+/)?.[0];
   await expect.poll(() => inGuest(machine, "ls /var/identity").catch(() => "")).toContain("ssh_host_ed25519_key");
@@ -43,6 +41,7 @@ test("a machine is recreated: its data are gone, its host key and its addresses 
   await expect(page.getByText("Its disks with everything on them (up to 1 GiB)")).toBeVisible();
   await expect(page.getByText("Its configuration, its network card and its SSH host key")).toBeVisible();
   await accessible(page);
+  await page.screenshot({ path: info.outputPath("plan.png"), fullPage: true });
   const typed = page.locator("input[name=confirm]");
   await typed.fill("e2e-other");
   await page.getByRole("button", { name: "Recreate", exact: true }).click();
@@ -60,7 +59,7 @@ test("a machine is recreated: its data are gone, its host key and its addresses 
   await expect(page.locator("[data-live=head]")).toContainText("Running");
 });
 
-test("another mode waits for new disks, without JavaScript and on a phone", async ({ browser }) => {
+test("another mode waits for new disks, without JavaScript and on a phone", async ({ browser }, info) => {
   const plain = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
   const phone = await plain.newPage();
   await login(phone, ada);
@@ -71,9 +70,11 @@ test("another mode waits for new disks, without JavaScript and on a phone", asyn
   const pending = phone.locator("[data-live=pending]");
   await expect(pending).toContainText("needs to be recreated");
   await fitsWindow(phone);
+  await phone.screenshot({ path: info.outputPath("pending.png"), fullPage: true });
   await pending.getByRole("link", { name: `Recreate ${machine}` }).click();
   await expect(phone.getByText("Mode: Immutable → Semi-mutable")).toBeVisible();
   await fitsWindow(phone);
+  await phone.screenshot({ path: info.outputPath("plan.png"), fullPage: true });
   await phone.locator("input[name=confirm]").fill(machine);
   await phone.getByRole("button", { name: "Recreate", exact: true }).click();
   await expect(phone).toHaveURL(/\/jobs\//);

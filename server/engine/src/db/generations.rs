@@ -131,6 +131,15 @@ pub(crate) async fn set_boot(tx: &mut Tx, machine: MachineId, number: u32, boot:
     Ok(())
 }
 
+/// Notes that no generation but this one can be booted: their disks are about to be removed.
+pub(crate) async fn retire_others(tx: &mut Tx, machine: MachineId, number: u32) -> Result<()> {
+    let machine = machine.to_string();
+    sqlx::query!("update generations set boot = null where machine_id = ? and number <> ?", machine, number)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// Forgets a generation.
 pub(crate) async fn forget(tx: &mut Tx, machine: MachineId, number: u32) -> Result<()> {
     let machine = machine.to_string();

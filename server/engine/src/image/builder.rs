@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A first NixOS image without a cache compiles for hours; a build that takes longer is hung.
 const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
-/// Evaluating a system takes up to a minute, and a slow cache some more for its paths.
+/// Evaluating a system takes up to a minute; asking a slow cache which store paths it has takes a few more.
 const FORECAST_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// How to build.

@@ -19,6 +19,21 @@ pub(super) fn idle(facts: &Facts) -> Result<&MachineFacts, Refusal> {
     }
 }
 
+/// The machine of an operation that restarts it with other disks where it runs: it must be on its host, which must answer, and be off
+/// or run.
+pub(super) fn restartable(facts: &Facts) -> Result<&MachineFacts, Refusal> {
+    let machine = idle(facts)?;
+    match machine.state {
+        MachineState::Configured => return Err(Refusal::State(machine.not_created().to_owned())),
+        MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
+        _ => {}
+    }
+    answering(facts, machine.spec.host.as_str())?;
+    check_restart(machine)?;
+    check_pending_bridge(machine, facts)?;
+    Ok(machine)
+}
+
 /// What would destroy a machine's disks or forget its configuration is refused while it is protected.
 pub(super) fn check_protection(machine: &MachineFacts) -> Result<(), Refusal> {
     if machine.spec.delete_protection {

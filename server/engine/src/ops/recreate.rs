@@ -1,16 +1,12 @@
 //! `recreate`: a machine gets new disks, made from its configuration beside those that it has. The former ones go last, when the
 //! machine has been seen to boot from the new ones; until then it can go back to them.
 
-use super::check::{
-    answering, check_disk, check_image, check_memory, check_pending_bridge, check_protection, check_restart,
-    idle,
-};
+use super::check::{check_disk, check_image, check_memory, check_protection, idle, restart_of, restartable};
 use super::refusal::Refusal;
 use super::{Cell, Op};
 use crate::job::step::After::{Forward, Nothing, Undo};
 use crate::machine::facts::{Facts, MachineFacts};
-use crate::steps::{Step, definition, generation, health, identity, image, power, renewal};
-use model::machine::MachineState;
+use crate::steps::{Step, definition, disks, generation, health, identity, image, power};
 use model::operation::Operation;
 use model::plan::Plan;
 
@@ -21,29 +17,21 @@ impl Op for Recreate {
         const {
             &[
                 (&image::BUILD, Nothing),
-                (&renewal::CREATE, Undo),
+                (&disks::CREATE_BESIDE, Undo),
                 (&power::END, Undo),
                 (&identity::KEEP_HOST_KEY, Nothing),
                 (&generation::SWITCH, Undo),
                 (&definition::PUT, Undo),
                 (&power::START, Undo),
                 (&health::AWAIT, Nothing),
-                (&renewal::RETIRE, Forward),
+                (&disks::RETIRE_FORMER, Forward),
             ]
         }
     }
 
     fn plan(&self, operation: &Operation, facts: &Facts, plan: &mut Plan) -> Result<(), Refusal> {
-        let machine = idle(facts)?;
-        check_protection(machine)?;
-        match machine.state {
-            MachineState::Configured => return Err(Refusal::State(machine.not_created().to_owned())),
-            MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
-            _ => {}
-        }
-        answering(facts, machine.spec.host.as_str())?;
-        check_restart(machine)?;
-        check_pending_bridge(machine, facts)?;
+        check_protection(idle(facts)?)?;
+        let machine = restartable(facts)?;
         check_memory(&machine.spec, facts).map_err(in_configuration)?;
         check_disk(&machine.spec).map_err(in_configuration)?;
         check_image(operation, facts).map_err(in_configuration)?;
@@ -54,7 +42,7 @@ impl Op for Recreate {
     fn what(&self, step: &Step, operation: &Operation, facts: &Facts) -> Option<String> {
         let spec = &facts.machine.as_ref()?.spec;
         image::what(step, operation, facts)
-            .or_else(|| renewal::what(step, spec))
+            .or_else(|| disks::what(step, spec, facts))
             .or_else(|| definition::what(step, spec))
     }
 }
@@ -76,9 +64,8 @@ fn announce(machine: &MachineFacts, plan: &mut Plan) {
         plan.loses.push("The generations to roll back to".to_owned());
     }
     plan.keeps.push("Its configuration, its network card and its SSH host key".to_owned());
-    if machine.state.is_active() {
-        plan.downtime = Some("While the guest shuts down and boots.".to_owned());
-    } else {
+    plan.downtime = restart_of(machine);
+    if plan.downtime.is_none() {
         plan.warnings.push(
             "It is off, and is started: its new disks are seen to boot before the former ones go.".to_owned(),
         );

@@ -1,11 +1,11 @@
 //! What an upgrade and going back have in common: the machine is switched to another boot disk, restarted where it runs, and
 //! switched back when it does not come up. What was pending becomes true on the way.
 
-use super::check::{answering, check_pending_bridge, check_restart, idle, restart_of};
+use super::check::{idle, restart_of, restartable};
 use super::refusal::Refusal;
 use crate::machine::facts::{Facts, MachineFacts};
 use crate::steps::{Step, definition, disks, generation, health, identity, power};
-use model::machine::{MachineState, Mode};
+use model::machine::Mode;
 use model::plan::Plan;
 
 /// A machine that is off is not started, and what is true already is not made so.
@@ -24,21 +24,13 @@ pub(super) fn takes(step: &Step, facts: &Facts) -> bool {
 /// The machine must exist on its host, which must answer, and be one whose system is replaced as a whole.
 pub(super) fn check(facts: &Facts) -> Result<&MachineFacts, Refusal> {
     let machine = idle(facts)?;
-    match machine.state {
-        MachineState::Configured => return Err(Refusal::State(machine.not_created().to_owned())),
-        MachineState::Unknown => return Err(Refusal::Unavailable(machine.spec.host.to_string())),
-        _ => {}
-    }
-    answering(facts, machine.spec.host.as_str())?;
-    if machine.mode() == Mode::Mutable {
+    if machine.created && machine.mode() == Mode::Mutable {
         return Err(Refusal::State(
             "A mutable machine is upgraded from inside: log in as admin and run “sudo nixos-rebuild switch”."
                 .to_owned(),
         ));
     }
-    check_restart(machine)?;
-    check_pending_bridge(machine, facts)?;
-    Ok(machine)
+    restartable(facts)
 }
 
 /// What it costs.

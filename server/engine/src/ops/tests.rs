@@ -134,23 +134,21 @@ fn operation(kind: OperationKind) -> Operation {
 fn every_state_allows_just_what_fits_it() {
     use MachineState as State;
     use OperationKind as Op;
+    let at_rest = vec![
+        Op::Reconfigure,
+        Op::Upgrade,
+        Op::RollBack,
+        Op::Start,
+        Op::Rename,
+        Op::Clone,
+        Op::Recreate,
+        Op::Destroy,
+        Op::Purge,
+    ];
     // Nothing is pending here.
     for (state, allowed) in [
         (State::Configured, vec![Op::Reconfigure, Op::Provision, Op::Rename, Op::Purge]),
-        (
-            State::Off,
-            vec![
-                Op::Reconfigure,
-                Op::Upgrade,
-                Op::RollBack,
-                Op::Start,
-                Op::Rename,
-                Op::Clone,
-                Op::Recreate,
-                Op::Destroy,
-                Op::Purge,
-            ],
-        ),
+        (State::Off, at_rest.clone()),
         (
             State::Running,
             vec![
@@ -169,20 +167,7 @@ fn every_state_allows_just_what_fits_it() {
         ),
         (State::ShuttingDown, vec![Op::Reconfigure, Op::ShutDown, Op::ForceOff, Op::Destroy, Op::Purge]),
         (State::Paused, vec![Op::Reconfigure, Op::ForceOff, Op::Resume, Op::Destroy, Op::Purge]),
-        (
-            State::Crashed,
-            vec![
-                Op::Reconfigure,
-                Op::Upgrade,
-                Op::RollBack,
-                Op::Start,
-                Op::Rename,
-                Op::Clone,
-                Op::Recreate,
-                Op::Destroy,
-                Op::Purge,
-            ],
-        ),
+        (State::Crashed, at_rest),
         (State::Unknown, vec![]),
     ] {
         let facts = facts(Some(machine(state)));

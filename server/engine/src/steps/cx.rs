@@ -4,7 +4,7 @@ use super::error::StepError;
 use crate::core::Core;
 use crate::db::{self, machines::MachineRecord};
 use crate::job::log::JobLog;
-use crate::job::step::Work;
+use crate::job::step::{Image, Work};
 use crate::machine::adopt::adopt;
 use model::change::Part;
 use model::job::LogLevel;
@@ -96,6 +96,15 @@ impl StepCx<'_> {
         })
     }
 
+    /// The image that the job's disks are made from.
+    pub fn image(&self) -> Result<Image, StepError> {
+        self.work.image.clone().ok_or_else(|| {
+            StepError::new(
+                "The job has no image to make disks from. This is a bug in the portal; please report it.",
+            )
+        })
+    }
+
     /// Whether there is nothing of the machine on any host, so nothing needs updating there.
     pub async fn is_configuration(&self) -> Result<bool, StepError> {
         let record = self.record().await?;
@@ -154,6 +163,11 @@ impl Target {
             Some(data) => (data, DiskRole::Data),
             None => (&disks.boot, DiskRole::Boot),
         })
+    }
+
+    /// Its data disk, if it has one.
+    pub fn data_disk(&self) -> Option<&Volume> {
+        self.record.disks.as_ref()?.data.as_ref()
     }
 
     /// The disk that it boots.

@@ -57,8 +57,7 @@ async fn put(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         cx.save_work().await?;
     }
     let boot = target.boot_disk()?.clone();
-    let data = target.record.disks.as_ref().and_then(|disks| disks.data.clone());
-    define(&target, &Hardware::of(spec), boot, data).await?;
+    define(&target, &Hardware::of(spec), boot, target.data_disk().cloned()).await?;
     cx.say(format!("{} is defined on host {}.", spec.name, spec.host));
     cx.applied(&target, Part::Hardware).await?;
     // A new domain starts by hand only; one that is there keeps what it has.

@@ -1,8 +1,11 @@
 //! `disks.*`: the machine's disks on its host, and the root that keeps the image they were made from.
 
 mod copy;
+mod renewal;
 
 pub(crate) use copy::COPY;
+pub(super) use renewal::renewed_system_disk;
+pub(crate) use renewal::{CREATE_BESIDE, RETIRE_FORMER};
 
 use super::cx::{StepCx, Target};
 use super::error::StepError;
@@ -45,11 +48,7 @@ async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     if cx.work.had_disks {
         return check_kept(cx, &target).await;
     }
-    let image = cx.work.image.clone().ok_or_else(|| {
-        StepError::new(
-            "The job has no image to make disks from. This is a bug in the portal; please report it.",
-        )
-    })?;
+    let image = cx.image()?;
     // The root comes first: from here on Nix must not collect what the disks will build on.
     cx.core
         .builder
@@ -199,5 +198,5 @@ pub(crate) fn what(step: &Step, spec: &Spec, facts: &Facts) -> Option<String> {
         true => format!("Make {boot} and a data disk of {}", spec.disk),
         false => format!("Make a disk of {}", spec.disk),
     };
-    (*step == CREATE).then_some(words)
+    (*step == CREATE).then_some(words).or_else(|| renewal::what(step, spec))
 }

@@ -16,6 +16,7 @@ use crate::roots;
 use futures::FutureExt as _;
 use model::change::Part;
 use model::machine::MachineId;
+use model::size::DiskGib;
 use ports::hypervisor::{BootDisk, DiskRole, Volume};
 use ports::image_builder::IMAGE_FILE;
 
@@ -73,33 +74,45 @@ async fn check(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Makes the disk. Its row comes first: a root that no row needs is removed as a stray.
 async fn make(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
-    let image = cx.work.image.clone().ok_or_else(|| {
-        StepError::new(
-            "The job has no image to make a disk from. This is a bug in the portal; please report it.",
-        )
-    })?;
-    let number = new_number(cx, target.record.id).await?;
-    begin(cx, target.record.id, number, &image).await?;
-    let root = roots::of_generation(target.record.id, number);
-    cx.core.builder.add_root(&root, &image.store_path).await.map_err(Error::from)?;
-    let from = BootDisk { image: image.store_path.join(IMAGE_FILE), grow_to: None };
-    let boot = target
-        .hypervisor
-        .create_boot_disk(&target.machine, number, &from)
-        .await
-        .map_err(target.host_error("Making the boot disk"))?;
-    let mut tx = cx.core.db.begin().await?;
-    generations::set_boot(&mut tx, target.record.id, number, &boot).await?;
-    tx.commit().await?;
+    let (number, boot) = create_disk(cx, &target, None).await?;
+    complete_with(cx, &target, number, &boot).await?;
     cx.say(format!("The boot disk of generation {number} is made."));
     Ok(())
 }
 
+/// Makes the boot disk of a new generation, which is not complete by that. Its row comes first: a root that no row needs is removed
+/// as a stray.
+pub(super) async fn create_disk(
+    cx: &mut StepCx<'_>,
+    target: &Target,
+    grow_to: Option<DiskGib>,
+) -> Result<(u32, Volume), StepError> {
+    let (id, image) = (target.record.id, cx.image()?);
+    let number = new_number(cx, id).await?;
+    begin(cx, id, number, &image).await?;
+    let root = roots::of_generation(id, number);
+    cx.core.builder.add_root(&root, &image.store_path).await.map_err(Error::from)?;
+    let from = BootDisk { image: image.store_path.join(IMAGE_FILE), grow_to };
+    let boot = target.hypervisor.create_boot_disk(&target.machine, number, &from).await;
+    Ok((number, boot.map_err(target.host_error("Making the boot disk"))?))
+}
+
+/// Notes that a generation can be booted.
+pub(super) async fn complete_with(
+    cx: &StepCx<'_>,
+    target: &Target,
+    number: u32,
+    boot: &Volume,
+) -> Result<(), StepError> {
+    let mut tx = cx.core.db.begin().await?;
+    generations::set_boot(&mut tx, target.record.id, number, boot).await?;
+    Ok(tx.commit().await?)
+}
+
 /// The number after the newest one's, noted before anything of that number is made.
-pub(super) async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Result<u32, StepError> {
+async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Result<u32, StepError> {
     if let Some(number) = cx.work.generation {
         return Ok(number);
     }
@@ -110,6 +123,7 @@ pub(super) async fn new_number(cx: &mut StepCx<'_>, machine: MachineId) -> Resul
     Ok(number)
 }
 
+/// Notes a generation whose disk is about to be made.
 pub(super) async fn begin(
     cx: &StepCx<'_>,
     machine: MachineId,
@@ -161,7 +175,7 @@ async fn switch(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     }
     let data = match &cx.work.renewed {
         Some(renewed) => renewed.data.clone(),
-        None => disks(&target)?.data.clone(),
+        None => target.data_disk().cloned(),
     };
     note(cx, &target, number, data).await?;
     cx.say(format!("The machine boots generation {number} from now on."));
@@ -180,7 +194,7 @@ async fn undo_switch(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 pub(super) fn former_data(cx: &StepCx<'_>, target: &Target) -> Option<Volume> {
     match &cx.work.renewed {
         Some(renewed) => renewed.former.clone(),
-        None => target.record.disks.as_ref().and_then(|disks| disks.data.clone()),
+        None => target.data_disk().cloned(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `identity.*`: the files that make a machine itself, on its disk.
 
 use super::cx::{StepCx, Target};
+use super::disks;
 use super::error::StepError;
-use super::renewal;
 use super::step::Step;
 use crate::job::lease::Lease;
 use crate::machine::guest;
@@ -121,7 +121,7 @@ async fn keep_host_key(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> 
         cx.say("There is no SSH host key yet; the guest makes one.");
         return Ok(());
     };
-    let (to, role) = renewal::system_disk(cx, &target).await?;
+    let (to, role) = disks::renewed_system_disk(cx, &target).await?;
     let file = IdentityFile { name: HOST_KEY, mode: 0o600, content: Some(key) };
     let written = target.hypervisor.write_identity(&to, role, &[file]).await;
     written.map_err(target.host_error("Writing the SSH host key"))?;

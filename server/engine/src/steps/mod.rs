@@ -21,7 +21,6 @@ pub(crate) mod identity;
 pub(crate) mod image;
 pub(crate) mod power;
 pub(crate) mod record;
-pub(crate) mod renewal;
 mod step;
 
 pub(crate) use cx::StepCx;
@@ -37,8 +36,10 @@ pub(crate) static ALL: &[&Step] = &[
     &definition::REMOVE,
     &disks::COPY,
     &disks::CREATE,
+    &disks::CREATE_BESIDE,
     &disks::GROW,
     &disks::RETIRE,
+    &disks::RETIRE_FORMER,
     &generation::CHECK,
     &generation::MAKE,
     &generation::PRUNE,
@@ -68,8 +69,6 @@ pub(crate) static ALL: &[&Step] = &[
     &record::NEW,
     &record::RENAME,
     &record::SAVE,
-    &renewal::CREATE,
-    &renewal::RETIRE,
 ];
 
 /// The step of this name, if there is one.

@@ -154,9 +154,23 @@ async fn what_is_wrong_with_the_former_disks_prevents_nothing() {
     world.hypervisor.fail_next("remove_disks", broken());
     succeed(&engine, &ada, recreate()).await;
     assert_eq!(lines(&world, KEY).len(), 1, "the former one is left, with its disk");
+    // Its system is not offered over the new data.
+    let machine = engine.machine(&ada, &name("web")).await.unwrap();
+    assert_eq!(machine.generations.iter().map(|g| g.number.0).collect::<Vec<_>>(), [2]);
     // What was left goes the next time.
     succeed(&engine, &ada, recreate()).await;
     assert_eq!(world.hypervisor.disk_names(), ["web/boot-3", "web/data-3"]);
+    engine.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_host_that_goes_away_at_the_end_is_waited_for() {
+    let world = World::new();
+    let (engine, ada) = created(&world).await;
+    let lost = HypervisorError::Unreachable { why: "gone".to_owned() };
+    world.hypervisor.fail_next("remove_disks", lost);
+    succeed(&engine, &ada, recreate()).await;
+    assert_eq!(world.hypervisor.disk_names(), ["web/boot-2", "web/data-2"]);
     engine.shut_down().await;
 }
 

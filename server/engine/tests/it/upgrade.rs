@@ -30,6 +30,16 @@ async fn created(world: &World) -> (Arc<Engine>, Actor) {
     (engine, ada)
 }
 
+/// Begins an upgrade whose build goes on until it is let go.
+async fn upgrade_held(world: &World, engine: &Arc<Engine>, ada: &Actor) -> JobId {
+    world.builder.set_source("source-2");
+    world.builder.hold(true);
+    let before = world.builder.builds();
+    let job = begin(engine, ada, on(OperationKind::Upgrade, "web")).await;
+    world.builder.begun(before + 1).await;
+    job
+}
+
 /// Upgrades to the image of this source.
 async fn upgrade(world: &World, engine: &Arc<Engine>, ada: &Actor, source: &str) {
     world.builder.set_source(source);
@@ -253,11 +263,7 @@ async fn a_failed_system_that_is_suspended_is_left_too() {
 async fn an_upgrade_is_still_wanted_after_a_long_build() {
     let world = world();
     let (engine, ada) = created(&world).await;
-    world.builder.set_source("source-2");
-    world.builder.hold(true);
-    let before = world.builder.builds();
-    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
-    world.builder.begun(before + 1).await;
+    let job = upgrade_held(&world, &engine, &ada).await;
     world.clock.advance_millis(60 * 60 * 1000);
     world.builder.hold(false);
     let ended = ended(&engine, &ada, job).await;
@@ -314,11 +320,7 @@ async fn a_host_that_is_away_does_not_make_its_guest_unwell() {
 async fn a_machine_that_is_shut_down_during_the_build_stays_off() {
     let world = world();
     let (engine, ada) = created(&world).await;
-    world.builder.set_source("source-2");
-    world.builder.hold(true);
-    let before = world.builder.builds();
-    let job = begin(&engine, &ada, on(OperationKind::Upgrade, "web")).await;
-    world.builder.begun(before + 1).await;
+    let job = upgrade_held(&world, &engine, &ada).await;
     world.hypervisor.happen("web", MachineState::Off);
     world.builder.hold(false);
     let ended = ended(&engine, &ada, job).await;

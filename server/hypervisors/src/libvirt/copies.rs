@@ -135,7 +135,8 @@ impl Libvirt {
     }
 
     async fn end_left(&self, machine: &MachineRef, to: &MachineRef, turns: &Turns) -> Result<()> {
-        if self.state_now(machine).await? != MachineState::Running {
+        let state = self.state_now(machine).await?;
+        if !state.is_active() {
             return Ok(());
         }
         let Some(folder) = self.store.own_folder(to)? else { return Ok(()) };
@@ -143,7 +144,10 @@ impl Libvirt {
             return Ok(());
         }
         let _still = turns.still.lock().await;
-        if let Err(error) = freeze::thaw(&self.link, machine).await {
+        // The agent of a guest that is suspended does not answer. A disk that is full suspends it, and the backup goes on.
+        if state == MachineState::Running
+            && let Err(error) = freeze::thaw(&self.link, machine).await
+        {
             tracing::debug!(machine.name = %machine.name, %error, "the guest cannot be told to move on");
         }
         let ours = machine.clone();

@@ -3,9 +3,8 @@
 
 use super::{FIRST, note, undo_create};
 use crate::core::Core;
-use crate::db::constraint::{Constraint, violated};
 use crate::db::machines::Disks;
-use crate::db::{self, generations, images};
+use crate::db::{self, images};
 use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::job::log::JobLog;
@@ -13,6 +12,7 @@ use crate::job::step::Image;
 use crate::roots;
 use crate::steps::cx::{StepCx, Target};
 use crate::steps::error::StepError;
+use crate::steps::generation;
 use crate::steps::step::Step;
 use futures::FutureExt as _;
 use model::job::LogLevel;
@@ -41,7 +41,7 @@ async fn copy(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
         )
     })?;
     let image = image(cx, &source).await?;
-    begin(cx, &target, &image).await?;
+    generation::begin(cx, target.record.id, FIRST, &image).await?;
     let root = roots::of_generation(target.record.id, FIRST);
     cx.core.builder.add_root(&root, &image.store_path).await.map_err(Error::from)?;
     let (volume, role) = source.system_disk()?;
@@ -93,19 +93,6 @@ async fn image(cx: &mut StepCx<'_>, source: &Target) -> Result<Image, StepError>
     let image = Image { id: row.id, store_path };
     cx.work.image = Some(image.clone());
     Ok(image)
-}
-
-async fn begin(cx: &StepCx<'_>, target: &Target, image: &Image) -> Result<(), StepError> {
-    let (machine, by, now) = (target.record.id, cx.job.actor_name.as_str(), cx.core.clock.now());
-    let new = generations::New { machine, number: FIRST, image: image.id, by, now };
-    let mut tx = cx.core.db.begin().await?;
-    generations::begin(&mut tx, &new).await.map_err(|error| match violated(&error) {
-        Some(Constraint::Reference) => StepError::new(
-            "The image was removed before the copy was made. Try again; it will be built anew.",
-        ),
-        _ => error.into(),
-    })?;
-    Ok(tx.commit().await?)
 }
 
 /// Copies one disk, and stops when the job is to stop.

@@ -1,58 +1,38 @@
 //! `disks.create_beside`, `disks.retire_former`: new disks for a machine that has some, and the end of those.
 
-use super::cx::{StepCx, Target};
-use super::error::StepError;
-use super::generation;
-use super::step::Step;
 use crate::db::{self, generations};
-use crate::error::Error;
 use crate::job::lease::Lease;
 use crate::job::step::Renewed;
-use crate::roots;
+use crate::steps::cx::{StepCx, Target};
+use crate::steps::error::StepError;
+use crate::steps::generation;
+use crate::steps::step::Step;
 use futures::FutureExt as _;
 use model::machine::Mode;
 use model::spec::Spec;
-use ports::hypervisor::{BootDisk, DiskRole, Volume};
-use ports::image_builder::IMAGE_FILE;
+use ports::hypervisor::{DiskRole, Volume};
 
 /// `disks.create_beside`
-pub(crate) static CREATE: Step =
+pub(crate) static CREATE_BESIDE: Step =
     Step::new("disks.create_beside", "Make new disks beside the present ones", |cx, lease| {
         create(cx, lease).boxed()
     })
     .undone_by(|cx, lease| undo_create(cx, lease).boxed())
     .leaving("the new disks, with the root that keeps their image");
 /// `disks.retire_former`
-pub(crate) static RETIRE: Step =
+pub(crate) static RETIRE_FORMER: Step =
     Step::new("disks.retire_former", "Remove the former disks", |cx, lease| retire(cx, lease).boxed())
         .removing("its former disks");
 
-/// Makes the disks of a new generation from the configuration, with the identity on them. The row comes first: a root that no
-/// row needs is removed as a stray.
+/// Makes the disks of a new generation from the configuration, with the identity on them.
 async fn create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let target = cx.machine().await?;
-    let image = cx.work.image.clone().ok_or_else(|| {
-        StepError::new(
-            "The job has no image to make disks from. This is a bug in the portal; please report it.",
-        )
-    })?;
-    let (id, spec) = (target.record.id, &target.record.spec);
-    let number = generation::new_number(cx, id).await?;
-    generation::begin(cx, id, number, &image).await?;
-    cx.core
-        .builder
-        .add_root(&roots::of_generation(id, number), &image.store_path)
-        .await
-        .map_err(Error::from)?;
+    let spec = &target.record.spec;
     let grow_to = (!spec.mode.has_data_disk()).then_some(spec.disk);
-    let from = BootDisk { image: image.store_path.join(IMAGE_FILE), grow_to };
-    let boot = target.hypervisor.create_boot_disk(&target.machine, number, &from).await;
-    let boot = boot.map_err(target.host_error("Making the boot disk"))?;
+    let (number, boot) = generation::create_disk(cx, &target, grow_to).await?;
     let data = with_identity(&target, number, &boot).await?;
-    let mut tx = cx.core.db.begin().await?;
-    generations::set_boot(&mut tx, id, number, &boot).await?;
-    tx.commit().await?;
-    cx.work.renewed = Some(Renewed { data, former: generation::disks(&target)?.data.clone() });
+    generation::complete_with(cx, &target, number, &boot).await?;
+    cx.work.renewed = Some(Renewed { data, former: target.data_disk().cloned() });
     cx.say("The new disks are made.");
     Ok(())
 }
@@ -70,7 +50,10 @@ async fn with_identity(target: &Target, number: u32, boot: &Volume) -> Result<Op
 }
 
 /// The new disk with the identity on it.
-pub(super) async fn system_disk(cx: &StepCx<'_>, target: &Target) -> Result<(Volume, DiskRole), StepError> {
+pub(in crate::steps) async fn renewed_system_disk(
+    cx: &StepCx<'_>,
+    target: &Target,
+) -> Result<(Volume, DiskRole), StepError> {
     if let Some(data) = cx.work.renewed.as_ref().and_then(|renewed| renewed.data.clone()) {
         return Ok((data, DiskRole::Data));
     }
@@ -91,12 +74,16 @@ async fn undo_create(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
 /// cannot be removed goes when the machine is recreated again or destroyed.
 async fn retire(cx: &mut StepCx<'_>, _: &Lease) -> Result<(), StepError> {
     let Some(target) = cx.find_machine().await? else { return Ok(()) };
+    let (id, current) = (target.record.id, generation::disks(&target)?.generation);
     let mut tx = cx.core.db.begin().await?;
-    db::machines::set_applied(&mut tx, target.record.id, Some(&target.record.spec)).await?;
+    db::machines::set_applied(&mut tx, id, Some(&target.record.spec)).await?;
+    // With the new data nobody goes back to a system that had the former.
+    generations::retire_others(&mut tx, id, current).await?;
     tx.commit().await?;
     cx.refresh_machine().await?;
     match remove_former(cx, &target).await {
-        Err(error) if !error.stopped => {
+        // A host that has gone away is waited for.
+        Err(error) if !error.stopped && !error.retriable => {
             cx.warn(format!(
                 "Not all of the former disks could be removed. They go when the machine is recreated again or destroyed. ({error})"
             ));
@@ -121,10 +108,10 @@ async fn remove_former(cx: &StepCx<'_>, target: &Target) -> Result<(), StepError
 }
 
 /// Which disks, for plans.
-pub(crate) fn what(step: &Step, spec: &Spec) -> Option<String> {
+pub(super) fn what(step: &Step, spec: &Spec) -> Option<String> {
     let words = match spec.mode {
         Mode::Mutable => format!("Make a new disk of {} beside the present one", spec.disk),
         _ => format!("Make a new boot disk and a new data disk of {} beside the present ones", spec.disk),
     };
-    (*step == CREATE).then_some(words)
+    (*step == CREATE_BESIDE).then_some(words)
 }
