@@ -6,8 +6,8 @@ use crate::http::{form, send};
 use crate::world::{PASSWORD, within};
 use std::path::Path;
 use std::process::{Output, Stdio};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 pub fn snowglobe(state: &Path, site: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snowglobe"));
@@ -37,15 +37,34 @@ pub async fn serve(command: &mut Command) -> Serving {
 
 /// The same with its log going somewhere.
 async fn serve_logging(command: &mut Command, log: Stdio) -> Serving {
+    let mut starting = begin(command, log);
+    let (address, setup) = starting.listening().await;
+    Serving { child: starting.child, address, setup }
+}
+
+/// `snowglobe serve` from its first moment on.
+pub struct Starting {
+    pub child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// Starts it and waits for nothing.
+pub fn begin(command: &mut Command, log: Stdio) -> Starting {
     let mut child = command.arg("serve").stderr(log).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut said = Vec::new();
-    while !said.last().is_some_and(|line: &String| line.starts_with("Ctrl-C")) {
-        said.push(within(lines.next_line()).await.unwrap().expect("it goes on to say that it runs"));
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    Starting { child, lines }
+}
+
+impl Starting {
+    /// Waits until it listens: its address, and the setup link as long as nobody has used it.
+    pub async fn listening(&mut self) -> (String, Option<String>) {
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.starts_with("Ctrl-C")) {
+            said.push(within(self.lines.next_line()).await.unwrap().expect("it goes on to say that it runs"));
+        }
+        let address = said[0].strip_prefix("Snowglobe is listening at http://").expect(&said[0]).to_owned();
+        (address, said.into_iter().find(|line| line.starts_with("Set up")))
     }
-    let address = said[0].strip_prefix("Snowglobe is listening at http://").expect(&said[0]).to_owned();
-    let setup = said.iter().find(|line| line.starts_with("Set up")).cloned();
-    Serving { child, address, setup }
 }
 
 impl Serving {

@@ -1,24 +1,20 @@
 //! The real program is killed after each step of create and inside each step of destroy, over real Nix, libvirt and QEMU. Started
 //! again, it must finish or undo the job, leak nothing, and do the same operation once more.
 
-#![expect(clippy::disallowed_methods, reason = "the program under test is started as people start it")]
+#![expect(clippy::disallowed_methods, reason = "libvirt is asked as people ask it")]
 
-use crate::http::{Reply, form, send};
-use crate::program::{Serving, serve, snowglobe};
-use crate::world::{PASSWORD, digest_of};
+use crate::mortal::{LIMIT, Mortal, ground};
+use crate::world::digest_of;
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 const MACHINE: &str = "killed";
-/// A guest that is emulated on a busy computer takes half a minute to boot.
-const LIMIT: Duration = Duration::from_secs(150);
 /// Each way to end a machine and the step of it that the portal is killed in.
 const ENDINGS: [(&str, i64); 7] = [
     ("destroy", 0),
@@ -32,61 +28,7 @@ const ENDINGS: [(&str, i64); 7] = [
 /// More rounds than there are endings: a step can be over between two polls, and is tried again.
 const MOST_ROUNDS: usize = 14;
 
-/// What the environment gives; absent outside `cargo xtask test`.
-struct Ground {
-    flake: String,
-    uri: String,
-}
-
-fn ground() -> Option<Ground> {
-    let env = |name| std::env::var(name).ok();
-    let found = env("SNOWGLOBE_TEST_IMAGE_FLAKE").zip(env("SNOWGLOBE_TEST_LIBVIRT"));
-    // A test that passes without testing anything would hide that.
-    assert!(
-        found.is_some() || env("SNOWGLOBE_TEST_SKIP_REAL").is_some(),
-        "not configured: run `cargo xtask test`, set SNOWGLOBE_TEST_IMAGE_FLAKE and SNOWGLOBE_TEST_LIBVIRT, or leave the \
-         real tests out with SNOWGLOBE_TEST_SKIP_REAL=1"
-    );
-    found.map(|(flake, uri)| Ground { flake, uri })
-}
-
-/// A portal that can be killed and started again over the same state.
-struct Mortal<'a> {
-    ground: &'a Ground,
-    state: &'a Path,
-    site: &'a Path,
-    serving: Option<Serving>,
-    cookie: String,
-}
-
 impl Mortal<'_> {
-    fn address(&self) -> &str {
-        &self.serving.as_ref().expect("it runs").address
-    }
-
-    async fn start(&mut self) {
-        let mut command = snowglobe(self.state, self.site);
-        command.env("SNOWGLOBE_IMAGE_FLAKE", &self.ground.flake);
-        command.env("SNOWGLOBE_HOSTS", format!("local={}", self.ground.uri));
-        self.serving = Some(timeout(LIMIT, serve(&mut command)).await.expect("it starts"));
-    }
-
-    async fn kill(&mut self) {
-        let mut serving = self.serving.take().expect("it runs");
-        serving.child.kill().await.expect("it can be killed");
-    }
-
-    async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let origin = format!("http://{}", self.address());
-        let kind = "application/x-www-form-urlencoded";
-        let headers =
-            [("host", self.address()), ("origin", &origin), ("content-type", kind), ("cookie", &self.cookie)];
-        let body = form(fields);
-        timeout(LIMIT, send(self.address(), method, path, &headers, body.as_bytes()))
-            .await
-            .expect("an answer")
-    }
-
     /// Posts a form that becomes a job, and returns the job's path.
     async fn job(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let reply = self.ask("POST", path, fields).await;
@@ -169,11 +111,6 @@ impl Mortal<'_> {
         (format!("/jobs/{}", at.job), at.running == Some(step))
     }
 
-    async fn sql(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.state.join("snowglobe.db"));
-        SqliteConnection::connect_with(&options).await.expect("the portal's database")
-    }
-
     async fn end(&self, intent: &str) -> String {
         let page = format!("/machines/{MACHINE}/do/{intent}");
         let shown = self.ask("GET", &page, &[]).await.body;
@@ -234,25 +171,9 @@ fn over(page: &str) -> bool {
 async fn real_create_and_destroy_survive_kill_9_at_each_step() {
     let Some(ground) = ground() else { return };
     let (state, site) = crate::program::folders();
-    let mut portal = Mortal {
-        ground: &ground,
-        state: state.path(),
-        site: site.path(),
-        serving: None,
-        cookie: String::new(),
-    };
+    let mut portal = Mortal::new(&ground, state.path(), site.path());
     portal.start().await;
-    let link = portal.serving.as_ref().and_then(|s| s.setup.clone()).expect("a setup link");
-    let path = link.split_once("/setup").map(|(_, query)| format!("/setup{query}")).expect("its path");
-    let token = path.split_once('=').map(|(_, t)| t.to_owned()).expect("its token");
-    let fields = [
-        ("intent", "setup"),
-        ("token", &token),
-        ("name", "ada"),
-        ("password", PASSWORD),
-        ("password_again", PASSWORD),
-    ];
-    portal.cookie = portal.ask("POST", &path, &fields).await.cookie().expect("a session");
+    portal.set_up().await;
 
     let mut endings = VecDeque::from(ENDINGS);
     let mut after = 0;
